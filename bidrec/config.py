@@ -1,0 +1,258 @@
+"""Configuration: frozen dataclasses read from one TOML file; unknown keys refused, every error reported at once.
+
+A string may name environment variables as `${NAME}`; secrets live there and nowhere else.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from bidrec.errors import ConfigurationError, InputMissing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where notices, companies and bids come from."""
+
+    name: str = ""
+    """A built-in source (`koneps`, `gepnic`) or a folder with source.toml, notice.sql, company.sql and bid.sql."""
+    path: str = ""
+    """Folder of CSV or Parquet dumps: notice.*, company.*, bid.*."""
+    url: str = "${BIDREC_SOURCE_URL}"
+    """postgresql:// address, used when `path` is empty. Keep it in the environment: it holds a password."""
+    schema: str = "public"
+    """PostgreSQL schema of the three tables."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Values the source's SQL reads with getvariable('name')."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    max_bad_share: float = 0.01
+    """Largest share of rows of a table that may be quarantined before the job stops with 65."""
+    earliest: date = date(1990, 1, 1)
+    """Times before this day (UTC) are bad."""
+    max_future_days: int = 730
+    """Times later than this many days after the ingest are bad."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Global time split on `published_at`; all days are UTC midnights."""
+
+    train_before: date | None = None
+    """The cutoff: nothing known at or after it is trained on. Empty: `test_days` before the data's end."""
+    test_before: date | None = None
+    """End of the test window (exclusive). Empty: `test_days` after the cutoff."""
+    test_days: int = 60
+    """Length of the test window where its dates are not given, in days."""
+    validation_days: int = 45
+    """Length of the window just before the cutoff that chooses when to stop, in days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    kind: str = "history"
+    """`history`: a company is its bids, read through the notice tower. `static`: the seed's two plain towers."""
+    embedding_dim: int = 64
+    """Length of the published vectors."""
+    table_dim: int = 128
+    """Length of the rows of the embedding tables."""
+    hidden: tuple[int, ...] = (256, 128)
+    """Widths of the notice tower's hidden layers."""
+    company_hidden: int = 128
+    """Width of the company tower's hidden layer."""
+    dropout: float = 0.1
+    half_lives: tuple[float, ...] = (60.0, 400.0)
+    """Half-lives of the decayed means over a company's history, in days."""
+    history_length: int = 32
+    """Bids of a company's history that are read, newest first."""
+    temperature: float = 0.07
+    """Starting temperature of the cosine softmax."""
+    learn_temperature: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    epochs: int = 4
+    """Passes over the training notices (`history`) or pairs (`static`)."""
+    batch_size: int = 512
+    """Notices (`history`) or pairs (`static`) a step."""
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.0
+    warmup_share: float = 0.05
+    """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
+    candidates: int = 16384
+    """Companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform sample."""
+    patience: int = 2
+    """Epochs without a better validation Recall@100 before training stops."""
+    checkpoint_seconds: int = 60
+    """Time between checkpoints, in seconds."""
+    seed: int = 7
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    top_k: tuple[int, ...] = (10, 50, 100)
+    bootstrap: int = 1000
+    """Resamples of the test notices behind the 95 % intervals."""
+    popularity_half_life: float = 180.0
+    """Half-life of the popularity baseline's counts, in days."""
+    backoff_half_life: float = 400.0
+    """Half-life of the buyer and place+category baselines' counts, in days."""
+    neighbours: int = 1000
+    """Nearest notices the text and attribute kNN baseline votes with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    top_k: int = 100
+    """Companies written per open notice, and open notices per company."""
+    margin: float = 0.0
+    """How far below the best baseline's Recall@100 a model may be and still be published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    home: str = "${BIDREC_HOME}"
+    """The one writable folder. Empty: `./.bidrec`."""
+    memory_limit: str = "4GB"
+    """DuckDB's memory limit in every step; beyond it, it spills to the home."""
+    source: Source = field(default_factory=Source)
+    contract: Contract = field(default_factory=Contract)
+    split: Split = field(default_factory=Split)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    publish: Publish = field(default_factory=Publish)
+
+    @property
+    def home_path(self) -> Path:
+        """The home as an absolute path (Feast reads relative ones from two different folders)."""
+        return Path(self.home or ".bidrec").expanduser().resolve()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resolved configuration for a manifest; the source's address, which may hold a password, is left out."""
+        value = dataclasses.asdict(self)
+        del value["source"]["url"]
+        return value
+
+
+def load(path: Path | None, **overrides: Any) -> Config:
+    """Read the TOML file; `overrides` are dotted keys with `__` for the dot (`split__train_before=...`), None ignored.
+
+    Raises ConfigurationError (64) that lists every unknown key (with the nearest valid name), wrong type and
+    impossible value; InputMissing (66) where the file is not there.
+    """
+    tree = _read(path) if path else {}
+    for key, value in overrides.items():
+        if value is not None:
+            _set(tree, key.split("__"), value)
+    errors: list[str] = []
+    config = _build(Config, tree, "", errors)
+    if config is not None and not errors:
+        errors += _impossible(config)
+    if errors or config is None:
+        where = f"{path}: " if path else ""
+        raise ConfigurationError(where + "; ".join(errors), hint="README lists every key with its default")
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputMissing(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = value
+
+
+def _build(kind: type, tree: Any, prefix: str, errors: list[str]) -> Any:
+    if not isinstance(tree, dict):
+        errors.append(f"[{prefix.rstrip('.')}] must be a table")
+        return None
+    hints = typing.get_type_hints(kind)
+    for key in tree.keys() - hints.keys():
+        near = difflib.get_close_matches(key, hints, n=1)
+        errors.append(f"unknown key {prefix}{key}" + (f", did you mean {prefix}{near[0]}?" if near else ""))
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(kind):
+        default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+        given = tree.get(f.name, default)
+        if dataclasses.is_dataclass(hints[f.name]):
+            given = tree.get(f.name, {})
+        values[f.name] = _value(hints[f.name], given, f"{prefix}{f.name}", errors)
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, name: str, errors: list[str]) -> Any:
+    """`value` as `hint` wants it; a wrong type is added to `errors`."""
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, f"{name}.", errors)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_value(args[0], item, f"{name}[{i}]", errors) for i, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {key: _value(args[1], item, f"{name}.{key}", errors) for key, item in value.items()}
+    if origin in (types.UnionType, typing.Union):
+        return None if value in (None, "") else _value(args[0], value, name, errors)
+    if hint is str and isinstance(value, str):
+        return re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], ""), value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is date and isinstance(value, datetime):
+        return value.astimezone(UTC).date()
+    if hint in (int, bool, date) and type(value) is hint:
+        return value
+    if hint is date and isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    wanted = getattr(origin or hint, "__name__", str(hint))
+    errors.append(f"{name} must be {wanted}, not {value!r}")
+    return None
+
+
+def _impossible(config: Config) -> list[str]:
+    """Settings of the right type that would only fail, or hang, hours later."""
+    split, model, training = config.split, config.model, config.training
+    rules = {
+        "split.test_before must be after split.train_before": split.train_before is None
+        or split.test_before is None
+        or split.test_before > split.train_before,
+        "split.test_days and split.validation_days must be at least 1": min(split.test_days, split.validation_days)
+        >= 1,
+        "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
+        "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
+        "model.embedding_dim, table_dim and history_length must be at least 1": min(
+            model.embedding_dim, model.table_dim, model.history_length
+        )
+        >= 1,
+        "model.dropout must lie in [0, 1)": 0 <= model.dropout < 1,
+        "model.half_lives must be positive days": bool(model.half_lives) and min(model.half_lives) > 0,
+        "model.temperature must be positive": model.temperature > 0,
+        "training.epochs and batch_size must be at least 1": min(training.epochs, training.batch_size) >= 1,
+        "training.learning_rate must be positive": training.learning_rate > 0,
+        "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
+        "evaluation.top_k must hold whole numbers of at least 1": bool(config.evaluation.top_k)
+        and min(config.evaluation.top_k) >= 1,
+        "publish.top_k must be at least 1": config.publish.top_k >= 1,
+    }
+    return [message for message, holds in rules.items() if not holds]

@@ -1,0 +1,55 @@
+"""Every way a bidrec job can end, one small tree; each class carries its exit code.
+
+    BidrecError
+    ├── ConfigurationError   64  a key, a type or a value in the TOML is wrong
+    ├── ContractError        65  the data broke the contract, or a leak was found
+    ├── InputMissing         66  no source, no file, an empty table
+    ├── DependencyDown       69  database, GPU or store is not there
+    ├── CannotWrite          73  disk full, permission
+    ├── Interrupted          75  stopped by a signal or a lock; run again to resume
+    └── GateRefused          78  the model was not good enough to publish
+
+0 is done, 2 is usage (Click's own), 70 is a bug (any other exception).
+"""
+
+
+class BidrecError(Exception):
+    """One clear line, and a hint that says what to do about it."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+
+class ConfigurationError(BidrecError):
+    exit_code = 64
+
+
+class ContractError(BidrecError):
+    exit_code = 65
+
+
+class InputMissing(BidrecError):
+    exit_code = 66
+
+
+class DependencyDown(BidrecError):
+    exit_code = 69
+
+
+class CannotWrite(BidrecError):
+    exit_code = 73
+
+
+class Interrupted(BidrecError):
+    exit_code = 75
+
+
+class GateRefused(BidrecError):
+    exit_code = 78

@@ -1,0 +1,135 @@
+"""The home on disk: whole-or-not-at-all writes, manifests, fingerprints.
+
+A box of the data flow (lake, features, training set, run, published) is a folder. It is written to a temporary
+sibling, synced, and renamed into place; `manifest.json` is written last, so a folder without one is unfinished.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bidrec.errors import CannotWrite, InputMissing
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write below `path` into CannotWrite (73), which names it."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and error.filename and not str(error.filename).startswith(str(path)):
+            raise
+        raise CannotWrite(
+            f"cannot write {path}: {error.strerror or error}", hint="check space and permission"
+        ) from error
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
+
+    Raises CannotWrite where the disk refuses.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield staging
+        with writing(target):
+            staging.chmod(0o755)
+            for file in sorted(staging.rglob("*")):
+                if file.is_file():
+                    _sync(file)
+            _replace(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write one file whole: temporary sibling, sync, rename."""
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as one readable JSON file, whole."""
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; InputMissing (66) names a file that is not there or cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputMissing(f"cannot read {path}: {error}") from error
+
+
+def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
+    """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
+    files = {
+        str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    manifest = {"format": FORMAT_VERSION, **facts, "files": files}
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The folder's manifest, or None where the folder is absent or unfinished."""
+    path = folder / MANIFEST
+    return read_json(path) if path.is_file() else None
+
+
+def content_of(manifest: dict[str, Any]) -> str:
+    """What a box holds, as one fingerprint: the SHA-256 over its files' names and sums."""
+    return fingerprint({name: entry["sha256"] for name, entry in manifest["files"].items()})
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits of SHA-256 over the value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(staging: Path, target: Path) -> None:
+    """Rename `staging` to `target`; what was there is moved aside first, since a rename cannot replace a full folder."""
+    if target.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        os.rename(target, aside / target.name)
+        os.rename(staging, target)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.rename(staging, target)
