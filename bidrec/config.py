@@ -193,7 +193,7 @@ def _build(kind: type, tree: Any, prefix: str, errors: list[str]) -> Any:
         errors.append(f"unknown key {prefix}{key}" + (f", did you mean {prefix}{near[0]}?" if near else ""))
     values: dict[str, Any] = {}
     for f in dataclasses.fields(kind):
-        default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+        default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc, operator]
         given = tree.get(f.name, default)
         if dataclasses.is_dataclass(hints[f.name]):
             given = tree.get(f.name, {})

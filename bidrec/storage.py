@@ -125,7 +125,7 @@ def _sync(file: Path) -> None:
 
 
 def _replace(staging: Path, target: Path) -> None:
-    """Rename `staging` to `target`; what was there is moved aside first, since a rename cannot replace a full folder."""
+    """Rename `staging` to `target`; what was there is moved aside: a rename cannot replace a full folder."""
     if target.exists():
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
         os.rename(target, aside / target.name)
