@@ -1,0 +1,80 @@
+"""Casts that lose nothing: the conversion of a column to its declared type, and the values that would not survive it.
+
+Used twice on the way to the lake: on the raw tables (`bidrec/sources/`) and on the canonical ones (`bidrec/checks.py`).
+"""
+
+import duckdb
+
+from bidrec.errors import ContractError
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+
+
+def types_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Column name -> DuckDB type, in order."""
+    described = connection.execute(f"DESCRIBE {relation}").fetchall()
+    return {name: kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for name, kind, *_ in described}
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def cast(column: str, given: str, wanted: str) -> str:
+    """SQL for the column as type `wanted`; blank text is NULL in every type but text."""
+    name = quoted(column)
+    if given == wanted:
+        return name
+    if given == "VARCHAR":
+        name = f"nullif(trim({name}), '')"
+    return f"TRY_CAST({name} AS {wanted})"
+
+
+def refuse_loss(
+    connection: duckdb.DuckDBPyConnection, table: str, relation: str, given: dict[str, str], wanted: dict[str, str]
+) -> None:
+    """Raise ContractError (65) if a value of `relation` cannot become the wanted type of its column unchanged.
+
+    given, wanted: column name -> type. Every bad column is reported at once, with how many rows and one value.
+    """
+    lost = {column: _lost(column, given[column], kind) for column, kind in wanted.items() if given[column] != kind}
+    if not lost:
+        return
+    counts = ", ".join(
+        f"count_if({condition}), min(CASE WHEN {condition} THEN {quoted(column)}::VARCHAR END)"
+        for column, condition in lost.items()
+    )
+    try:
+        total, *found = connection.execute(f"SELECT count(*), {counts} FROM {relation}").fetchall()[0]
+    except duckdb.Error as error:
+        kinds = ", ".join(f"{column} {given[column]} for {wanted[column]}" for column in lost)
+        raise ContractError(f"{table}: a column has an impossible type ({kinds}): {first_line(error)}") from error
+    bad = [
+        f"{column} must be {wanted[column]}, but {number} of {total} rows are not (for example {example!r})"
+        for column, number, example in zip(lost, found[::2], found[1::2], strict=True)
+        if number
+    ]
+    if bad:
+        raise ContractError(f"{table}: " + "; ".join(bad), hint="correct the rows or convert them in the source's SQL")
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _lost(column: str, given: str, wanted: str) -> str:
+    """SQL condition: the row's value does not survive the cast."""
+    value, name = cast(column, given, wanted), quoted(column)
+    present = f"nullif(trim({name}), '') IS NOT NULL" if given == "VARCHAR" else f"{name} IS NOT NULL"
+    changed = ""
+    if wanted in _INTEGERS and given not in _INTEGERS:
+        changed = f" OR TRY_CAST({name} AS DOUBLE) <> {value}"  # '1.5' would be rounded
+    elif wanted == "BOOLEAN" and given != "VARCHAR":
+        changed = f" OR {name} NOT IN (0, 1)"  # any number would be true
+    elif wanted == "DATE" and given == "TIMESTAMP":
+        changed = f" OR {name} <> {value}"  # the time of day would go
+    return f"{present} AND ({value} IS NULL{changed})"

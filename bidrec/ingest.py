@@ -1,0 +1,147 @@
+"""Ingest: a source's rows, held against the contract, become the lake; whole or not at all.
+
+Reads   a source (`bidrec/sources/`)
+Writes  lake/{notice,company,bid}.parquet + manifest.json, and quarantine/ with the rows that were not good enough
+
+The same rows give the same bytes: the order is total, and Parquet is written in that order with fixed settings.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec import log, sources
+from bidrec.checks import Checked, check
+from bidrec.config import Config
+from bidrec.contract import REASON, TABLES, Table
+from bidrec.errors import ContractError
+from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
+
+_PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+_logger = log.get("ingest")
+
+
+def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
+    """Write the lake of the configured source and return its manifest.
+
+    Skipped when the inputs are files that have not changed since (unless `force`). `now` (UTC) is where the future
+    begins, for the contract. Raises ConfigurationError 64, ContractError 65 (the quarantine is written all the same,
+    the old lake stays), InputMissing 66, DependencyDown 69, CannotWrite 73.
+    """
+    started = time.monotonic()
+    definition = sources.load_definition(config.source.name)
+    inputs = sources.inputs(config.source, definition)
+    mark = fingerprint({"inputs": inputs, "contract": config.contract, "tables": TABLES}) if inputs else None
+    lake = config.home_path / "lake"
+    before = read_manifest(lake)
+    if before and mark and before["inputs"] == mark and not force:
+        _logger.info("lake is up to date", source=definition.name)
+        return before
+    with _workspace(config) as (connection, staging):
+        sources.open_source(connection, config.source, definition, staging)
+        for table in TABLES:
+            sources.select(connection, definition, table)
+        connection.execute("SET TimeZone = 'UTC'")
+        checked = check(connection, config.contract, now)
+        _report(checked)
+        _write_quarantine(connection, config, checked)
+        _refuse_too_many(connection, config, checked)
+        manifest = _write_lake(connection, lake, checked, source=definition.name, zone=definition.zone, inputs=mark)
+    rows = {name: entry["rows"] for name, entry in manifest["tables"].items()}
+    _logger.info("lake written", **rows, seconds=round(time.monotonic() - started, 1))
+    return manifest
+
+
+@contextmanager
+def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards."""
+    home = config.home_path
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".ingest.", dir=home))
+    try:
+        connection = duckdb.connect(staging / "work.duckdb")
+        connection.execute(f"SET memory_limit = '{config.memory_limit}'")
+        connection.execute(f"SET temp_directory = '{staging / 'spill'}'")
+        with connection:
+            yield connection, staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _report(checked: dict[str, Checked]) -> None:
+    for name, found in checked.items():
+        for warning in found.warnings:
+            _logger.warning(warning)
+        for reason, number in found.reasons.items():
+            _logger.warning("quarantined", table=name, reason=reason, rows=number, of=found.given)
+
+
+def _write_quarantine(connection: duckdb.DuckDBPyConnection, config: Config, checked: dict[str, Checked]) -> None:
+    with whole_folder(config.home_path / "quarantine") as folder:
+        for table in TABLES.values():
+            _copy(connection, table, folder, f"SELECT * FROM checked_{table.name} WHERE {REASON} IS NOT NULL")
+        facts = {
+            name: {"given": found.given, "quarantined": found.quarantined, "reasons": found.reasons}
+            for name, found in checked.items()
+        }
+        write_manifest(folder, kind="quarantine", tables=facts)
+
+
+def _refuse_too_many(connection: duckdb.DuckDBPyConnection, config: Config, checked: dict[str, Checked]) -> None:
+    """Raise ContractError (65) if a table has more bad rows than contract.max_bad_share, or no good one."""
+    limit = config.contract.max_bad_share
+    for name, found in checked.items():
+        if found.quarantined < found.given and found.quarantined <= limit * found.given:
+            continue
+        key = TABLES[name].key
+        row = connection.execute(
+            f"SELECT {REASON}, {', '.join(key)} FROM checked_{name} WHERE {REASON} IS NOT NULL "
+            f"ORDER BY {', '.join(key)} LIMIT 1"
+        ).fetchall()[0]
+        example = ", ".join(f"{column} {value}" for column, value in zip(key, row[1:], strict=True))
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in list(found.reasons.items())[:5])
+        raise ContractError(
+            f"{name}: {found.quarantined} of {found.given} rows are bad, more than {limit:.2%} "
+            f"({reasons}; for example {example}: {row[0]})",
+            hint=f"look into {config.home_path / 'quarantine' / name}.parquet, or raise contract.max_bad_share",
+        )
+
+
+def _write_lake(
+    connection: duckdb.DuckDBPyConnection, lake: Path, checked: dict[str, Checked], **facts: Any
+) -> dict[str, Any]:
+    with whole_folder(lake) as folder:
+        tables = {}
+        for table in TABLES.values():
+            good = f"SELECT * EXCLUDE ({REASON}) FROM checked_{table.name} WHERE {REASON} IS NULL"
+            _copy(connection, table, folder, good)
+            tables[table.name] = _facts(connection, table, good, checked[table.name])
+        return write_manifest(folder, kind="lake", **facts, tables=tables)
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, table: Table, good: str, found: Checked) -> dict[str, Any]:
+    """Row count, first and last time (UTC) of every needed time column, and what was left behind."""
+    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
+    ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
+    rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM ({good})").fetchall()[0]
+    return {
+        "rows": rows,
+        "range": {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)},
+        "quarantined": found.quarantined,
+        "reasons": found.reasons,
+        "warnings": found.warnings,
+    }
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path, rows: str) -> None:
+    order = ", ".join(table.order)
+    with writing(folder):
+        connection.execute(f"COPY ({rows} ORDER BY {order}) TO '{folder / table.name}.parquet' ({_PARQUET})")

@@ -1,0 +1,89 @@
+"""Sources: somebody's tables, mapped to the canonical ones by three SELECTs each.
+
+Reads   a folder of dumps or PostgreSQL
+Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/checks.py` holds to the contract
+
+Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec import config
+from bidrec.casting import first_line
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.sources import dumps, postgres
+from bidrec.sources.definition import Definition, load_definition
+from bidrec.sources.raw import make_view
+
+__all__ = ["inputs", "load_definition", "open_source", "select"]
+
+
+def inputs(source: config.Source, definition: Definition) -> dict[str, Any] | None:
+    """What the rows depend on, to be fingerprinted: the files' sizes and times, the SQL, the parameters.
+
+    None for a database, which does not say whether it has changed. Raises InputMissing (66) without path and url.
+    """
+    if not source.path:
+        if not source.url:
+            raise InputMissing(
+                "the source has neither a folder nor a database", hint="set source.path, or BIDREC_SOURCE_URL"
+            )
+        return None
+    files = [file for raw in definition.raw for file in dumps.files_of(_folder(source), raw)]
+    return {
+        "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
+        "sql": definition.sql,
+        "zone": definition.zone,
+        "raw": [(raw.name, raw.table, raw.columns, raw.optional) for raw in definition.raw],
+        "parameters": parameters(source, definition),
+    }
+
+
+def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
+    """The source's parameters as configured. Raises ConfigurationError (64) on one it does not have."""
+    for name in source.parameters.keys() - definition.parameters.keys():
+        near = difflib.get_close_matches(name, definition.parameters, n=1)
+        raise ConfigurationError(
+            f"the source {definition.name} has no parameter {name}", hint=f"did you mean {near[0]}?" if near else None
+        )
+    return definition.parameters | source.parameters
+
+
+def open_source(
+    connection: duckdb.DuckDBPyConnection, source: config.Source, definition: Definition, staging: Path
+) -> None:
+    """Make the views raw_<table> and set the variables the SQL reads; `staging` takes what has to be copied.
+
+    Leaves the session's TimeZone at the source's, so that a conversion somebody forgot is still read in it.
+    """
+    connection.execute(f"SET TimeZone = '{definition.zone}'")
+    for name, value in {**parameters(source, definition), "zone": definition.zone}.items():
+        connection.execute(f"SET VARIABLE {name} = ?", [value])
+    if source.path:
+        relations = {
+            raw.name: dumps.relation(connection, dumps.files_of(_folder(source), raw), staging)
+            for raw in definition.raw
+        }
+    else:
+        relations = postgres.fetch(source.url, source.schema, definition.raw, staging)
+    for raw in definition.raw:
+        make_view(connection, raw, relations[raw.name])
+
+
+def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:
+    """Run the source's SELECT into given_<table>. Raises ConfigurationError (64) on SQL that does not stand,
+    ContractError (65) on rows that it cannot convert."""
+    try:
+        connection.execute(f"CREATE TABLE given_{table} AS {definition.sql[table]}")
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+        raise ConfigurationError(f"{definition.name}/{table}.sql: {error}") from error
+    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        raise ContractError(f"{definition.name}/{table}.sql: {first_line(error)}") from error
+
+
+def _folder(source: config.Source) -> Path:
+    return Path(source.path).expanduser().resolve()

@@ -1,0 +1,106 @@
+"""What a source is: a folder with source.toml and three SELECTs.
+
+    source.toml   zone, parameters, and the raw tables' columns that the SQL reads
+    notice.sql    company.sql    bid.sql    DuckDB SQL over raw_notice, raw_company, raw_bid
+
+The built-in ones lie beside this file; a user's own is a path to such a folder.
+"""
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bidrec.contract import TABLES
+from bidrec.errors import ConfigurationError, InputMissing
+
+BUILT_IN = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTable:
+    """One of somebody's tables: the view raw_<name> of the SQL."""
+
+    name: str
+    table: str
+    """Name of the file (without its ending), the folder of files, or the PostgreSQL table."""
+    columns: dict[str, str]
+    """Column -> DuckDB type. Nothing else is read: names and telephone numbers of persons stay where they are."""
+    optional: dict[str, str]
+    """Columns that some copies of the table lack; NULL there."""
+
+    @property
+    def all_columns(self) -> dict[str, str]:
+        return {**self.columns, **self.optional}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    name: str
+    zone: str
+    """IANA zone of the raw tables' clock times."""
+    parameters: dict[str, str]
+    """Variables the SQL reads with getvariable('name'), with their defaults."""
+    raw: tuple[RawTable, ...]
+    sql: dict[str, str]
+    """Canonical table -> SELECT."""
+
+
+def load_definition(name: str) -> Definition:
+    """Read the built-in source or the folder `name`.
+
+    Raises InputMissing (66) without a name, ConfigurationError (64) where the folder is not a source.
+    """
+    folder = _folder(name)
+    path = folder / "source.toml"
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        sql = {table: (folder / f"{table}.sql").read_text(encoding="utf-8").strip().rstrip(";") for table in TABLES}
+    except OSError as error:
+        raise ConfigurationError(f"the source {name} has no {error.filename}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the source {name} cannot be read: {error}") from error
+    return _definition(name, path, tree, sql)
+
+
+def _folder(name: str) -> Path:
+    built_in = sorted(file.parent.name for file in BUILT_IN.glob("*/source.toml"))
+    if not name:
+        raise InputMissing(
+            "no source is configured", hint=f"set source.name to {', '.join(built_in)} or your own folder"
+        )
+    if name in built_in:
+        return BUILT_IN / name
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser().resolve()
+    near = difflib.get_close_matches(name, built_in, n=1)
+    raise ConfigurationError(
+        f"source.name {name!r} is neither a built-in source ({', '.join(built_in)}) nor a folder",
+        hint=f"did you mean {near[0]}?" if near else None,
+    )
+
+
+def _definition(name: str, path: Path, tree: dict[str, Any], sql: dict[str, str]) -> Definition:
+    unknown = tree.keys() - {"description", "zone", "parameters", "raw"}
+    if unknown:
+        raise ConfigurationError(f"{path}: unknown key {', '.join(sorted(unknown))}")
+    try:
+        zone = str(ZoneInfo(tree["zone"]))
+        raw = tuple(_raw(table, entry) for table, entry in tree["raw"].items())
+        parameters = {key: str(value) for key, value in tree.get("parameters", {}).items()}
+    except KeyError as error:
+        raise ConfigurationError(f"{path}: needs zone (an IANA name) and, in each [raw.<table>], columns") from error
+    except (TypeError, ValueError, AttributeError, OSError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return Definition(name=name, zone=zone, parameters=parameters, raw=raw, sql=sql)
+
+
+def _raw(name: str, entry: dict[str, Any]) -> RawTable:
+    unknown = entry.keys() - {"table", "columns", "optional"}
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(sorted(unknown))} in [raw.{name}]")
+    return RawTable(
+        name=name, table=entry.get("table", name), columns=entry["columns"], optional=entry.get("optional", {})
+    )

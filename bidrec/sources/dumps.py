@@ -1,0 +1,105 @@
+"""Raw tables from a folder of dumps: CSV (UTF-8 or CP949, file by file) or Parquet.
+
+Reads   FOLDER/notice.csv, notice.parquet, notice-2024.csv.gz, notice/**/*.parquet ... of each raw table
+Writes  UTF-8 copies of the CP949 files, in the ingest's staging folder
+
+Every CSV column is read as text: whether it is a number or a time is checked by `raw.py`, where a bad one is counted.
+"""
+
+import codecs
+import gzip
+from pathlib import Path
+from typing import IO, cast
+
+import duckdb
+
+from bidrec.casting import first_line, literal
+from bidrec.errors import ContractError, InputMissing
+from bidrec.sources.definition import RawTable
+
+ENDINGS = (".parquet", ".csv", ".csv.gz")
+_BLOCK = 1 << 20
+
+
+def files_of(folder: Path, raw: RawTable) -> list[Path]:
+    """The files of one raw table, sorted. Raises InputMissing (66) if there is none, ContractError (65) if it is
+    there as CSV and as Parquet."""
+    if not folder.is_dir():
+        raise InputMissing(
+            f"source.path {folder} is not a folder", hint="it holds the dumps, one file or folder a table"
+        )
+    found = sorted(
+        file
+        for pattern in (f"{raw.table}.*", f"{raw.table}-*", f"{raw.table}/**/*")
+        for file in folder.glob(pattern)
+        if file.is_file() and file.name.lower().endswith(ENDINGS)
+    )
+    if not found:
+        raise InputMissing(f"no {raw.table}.csv, {raw.table}.parquet or {raw.table}/ in {folder}")
+    if len({file.name.lower().endswith(".parquet") for file in found}) > 1:
+        raise ContractError(
+            f"{raw.table} is in {folder} as CSV and as Parquet", hint="keep one, or every row would come twice"
+        )
+    return found
+
+
+def relation(connection: duckdb.DuckDBPyConnection, files: list[Path], staging: Path) -> str:
+    """SQL for the rows of the files. CP949 files are converted first. Raises ContractError (65) on a broken file."""
+    parquet = files[0].name.lower().endswith(".parquet")
+    readable = files if parquet else [_utf8(file, staging) for file in files]
+    listed = "[" + ", ".join(literal(str(file)) for file in readable) + "]"
+    if parquet:
+        sql = f"read_parquet({listed}, union_by_name = true)"
+    else:
+        # \N is how PostgreSQL's COPY writes NULL.
+        sql = (
+            f"read_csv({listed}, all_varchar = true, header = true, union_by_name = true, quote = '\"', "
+            "escape = '\"', nullstr = ['', '\\N'])"
+        )
+    try:
+        connection.execute(f"SELECT * FROM {sql} LIMIT 0")
+    except duckdb.Error as error:
+        raise ContractError(f"cannot read {_names(files)}: {first_line(error)}") from error
+    return sql
+
+
+def _utf8(file: Path, staging: Path) -> Path:
+    """The file itself if it is UTF-8 (with or without a byte order mark), else its CP949 text in UTF-8."""
+    broken = _first_error(file, "utf-8")
+    if broken is None:
+        return file
+    target = staging / f"{file.parent.name}-{file.name.removesuffix('.gz')}"
+    with target.open("wb") as out:
+        also_broken = _first_error(file, "cp949", out)
+    if also_broken is None:
+        return target
+    raise ContractError(
+        f"{file} is neither UTF-8 (byte {broken} is not) nor CP949 (byte {also_broken} is not)",
+        hint="two encodings in one file? write it again in UTF-8",
+    )
+
+
+def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int | None:
+    """Offset of the first byte that is not `encoding`; None if all are. Decoded text goes to `out` as UTF-8.
+
+    Reads block by block: a dump may be larger than memory.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    offset = 0
+    with cast(IO[bytes], gzip.open(file) if file.name.endswith(".gz") else file.open("rb")) as stream:
+        while True:
+            block = stream.read(_BLOCK)
+            waiting = len(decoder.getstate()[0])  # bytes of a character that the last block cut in two
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return offset - waiting + error.start
+            if out:
+                out.write(text.encode())
+            if not block:
+                return None
+            offset += len(block)
+
+
+def _names(files: list[Path]) -> str:
+    return str(files[0]) + (f" and {len(files) - 1} more" if len(files) > 1 else "")

@@ -1,0 +1,52 @@
+"""Raw tables as views of the types that source.toml declares, whatever they were read from.
+
+Reads   a relation of DuckDB: files (`dumps.py`) or what PostgreSQL gave (`postgres.py`)
+Writes  the view raw_<table>: exactly the declared columns; optional ones that are not there are NULL
+"""
+
+import difflib
+
+import duckdb
+
+from bidrec.casting import cast, first_line, quoted, refuse_loss, types_of
+from bidrec.errors import ContractError
+from bidrec.sources.definition import RawTable
+
+
+def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: str) -> None:
+    """Create raw_<table> over `relation`.
+
+    The session's TimeZone must be the source's: clock times in text are read in it where a TIMESTAMPTZ is declared.
+    Raises ContractError (65) on a missing column, or a value that is not of its declared type (how many, an example).
+    """
+    given = types_of(connection, f"(SELECT * FROM {relation})")
+    actual = match_columns(raw, list(given))
+    wanted = {actual[name]: kind for name, kind in raw.all_columns.items() if name in actual}
+    try:
+        refuse_loss(connection, raw.table, relation, given, wanted)
+    except duckdb.Error as error:
+        raise ContractError(f"cannot read {raw.table}: {first_line(error)}") from error
+    columns = ", ".join(
+        f"{cast(actual[name], given[actual[name]], kind) if name in actual else f'NULL::{kind}'} AS {quoted(name)}"
+        for name, kind in raw.all_columns.items()
+    )
+    connection.execute(f"CREATE VIEW raw_{raw.name} AS SELECT {columns} FROM {relation}")
+
+
+def match_columns(raw: RawTable, given: list[str]) -> dict[str, str]:
+    """Declared column -> the name it has in the data, whatever its capitals; absent optional ones are left out.
+
+    Raises ContractError (65) that lists every missing column with the nearest one there is.
+    """
+    lower = {name.lower(): name for name in given}
+    missing = []
+    for name in raw.columns:
+        if name.lower() not in lower:
+            near = difflib.get_close_matches(name.lower(), lower, n=1)
+            missing.append(name + (f" (the nearest there is {lower[near[0]]})" if near else ""))
+    if missing:
+        raise ContractError(
+            f"the table {raw.table} has no column {', '.join(missing)}",
+            hint="declare it under optional in source.toml if the table may lack it",
+        )
+    return {name: lower[name.lower()] for name in raw.all_columns if name.lower() in lower}
