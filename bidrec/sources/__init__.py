@@ -30,7 +30,8 @@ def inputs(source: config.Source, definition: Definition) -> dict[str, Any] | No
     if not source.path:
         if not source.url:
             raise InputMissing(
-                "the source has neither a folder nor a database", hint="set source.path, or BIDREC_SOURCE_URL"
+                "the source has neither a folder nor a database",
+                hint="set source.path (is the variable it names unset?), or BIDREC_SOURCE_URL",
             )
         return None
     files = [file for raw in definition.raw for file in dumps.files_of(_folder(source), raw)]

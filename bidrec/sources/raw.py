@@ -8,9 +8,12 @@ import difflib
 
 import duckdb
 
+from bidrec import log
 from bidrec.casting import cast, first_line, quoted, refuse_loss, types_of
 from bidrec.errors import ContractError
 from bidrec.sources.definition import RawTable
+
+_logger = log.get("ingest")
 
 
 def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: str) -> None:
@@ -26,6 +29,9 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
         refuse_loss(connection, raw.table, relation, given, wanted)
     except duckdb.Error as error:
         raise ContractError(f"cannot read {raw.table}: {first_line(error)}") from error
+    absent = [name for name in raw.optional if name not in actual]
+    if absent:
+        _logger.info("optional columns are not there", table=raw.table, columns=", ".join(absent))
     columns = ", ".join(
         f"{cast(actual[name], given[actual[name]], kind) if name in actual else f'NULL::{kind}'} AS {quoted(name)}"
         for name, kind in raw.all_columns.items()

@@ -1,0 +1,18 @@
+-- One version per company, known from its last change on: the table keeps no older ones, so what a company was before
+-- is not known, and is not made up. Left out: ceonm, telno, faxno, adrs and other facts about persons.
+SELECT
+    bizno AS company_id,
+    coalesce(greatest(rgstdt, chgdt) AT TIME ZONE getvariable('zone'), collected_at) AS known_at,
+    corpnm AS name,
+    split_part(trim(rgnnm), ' ', 1) AS region, -- '경기도 수원시 ...' is '경기도', as in a notice's region limit
+    rgncd AS region_code,
+    mnfctdivnm AS kind,
+    cntrynm AS country,
+    hdoffcedivnm AS head_office,
+    opbizdt AT TIME ZONE getvariable('zone') AS founded_at,
+    emplyenum AS employees,
+    list_filter(
+        list_transform(string_split(coalesce(indstrytycd, corpbsnsdivcd), ','), lambda item: trim(item)),
+        lambda item: item <> ''
+    ) AS licences
+FROM raw_company
