@@ -37,7 +37,9 @@ def check(connection: duckdb.DuckDBPyConnection, rules: Contract, now: datetime 
     naive time, a personal column or a duplicate key.
     """
     latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
-    return {table.name: _check_table(connection, table, rules, latest) for table in TABLES.values()}
+    checked = {table.name: _check_table(connection, table, rules, latest) for table in TABLES.values()}
+    checked["notice"].warnings += _limits_nobody_meets(connection)
+    return checked
 
 
 def _check_table(connection: duckdb.DuckDBPyConnection, table: Table, rules: Contract, latest: datetime) -> Checked:
@@ -175,7 +177,8 @@ def _warnings(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[s
     counts = ", ".join(f"count({quoted(name)})" for name in given)
     total, *present = connection.execute(f"SELECT count(*), {counts} FROM typed").fetchall()[0]
     filled = dict(zip((name.lower() for name in given), present, strict=True))
-    warnings = [f"{table.name}: {name} is empty in all {total} rows" for name, number in filled.items() if not number]
+    empty = [name for name, number in filled.items() if not number]
+    warnings = [f"{table.name}: no row has a value of {', '.join(empty)}"] if empty else []
     if table.name == "notice" and 0 < filled.get("title", 0) < total:
         warnings.append(f"notice: title is empty in {total - filled['title']} of {total} rows")
     if table.name == "bid":
@@ -185,6 +188,21 @@ def _warnings(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[s
         ).fetchall()[0]
         if companies:
             warnings.append(f"bid: {bids} bids by {companies} companies that are not in the company table (kept)")
+    return warnings
+
+
+def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Limits and companies in two different code lists: taken as they are, nobody could bid on those notices."""
+    warnings = []
+    for limit, held in (("region_limit", "[region]"), ("licence_limit", "licences")):
+        named, met, holders = connection.execute(
+            f"WITH named AS (SELECT DISTINCT unnest({limit}) AS item FROM checked_notice), "
+            f"held AS (SELECT DISTINCT unnest({held}) AS item FROM checked_company) "
+            "SELECT count(*), count_if(item IN (SELECT item FROM held WHERE item IS NOT NULL)), "
+            "(SELECT count(item) FROM held) FROM named"
+        ).fetchall()[0]
+        if named and holders and not met:
+            warnings.append(f"notice: no company meets any of the {named} values of {limit}: another list of codes?")
     return warnings
 
 

@@ -18,10 +18,11 @@ from typing import Any
 import duckdb
 
 from bidrec import log, sources
+from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES, Table
-from bidrec.errors import ContractError
+from bidrec.errors import CannotWrite, ContractError
 from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
@@ -72,6 +73,11 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
         connection.execute(f"SET temp_directory = '{staging / 'spill'}'")
         with connection:
             yield connection, staging
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
+        raise CannotWrite(
+            f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

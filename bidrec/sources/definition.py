@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bidrec.contract import TABLES
 from bidrec.errors import ConfigurationError, InputMissing
@@ -90,6 +90,8 @@ def _definition(name: str, path: Path, tree: dict[str, Any], sql: dict[str, str]
         zone = str(ZoneInfo(tree["zone"]))
         raw = tuple(_raw(table, entry) for table, entry in tree["raw"].items())
         parameters = {key: str(value) for key, value in tree.get("parameters", {}).items()}
+    except ZoneInfoNotFoundError as error:
+        raise ConfigurationError(f"{path}: zone {tree['zone']} is no IANA name such as Asia/Seoul") from error
     except KeyError as error:
         raise ConfigurationError(f"{path}: needs zone (an IANA name) and, in each [raw.<table>], columns") from error
     except (TypeError, ValueError, AttributeError, OSError) as error:

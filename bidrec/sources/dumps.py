@@ -16,6 +16,7 @@ import duckdb
 from bidrec.casting import first_line, literal
 from bidrec.errors import ContractError, InputMissing
 from bidrec.sources.definition import RawTable
+from bidrec.storage import fingerprint
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 _BLOCK = 1 << 20
@@ -68,7 +69,7 @@ def _utf8(file: Path, staging: Path) -> Path:
     broken = _first_error(file, "utf-8")
     if broken is None:
         return file
-    target = staging / f"{file.parent.name}-{file.name.removesuffix('.gz')}"
+    target = staging / f"{fingerprint(str(file))}.csv"  # files of two folders may share a name
     with target.open("wb") as out:
         also_broken = _first_error(file, "cp949", out)
     if also_broken is None:

@@ -103,5 +103,7 @@ def _types(cursor: Any, schema: str, raw: RawTable, where: str) -> dict[str, str
     )
     types = dict(cursor.fetchall())
     if not types:
-        raise InputMissing(f"no table {schema}.{raw.table} in {where}", hint="set source.schema, or table in source.toml")
+        raise InputMissing(
+            f"no table {schema}.{raw.table} in {where}", hint="set source.schema, or table in source.toml"
+        )
     return types

@@ -10,7 +10,7 @@ SELECT
     cntrynm AS country,
     hdoffcedivnm AS head_office,
     opbizdt AT TIME ZONE getvariable('zone') AS founded_at,
-    emplyenum AS employees,
+    emplyenum::DOUBLE AS employees,
     list_filter(
         list_transform(string_split(coalesce(indstrytycd, corpbsnsdivcd), ','), lambda item: trim(item)),
         lambda item: item <> ''

@@ -1,0 +1,84 @@
+import gzip
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bidrec.errors import ContractError, InputMissing
+from bidrec.sources import dumps
+from bidrec.sources.definition import RawTable
+
+RAW = RawTable(name="notice", table="notice", columns={"id": "VARCHAR", "title": "VARCHAR"}, optional={})
+TEXT = 'id,title\n1,"도로, 포장"\n2,교량\n'
+
+
+def read(folder, staging):
+    staging.mkdir(exist_ok=True)
+    with duckdb.connect() as connection:
+        relation = dumps.relation(connection, dumps.files_of(folder, RAW), staging)
+        return sorted(connection.execute(f"SELECT id, title FROM {relation}").fetchall())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_a_dump_is_read_whatever_its_encoding(tmp_path, encoding, ending):
+    data = TEXT.encode(encoding)
+    (tmp_path / f"notice.{ending}").write_bytes(gzip.compress(data) if ending == "csv.gz" else data)
+    assert read(tmp_path, tmp_path / "staging") == [("1", "도로, 포장"), ("2", "교량")]
+
+
+def test_each_file_of_a_folder_has_its_own_encoding(tmp_path):
+    (tmp_path / "notice" / "2024").mkdir(parents=True)
+    (tmp_path / "notice" / "a.csv").write_bytes("id,title\n1,도로\n".encode("cp949"))
+    (tmp_path / "notice" / "2024" / "a.csv").write_bytes("title,id\n교량,2\n".encode())
+    (tmp_path / "notice-old.csv").write_bytes("id,title\n3,하천\n".encode("utf-8-sig"))
+    assert read(tmp_path, tmp_path / "staging") == [("1", "도로"), ("2", "교량"), ("3", "하천")]
+
+
+def test_two_cp949_files_of_the_same_name_do_not_overwrite_each_other(tmp_path):
+    for year, row in (("2023/x", "1,도로"), ("2024/x", "2,교량")):
+        (tmp_path / "notice" / year).mkdir(parents=True)
+        (tmp_path / "notice" / year / "a.csv").write_bytes(f"id,title\n{row}\n".encode("cp949"))
+    assert read(tmp_path, tmp_path / "staging") == [("1", "도로"), ("2", "교량")]
+
+
+def test_two_encodings_in_one_file_are_refused_with_the_byte(tmp_path):
+    head = "id,title\n1,도로\n".encode()
+    (tmp_path / "notice.csv").write_bytes(head + "2,교량\n".encode("cp949") + b"3,\xff\n")
+    with pytest.raises(ContractError, match=rf"notice\.csv is neither UTF-8 \(byte {len(head) + 2} is not\) nor CP949"):
+        read(tmp_path, tmp_path / "staging")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from("가나 다A1,힣"), min_size=1, max_size=30), st.integers(1, 7))
+def test_a_character_cut_by_a_block_is_still_one_character(tmp_path_factory, characters, block):
+    text = "".join(characters)
+    file = tmp_path_factory.mktemp("blocks") / "a.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dumps, "_BLOCK", block)
+        for encoding in ("utf-8", "cp949"):
+            file.write_bytes(text.encode(encoding) + b"\xff")
+            assert dumps._first_error(file, encoding) == len(text.encode(encoding))
+            file.write_bytes(text.encode(encoding))
+            assert dumps._first_error(file, encoding) is None
+
+
+def test_a_missing_folder_and_a_missing_file_are_missing_inputs(tmp_path):
+    with pytest.raises(InputMissing, match="not a folder"):
+        dumps.files_of(tmp_path / "nowhere", RAW)
+    with pytest.raises(InputMissing, match=r"no notice\.csv"):
+        dumps.files_of(tmp_path, RAW)
+
+
+def test_a_table_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "notice.csv").touch()
+    (tmp_path / "notice.parquet").touch()
+    with pytest.raises(ContractError, match="as CSV and as Parquet"):
+        dumps.files_of(tmp_path, RAW)
+
+
+def test_a_file_that_is_no_parquet_is_refused_by_name(tmp_path):
+    (tmp_path / "notice.parquet").write_text("not at all")
+    with pytest.raises(ContractError, match=r"notice\.parquet"):
+        read(tmp_path, tmp_path / "staging")

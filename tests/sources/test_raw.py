@@ -1,0 +1,46 @@
+from datetime import UTC, datetime
+
+import duckdb
+import pytest
+
+from bidrec.errors import ContractError
+from bidrec.sources.definition import RawTable
+from bidrec.sources.raw import make_view
+
+
+def view(sql, columns, optional=None):
+    """The rows of raw_notice over `sql`, in a session of Korean time."""
+    raw = RawTable(name="notice", table="notice", columns=columns, optional=optional or {})
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'Asia/Seoul'")
+        make_view(connection, raw, f"({sql})")
+        return connection.execute("SELECT * FROM raw_notice").fetchall()
+
+
+def test_text_becomes_the_declared_types_and_blank_text_null():
+    rows = view(
+        "SELECT '7' AS n, '1.5' AS x, ' ' AS y, '2024-01-01 10:00:00' AS t, '2024-01-01 10:00:00' AS tz",
+        {"n": "INTEGER", "x": "DOUBLE", "y": "DOUBLE", "t": "TIMESTAMP", "tz": "TIMESTAMPTZ"},
+    )
+    instant = datetime(2024, 1, 1, 1, tzinfo=UTC)  # 10:00 in Seoul
+    assert rows == [(7, 1.5, None, datetime(2024, 1, 1, 10), instant)]
+
+
+def test_every_bad_value_is_counted_with_an_example():
+    with pytest.raises(
+        ContractError, match=r"n must be INTEGER, but 2 of 3 rows .*'x'.*; t must be TIMESTAMP, but 1 of 3"
+    ):
+        view(
+            "SELECT * FROM (VALUES ('1', '2024-01-01'), ('x', '2024-13-01'), ('y', NULL)) v(n, t)",
+            {"n": "INTEGER", "t": "TIMESTAMP"},
+        )
+
+
+def test_a_missing_column_is_named_with_the_nearest_and_optional_ones_are_null():
+    assert view("SELECT 1 AS BIDNTCENO", {"bidntceno": "INTEGER"}, {"lcnslmtnm": "VARCHAR"}) == [(1, None)]
+    with pytest.raises(ContractError, match=r"notice has no column bidntceno \(the nearest there is bidntcno\)"):
+        view("SELECT 1 AS bidntcno", {"bidntceno": "INTEGER"})
+
+
+def test_columns_that_are_not_declared_are_not_read():
+    assert view("SELECT 1 AS a, 'Kim' AS ceonm", {"a": "INTEGER"}) == [(1,)]

@@ -1,0 +1,262 @@
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pyarrow
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bidrec.checks import Checked, check
+from bidrec.config import Contract
+from bidrec.errors import ContractError, InputMissing
+from tests.tables import DAY, NOW, bid, company, give, notice
+
+RULES = Contract()
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        yield connection
+
+
+def checked(connection: duckdb.DuckDBPyConnection, **tables: Any) -> dict[str, Checked]:
+    """Check the given tables; those not given are one right row each."""
+    give(connection, **({"notice": [notice()], "company": [company()], "bid": [bid()]} | tables))
+    return check(connection, RULES, NOW)
+
+
+def reason(connection: duckdb.DuckDBPyConnection, table: str, where: str) -> str | None:
+    return connection.execute(f"SELECT reason FROM checked_{table} WHERE {where}").fetchall()[0][0]
+
+
+def without(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def test_right_rows_are_kept_without_a_word(connection):
+    found = checked(connection)
+    assert [(table.given, table.quarantined, table.warnings) for table in found.values()] == [(1, 0, [])] * 3
+
+
+@pytest.mark.parametrize("table", ["notice", "company", "bid"])
+def test_an_empty_table_is_a_missing_input(connection, table):
+    with pytest.raises(InputMissing, match=f"no row of {table}"):
+        checked(connection, **{table: pyarrow.Table.from_pylist([{"notice_id": "a"}]).slice(0, 0)})
+
+
+def test_a_missing_column_is_named_with_the_nearest_given_one(connection):
+    row = without(notice(), "published_at") | {"publishedat": NOW}
+    with pytest.raises(ContractError, match=r"notice.*no column published_at \(the nearest given is publishedat\)"):
+        checked(connection, notice=[row])
+
+
+def test_a_wrong_type_is_named_with_how_many_rows_and_an_example(connection):
+    rows = [notice(0, value="12"), notice(1, value="many"), notice(2, value=" ")]
+    with pytest.raises(ContractError, match=r"notice: value must be DOUBLE, but 1 of 3 rows are not .*'many'"):
+        checked(connection, notice=rows)
+
+
+def test_a_number_that_would_be_rounded_is_a_wrong_type(connection):
+    with pytest.raises(ContractError, match=r"rank must be INTEGER, but 1 of 2 rows are not .*1\.5"):
+        checked(connection, bid=[bid(by=0, rank=1.5), bid(by=1, rank=2.0)])
+
+
+def test_a_scalar_where_a_list_belongs_is_a_contract_error(connection):
+    with pytest.raises(ContractError, match="attributes"):
+        checked(connection, notice=[notice(attributes=3)])
+
+
+@pytest.mark.parametrize("value", [datetime(2024, 1, 1), "2024-01-01 10:00", NOW.date()])
+def test_a_time_without_a_zone_never_gets_past_the_sources(connection, value):
+    with pytest.raises(ContractError, match=r"published_at is .*not a time with a zone, in 1 rows") as caught:
+        checked(connection, notice=[notice(published_at=value)])
+    assert "AT TIME ZONE" in str(caught.value)
+
+
+def test_a_further_column_with_a_naive_time_is_refused_too(connection):
+    with pytest.raises(ContractError, match="visit_at"):
+        checked(connection, notice=[notice(visit_at=datetime(2024, 1, 1))])
+
+
+def test_duplicate_keys_stop_the_job_with_an_example(connection):
+    with pytest.raises(
+        ContractError, match=r"bid: 1 keys .* in 2 rows \(for example notice_id = 'n0', company_id = 'c0'"
+    ):
+        checked(connection, bid=[bid(), bid(amount=1.0), bid(by=1)])
+
+
+def test_keys_that_differ_only_in_padding_are_duplicates(connection):
+    with pytest.raises(ContractError, match="occur more than once"):
+        checked(connection, notice=[notice(), notice(notice_id="n0  ")])
+
+
+def test_two_versions_of_a_company_at_one_time_are_a_tie(connection):
+    with pytest.raises(ContractError, match=r"company: 1 keys \(company_id, known_at\)"):
+        checked(connection, company=[company(), company(region="South")])
+
+
+def test_two_versions_of_a_company_at_two_times_are_welcome(connection):
+    found = checked(connection, company=[company(), company(known_at=NOW)])
+    assert found["company"].quarantined == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"notice_id": None}, "notice_id is missing"),
+        ({"notice_id": " "}, "notice_id is missing"),
+        ({"published_at": None}, "published_at is missing"),
+        ({"published_at": datetime(1970, 1, 1, tzinfo=UTC)}, "published_at is before 1990-01-01"),
+        ({"opened_at": datetime(2999, 1, 1, tzinfo=UTC)}, "opened_at is more than 730 days ahead"),
+        ({"closes_at": datetime(2023, 1, 1, tzinfo=UTC)}, "closes_at is before published_at"),
+        ({"opened_at": datetime(2023, 1, 1, tzinfo=UTC)}, "opened_at is before published_at"),
+        ({"value": -1.0}, "value is negative"),
+        ({"value": float("nan")}, "value is not a finite number"),
+        ({"attributes": ["a=1", None]}, "attributes holds a NULL"),
+        ({"value": -1.0, "fee": -2.0}, "value is negative; fee is negative"),
+    ],
+)
+def test_a_bad_notice_is_quarantined_with_its_reasons(connection, changes, expected):
+    found = checked(connection, notice=[notice(0), notice(1), notice(2) | changes])
+    assert found["notice"].quarantined == 1
+    assert reason(connection, "notice", "reason IS NOT NULL") == expected
+    assert found["notice"].reasons == dict.fromkeys(expected.split("; "), 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"company_id": None}, "company_id is missing"),
+        ({"known_at": None}, "known_at is missing"),
+        ({"event_at": NOW}, "known_at is before event_at"),
+        ({"notice_id": "nowhere"}, "no notice has this notice_id"),
+        ({"amount": -5.0}, "amount is negative"),
+        (
+            {"event_at": datetime(2023, 1, 1, tzinfo=UTC), "known_at": datetime(2023, 1, 1, tzinfo=UTC)},
+            "known_at is before the notice's published_at",
+        ),
+    ],
+)
+def test_a_bad_bid_is_quarantined_with_its_reason(connection, changes, expected):
+    checked(connection, bid=[bid(by=0), bid(by=1) | changes])
+    assert reason(connection, "bid", "reason IS NOT NULL") == expected
+
+
+def test_a_bid_on_a_quarantined_notice_goes_with_it(connection):
+    found = checked(connection, notice=[notice(0), notice(1, value=-1.0)], bid=[bid(0), bid(1)])
+    assert found["bid"].reasons == {"its notice is quarantined": 1}
+
+
+def test_bids_of_companies_without_a_record_are_kept_and_counted(connection):
+    found = checked(connection, bid=[bid(by=0), bid(by=7), bid(by=8)])
+    assert found["bid"].quarantined == 0
+    assert found["bid"].warnings == ["bid: 2 bids by 2 companies that are not in the company table (kept)"]
+
+
+def test_an_empty_title_is_kept_as_null_and_counted(connection):
+    found = checked(connection, notice=[notice(0), notice(1, title="  "), notice(2, title=None)])
+    assert found["notice"].quarantined == 0
+    assert found["notice"].warnings == ["notice: title is empty in 2 of 3 rows"]
+    assert connection.execute("SELECT count(title) FROM checked_notice").fetchall() == [(1,)]
+
+
+def test_a_column_without_any_value_is_named_in_a_warning(connection):
+    found = checked(connection, company=[company(region=None, employees=None)])
+    assert found["company"].warnings == ["company: no row has a value of region, employees"]
+
+
+def test_limits_in_another_list_of_codes_than_the_companies_are_noticed(connection):
+    rows = [notice(region_limit=["North"], licence_limit=["3562"])]
+    found = checked(connection, notice=rows, company=[company(licences=["goods"])])
+    assert found["notice"].warnings == [
+        "notice: no company meets any of the 1 values of licence_limit: another list of codes?"
+    ]
+
+
+def test_further_columns_come_along_as_they_are(connection):
+    checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
+    assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]
+
+
+@pytest.mark.parametrize("name", ["ntceinsttofclnm", "ceonm", "telno", "buyer_email"])
+def test_names_and_numbers_of_persons_never_enter(connection, name):
+    with pytest.raises(ContractError, match=f"notice: {name} holds names or numbers of persons"):
+        checked(connection, notice=[notice(**{name: "somebody"})])
+
+
+TIMES = st.one_of(st.none(), st.integers(-20_000, 5_000).map(lambda days: NOW + days * DAY))
+ANY_NOTICE = st.fixed_dictionaries(
+    {
+        "published_at": TIMES,
+        "closes_at": TIMES,
+        "value": st.sampled_from([None, -1.0, 0.0, 5.0]),
+        "anonymous": st.booleans(),
+    }
+)
+ANY_BID = st.fixed_dictionaries(
+    {"of": st.integers(0, 6), "known_at": TIMES, "amount": st.sampled_from([None, -1.0, 2.0])}
+)
+
+
+def good_notice(row: Mapping[str, Any]) -> bool:
+    """The contract in plain Python."""
+    first, last = datetime(1990, 1, 1, tzinfo=UTC), NOW + RULES.max_future_days * DAY
+    times = [time for time in (row["published_at"], row["closes_at"]) if time]
+    return bool(
+        row["notice_id"]
+        and row["published_at"]
+        and all(first <= time <= last for time in times)
+        and not (row["closes_at"] and row["closes_at"] < row["published_at"])
+        and (row["value"] is None or row["value"] >= 0)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ANY_NOTICE, min_size=1, max_size=6), st.lists(ANY_BID, min_size=1, max_size=6))
+def test_every_row_is_kept_or_quarantined_and_none_is_lost(notices, bids):
+    notices = [
+        {"notice_id": None if row.pop("anonymous") else f"n{number}", **row}
+        for number, row in enumerate(map(dict, notices))
+    ]
+    bids = [
+        {"notice_id": f"n{row['of']}", "company_id": f"c{number}", "event_at": row["known_at"], **row}
+        for number, row in enumerate(bids)
+    ]
+    schema = {
+        "notice": [("notice_id", "string"), ("published_at", "time"), ("closes_at", "time"), ("value", "double")],
+        "bid": [
+            ("notice_id", "string"),
+            ("company_id", "string"),
+            ("event_at", "time"),
+            ("known_at", "time"),
+            ("amount", "double"),
+        ],
+    }
+    kinds = {"string": pyarrow.string(), "double": pyarrow.float64(), "time": pyarrow.timestamp("us", "UTC")}
+    tables = {
+        name: pyarrow.Table.from_pylist(rows, pyarrow.schema([(column, kinds[kind]) for column, kind in schema[name]]))
+        for name, rows in (("notice", notices), ("bid", bids))
+    }
+    good = {row["notice_id"]: row for row in notices if good_notice(row)}
+    last = NOW + RULES.max_future_days * DAY
+    good_bids = [
+        row
+        for row in bids
+        if row["notice_id"] in good
+        and row["known_at"]
+        and good[row["notice_id"]]["published_at"] <= row["known_at"] <= last
+        and (row["amount"] is None or row["amount"] >= 0)
+    ]
+    with duckdb.connect() as connection:
+        found = checked(connection, **tables)
+        kept = {
+            name: connection.execute(f"SELECT count(*) FROM checked_{name} WHERE reason IS NULL").fetchall()[0][0]
+            for name in tables
+        }
+    for name, rows, expected in (("notice", notices, good), ("bid", bids, good_bids)):
+        assert found[name].given == len(rows)
+        assert kept[name] + found[name].quarantined == len(rows)
+        assert kept[name] == len(expected)

@@ -1,0 +1,157 @@
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from bidrec.config import Config, Contract, Source
+from bidrec.contract import TABLES
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
+from bidrec.ingest import ingest
+from bidrec.storage import content_of, read_manifest
+from tests.tables import DAY, NOW, bid, company, notice, write_source
+
+NOTICES = [notice(number) for number in range(20)]
+COMPANIES = [company(number) for number in range(5)]
+BIDS = [bid(of, by) for of in range(20) for by in range(5)]
+
+
+def config_of(home: Path, source: Source, **contract: float) -> Config:
+    return Config(home=str(home), memory_limit="500MB", source=source, contract=Contract(**contract))
+
+
+def rows(home: Path, table: str, box: str = "lake") -> list[tuple]:
+    return duckdb.sql(f"SELECT * FROM '{home}/{box}/{table}.parquet'").fetchall()
+
+
+def test_the_lake_holds_every_row_in_its_order_with_every_canonical_column(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES[::-1], company=COMPANIES, bid=BIDS[::-1])
+    manifest = ingest(config_of(tmp_path, source), now=NOW)
+
+    assert {name: entry["rows"] for name, entry in manifest["tables"].items()} == {
+        "notice": 20,
+        "company": 5,
+        "bid": 100,
+    }
+    assert [row[0] for row in rows(tmp_path, "notice")] == [row["notice_id"] for row in NOTICES]
+    assert [row[:2] for row in rows(tmp_path, "bid")] == [
+        (row["notice_id"], row["company_id"]) for row in sorted(BIDS, key=lambda r: (r["known_at"], r["company_id"]))
+    ]
+    for name, table in TABLES.items():
+        columns = duckdb.sql(f"DESCRIBE FROM '{tmp_path}/lake/{name}.parquet'").fetchall()
+        kinds = [
+            (column.name, column.type.replace("TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE")) for column in table.columns
+        ]
+        assert [column[:2] for column in columns] == kinds
+    assert manifest["tables"]["notice"]["range"]["published_at"] == ["2024-01-01 09:00:00+00", "2024-01-20 09:00:00+00"]
+    assert manifest == read_manifest(tmp_path / "lake")
+
+
+def test_the_same_rows_give_the_same_bytes_in_whatever_order_they_come(tmp_path):
+    contents = []
+    for attempt in range(3):
+        shuffled = [random.Random(attempt).sample(table, len(table)) for table in (NOTICES, COMPANIES, BIDS)]
+        home = tmp_path / str(attempt)
+        source = write_source(home / "source", notice=shuffled[0], company=shuffled[1], bid=shuffled[2])
+        contents.append(content_of(ingest(config_of(home, source), now=NOW)))
+    assert len(set(contents)) == 1
+
+
+def test_bad_rows_are_quarantined_with_their_reason_and_counted(tmp_path):
+    bids = [*BIDS, bid(0, 9, amount=-1.0), bid(0, 10, notice_id="nowhere", amount=-1.0)]
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=bids)
+    manifest = ingest(config_of(tmp_path, source, max_bad_share=0.05), now=NOW)
+
+    assert manifest["tables"]["bid"]["reasons"] == {"amount is negative": 2, "no notice has this notice_id": 1}
+    assert manifest["tables"]["bid"]["rows"] == len(BIDS)
+    quarantined = duckdb.sql(f"SELECT company_id, reason FROM '{tmp_path}/quarantine/bid.parquet'").fetchall()
+    assert sorted(quarantined) == [
+        ("c10", "amount is negative; no notice has this notice_id"),
+        ("c9", "amount is negative"),
+    ]
+    assert rows(tmp_path, "notice", "quarantine") == []
+
+
+def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
+    good = write_source(tmp_path / "good", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    before = ingest(config_of(tmp_path, good), now=NOW)
+    late = [notice(number, closes_at=datetime(2023, 1, 1, tzinfo=UTC)) for number in range(3)] + NOTICES[3:]
+    bad = write_source(tmp_path / "bad", notice=late, company=COMPANIES, bid=BIDS)
+
+    with pytest.raises(
+        ContractError, match=r"notice: 3 of 20 rows are bad, more than 1\.00%.*closes_at is before.*: 3.* n0"
+    ):
+        ingest(config_of(tmp_path, bad), now=NOW)
+    assert read_manifest(tmp_path / "lake") == before
+    assert len(rows(tmp_path, "notice", "quarantine")) == 3  # there to be looked at
+    assert not list(tmp_path.glob(".ingest.*"))
+
+
+def test_no_good_row_at_all_stops_the_job_whatever_the_share(tmp_path):
+    source = write_source(tmp_path / "source", notice=[notice(value=-1.0)], company=COMPANIES, bid=BIDS)
+    with pytest.raises(ContractError, match="1 of 1 rows are bad"):
+        ingest(config_of(tmp_path, source, max_bad_share=1.0), now=NOW)
+
+
+def test_unchanged_files_are_not_read_again_unless_forced(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    config = config_of(tmp_path, source)
+    first = ingest(config, now=NOW)
+    written = (tmp_path / "lake").stat().st_ino
+    assert ingest(config, now=NOW) == first
+    assert (tmp_path / "lake").stat().st_ino == written
+    assert ingest(config, force=True, now=NOW) == first
+    assert (tmp_path / "lake").stat().st_ino != written
+
+
+@pytest.mark.parametrize("change", ["file", "sql", "contract"])
+def test_a_changed_input_is_read_again(tmp_path, change):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    first = ingest(config_of(tmp_path, source), now=NOW)
+    if change == "file":
+        write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    elif change == "sql":
+        (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
+    rules = {"max_future_days": 1} if change == "contract" else {}
+    second = ingest(config_of(tmp_path, source, **rules), now=NOW + 300 * DAY)
+    assert second["inputs"] != first["inputs"]
+    assert second["tables"]["bid"]["rows"] == {"file": 99, "sql": 80, "contract": 100}[change]
+
+
+def test_without_a_source_the_input_is_missing(tmp_path):
+    with pytest.raises(InputMissing, match="no source is configured"):
+        ingest(config_of(tmp_path, Source(url="")))
+
+
+def test_without_a_folder_or_a_database_the_input_is_missing(tmp_path):
+    with pytest.raises(InputMissing, match="neither a folder nor a database"):
+        ingest(config_of(tmp_path, Source(name="koneps", url="")))
+
+
+def test_an_unknown_source_is_a_configuration_error_with_the_nearest_name(tmp_path):
+    with pytest.raises(ConfigurationError, match="did you mean koneps"):
+        ingest(config_of(tmp_path, Source(name="konep", path=str(tmp_path))))
+
+
+def test_an_unknown_parameter_is_a_configuration_error_with_the_nearest_name(tmp_path):
+    source = Source(name="gepnic", path=str(tmp_path), parameters={"regoin": "Odisha"})
+    for table in ("notices", "companies", "bids"):
+        (tmp_path / f"{table}.parquet").touch()
+    with pytest.raises(ConfigurationError, match=r"no parameter regoin.*did you mean region"):
+        ingest(config_of(tmp_path, source))
+
+
+@pytest.mark.parametrize("sql", ["SELEC 1", "SELECT nothing FROM raw_bid", "SELECT * FROM raw_bids"])
+def test_sql_that_does_not_stand_is_a_configuration_error_that_names_the_file(tmp_path, sql):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    (tmp_path / "source" / "bid.sql").write_text(sql)
+    with pytest.raises(ConfigurationError, match=r"bid\.sql"):
+        ingest(config_of(tmp_path, source), now=NOW)
+
+
+def test_a_home_that_cannot_be_written_is_said(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    (tmp_path / "home").write_text("a file, not a folder")
+    with pytest.raises(CannotWrite, match="home"):
+        ingest(config_of(tmp_path / "home", source), now=NOW)
