@@ -70,10 +70,10 @@ class Model:
     """Widths of the notice tower's hidden layers."""
     company_hidden: int = 128
     """Width of the company tower's hidden layer."""
-    dropout: float = 0.1
+    dropout: float = 0.3
     half_lives: tuple[float, ...] = (60.0, 400.0)
     """Half-lives of the decayed means over a company's history, in days."""
-    history_length: int = 32
+    history_length: int = 48
     """Bids of a company's history that are read, newest first."""
     temperature: float = 0.07
     """Starting temperature of the cosine softmax."""
@@ -82,7 +82,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    epochs: int = 4
+    epochs: int = 3
     """Passes over the training notices (`history`) or pairs (`static`)."""
     batch_size: int = 512
     """Notices (`history`) or pairs (`static`) a step."""
@@ -92,6 +92,9 @@ class Training:
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
     """Companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform sample."""
+    history_gradients: int = 2048
+    """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
+    from a cache of the notice tower's outputs."""
     patience: int = 2
     """Epochs without a better validation Recall@100 before training stops."""
     checkpoint_seconds: int = 60

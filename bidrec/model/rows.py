@@ -1,0 +1,140 @@
+"""Columnar rows on one device, and how a batch of them is gathered: index arithmetic, no Python per row.
+
+Reads the arrays of one side of the training set (notice, profile or version); the towers read the batches.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """A categorical or bag field: ids [base, base + size) of the side's one id space; base itself is unknown."""
+
+    name: str
+    base: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a side's rows look like: all that a tower needs to be built."""
+
+    dense: int
+    ages: int
+    fields: tuple[Field, ...]
+    attribute_rows: int
+    text_rows: int
+
+    @classmethod
+    def of(cls, schema: dict[str, Any]) -> "Shape":
+        """Read from one side of the training set's schema.json."""
+        return cls(
+            dense=len(schema["dense_columns"]),
+            ages=len(schema["ages"]),
+            fields=tuple(Field(field["name"], field["base"], field["size"]) for field in schema["attributes"]),
+            attribute_rows=schema["attribute_rows"],
+            text_rows=schema["text_rows"],
+        )
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """B gathered rows.
+
+    dense_BF (B, F) float32; ages_days_BT (B, T) float32 days from each time to the as-of, -1 where missing;
+    attributes (n,) int64 ids, row-major, attribute_lengths_BA (B, A) items per row and field;
+    text (m,) int64 ids, text_weights (m,) float32, text_lengths_B (B,).
+    """
+
+    dense_BF: Tensor
+    ages_days_BT: Tensor
+    attributes: Tensor
+    attribute_lengths_BA: Tensor
+    text: Tensor
+    text_weights: Tensor
+    text_lengths_B: Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays."""
+
+    dense: Tensor
+    ages: Tensor
+    attributes: Tensor
+    attribute_lengths: Tensor
+    attribute_offsets: Tensor
+    text: Tensor
+    text_weights: Tensor
+    text_offsets: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        dense: Tensor,
+        ages: Tensor,
+        attributes: Tensor,
+        attribute_lengths: Tensor,
+        text: Tensor,
+        text_weights: Tensor,
+        text_lengths: Tensor,
+    ) -> "Rows":
+        """Build from the arrays of the training set; the lengths become offsets."""
+        return cls(
+            dense=dense,
+            ages=ages,
+            attributes=attributes,
+            attribute_lengths=attribute_lengths,
+            attribute_offsets=offsets(attribute_lengths.sum(1, dtype=torch.int64)),
+            text=text,
+            text_weights=text_weights,
+            text_offsets=offsets(text_lengths.to(torch.int64)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+    @property
+    def device(self) -> torch.device:
+        return self.dense.device
+
+    def take(self, rows_B: Tensor, as_of: Tensor | int = 0) -> RowBatch:
+        """Gather rows (B,); `as_of` is one time for all or one a row, in epoch seconds (UTC)."""
+        attributes, _ = ragged(self.attribute_offsets, rows_B)
+        text, text_lengths = ragged(self.text_offsets, rows_B)
+        return RowBatch(
+            dense_BF=self.dense[rows_B],
+            ages_days_BT=_days(self.ages[rows_B], as_of),
+            attributes=self.attributes[attributes].long(),
+            attribute_lengths_BA=self.attribute_lengths[rows_B].long(),
+            text=self.text[text].long(),
+            text_weights=self.text_weights[text],
+            text_lengths_B=text_lengths,
+        )
+
+
+def offsets(lengths: Tensor) -> Tensor:
+    """(R,) lengths -> (R + 1,) int64 offsets."""
+    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+
+
+def ragged(offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Flat positions of the items of rows (B,), in the rows' order, and each row's number of items (B,)."""
+    begin, lengths = offsets_[rows_B], offsets_[rows_B + 1] - offsets_[rows_B]
+    owner = torch.repeat_interleave(begin - lengths.cumsum(0) + lengths, lengths)
+    return owner + torch.arange(len(owner), device=owner.device), lengths
+
+
+def _days(times: Tensor, as_of: Tensor | int) -> Tensor:
+    """Days from each time to the as-of; -1 where there is no time (the training set's int64 minimum)."""
+    if isinstance(as_of, Tensor):
+        as_of = as_of[:, None]
+    missing = times == torch.iinfo(torch.int64).min
+    return torch.where(missing, -1.0, (as_of - times.masked_fill(missing, 0)).float() / SECONDS_A_DAY)

@@ -1,0 +1,123 @@
+"""The towers: a notice to a unit vector, a company to a unit vector in the same space.
+
+The company tower has no company id: a company is the recency-weighted means of the notice tower's own outputs over
+its last known bids, corrected by a small network that starts near the identity, so that training starts from
+nearest neighbours in the embedding space and a company that appears tomorrow has a vector after its first opening.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bidrec.model.fields import SeparateFields, SummedFields
+from bidrec.model.rows import RowBatch, Shape
+
+
+class NoticeTower(nn.Module):
+    """RowBatch of notices -> (B, D) unit vectors: a network beside a linear skip; it starts as a linear model."""
+
+    def __init__(
+        self, shape: Shape, *, table_dim: int, hidden: Sequence[int], embedding_dim: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.fields = SummedFields(shape, table_dim)
+        self.network = network(self.fields.width, hidden, embedding_dim, dropout)
+        self.skip = nn.Linear(self.fields.width, embedding_dim, bias=False)
+
+    def forward(self, batch: RowBatch) -> Tensor:
+        x = self.fields(batch)
+        return functional.normalize(self.network(x) + self.skip(x), dim=1)
+
+
+@dataclass(frozen=True)
+class History:
+    """The last known bids of B companies, newest first.
+
+    notice_BL (B, L) int64 notice rows (0 where there is none), known_BL (B, L) bool, age_days_BL (B, L) float32 days
+    from the bid's opening to the as-of, count_B (B,) all bids known, also those older than the last L.
+    """
+
+    notice_BL: Tensor
+    known_BL: Tensor
+    age_days_BL: Tensor
+    count_B: Tensor
+
+
+class HistoryTower(nn.Module):
+    """History, version row and profile row of B companies, and the notices' vectors -> (B, D) unit vectors."""
+
+    def __init__(
+        self,
+        version: Shape,
+        profile: Shape,
+        *,
+        half_lives: Sequence[float],
+        table_dim: int,
+        hidden: int,
+        embedding_dim: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.half_lives = tuple(half_lives)
+        self.version = SummedFields(version, table_dim)
+        self.profile = SummedFields(profile, table_dim)
+        width = len(self.half_lives) * (embedding_dim + 1) + 2 + self.version.width + self.profile.width + 1
+        self.network = network(width, (hidden,), embedding_dim, dropout)
+        last = self.network[-1]
+        nn.init.normal_(last.weight, std=0.01)  # near the identity, yet never the zero vector for a new company
+        nn.init.normal_(last.bias, std=0.01)
+        self.mix = nn.Parameter(torch.full((len(self.half_lives),), 1 / len(self.half_lives)))
+
+    def forward(
+        self, notice_ND: Tensor, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
+    ) -> Tensor:
+        means, facts = [], []
+        for half_life in self.half_lives:
+            weight_BL = torch.exp2(-history.age_days_BL / half_life) * history.known_BL
+            total_B1 = weight_BL.sum(1, keepdim=True)
+            means.append(
+                functional.embedding_bag(
+                    history.notice_BL, notice_ND, per_sample_weights=weight_BL / total_B1.clamp(min=1e-9), mode="sum"
+                )
+            )
+            facts.append(torch.log1p(total_B1))
+        newest_B1 = torch.where(history.known_BL[:, :1], torch.log1p(history.age_days_BL[:, :1]) / 3, 3.0)
+        facts += [torch.log1p(history.count_B.float())[:, None] / 3, newest_B1]
+        own = has_profile_B[:, None]
+        facts += [self.version(version), self.profile(profile) * own, own.float()]
+        core = sum(mean * share for mean, share in zip(means, self.mix, strict=True))
+        return functional.normalize(core + self.network(torch.cat([*means, *facts], dim=1)), dim=1)
+
+
+class StaticTower(nn.Module):
+    """The seed's tower for either side: dense + one table a field -> hidden layers -> (B, D) unit vectors."""
+
+    def __init__(
+        self, shape: Shape, *, table_dim: int, hidden: Sequence[int], embedding_dim: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.fields = SeparateFields(shape, table_dim)
+        self.network = network(max(1, self.fields.width), hidden, embedding_dim, dropout)
+
+    def forward(self, batch: RowBatch) -> Tensor:
+        x = self.fields(batch)
+        if not x.shape[1]:  # a side without a single field still needs an input
+            x = x.new_ones(len(x), 1)
+        return functional.normalize(self.network(x), dim=1)
+
+
+def network(width: int, hidden: Sequence[int], out: int, dropout: float) -> nn.Sequential:
+    """Linear layers with ReLU between; dropout after the first."""
+    widths = [width, *hidden, out]
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(itertools.pairwise(widths)):
+        layers.append(nn.Linear(a, b))
+        if i < len(widths) - 2:
+            layers.append(nn.ReLU())
+            if i == 0:
+                layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)

@@ -1,0 +1,69 @@
+"""The model: two towers and a temperature, built from the training set's schema and the configuration."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bidrec.config import Model
+from bidrec.model.rows import Shape
+from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
+
+
+class TwoTower(nn.Module):
+    """`notice` maps notice rows, `company` maps companies to (B, D) unit vectors; their product is the cosine."""
+
+    def __init__(self, notice: nn.Module, company: nn.Module, *, temperature: float, learn_temperature: bool) -> None:
+        super().__init__()
+        self.notice = notice
+        self.company = company
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learn_temperature)
+
+    @property
+    def scale(self) -> Tensor:
+        """1 / temperature, kept within [1, 100]."""
+        return self.log_scale.exp().clamp(1, 100)
+
+
+def build(config: Model, schema: dict[str, Any]) -> TwoTower:
+    """The model that `config` asks for, over the sides of the training set's schema.json."""
+    notice, version, profile = (Shape.of(schema[side]) for side in ("notice", "version", "profile"))
+    towers: tuple[nn.Module, nn.Module]
+    if config.kind == "history":
+        towers = _notice_tower(config, notice), _history_tower(config, version, profile)
+    else:
+        towers = _static_tower(config, notice), _static_tower(config, profile)
+    return TwoTower(*towers, temperature=config.temperature, learn_temperature=config.learn_temperature)
+
+
+def _notice_tower(config: Model, shape: Shape) -> NoticeTower:
+    return NoticeTower(
+        shape,
+        table_dim=config.table_dim,
+        hidden=config.hidden,
+        embedding_dim=config.embedding_dim,
+        dropout=config.dropout,
+    )
+
+
+def _history_tower(config: Model, version: Shape, profile: Shape) -> HistoryTower:
+    return HistoryTower(
+        version,
+        profile,
+        half_lives=config.half_lives,
+        table_dim=config.table_dim // 4,
+        hidden=config.company_hidden,
+        embedding_dim=config.embedding_dim,
+        dropout=config.dropout,
+    )
+
+
+def _static_tower(config: Model, shape: Shape) -> StaticTower:
+    return StaticTower(
+        shape,
+        table_dim=config.table_dim,
+        hidden=config.hidden,
+        embedding_dim=config.embedding_dim,
+        dropout=config.dropout,
+    )

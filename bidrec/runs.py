@@ -1,0 +1,107 @@
+"""Run folders: one a training, named by its UTC time; finished when its manifest is there.
+
+runs/<yyyymmddThhmmssZ>-<6 hex>/
+    config.json     the configuration as resolved, and the fingerprint of what the run was made from
+    training_set/   see bidrec.training_set
+    checkpoints/    while it trains
+    model/          weights and how to rebuild the model
+    metrics.json    the evaluation
+    manifest.json   written last
+"""
+
+import importlib.metadata
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bidrec import __version__
+from bidrec.config import Config
+from bidrec.errors import InputMissing
+from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
+
+PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def training_set(self) -> Path:
+        return self.folder / "training_set"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def finished(self) -> bool:
+        return read_manifest(self.folder) is not None
+
+    def metrics(self) -> dict[str, Any]:
+        """The run's evaluation. Raises InputMissing (66) where it has none yet."""
+        return read_json(self.folder / "metrics.json")
+
+    def finish(self, **facts: Any) -> None:
+        """Write the manifest: the run is whole from here on. The boxes inside have manifests of their own."""
+        write_json(
+            self.folder / "manifest.json",
+            {
+                "format": FORMAT_VERSION,
+                "kind": "run",
+                "run": self.id,
+                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "bidrec": __version__,
+                "packages": _packages(),
+                **facts,
+            },
+        )
+
+
+def start_or_resume(config: Config, inputs: str) -> Run:
+    """The newest unfinished run made from the same configuration and inputs, or a new one.
+
+    `inputs`: the fingerprint of the feature tables.
+    """
+    made_from = fingerprint({"config": config.as_dict(), "inputs": inputs})
+    for run in reversed(all_runs(config.home_path)):
+        if not run.finished and _made_from(run) == made_from:
+            return run
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    run = Run(config.home_path / "runs" / f"{stamp}-{secrets.token_hex(3)}")
+    write_json(run.folder / "config.json", {"made_from": made_from, "inputs": inputs, "config": config.as_dict()})
+    return run
+
+
+def all_runs(home: Path) -> list[Run]:
+    """Every run of the home, oldest first."""
+    return [Run(path.parent) for path in sorted((home / "runs").glob("*/config.json"))]
+
+
+def find(home: Path, run_id: str | None = None) -> Run:
+    """The finished run with this id, or the newest finished one. Raises InputMissing (66) where there is none."""
+    finished = [run for run in all_runs(home) if run.finished and run_id in (None, run.id)]
+    if not finished:
+        what = f"no finished run {run_id}" if run_id else "no finished run"
+        raise InputMissing(f"{what} in {home / 'runs'}", hint="bidrec train makes one; bidrec runs lists them")
+    return finished[-1]
+
+
+def _made_from(run: Run) -> str:
+    return read_json(run.folder / "config.json").get("made_from", "")
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

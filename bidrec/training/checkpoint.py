@@ -1,0 +1,115 @@
+"""Where a training stands, as safetensors and JSON: written whole, read back exactly.
+
+Writes  runs/ID/checkpoints/STEP/ while training, runs/ID/model/ at its end
+A checkpoint holds the weights, the optimiser's moments, the steps' cache, the random state and the best weights so far.
+"""
+
+import re
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bidrec import log
+from bidrec.errors import ContractError
+from bidrec.storage import read_json, read_manifest, sha256, whole_folder, write_json, write_manifest
+
+KEPT = 2
+STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
+
+
+@dataclass
+class Progress:
+    """Where the loop is: `batch` batches of `epoch` are done."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best_recall: float = -1.0
+    best_epoch: int = -1
+    epochs_without_gain: int = 0
+    finished: bool = False
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """One entry an epoch: mean loss, validation Recall@100, temperature, steps a second."""
+
+
+def save(
+    folder: Path, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    """Write checkpoints/STEP whole, then drop all but the newest two. `tensors`: the steps' cache and best weights."""
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    state |= {f"extra.{name}": value for name, value in tensors.items()}
+    state["random"] = torch.get_rng_state()
+    with whole_folder(folder / f"{progress.step:08d}") as staging:
+        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, staging / STATE)
+        write_json(staging / PROGRESS, asdict(progress))
+        write_manifest(staging, kind="checkpoint", step=progress.step)
+    for old in _checkpoints(folder)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[Progress, dict[str, Tensor]] | None:
+    """Put the newest whole checkpoint back; a damaged one is skipped with a warning. None where there is none."""
+    for path in reversed(_checkpoints(folder)):
+        if not _is_whole(path):
+            log.get("train").warning("checkpoint skipped: damaged or half-written", path=str(path))
+            continue
+        state = load_file(path / STATE)
+        model.load_state_dict(_with_prefix(state, "model."))
+        _restore_moments(optimiser, _with_prefix(state, "optimiser."))
+        torch.set_rng_state(state["random"])
+        return Progress(**read_json(path / PROGRESS)), _with_prefix(state, "extra.")
+    return None
+
+
+def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write the model as it is published: weights and, in the manifest, `facts` to rebuild it by."""
+    with whole_folder(folder) as staging:
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
+        write_manifest(staging, kind="model", **facts)
+
+
+def load_weights(folder: Path, model: nn.Module) -> nn.Module:
+    """Load a saved model's weights into `model`. Raises ContractError (65) for a changed byte or another shape."""
+    manifest = read_manifest(folder)
+    if manifest is None or not _is_whole(folder):
+        raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise ContractError(f"{folder} does not fit the model: {str(error).splitlines()[0]}") from error
+    return model
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+        return manifest is not None and all(
+            sha256(folder / name) == facts["sha256"] for name, facts in manifest["files"].items()
+        )
+    except Exception:
+        return False
+
+
+def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _restore_moments(optimiser: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

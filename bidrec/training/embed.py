@@ -1,0 +1,52 @@
+"""Every notice and every company to its vector, in blocks: for the history cache, validation, test and write-back."""
+
+import torch
+from torch import Tensor
+
+from bidrec.model.towers import HistoryTower
+from bidrec.model.two_tower import TwoTower
+from bidrec.training.resident import Resident
+
+BLOCK = 8192
+
+
+@torch.no_grad()
+def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = None) -> Tensor:
+    """(N, D) unit vectors of all notices, or of the rows given, without dropout."""
+    training = model.training
+    model.eval()
+    rows = torch.arange(len(data.notice), device=data.device) if notices is None else notices
+    blocks = [model.notice(data.notice.take(block, data.published_at[block])) for block in rows.split(BLOCK)]
+    model.train(training)
+    return torch.cat(blocks) if blocks else torch.zeros(0, 0, device=data.device)
+
+
+@torch.no_grad()
+def company_vectors(
+    model: TwoTower, data: Resident, notice_ND: Tensor, as_of: int, history_length: int
+) -> tuple[Tensor, Tensor]:
+    """Vectors (C, D) of the companies as known at `as_of` (epoch seconds UTC), and which are known (C,) bool.
+
+    `notice_ND` are all notices' vectors, through which histories are read. An unknown company's vector is zero.
+    """
+    training = model.training
+    model.eval()
+    version_C = data.versions_as_of(as_of)
+    known_C = version_C >= 0
+    vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
+    for block in known_C.nonzero().flatten().split(BLOCK):
+        vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of, history_length)
+    model.train(training)
+    return vectors, known_C
+
+
+def company_block(
+    model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int, history_length: int
+) -> Tensor:
+    """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
+    if isinstance(model.company, HistoryTower):
+        companies = data.company_batch(version_B, as_of, history_length)
+        return model.company(
+            notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B
+        )
+    return model.company(data.profiles(data.version_profile[version_B], as_of))
