@@ -1,0 +1,46 @@
+"""The console script `bidrec`: a table of commands, each imported only when it is called.
+
+`bidrec --help` is printed from the table alone, so it costs nothing of what the commands need (Feast, torch).
+"""
+
+import difflib
+import importlib
+
+import click
+
+# name: (where the click.Command is, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are those of COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = [] if args[0] in COMMANDS else difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if near:
+            raise click.UsageError(f"No such command '{args[0]}', did you mean '{near[0]}'?", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="bidrec", message="%(prog)s %(version)s")
+def main() -> None:
+    """Public tenders and the companies that will bid on them: recommendations both ways."""

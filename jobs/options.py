@@ -1,0 +1,142 @@
+"""The one decorator of all commands: common options, configuration, log, and the one place that exits.
+
+    @command
+    @click.option("--force", is_flag=True, help="Read the tables even if they have not changed.")
+    @click.option("--train-before", "split__train_before", help="Override split.train_before.")
+    def train(config: Config, force: bool) -> Result: ...
+
+An option whose parameter has a `__` is a key of the configuration; it goes there and not to the function.
+The command returns its Result or raises; errors become exit codes (`bidrec/errors.py`) and one line on stderr.
+"""
+
+import errno
+import os
+import re
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bidrec import config as configuration
+from bidrec import log, signals
+from bidrec.config import Config
+from bidrec.errors import BidrecError, CannotWrite, InputMissing, Interrupted
+from jobs.output import Result, emit, stdout_for_results
+
+CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
+"""Read, the first that is there, where neither --config nor BIDREC_CONFIG names a file."""
+
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+BUG = BidrecError.exit_code
+
+
+def command(function: Callable[..., Result]) -> click.Command:
+    """Make a click.Command of `function(config, **own options) -> Result`; its docstring is the help."""
+
+    def run(config_path: Path | None, as_json: bool, verbose: bool, **given: Any) -> None:
+        context = click.get_current_context()
+        context.exit(_run(function, context.info_name or "bidrec", config_path, as_json, verbose, given))
+
+    own = list(reversed(getattr(function, "__click_params__", [])))
+    name = function.__name__.replace("_", "-")
+    return click.Command(name, callback=run, params=[*own, *_common()], help=function.__doc__)
+
+
+def require_source(config: Config) -> None:
+    """Raise InputMissing (66) where no source is configured: nothing is ever trained on invented data by accident."""
+    if not config.source.name:
+        raise InputMissing("no source is configured", hint="set [source] in bidrec.toml or run bidrec demo")
+
+
+def _common() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--config", "config_path"],
+            type=click.Path(path_type=Path),
+            envvar="BIDREC_CONFIG",
+            help=f"TOML file [env: BIDREC_CONFIG; otherwise {' or '.join(map(str, CONFIG_PLACES))} if there].",
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+        click.Option(["-v", "--verbose"], is_flag=True, help="Log more, and show where an error came from."),
+    ]
+
+
+def _run(
+    function: Callable[..., Result],
+    name: str,
+    config_path: Path | None,
+    as_json: bool,
+    verbose: bool,
+    given: dict[str, Any],
+) -> int:
+    """Run the command's function, print its result or its error, and return the exit code."""
+    started = time.monotonic()
+    log.configure(verbose)
+    with signals.interruptible() as interrupted:
+        try:
+            overrides = {key: value for key, value in given.items() if "__" in key}
+            own = {key: value for key, value in given.items() if "__" not in key}
+            with stdout_for_results():
+                config = configuration.load(config_path or _found(), **overrides)
+                result = function(config, **own)
+            emit(result, as_json)
+            code = result.exit_code
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            code = _report(error, interrupted(), verbose)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    seconds = round(time.monotonic() - started, 1)
+    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak))
+    return code
+
+
+def _found() -> Path | None:
+    return next((place for place in CONFIG_PLACES if place.is_file()), None)
+
+
+def _report(error: BaseException, interrupted: bool, verbose: bool) -> int:
+    """Say on stderr what went wrong and what to do about it; returns the exit code."""
+    known = _known(error, interrupted)
+    if verbose:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if known is None:
+        _say(f"error: this is a bug in bidrec: {type(error).__name__}: {_one_line(str(error))}")
+        _say("hint: please report it with what -v prints")
+        return BUG
+    _say(f"error: {_one_line(known.message)}")
+    if known.hint:
+        _say(f"hint: {_one_line(known.hint)}")
+    return known.exit_code
+
+
+def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
+    """The error as one of ours, or None for a bug."""
+    if isinstance(error, Interrupted):
+        return error
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return Interrupted("stopped by a signal", hint="run the same command again")
+    if isinstance(error, BidrecError):
+        return error
+    refused_by_system = isinstance(error, OSError) and error.errno in _REFUSALS
+    # DuckDB's IOException is no OSError: the reason is in its text alone.
+    refused_in_duckdb = type(error).__module__ in ("duckdb", "_duckdb") and any(
+        os.strerror(reason) in str(error) for reason in _REFUSALS
+    )
+    if refused_by_system or refused_in_duckdb:
+        return CannotWrite(str(error), hint="check space and permission")
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(text: str) -> None:
+    """Print to stderr, with the password of any address in it masked."""
+    click.echo(re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text), err=True)
