@@ -1,0 +1,54 @@
+# make demo    a virtual environment from nothing, then the whole flow on invented tenders, in about a minute
+# make test    the same environment, then format, lint, types and tests with coverage
+
+PYTHON ?= python3.11
+DEVICE ?= cpu
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed-$(DEVICE)
+REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/torchrec-$(DEVICE).txt
+# Folder of local wheels that pip is told of on this machine, if any: the image's build reads it too.
+WHEELS ?= $(or $(PIP_FIND_LINKS),$(shell $(BIN)/pip config get global.find-links 2>/dev/null))
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test lint lock image
+
+setup: $(STAMP)
+
+# The order matters, see the comments in requirements/: torch first, so that a local +cpu wheel is taken where there is one.
+$(STAMP): pyproject.toml $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo "error: $(PYTHON) is not Python 3.11 with venv: install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@rm -f $(VENV)/installed-*
+	@echo "installing the pinned stack into $(VENV), a few minutes at first"
+	@$(BIN)/pip uninstall -q -y fbgemm-gpu fbgemm-gpu-cpu 2>/dev/null
+	@$(BIN)/pip install -q 'torch==2.13.*'
+	@$(BIN)/pip install -q $(foreach file,$(filter-out requirements/torchrec-%,$(REQUIREMENTS)),-r $(file))
+	@$(BIN)/pip install -q --no-deps -r requirements/torchrec-$(DEVICE).txt
+	@$(BIN)/pip install -q --no-deps -e .
+	@# torchrec asks for fbgemm-gpu, whose CPU build has another name; any other complaint is a broken set-up.
+	@problems=$$($(BIN)/pip check | grep -v -x -e 'torchrec [0-9.]* requires fbgemm-gpu, which is not installed\.' -e 'No broken requirements found\.'); \
+		test -z "$$problems" || { echo "error: the packages do not fit each other: $$problems" >&2; exit 1; }
+	@touch $@
+
+demo: setup
+	@$(BIN)/bidrec demo
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest --cov --cov-report=term:skip-covered
+
+# Resolves the versions anew, within the bounds of requirements/*.in.
+lock: setup
+	$(BIN)/pip install -q uv
+	cd requirements && for set in runtime dev; do \
+		../$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header $$set.in -o $$set.txt; done
+
+image:
+	docker build -t bidrec $(if $(wildcard $(WHEELS)),--build-context wheels=$(WHEELS)) --build-arg REVISION=$(REVISION) .
