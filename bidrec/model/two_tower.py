@@ -14,8 +14,17 @@ from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
 class TwoTower(nn.Module):
     """`notice` maps notice rows, `company` maps companies to (B, D) unit vectors; their product is the cosine."""
 
-    def __init__(self, notice: nn.Module, company: nn.Module, *, temperature: float, learn_temperature: bool) -> None:
+    def __init__(
+        self,
+        notice: nn.Module,
+        company: nn.Module,
+        *,
+        temperature: float,
+        learn_temperature: bool,
+        history_length: int,
+    ) -> None:
         super().__init__()
+        self.history_length = history_length
         self.notice = notice
         self.company = company
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learn_temperature)
@@ -34,7 +43,12 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         towers = _notice_tower(config, notice), _history_tower(config, version, profile)
     else:
         towers = _static_tower(config, notice), _static_tower(config, profile)
-    return TwoTower(*towers, temperature=config.temperature, learn_temperature=config.learn_temperature)
+    return TwoTower(
+        *towers,
+        temperature=config.temperature,
+        learn_temperature=config.learn_temperature,
+        history_length=config.history_length,
+    )
 
 
 def _notice_tower(config: Model, shape: Shape) -> NoticeTower:

@@ -77,16 +77,20 @@ def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) 
         write_manifest(staging, kind="model", **facts)
 
 
-def load_weights(folder: Path, model: nn.Module) -> nn.Module:
-    """Load a saved model's weights into `model`. Raises ContractError (65) for a changed byte or another shape."""
+def model_settings(folder: Path) -> dict[str, Any]:
+    """The [model] configuration a saved model was built by. Raises ContractError (65) where the folder is damaged."""
     manifest = read_manifest(folder)
     if manifest is None or not _is_whole(folder):
         raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
+    return manifest["model"]
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Load a saved model's weights into `model`. Raises ContractError (65) where they have another shape."""
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
         raise ContractError(f"{folder} does not fit the model: {str(error).splitlines()[0]}") from error
-    return model
 
 
 def _checkpoints(folder: Path) -> list[Path]:

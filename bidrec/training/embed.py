@@ -22,9 +22,7 @@ def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = Non
 
 
 @torch.no_grad()
-def company_vectors(
-    model: TwoTower, data: Resident, notice_ND: Tensor, as_of: int, history_length: int
-) -> tuple[Tensor, Tensor]:
+def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: int) -> tuple[Tensor, Tensor]:
     """Vectors (C, D) of the companies as known at `as_of` (epoch seconds UTC), and which are known (C,) bool.
 
     `notice_ND` are all notices' vectors, through which histories are read. An unknown company's vector is zero.
@@ -35,17 +33,15 @@ def company_vectors(
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
     for block in known_C.nonzero().flatten().split(BLOCK):
-        vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of, history_length)
+        vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of)
     model.train(training)
     return vectors, known_C
 
 
-def company_block(
-    model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int, history_length: int
-) -> Tensor:
+def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
     if isinstance(model.company, HistoryTower):
-        companies = data.company_batch(version_B, as_of, history_length)
+        companies = data.company_batch(version_B, as_of, model.history_length)
         return model.company(
             notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B
         )

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bidrec import log
-from bidrec.config import Config
+from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, DependencyDown, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.training import checkpoint
@@ -141,9 +141,7 @@ class Loop:
 
     def _close_epoch(self, batches: int, rate: float) -> None:
         progress, patience = self.progress, self.config.training.patience
-        recall = validation_recall(
-            self.model, self.data, self.ts.fit_before, self.ts.cutoff, self.config.model.history_length
-        )
+        recall = validation_recall(self.model, self.data, self.ts.fit_before, self.ts.cutoff)
         entry = {
             "epoch": progress.epoch,
             "loss": self.loss_sum / max(1, batches),
@@ -185,6 +183,12 @@ def rate_share(step: int, total: int, warmup_share: float) -> float:
     return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))
 
 
-def load_model(config: Config, schema: dict[str, Any], folder: Path) -> nn.Module:
-    """The trained model of a run (`folder` is runs/ID/model), on the CPU, without dropout."""
-    return checkpoint.load_weights(folder, build(config.model, schema)).eval()
+def load_model(schema: dict[str, Any], folder: Path) -> TwoTower:
+    """The trained model of a run (`folder` is runs/ID/model), on the CPU, without dropout.
+
+    `schema` is its training set's. Raises ContractError (65) where the weights are damaged or do not fit it.
+    """
+    settings = checkpoint.model_settings(folder)
+    model = build(Model(**settings | {name: tuple(settings[name]) for name in ("hidden", "half_lives")}), schema)
+    checkpoint.load_weights(folder, model)
+    return model.eval()

@@ -47,7 +47,6 @@ def shuffled(count: int, seed: int, epoch: int) -> Tensor:
 class NoticeSteps:
     def __init__(self, config: Config, data: Resident, fit_before: int) -> None:
         self.data, self.fit_before = data, fit_before
-        self.history_length = config.model.history_length
         self.settings = config.training
         self.cache_ND = torch.zeros(0)
         learned = data.pair_known_at < fit_before
@@ -77,7 +76,7 @@ class NoticeSteps:
         notice_of_P, bidder_P = self._bids(batch, version_C)
         candidates_K, log_weight_K = self._candidates((version_C >= 0).nonzero().flatten(), bidder_P)
         vectors_ND, batch_BD = self._notices(model, batch, version_C[candidates_K], as_of)
-        company_KD = company_block(model, data, vectors_ND, version_C[candidates_K], as_of, self.history_length)
+        company_KD = company_block(model, data, vectors_ND, version_C[candidates_K], as_of)
         place = torch.full((data.companies,), -1, device=data.device)
         place[candidates_K] = torch.arange(len(candidates_K), device=data.device)
         return all_bidders_softmax(batch_BD, company_KD, model.scale, notice_of_P, place[bidder_P], log_weight_K)
@@ -116,7 +115,7 @@ class NoticeSteps:
         """All notices' vectors (N, D), fresh and with gradients for the batch and a draw of the histories, and the
         batch's own (B, D). The draw goes by how often a notice stands in the histories, where the gradient is."""
         data = self.data
-        history = data.histories(version_K, as_of, self.history_length)
+        history = data.histories(version_K, as_of, model.history_length)
         reads_N = torch.bincount(history.notice_BL[history.known_BL], minlength=len(data.notice)).float()
         reads_N[batch] = 0
         draw = min(self.settings.history_gradients, int((reads_N > 0).sum()))
@@ -130,7 +129,6 @@ class NoticeSteps:
 class PairSteps:
     def __init__(self, config: Config, data: Resident, fit_before: int) -> None:
         self.data, self.settings = data, config.training
-        self.history_length = config.model.history_length
         learned = (data.pair_known_at < fit_before) & (data.pair_version >= 0)
         self.pairs = learned.nonzero().flatten()
         if not len(self.pairs):

@@ -11,9 +11,7 @@ NOTICES = 3000
 """At most this many notices, evenly spread over the window, are looked at."""
 
 
-def validation_recall(
-    model: TwoTower, data: Resident, fit_before: int, cutoff: int, history_length: int, k: int = 100
-) -> float:
+def validation_recall(model: TwoTower, data: Resident, fit_before: int, cutoff: int, k: int = 100) -> float:
     """Macro Recall@k over notices published in [fit_before, cutoff), counting bids known before the cutoff only.
 
     Returns NaN where the window holds no bid.
@@ -22,7 +20,7 @@ def validation_recall(
     if not len(notices):
         return float("nan")
     all_notices_ND = notice_vectors(model, data)
-    company_CD, known_C = company_vectors(model, data, all_notices_ND, fit_before, history_length)
+    company_CD, known_C = company_vectors(model, data, all_notices_ND, fit_before)
     known = known_C.nonzero().flatten()
     if not len(known):
         return 0.0

@@ -1,0 +1,32 @@
+"""The gate: a model that does not beat the best baseline, or is worse than the published one, is not published."""
+
+from typing import Any
+
+from bidrec.errors import GateRefused
+
+METRIC = "recall@100"
+MODEL = "towers"
+
+
+def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: float) -> None:
+    """Compare a run's metrics.json with its baselines and with the published run's metrics.
+
+    `margin` is how far below either the model may be. The published run only counts where it was measured on the same
+    test window of the same data. Raises GateRefused (78); the published version then stays.
+    """
+    own = metrics["metrics"]["frozen"]
+    reached = own[MODEL][METRIC]
+    baselines = {name: own[name][METRIC] for name in metrics["baselines"]}
+    best = max(baselines, key=baselines.__getitem__)
+    if reached < baselines[best] - margin:
+        raise GateRefused(
+            f"the model's {METRIC} {reached:.3f} is below {best}'s {baselines[best]:.3f}",
+            hint="the published version stays; look at the run's metrics.json, or set publish.margin",
+        )
+    if published and published["window"] == metrics["window"] and published["inputs"] == metrics["inputs"]:
+        before = published["metrics"]["frozen"][MODEL][METRIC]
+        if reached < before - margin:
+            raise GateRefused(
+                f"the model's {METRIC} {reached:.3f} is below the published run's {before:.3f}",
+                hint="the published version stays; set publish.margin to allow a difference",
+            )
