@@ -137,7 +137,7 @@ def test_an_unknown_source_is_a_configuration_error_with_the_nearest_name(tmp_pa
 def test_an_unknown_parameter_is_a_configuration_error_with_the_nearest_name(tmp_path):
     source = Source(name="gepnic", path=str(tmp_path), parameters={"regoin": "Odisha"})
     for table in ("notices", "companies", "bids"):
-        (tmp_path / f"{table}.parquet").touch()
+        (tmp_path / f"{table}.parquet").write_text("never read")
     with pytest.raises(ConfigurationError, match=r"no parameter regoin.*did you mean region"):
         ingest(config_of(tmp_path, source))
 

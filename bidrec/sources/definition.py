@@ -69,7 +69,8 @@ def _folder(name: str) -> Path:
     built_in = sorted(file.parent.name for file in BUILT_IN.glob("*/source.toml"))
     if not name:
         raise InputMissing(
-            "no source is configured", hint=f"set source.name to {', '.join(built_in)} or your own folder"
+            "no source is configured",
+            hint=f"set source.name to {', '.join(built_in)} or your own folder, or run bidrec demo",
         )
     if name in built_in:
         return BUILT_IN / name

@@ -37,6 +37,9 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
     )
     if not found:
         raise InputMissing(f"no {raw.table}.csv, {raw.table}.parquet or {raw.table}/ in {folder}")
+    found = [file for file in found if file.stat().st_size]
+    if not found:
+        raise InputMissing(f"the dump of {raw.table} in {folder} is empty")
     if len({file.name.lower().endswith(".parquet") for file in found}) > 1:
         raise ContractError(
             f"{raw.table} is in {folder} as CSV and as Parquet", hint="keep one, or every row would come twice"

@@ -57,7 +57,7 @@ def describe(url: str) -> str:
     # A '#', '?' or '/' in the password would move its rest to where it would be shown.
     if parts.scheme not in ("postgresql", "postgres") or "@" in parts.path + parts.fragment:
         raise ConfigurationError(
-            "source.url is not an address such as postgresql://user:password@host:5432/database",
+            "source.url is not an address such as postgresql://user@host:5432/database",
             hint="write special characters of the password as %XX",
         )
     host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]

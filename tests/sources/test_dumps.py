@@ -72,8 +72,8 @@ def test_a_missing_folder_and_a_missing_file_are_missing_inputs(tmp_path):
 
 
 def test_a_table_that_is_there_twice_is_refused(tmp_path):
-    (tmp_path / "notice.csv").touch()
-    (tmp_path / "notice.parquet").touch()
+    (tmp_path / "notice.csv").write_text(TEXT)
+    (tmp_path / "notice.parquet").write_text("also")
     with pytest.raises(ContractError, match="as CSV and as Parquet"):
         dumps.files_of(tmp_path, RAW)
 

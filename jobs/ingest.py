@@ -1,0 +1,29 @@
+"""bidrec ingest: a source's tables, held against the contract, become the lake."""
+
+from typing import Any
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command
+from jobs.output import Result
+
+
+@command
+@click.option("--force", is_flag=True, help="Read the tables even if they have not changed.")
+def ingest(config: Config, force: bool) -> Result:
+    """Read the source's tables, check them, and write the lake."""
+    from bidrec.ingest import ingest as write_lake
+
+    manifest = write_lake(config, force=force)
+    return Result(data=manifest, text=_text(config, manifest))
+
+
+def _text(config: Config, manifest: dict[str, Any]) -> str:
+    lines = [f"{config.home_path / 'lake'} (source {manifest['source']}, clock times of {manifest['zone']})"]
+    for name, table in manifest["tables"].items():
+        first, last = table["range"].get("published_at") or table["range"]["known_at"]
+        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first[:10]} to {last[:10]}")
+        lines += [f"  {'':<8} {number:>10,} quarantined: {reason}" for reason, number in table["reasons"].items()]
+        lines += [f"  {'':<8} note: {warning.partition(': ')[2]}" for warning in table["warnings"]]
+    return "\n".join(lines)

@@ -1,0 +1,159 @@
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from bidrec.config import Config, Contract, Source
+from bidrec.errors import ContractError, InputMissing
+from bidrec.ingest import ingest
+from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
+
+
+def write_csv(file: Path, rows: list[Row], encoding: str = "utf-8") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding=encoding, newline="") as out:
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_dump(folder: Path, notices: list[Row], companies: list[Row], bids: list[Row]) -> None:
+    for name, rows in (("notice", notices), ("company", companies), ("bid", bids)):
+        write_csv(folder / f"{name}.csv", rows)
+
+
+def run(home: Path, folder: Path, max_bad_share: float = 0.01) -> dict:
+    source = Source(name="koneps", path=str(folder), url="")
+    return ingest(Config(home=str(home), source=source, contract=Contract(max_bad_share=max_bad_share)))
+
+
+def one(home: Path, table: str, columns: str, where: str = "true") -> tuple:
+    rows = duckdb.sql(f"SELECT {columns} FROM '{home}/lake/{table}.parquet' WHERE {where}").fetchall()
+    assert len(rows) == 1
+    return rows[0]
+
+
+def seoul(hour: int, day: int, minute: int = 0) -> datetime:
+    """A Korean hour of January 2024 (from 9 on) in UTC."""
+    return datetime(2024, 1, day, hour - 9, minute, tzinfo=UTC)
+
+
+def test_a_notice_is_read_in_korean_time_with_its_limits(tmp_path):
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    assert one(tmp_path, "notice", "notice_id, published_at, closes_at, opened_at, reissue, value, currency") == (
+        "20240100001-000", seoul(10, 2, 5), seoul(10, 10), seoul(11, 10), 0, 1_000_000.0, "KRW",
+    )  # fmt: skip
+    assert one(tmp_path, "notice", "title, parent, unit_name, region, attributes, region_limit, licence_limit") == (
+        "도로, 포장 공사", "경기도", "경기도 수원시 팔달구", "경기도",
+        ["intrbidyn=N"], ["경기도", "서울특별시"], ["0002", "0003"],
+    )  # fmt: skip
+
+
+def test_a_company_is_known_from_its_last_change_on(tmp_path):
+    companies = [raw_company(1), raw_company(2, chgdt="2024-01-05 12:00:00")]
+    write_dump(tmp_path / "dump", [raw_notice()], companies, [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    facts = "known_at, name, region, region_code, employees, licences, founded_at"
+    assert one(tmp_path, "company", facts, "company_id = '0123456701'") == (
+        datetime(2015, 3, 1, tzinfo=UTC), "가나건설", "경기도", "41111",
+        12.0, ["1", "2"], datetime(1987, 5, 31, 14, tzinfo=UTC),
+    )  # fmt: skip
+    assert one(tmp_path, "company", "known_at", "company_id = '0123456702'") == (seoul(12, 5),)
+
+
+def test_a_bid_is_known_at_the_opening_and_not_when_it_was_submitted(tmp_path):
+    bids = [raw_bid(by=1), raw_bid(by=2, sucsfyn="N", opengrank="", dqlfctnrsn="서류 미비")]
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], bids)
+    run(tmp_path, tmp_path / "dump")
+    facts = "event_at, known_at, amount, rank, won, valid"
+    assert one(tmp_path, "bid", facts, "company_id = '0123456701'") == (
+        seoul(17, 9, 30), seoul(11, 10), 880_000.0, 1, True, True,
+    )  # fmt: skip
+    assert one(tmp_path, "bid", "rank, won, valid", "company_id = '0123456702'") == (None, False, False)
+
+
+def test_a_re_notice_is_a_notice_of_its_own_with_its_own_bids(tmp_path):
+    again = raw_notice(
+        1, "001", bidntcedt="2024-01-12 09:00:00", rgstdt="2024-01-12 09:00:00", bidclsedt="2024-01-20 10:00:00",
+        opengdt="2024-01-20 11:00:00",
+    )  # fmt: skip
+    bids = [raw_bid(), raw_bid(1, "001", bidprcdate="2024-01-19")]
+    write_dump(tmp_path / "dump", [raw_notice(), again], [raw_company()], bids)
+    manifest = run(tmp_path, tmp_path / "dump")
+    assert manifest["tables"]["notice"]["rows"] == 2
+    assert one(tmp_path, "notice", "published_at, reissue", "notice_id = '20240100001-001'") == (seoul(9, 12), 1)
+    assert one(tmp_path, "bid", "known_at", "notice_id = '20240100001-000'") == (seoul(11, 10),)
+    assert one(tmp_path, "bid", "known_at", "notice_id = '20240100001-001'") == (seoul(11, 20),)
+
+
+def test_a_late_opening_and_a_second_round_put_off_when_a_bid_is_known(tmp_path):
+    late = raw_notice(1) | {"opengdate": "2024-01-11", "opengtm": "14:00:00"}
+    second = raw_notice(2, rbidopengdt="2024-01-15 11:00:00") | {"opengdate": "", "opengtm": ""}
+    bids = [raw_bid(1), raw_bid(2, by=1), raw_bid(2, by=2, bidprcdate="2024-01-12")]
+    write_dump(tmp_path / "dump", [late, second], [raw_company()], bids)
+    run(tmp_path, tmp_path / "dump")
+    assert one(tmp_path, "bid", "known_at", "notice_id = '20240100001-000'") == (seoul(14, 11),)
+    first_round, second_round = (f"notice_id = '20240100002-000' AND company_id = '012345670{by}'" for by in (1, 2))
+    assert one(tmp_path, "bid", "known_at", first_round) == (seoul(11, 10),)
+    assert one(tmp_path, "bid", "known_at", second_round) == (seoul(11, 15),)
+
+
+def test_a_bid_submitted_after_its_opening_is_quarantined(tmp_path):
+    bids = [raw_bid(by=1), raw_bid(by=2, bidprcdate="2024-01-12")]
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], bids)
+    manifest = run(tmp_path, tmp_path / "dump", max_bad_share=0.5)
+    assert manifest["tables"]["bid"]["reasons"] == {"known_at is before event_at": 1}
+
+
+def test_files_of_two_encodings_give_one_table(tmp_path):
+    dump = tmp_path / "dump"
+    write_csv(dump / "notice" / "2024-01.csv", [raw_notice(1)], "cp949")
+    write_csv(dump / "notice" / "2024-02.csv", [raw_notice(2)], "utf-8-sig")
+    write_csv(dump / "company.csv", [raw_company()], "cp949")
+    write_csv(dump / "bid.csv", [raw_bid()])
+    run(tmp_path, dump)
+    titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/lake/notice.parquet'").fetchall()
+    assert titles == [("도로, 포장 공사",)]
+
+
+def test_no_name_or_number_of_a_person_is_anywhere_in_the_lake(tmp_path):
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    everything = "".join(
+        str(duckdb.sql(f"FROM '{tmp_path}/lake/{table}.parquet'").fetchall()) for table in ("notice", "company", "bid")
+    )
+    assert "가나건설" in everything
+    assert not any(person in everything for person in ("김공무", "홍길동", "02-123-4567"))
+
+
+def test_a_missing_table_is_a_missing_input(tmp_path):
+    write_csv(tmp_path / "dump" / "notice.csv", [raw_notice()])
+    with pytest.raises(InputMissing, match=r"no company\.csv"):
+        run(tmp_path, tmp_path / "dump")
+
+
+@pytest.mark.parametrize("content", ["", ",".join(raw_bid()) + "\n"])
+def test_a_dump_without_rows_is_a_missing_input(tmp_path, content):
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
+    (tmp_path / "dump" / "bid.csv").write_text(content)
+    with pytest.raises(InputMissing, match="bid"):
+        run(tmp_path, tmp_path / "dump")
+
+
+def test_a_date_that_is_none_is_counted_with_an_example(tmp_path):
+    write_dump(
+        tmp_path / "dump", [raw_notice(1), raw_notice(2, opengdt="2024-02-31 10:00:00")], [raw_company()], [raw_bid()]
+    )
+    with pytest.raises(ContractError, match=r"opengdt must be TIMESTAMP, but 1 of 2 rows are not .*2024-02-31"):
+        run(tmp_path, tmp_path / "dump")
+
+
+def test_a_broken_line_of_a_dump_is_refused_with_the_file(tmp_path):
+    write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
+    with (tmp_path / "dump" / "bid.csv").open("a") as out:
+        out.write("1,2,3\n")
+    with pytest.raises(ContractError, match="bid"):
+        run(tmp_path, tmp_path / "dump")
