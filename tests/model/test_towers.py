@@ -1,0 +1,82 @@
+import torch
+
+from bidrec.config import Model
+from bidrec.model.rows import Rows
+from bidrec.model.towers import History, HistoryTower
+from bidrec.model.two_tower import build
+from tests.model.test_rows import three_rows
+
+SIDE = {
+    "dense_columns": ["x"],
+    "ages": ["t"],
+    "attributes": [{"name": "method", "base": 0, "size": 3}, {"name": "flags", "base": 3, "size": 4}],
+    "attribute_rows": 7,
+    "text_rows": 10,
+}
+SCHEMA = {"notice": SIDE, "version": SIDE, "profile": SIDE}
+SMALL = Model(embedding_dim=4, table_dim=8, hidden=(8,), company_hidden=8, dropout=0.0, half_lives=(10.0, 100.0))
+
+
+def history(rows: list[list[int]], ages: list[list[float]]) -> History:
+    """Rows of notices, newest first; -1 stands for none."""
+    notice = torch.tensor(rows)
+    return History(notice.clamp(min=0), notice >= 0, torch.tensor(ages), (notice >= 0).sum(1))
+
+
+def company(tower: HistoryTower, vectors: torch.Tensor, of: History) -> torch.Tensor:
+    rows: Rows = three_rows()
+    batch = rows.take(torch.zeros(len(of.count_B), dtype=torch.int64), as_of=86_400)
+    return tower(vectors, of, batch, batch, torch.zeros(len(of.count_B), dtype=torch.bool))
+
+
+def start_near_identity(tower: HistoryTower) -> None:
+    for parameter in tower.network[-1].parameters():
+        torch.nn.init.zeros_(parameter)
+
+
+def test_before_training_a_company_is_the_decayed_mean_of_the_notices_it_bid_on() -> None:
+    tower = build(SMALL, SCHEMA).company
+    start_near_identity(tower)
+    vectors = torch.nn.functional.normalize(torch.randn(3, 4), dim=1)
+    out = company(tower, vectors, history([[2, 0]], [[0.0, 10.0]]))
+    w10, w100 = 2.0**-1, 2.0**-0.1
+    mean = (vectors[2] + w10 * vectors[0]) / (1 + w10) / 2 + (vectors[2] + w100 * vectors[0]) / (1 + w100) / 2
+    torch.testing.assert_close(out[0], mean / mean.norm())
+
+
+def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> None:
+    tower = build(SMALL, SCHEMA).company
+    out = company(tower, torch.randn(3, 4), history([[-1, -1]], [[0.0, 0.0]]))
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
+    out[0, 0].backward()
+    assert all(torch.isfinite(p.grad).all() for p in tower.parameters() if p.grad is not None)
+
+
+def test_history_beyond_the_known_is_not_read() -> None:
+    tower = build(SMALL, SCHEMA).company
+    vectors = torch.randn(3, 4)
+    padded = company(tower, vectors, history([[2, -1]], [[3.0, 0.0]]))
+    other = company(tower, torch.cat([torch.full((1, 4), 99.0), vectors[1:]]), history([[2, -1]], [[3.0, 50.0]]))
+    torch.testing.assert_close(padded, other)
+
+
+def test_gradients_reach_the_notice_tower_through_the_history() -> None:
+    model = build(SMALL, SCHEMA)
+    vectors = model.notice(three_rows().take(torch.tensor([0, 1, 2])))
+    company(model.company, vectors, history([[1, 0]], [[1.0, 2.0]]))[0, 0].backward()
+    assert model.notice.skip.weight.grad.abs().sum() > 0
+
+
+def test_every_kind_of_model_gives_unit_vectors_also_for_one_row() -> None:
+    for kind in ("history", "static"):
+        model = build(Model(kind=kind, embedding_dim=4, table_dim=8, hidden=(8,)), SCHEMA).eval()
+        out = model.notice(three_rows().take(torch.tensor([1])))
+        assert out.shape == (1, 4)
+        torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
+
+
+def test_the_temperature_stays_within_its_bounds() -> None:
+    model = build(SMALL, SCHEMA)
+    with torch.no_grad():
+        model.log_scale.fill_(50.0)
+    assert model.scale.item() == 100
