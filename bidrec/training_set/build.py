@@ -1,0 +1,202 @@
+"""Features -> training set: pairs as of publication, everything fitted before the cutoff, audited before it counts.
+
+Reads   features/, the schema (Feast's FeatureService)
+Writes  runs/ID/training_set/, whole or not at all; the same inputs give the same bytes
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec import log
+from bidrec.casting import literal, types_of
+from bidrec.config import Config
+from bidrec.errors import ContractError, InputMissing
+from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.training_set.audit import audit_training_set
+from bidrec.training_set.encode import Fit, TaggedField, encode, fit, read_fit, write_fit
+from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
+from bidrec.training_set.rows import SideRows
+from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
+from bidrec.training_set.tables import ROW, FeatureTables, open_tables, views_of
+from bidrec.training_set.versions import Keys, Versions, versions_of
+
+if TYPE_CHECKING:
+    from bidrec.features.schema import Schema
+
+_logger = log.get("training_set")
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Which rows there are and how they point at each other; no features yet."""
+
+    published_at: npt.NDArray[np.int64]
+    profile: Keys
+    log: Log
+    versions: Versions
+    pairs: Pairs
+
+
+def build_training_set(config: Config, schema: "Schema", folder: Path, fitted: Path | None = None) -> dict[str, Any]:
+    """Write the training set of today's feature tables into `folder` and return its manifest.
+
+    fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
+    that appeared after a run, read with the run's eyes.
+    Raises InputMissing (66) where there are no features, ConfigurationError (64) where a window of the split is empty,
+    ContractError (65) where tables and schema disagree or the leak audit finds one, CannotWrite (73).
+    """
+    started = time.monotonic()
+    with open_tables(config, schema) as tables, whole_folder(folder) as staging:
+        keys = _read_keys(tables)
+        if fitted is None:
+            bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
+            windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
+        else:
+            bounds, windows = _split_of(fitted), {}
+        _write_keys(tables, keys, staging)
+        fits = _encode_sides(tables, keys, bounds, staging, fitted)
+        write_json(
+            staging / "schema.json", {name: one.as_dict() for name, one in fits.items()} | {"fitted": fitted is None}
+        )
+        rows = _row_counts(tables, keys)
+        facts = {
+            "kind": "training_set",
+            "split": bounds.as_dict(),
+            "rows": rows,
+            "windows": windows,
+            "range": _ranges(keys),
+            "vocabulary": {
+                name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
+                for name, one in fits.items()
+            },
+            "inputs": {"features": content_of(tables.manifest), "schema": _schema_mark(schema)},
+        }
+        audited = audit_training_set(staging, facts)
+        manifest = write_manifest(staging, **facts, audit=audited)
+    _logger.info("training set written", **rows, seconds=round(time.monotonic() - started, 1))
+    return manifest
+
+
+def _read_keys(tables: FeatureTables) -> _Keys:
+    published_at = read_publications(tables)
+    events = read_log(tables, len(published_at))
+    profile = tables.company_and_time("profile")
+    positions = tables.integers(f"SELECT log_begin, log_end FROM activity ORDER BY {ROW}")
+    versions = versions_of(tables.company_and_time("activity"), profile, (positions[0], positions[1]), events.company)
+    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+
+
+def _encode_sides(
+    tables: FeatureTables, keys: _Keys, bounds: Bounds, staging: Path, fitted: Path | None
+) -> dict[str, Fit]:
+    """Fit (or read the fit of) each side and write its arrays."""
+    sides = {
+        "notice": SideRows(tables.connection, "notice", keys.published_at),
+        "profile": SideRows(tables.connection, "profile", keys.profile[1]),
+        "version": SideRows(tables.connection, "activity", keys.versions.known_at, keys.versions.activity),
+    }
+    fits = {}
+    for name, side in sides.items():
+        fields = tables.fields[name]
+        fits[name] = fit(side, fields, bounds.fit_before) if fitted is None else _fit_of(fitted, name, fields)
+        encode(staging / name, side, fields, fits[name])
+        write_fit(staging / name, fits[name])
+        _logger.info("encoded", side=name, rows=len(side.known_at), fields=len(fields))
+    return fits
+
+
+def _write_keys(tables: FeatureTables, keys: _Keys, staging: Path) -> None:
+    versions, pairs, events = keys.versions, keys.pairs, keys.log
+    columns: dict[str, npt.NDArray[np.integer]] = {
+        "notice/published_at": keys.published_at,
+        "profile/company": keys.profile[0].astype(np.int32),
+        "profile/known_at": keys.profile[1],
+        "version/company": versions.company,
+        "version/known_at": versions.known_at,
+        "version/profile": versions.profile,
+        "version/log_begin": versions.log_begin,
+        "version/log_end": versions.log_end,
+        "log/company": events.company.astype(np.int32),
+        "log/notice": events.notice.astype(np.int32),
+        "log/known_at": events.known_at,
+        "pairs/notice": pairs.notice,
+        "pairs/company": pairs.company,
+        "pairs/version": pairs.version,
+        "pairs/known_at": pairs.known_at,
+    }
+    for name, values in columns.items():
+        path = staging / f"{name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, values, allow_pickle=False)
+    (staging / "company").mkdir()
+    closes_at = "closes_at" if "closes_at" in types_of(tables.connection, "notice") else "NULL"
+    _copy_ids(
+        tables,
+        f"SELECT notice_id, published_at, {closes_at}::TIMESTAMPTZ AS closes_at FROM notice ORDER BY {ROW}",
+        staging / "notice" / "ids.parquet",
+    )
+    _copy_ids(tables, "SELECT company_id FROM company ORDER BY company", staging / "company" / "ids.parquet")
+
+
+def _copy_ids(tables: FeatureTables, rows: str, path: Path) -> None:
+    tables.connection.execute(f"COPY ({rows}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _row_counts(tables: FeatureTables, keys: _Keys) -> dict[str, int]:
+    return {
+        "notice": len(keys.published_at),
+        "company": tables.connection.execute("SELECT count(*) FROM company").fetchall()[0][0],
+        "profile": len(keys.profile[0]),
+        "version": len(keys.versions.company),
+        "log": len(keys.log.company),
+        "pairs": len(keys.pairs.notice),
+        "pairs_of_unknown_companies": int(np.count_nonzero(keys.pairs.version < 0)),
+    }
+
+
+def _ranges(keys: _Keys) -> dict[str, list[str]]:
+    """First and last UTC day of the times."""
+    times = {
+        "notice_published_at": keys.published_at,
+        "profile_known_at": keys.profile[1],
+        "bid_known_at": keys.log.known_at,
+    }
+    return {name: [day_of(int(t.min())), day_of(int(t.max()))] for name, t in times.items() if len(t)}
+
+
+def _schema_mark(schema: "Schema") -> str:
+    """What the model reads, as one fingerprint: fields in order with their tags, no paths."""
+    return fingerprint(
+        {
+            side: [[f.name, f.read, f.scale, dict(f.tags)] for f in view.fields]
+            for side, view in views_of(schema).items()
+        }
+    )
+
+
+def _split_of(fitted: Path) -> Bounds:
+    manifest = read_manifest(fitted)
+    if manifest is None:
+        raise InputMissing(f"no finished training set in {fitted}", hint="train first")
+    return Bounds(**manifest["split"])
+
+
+def _fit_of(fitted: Path, side: str, fields: list[TaggedField]) -> Fit:
+    """The fit of another training set's side; ContractError where it was fitted on other fields."""
+    entry = read_json(fitted / "schema.json")[side]
+    then = {d["name"]: "vector" if d["vector"] else "dense" for d in entry["dense"]}
+    then |= {a["name"]: a["read"] for a in entry["attributes"]}
+    then |= {t["name"]: "text" for t in entry["text"]} | dict.fromkeys(entry["ages"], "age")
+    now = {f.name: f.read for f in fields}
+    if then != now:
+        changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+        raise ContractError(
+            f"the feature service has changed since the run was trained: {side} {', '.join(changed)}",
+            hint="train again, or take the change back",
+        )
+    return read_fit(fitted / side, entry)

@@ -1,0 +1,69 @@
+"""Pairs: one (notice row, company version row) per bid, as of the notice's publication.
+
+Reads   the event log, the versions
+Writes  pairs/{notice,company,version,known_at}.npy, log/{notice,company,known_at}.npy
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.asof.resolve import newest_known
+from bidrec.errors import ContractError
+from bidrec.training_set.rows import seconds
+from bidrec.training_set.tables import ROW, FeatureTables
+from bidrec.training_set.versions import Versions
+
+
+@dataclass(frozen=True)
+class Log:
+    """All (E,), sorted by (company, known_at): company row, notice row, and when the bid became public."""
+
+    company: npt.NDArray[np.int64]
+    notice: npt.NDArray[np.int64]
+    known_at: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All (M,), sorted by (notice, company); version -1: the company was unknown when the notice was published."""
+
+    notice: npt.NDArray[np.int32]
+    company: npt.NDArray[np.int32]
+    version: npt.NDArray[np.int32]
+    known_at: npt.NDArray[np.int64]
+
+
+def read_log(tables: FeatureTables, notices: int) -> Log:
+    """The event log; ContractError where an event's notice_row is not the row of its notice."""
+    company, known_at = tables.company_and_time("bid_log")
+    (notice,) = tables.integers(f"SELECT notice_row FROM bid_log ORDER BY {ROW}")
+    strays, example = tables.connection.execute(
+        f"SELECT count(*), min(l.notice_id) FROM bid_log l LEFT JOIN notice n ON n.{ROW} = l.notice_row "
+        "WHERE n.notice_id IS DISTINCT FROM l.notice_id"
+    ).fetchall()[0]
+    if strays:
+        raise ContractError(
+            f"bid_log: notice_row of {strays} bids is not the row of their notice (for example {example})",
+            hint="build the features again",
+        )
+    return Log(company, notice, known_at)
+
+
+def pairs_of(log: Log, versions: Versions, published_at: npt.NDArray[np.int64]) -> Pairs:
+    """One pair per bid of the log; its version is the newest known at the notice's publication."""
+    order = np.lexsort((log.company, log.notice))
+    notice, company = log.notice[order].astype(np.int32), log.company[order].astype(np.int32)
+    version = newest_known((versions.company, versions.known_at), company, published_at[notice])
+    return Pairs(notice, company, version, log.known_at[order])
+
+
+def read_publications(tables: FeatureTables) -> npt.NDArray[np.int64]:
+    """(N,) seconds, rounded down; ContractError unless the notices are sorted by them."""
+    (published_at,) = tables.integers(
+        f"SELECT {seconds('published_at', 'floor')} AS published_at FROM notice ORDER BY {ROW}"
+    )
+    if len(published_at) and np.diff(published_at).min(initial=0) < 0:
+        raise ContractError("features: notice is not sorted by published_at", hint="build the features again")
+    return published_at

@@ -1,0 +1,91 @@
+"""The split: three moments that cut the flow of time into training, validation and test.
+
+Reads   [split] of the configuration, the times of features/
+Writes  the bounds into runs/ID/training_set/manifest.json
+
+    published ........ fit_before ........ cutoff ........ test_before
+      training        |   validation      |     test      |   not used
+
+Vocabularies, scalers and IDF see what was public before fit_before. A window without a notice that drew a bid would
+only show itself hours later as an empty average, so it is refused here.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.config import Split
+from bidrec.errors import ConfigurationError, InputMissing
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Moments in seconds since the epoch, UTC midnights; each window is half-open."""
+
+    fit_before: int
+    cutoff: int
+    test_before: int
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    def windows(self) -> dict[str, tuple[int, int]]:
+        return {
+            "training": (-(2**62), self.fit_before),
+            "validation": (self.fit_before, self.cutoff),
+            "test": (self.cutoff, self.test_before),
+        }
+
+
+def bounds_of(split: Split, last_known_at: int) -> Bounds:
+    """The configured moments; those left empty are counted back from `last_known_at`, the data's end in seconds."""
+    if split.train_before:
+        cutoff = _midnight(split.train_before)
+    elif split.test_before:
+        cutoff = _midnight(split.test_before) - split.test_days * DAY
+    else:
+        cutoff = last_known_at // DAY * DAY - split.test_days * DAY
+    test_before = _midnight(split.test_before) if split.test_before else cutoff + split.test_days * DAY
+    return Bounds(cutoff - split.validation_days * DAY, cutoff, test_before)
+
+
+def check_windows(
+    bounds: Bounds, published_at: npt.NDArray[np.int64], pair_notice: npt.NDArray[np.int32]
+) -> dict[str, dict[str, int]]:
+    """Count the notices and bids of each window.
+
+    published_at: (N,) seconds; pair_notice: (M,) notice rows. Raises InputMissing where there is nothing at all,
+    ConfigurationError where a window holds no notice or no bid; it names the window, its days and the data's.
+    """
+    if not len(published_at) or not len(pair_notice):
+        missing = "notice" if not len(published_at) else "bid"
+        raise InputMissing(f"there is no {missing} to learn from", hint="look at the source and its quarantine")
+    counts = {}
+    published_of_pair = published_at[pair_notice]
+    for name, (begin, end) in bounds.windows().items():
+        notices = int(np.count_nonzero((published_at >= begin) & (published_at < end)))
+        bids = int(np.count_nonzero((published_of_pair >= begin) & (published_of_pair < end)))
+        if not bids:
+            what = "no notice was published" if not notices else f"none of the {notices} notices drew a bid"
+            since = f"from {day_of(begin)} " if begin > -(2**62) else ""
+            raise ConfigurationError(
+                f"{what} in the {name} window, {since}before {day_of(end)}",
+                hint="notices with bids were published from "
+                f"{day_of(int(published_of_pair.min()))} to {day_of(int(published_of_pair.max()))}: "
+                "set split.train_before, split.test_before or split.validation_days",
+            )
+        counts[name] = {"notices": notices, "bids": bids}
+    return counts
+
+
+def day_of(moment: int) -> str:
+    """The UTC day of a moment, for people."""
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

@@ -1,0 +1,128 @@
+"""The feature tables as DuckDB relations, in the order of their files, with companies numbered.
+
+Reads   features/{notice,company_profile,company_activity,bid_log}.parquet, as the views of the schema name them
+Writes  nothing; companies are numbered in a temporary table
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.casting import literal, quoted, types_of
+from bidrec.config import Config
+from bidrec.errors import ContractError, InputMissing
+from bidrec.storage import read_manifest, writing
+from bidrec.training_set.encode import READS, TaggedField
+from bidrec.training_set.rows import seconds
+
+if TYPE_CHECKING:
+    from bidrec.features.schema import Schema, View
+
+ROW = "file_row_number"
+_LOG_COLUMNS = ("company_id", "notice_id", "notice_row", "known_at")
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """Relations `notice`, `profile`, `activity`, `bid_log` (each with its row number) and `company` (id, row)."""
+
+    connection: duckdb.DuckDBPyConnection
+    fields: dict[str, list[TaggedField]]
+    """What the model reads of notice, profile and version, in the schema's order."""
+    manifest: dict[str, Any]
+    """The features' manifest."""
+
+    def integers(self, sql: str) -> tuple[npt.NDArray[np.int64], ...]:
+        """The columns of a query as int64 arrays; NULL is refused."""
+        columns = self.connection.execute(sql).fetchnumpy()
+        for name, values in columns.items():
+            if np.ma.is_masked(values):
+                raise ContractError(f"features: {name} is NULL in {int(np.ma.count_masked(values))} rows")
+        return tuple(np.ma.getdata(values).astype(np.int64) for values in columns.values())
+
+    def company_and_time(self, table: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Company row and known_at (seconds) of each row; ContractError unless sorted by both."""
+        company, known_at = self.integers(
+            f"SELECT c.company, {seconds('known_at')} AS known_at FROM {table} t "
+            f"LEFT JOIN company c USING (company_id) ORDER BY t.{ROW}"
+        )
+        step = np.diff(company)
+        bad = np.flatnonzero((step < 0) | ((step == 0) & (np.diff(known_at) < 0)))
+        if len(bad):
+            raise ContractError(
+                f"features: {table} is not sorted by company_id, known_at ({len(bad)} rows, the first is {bad[0] + 1})",
+                hint="build the features again",
+            )
+        return company, known_at
+
+
+@contextmanager
+def open_tables(config: Config, schema: "Schema") -> Iterator[FeatureTables]:
+    """Open the feature tables, spilling to the home instead of holding them in memory.
+
+    Raises InputMissing where a table is not there, ContractError where it lacks a column of the schema.
+    """
+    features = config.home_path / "features"
+    manifest = read_manifest(features)
+    if manifest is None:
+        raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
+    views = views_of(schema)
+    with writing(config.home_path), tempfile.TemporaryDirectory(prefix=".training_set.", dir=config.home_path) as spill:
+        connection = duckdb.connect()
+        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+        connection.execute(f"SET temp_directory = {literal(spill)}")
+        connection.execute("SET TimeZone = 'UTC'")
+        with connection:
+            for name, view in views.items():
+                needed = [view.key, view.event_time, *(f.name for f in view.fields if f.read != "ignore")]
+                _relation(connection, {"version": "activity"}.get(name, name), view.source, needed)
+            _relation(connection, "bid_log", features / "bid_log.parquet", _LOG_COLUMNS)
+            connection.execute(
+                "CREATE TEMP TABLE company AS "
+                "SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS company "
+                "FROM (SELECT company_id FROM bid_log UNION SELECT company_id FROM profile) ORDER BY company_id"
+            )
+            fields = {name: [f for f in view.fields if f.read in READS] for name, view in views.items()}
+            yield FeatureTables(connection, fields, manifest)
+
+
+def views_of(schema: "Schema") -> "dict[str, View]":
+    """The schema's views by side: the one of notices; of companies, the one with positions in the log is `version`."""
+    found: dict[str, View] = {}
+    for view in schema.views:
+        positions = [f.name for f in view.fields if f.read == "position"]
+        side = "notice" if view.side == "notice" else "version" if positions else "profile"
+        if side in found:
+            raise ContractError(
+                f"the service {schema.service} has two {side} views, {found[side].name} and {view.name}",
+                hint="put the fields into one feature table and view",
+            )
+        found[side] = view
+    missing = [side for side in ("notice", "profile", "version") if side not in found]
+    if missing:
+        raise ContractError(f"the service {schema.service} has no {' and no '.join(missing)} view")
+    return {side: found[side] for side in ("notice", "profile", "version")}
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, name: str, path: Path, needed: list[str] | tuple[str, ...]
+) -> None:
+    if not path.is_file():
+        raise InputMissing(f"no feature table {path}", hint="build the features again")
+    connection.execute(
+        f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({literal(str(path))}, {ROW} = true)"
+    )
+    given = types_of(connection, quoted(name))
+    missing = [column for column in needed if column not in given]
+    if missing:
+        raise ContractError(
+            f"{path.name} has no column {', '.join(missing)}, which the feature service reads",
+            hint="build the features again, or take the field out of the feature view",
+        )

@@ -1,0 +1,56 @@
+"""Versions: one row per company and moment at which something about it became known.
+
+Reads   activity and profile keys, the event log's keys
+Writes  version/{company,known_at,profile,log_begin,log_end}.npy
+
+A bid's opening makes a version, and so does a new static record. A version points at the newest activity row and the
+newest profile row known by then; its history is a stretch of the event log, empty as long as no bid is known.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.asof.resolve import newest_known
+
+Keys = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Company row and known_at in seconds, sorted by both."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """All (V,), sorted by (company, known_at); activity and profile are rows of their tables, -1 for none."""
+
+    company: npt.NDArray[np.int32]
+    known_at: npt.NDArray[np.int64]
+    activity: npt.NDArray[np.int32]
+    profile: npt.NDArray[np.int32]
+    log_begin: npt.NDArray[np.int64]
+    log_end: npt.NDArray[np.int64]
+
+
+def versions_of(activity: Keys, profile: Keys, positions: Keys, log_company: npt.NDArray[np.integer]) -> Versions:
+    """Every distinct (company, known_at) of both tables.
+
+    positions: log_begin and log_end of each activity row; log_company: (E,) company row of each log event, sorted.
+    """
+    company, known_at = _distinct(np.concatenate([activity[0], profile[0]]), np.concatenate([activity[1], profile[1]]))
+    of_activity = newest_known(activity, company, known_at)
+    # Without a known bid, the history is the empty stretch at the place where the company's events begin.
+    begin = np.searchsorted(log_company, company)
+    known = of_activity >= 0
+    log_begin, log_end = begin.copy(), begin.copy()
+    log_begin[known] = positions[0][of_activity[known]]
+    log_end[known] = positions[1][of_activity[known]]
+    return Versions(
+        company.astype(np.int32), known_at, of_activity, newest_known(profile, company, known_at), log_begin, log_end
+    )
+
+
+def _distinct(company: npt.NDArray[np.int64], known_at: npt.NDArray[np.int64]) -> Keys:
+    order = np.lexsort((known_at, company))
+    company, known_at = company[order], known_at[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (np.diff(company) != 0) | (np.diff(known_at) != 0)
+    return company[first], known_at[first]
