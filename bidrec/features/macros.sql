@@ -1,0 +1,11 @@
+-- Words that the feature tables' SQL shares.
+
+-- Half-octave band of a size: 100 and 140 share one, 200 does not. 'zero' is a statement, NULL is none.
+CREATE MACRO size_band(size) AS
+    CASE WHEN size > 0 THEN floor(2 * log2(size))::INTEGER::VARCHAR WHEN size = 0 THEN 'zero' END;
+
+-- A length of time in the unit of epoch_us.
+CREATE MACRO days(number) AS number * 86400000000;
+
+-- Feast turns a NULL inside a list into '' or refuses it, so the unknown ones are left out.
+CREATE MACRO newest_first(items) AS list_reverse(list_filter(items, lambda item: item IS NOT NULL));
