@@ -1,0 +1,202 @@
+"""The companies: where they sit, what they may do, what they are good at, whom they like, and how that changes.
+
+Read by channels.py (who may answer which notice) and dumps.py (the company table); kept in OUT/oracle.
+
+What is registered (home, licences, capacity) stays for life; what a company *does* may shift once: at its drift it turns
+to other topics it is licensed for, to another district, or both. Before its birth and after its end it never bids.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from bidrec.simulator.world import World
+
+FOREVER = np.iinfo(np.int64).max
+DAY = 86_400
+
+BORN_LATER = 0.25
+"""Share of companies that appear after the data begins."""
+VANISHES = 0.18
+DRIFTS = 0.35
+TOPICS = (0.5, 0.35, 0.15)
+"""Probability of one, two, three topics at a time."""
+TOPIC_SHARE = (1.0, 0.45, 0.2)
+"""What the first, second, third topic get of a company's activity."""
+FAVOURITES = 3
+"""Favourite institutions of a company at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Companies:
+    """C companies; S rows of what they do; F rows of whom they like. Times are seconds of the Seoul clock."""
+
+    ident: NDArray[np.int64]
+    """(C,) the registration number, as a number below 10^9."""
+    home: NDArray[np.int16]
+    """(C,) registered district."""
+    activity: NDArray[np.float64]
+    """(C,) weight against others, mean about 1.5, heavy-tailed."""
+    capacity: NDArray[np.float64]
+    """(C,) log10 KRW of the notices it likes best."""
+    licences: NDArray[np.int64]
+    """(C,) bit l set = holds licence l."""
+    born: NDArray[np.int64]
+    dies: NDArray[np.int64]
+    """(C,) bids in [born, dies) only."""
+    segment: dict[str, NDArray]
+    """(S,) company, begin, end, district, topic, share."""
+    favourite: dict[str, NDArray]
+    """(F,) company, begin, end, institution, topic, share."""
+
+
+def make_companies(world: World, number: int, begin: int, end: int, rng: Generator) -> Companies:
+    """`number` companies of a world whose data runs over [begin, end) (seconds of the Seoul clock)."""
+    topics = world.market.topics
+    popular = world.demand.sum(axis=0) ** 0.8
+    home = rng.choice(len(world.district_weight), number, p=world.district_weight).astype(np.int16)
+    born, dies, drift = _lives(number, begin, end, rng)
+    first = _topics(popular, world, number, rng)
+    second = first.copy()
+    turns = rng.random(number)
+    new = turns < 0.65  # to other topics; the rest keep theirs and move
+    second[new] = _topics(popular, world, number, rng)[new]
+    moves = turns > 0.5
+    moved = np.where(moves, _next_district(world, home, rng), home).astype(np.int16)
+    many = rng.choice(3, number, p=TOPICS) + 1
+
+    licence_of = np.array([topic.licence for topic in topics])
+    drifts = drift < FOREVER
+    licences = np.zeros(number, np.int64)
+    for place in range(3):
+        licences |= np.where(place < many, 1 << licence_of[first[:, place]], 0)
+        licences |= np.where((place < many) & drifts, 1 << licence_of[second[:, place]], 0)
+    extra = rng.integers(len(world.market.licences), size=number)
+    licences |= np.where(rng.random(number) < 0.3, 1 << extra, 0)
+
+    activity = rng.lognormal(0, 1.0, number)
+    value = np.array([topic.value for topic in topics])[first[:, 0]]
+    capacity = value + rng.normal(0, 0.45, number) + 0.1 * np.log(activity)
+    phases = [
+        _phase(np.arange(number), born, np.minimum(drift, dies), home, first, many),
+        _phase(np.flatnonzero(drifts), drift[drifts], dies[drifts], moved[drifts], second[drifts], many[drifts]),
+    ]
+    segment = {key: np.concatenate([phase[key] for phase in phases]) for key in phases[0]}
+    return Companies(
+        ident=_idents(number, rng),
+        home=home,
+        activity=activity,
+        capacity=capacity,
+        licences=licences,
+        born=born,
+        dies=dies,
+        segment=segment,
+        favourite=_favourites(world, segment, rng),
+    )
+
+
+def _lives(number: int, begin: int, end: int, rng: Generator) -> tuple[NDArray, NDArray, NDArray]:
+    """Birth, end and drift of each company; FOREVER where it does not come."""
+    late = rng.random(number) < BORN_LATER
+    born = np.where(late, rng.integers(begin, end, number), begin - rng.integers(1, 15 * 365 * DAY, number))
+    seen = np.maximum(born, begin)
+    dies = seen + (rng.uniform(0.02, 1.0, number) * (end - seen)).astype(np.int64) + 1
+    dies[rng.random(number) >= VANISHES] = FOREVER
+    drift = seen + (rng.uniform(0.05, 0.95, number) * (np.minimum(dies, end) - seen)).astype(np.int64)
+    drift[(rng.random(number) >= DRIFTS) | (drift >= dies) | (drift <= born)] = FOREVER
+    return born, dies, drift
+
+
+def _topics(popular: NDArray, world: World, number: int, rng: Generator) -> NDArray[np.int64]:
+    """(C, 3) a main topic by popularity, then two of the same licence or of the same buyers."""
+    topics = world.market.topics
+    near = np.array(
+        [
+            [(a is not b) * (4.0 * (a.licence == b.licence) + len(set(a.buyers) & set(b.buyers)) ** 2) for b in topics]
+            for a in topics
+        ]
+    )
+    near = near * popular + 1e-9
+    np.fill_diagonal(near, 0)
+    chosen = np.empty((number, 3), np.int64)
+    chosen[:, 0] = rng.choice(len(topics), number, p=popular / popular.sum())
+    chosen[:, 1] = _rows(near, chosen[:, 0], rng)
+    chosen[:, 2] = _rows(near, chosen[:, 0], rng)
+    return chosen
+
+
+def _rows(table: NDArray, row: NDArray, rng: Generator) -> NDArray[np.int64]:
+    """One column for each given row of a table of weights."""
+    steps = np.cumsum(table / table.sum(axis=1, keepdims=True), axis=1)
+    flat = (steps + np.arange(len(table))[:, None]).ravel()
+    found = np.searchsorted(flat, row + rng.random(len(row)) * (1 - 1e-12), side="right")
+    return np.minimum(found - row * table.shape[1], table.shape[1] - 1)
+
+
+def _next_district(world: World, home: NDArray, rng: Generator) -> NDArray[np.int64]:
+    """Where a company moves its work: mostly within its province."""
+    same = world.district_province[:, None] == world.district_province[None, :]
+    weight = world.district_weight * np.where(same, 12.0, 1.0)
+    np.fill_diagonal(weight, 0)
+    if len(weight) == 1:
+        return home.astype(np.int64)
+    return _rows(weight, home.astype(np.int64), rng)
+
+
+def _phase(
+    company: NDArray, begin: NDArray, end: NDArray, district: NDArray, topics: NDArray, many: NDArray
+) -> dict[str, NDArray]:
+    """Rows of one phase of the companies' lives: one for each topic a company has."""
+    share = np.array(TOPIC_SHARE)
+    taken = np.arange(3) < many[:, None]
+    # A topic drawn twice counts once.
+    taken[:, 2] &= topics[:, 2] != topics[:, 1]
+    row, place = np.nonzero(taken)
+    total = (taken * share).sum(axis=1)
+    return {
+        "company": company[row].astype(np.int32),
+        "begin": begin[row],
+        "end": end[row],
+        "district": district[row].astype(np.int16),
+        "topic": topics[row, place].astype(np.int16),
+        "share": share[place] / total[row],
+    }
+
+
+def _favourites(world: World, segment: dict[str, NDArray], rng: Generator) -> dict[str, NDArray]:
+    """Institutions of the segment's province, by what they order of its topic; the topic's share goes along."""
+    topics = len(world.market.topics)
+    institution, topic = np.nonzero(world.demand)
+    key = world.institution_province[institution].astype(np.int64) * topics + topic
+    order = np.argsort(key, kind="stable")
+    institution, key = institution[order], key[order]
+    steps = np.cumsum(world.demand[institution, key % topics])
+    wanted = world.district_province[segment["district"]].astype(np.int64) * topics + segment["topic"]
+    low, high = np.searchsorted(key, wanted), np.searchsorted(key, wanted, side="right")
+    before = np.concatenate([[0.0], steps])
+    chosen = []
+    for _ in range(FAVOURITES):
+        at = before[low] + rng.random(len(wanted)) * (before[high] - before[low])
+        found = np.clip(np.searchsorted(steps, at, side="right"), low, np.maximum(high - 1, low))
+        chosen.append(np.where(high > low, institution[np.minimum(found, len(institution) - 1)], -1))
+    picked = np.stack(chosen, axis=1)
+    for place in range(1, FAVOURITES):  # an institution drawn again counts once
+        picked[(picked[:, :place] == picked[:, place : place + 1]).any(axis=1), place] = -1
+    row, place = np.nonzero(picked >= 0)
+    return {
+        "company": segment["company"][row],
+        "begin": segment["begin"][row],
+        "end": segment["end"][row],
+        "institution": picked[row, place].astype(np.int32),
+        "topic": segment["topic"][row],
+        "share": segment["share"][row],
+    }
+
+
+def _idents(number: int, rng: Generator) -> NDArray[np.int64]:
+    """Distinct numbers below 10^9 that say nothing of age or place: a secret stride over a prime field."""
+    prime = 999_999_937
+    stride, offset = (int(value) for value in rng.integers(10**8, prime, 2))
+    return (np.arange(1, number + 1, dtype=object) * stride + offset) % prime
