@@ -1,0 +1,73 @@
+"""The one flow, step after step; a step whose inputs have not changed is skipped, an unfinished run is gone on with.
+
+source -> lake -> features -> Feast's registry -> training set -> model -> metrics        (train)
+source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bidrec import log, runs
+from bidrec.config import Config
+from bidrec.features.build import build_features
+from bidrec.ingest import ingest
+from bidrec.runs import Run
+from bidrec.storage import content_of, read_json, read_manifest, write_json
+from bidrec.training_set.build import build_training_set
+from bidrec.training_set.load import TrainingSet
+
+if TYPE_CHECKING:
+    from bidrec.features.schema import Schema
+
+
+def prepare(config: Config) -> tuple["Schema", str]:
+    """Bring lake, features and registry up to date. Returns the model's schema and the features' fingerprint."""
+    from bidrec.features.registry import apply
+    from bidrec.features.schema import read_schema
+
+    ingest(config)
+    features = build_features(config)
+    apply(config)
+    return read_schema(config.home_path), content_of(features)
+
+
+def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Run:
+    """Materialise, train and evaluate; the run is finished when its manifest is there.
+
+    `stop` is asked at every training step; when it says so, Interrupted (75) is raised and the next call goes on.
+    """
+    from bidrec.training import loop
+
+    schema, inputs = prepare(config)
+    run = runs.start_or_resume(config, inputs)
+    log.get("train").info("run", id=run.id)
+    if read_manifest(run.training_set) is None:
+        build_training_set(config, schema, run.training_set)
+    ts = TrainingSet.open(run.training_set)
+    if read_manifest(run.model) is None:
+        loop.train(config, ts, run.folder, stop)
+    model = read_manifest(run.model) or {}
+    metrics = evaluate(config, run)
+    run.finish(inputs=inputs, window=metrics["window"], curve=model["curve"], parameters=model["parameters"])
+    return run
+
+
+def evaluate(config: Config, run: Run) -> dict[str, Any]:
+    """Rank the test window with the run's model and the baselines; writes and returns metrics.json."""
+    from bidrec.ranking.report import evaluate_run
+
+    settings = read_json(run.folder / "config.json")
+    metrics = {"run": run.id, "inputs": settings["inputs"], **evaluate_run(config, run)}
+    write_json(run.folder / "metrics.json", metrics)
+    return metrics
+
+
+def publish(config: Config, run_id: str | None = None, as_of: int | None = None) -> dict[str, Any]:
+    """Write today's embeddings and recommendations with a finished run, and materialise them online."""
+    from bidrec.features.registry import materialize
+    from bidrec.publishing.write_back import VIEWS, write_back
+
+    schema, _ = prepare(config)
+    manifest = write_back(config, schema, runs.find(config.home_path, run_id), as_of)
+    materialize(config, VIEWS)
+    return manifest

@@ -1,0 +1,109 @@
+"""Read what was published: the companies for a notice, the open notices for a company, in words.
+
+Reads   published/current
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from bidrec.errors import InputMissing
+from bidrec.publishing.write_back import published_folder
+from bidrec.ranking.topk import top_k
+
+
+class Published:
+    """The version that is current when it is opened; a later write-back does not change what this one reads."""
+
+    def __init__(self, home: Path) -> None:
+        folder = published_folder(home)
+        if not folder.exists():
+            raise InputMissing(f"nothing is published in {home}", hint="bidrec train, then bidrec write-back")
+        self.folder = folder.resolve()
+        self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone = 'UTC'")
+
+    def companies_for(self, notice_id: str, k: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The notice, and its k likeliest bidders, best first. Raises InputMissing (66) for an unknown notice."""
+        notice = self._one("notices", "notice_id", notice_id)
+        query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
+        ids, vectors_CD = self._vectors("company_embedding", "company_id")
+        return notice, self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
+
+    def notices_for(
+        self, company_id: str, k: int, as_of: datetime | None = None
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The company, and the k notices open at `as_of` (default: as of the write-back) that suit it best.
+
+        Raises InputMissing (66) for an unknown company, and where no notice is open.
+        """
+        company = self._one("companies", "company_id", company_id)
+        query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
+        still_open = self._open(as_of)
+        if not still_open:
+            raise InputMissing("no notice is open at that time", hint="give --as-of a time within the data")
+        ids, vectors_ND = self._vectors("notice_embedding", "notice_id", still_open)
+        return company, self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
+
+    def an_open_notice(self) -> str | None:
+        """The open notice that was published last, or None."""
+        still_open = self._open(None)
+        return still_open[0] if still_open else None
+
+    def _open(self, as_of: datetime | None) -> list[str]:
+        """Notices that may be bid on, the newest first."""
+        if as_of is None:
+            rows = self.connection.execute(
+                """SELECT notice_id FROM read_parquet(?) JOIN read_parquet(?) USING (notice_id)
+                   ORDER BY published_at DESC, notice_id""",
+                [self._path("notice_recommendations"), self._path("notices")],
+            )
+        else:
+            rows = self.connection.execute(
+                """SELECT notice_id FROM read_parquet($1) WHERE published_at <= $2 AND closes_at > $2
+                   ORDER BY published_at DESC, notice_id""",
+                [self._path("notices"), as_of],
+            )
+        return [notice_id for (notice_id,) in rows.fetchall()]
+
+    def _ranked(
+        self, table: str, key: str, query_D: np.ndarray, ids: list[str], vectors_ND: np.ndarray, k: int
+    ) -> list[dict[str, Any]]:
+        rows, scores = top_k(query_D, vectors_ND, k)
+        chosen = [ids[row] for row in rows[0]]
+        described = {row[key]: row for row in self._rows(table, key, chosen)}
+        return [
+            {"rank": rank, "score": float(score), **described[name]}
+            for rank, (name, score) in enumerate(zip(chosen, scores[0], strict=True), start=1)
+        ]
+
+    def _one(self, table: str, key: str, value: str) -> dict[str, Any]:
+        found = self._rows(table, key, [value])
+        if not found:
+            raise InputMissing(
+                f"no {key.removesuffix('_id')} {value!r} was published", hint=f"see {self.folder / table}.parquet"
+            )
+        return found[0]
+
+    def _rows(self, table: str, key: str, values: list[str]) -> list[dict[str, Any]]:
+        result = self.connection.execute(
+            f"SELECT * FROM read_parquet(?) WHERE {key} IN (SELECT unnest(?::VARCHAR[]))", [self._path(table), values]
+        )
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _vectors(self, table: str, key: str, values: list[str] | None = None) -> tuple[list[str], np.ndarray]:
+        """Ids and their (n, D) vectors, of all rows or of those asked for."""
+        chosen = "" if values is None else f"WHERE {key} IN (SELECT unnest(?::VARCHAR[]))"
+        found = self.connection.execute(
+            f"SELECT {key}, embedding FROM read_parquet(?) {chosen} ORDER BY {key}",
+            [self._path(table), *([] if values is None else [values])],
+        ).to_arrow_table()
+        vectors = found["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return found[key].to_pylist(), vectors.reshape(found.num_rows, -1)
+
+    def _path(self, table: str) -> str:
+        return str(self.folder / f"{table}.parquet")

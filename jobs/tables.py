@@ -1,0 +1,106 @@
+"""Results as tables for people: metrics, companies for a notice, notices for a company."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+COLUMNS = ("recall@10", "recall@50", "recall@100", "hr@10", "ndcg@10", "mrr", "coverage@10", "warm_recall@100")
+
+
+def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
+    """Model and baselines side by side, the model first; Recall@100 with its 95 % interval."""
+    from rich.console import Group
+    from rich.table import Table
+
+    window = metrics["window"]
+    table = Table(
+        title=f"Test window {window['from'][:10]} to {window['until'][:10]}: {window['notices']:,} notices, "
+        f"{window['candidates']:,} candidate companies",
+        title_justify="left",
+    )
+    table.add_column("ranker")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    table.add_column("95 % of recall@100", justify="right")
+    for name, row in metrics["metrics"]["frozen"].items():
+        low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
+        interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
+        table.add_row(name, *(_number(row.get(column)) for column in COLUMNS), interval)
+    lines = [_comparison(metrics)]
+    if folder is not None:
+        lines.append(f"Run: {folder}")
+    return Group(table, "\n".join(lines))
+
+
+def _comparison(metrics: Mapping[str, Any]) -> str:
+    difference, best = metrics.get("difference"), metrics["best_baseline"]
+    if not difference:
+        return f"Best baseline: {best}"
+    low, high = difference["ci"]
+    change = f"recall@100 {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
+    return f"towers against the best baseline ({best}): {change}"
+
+
+def companies_table(notice: Mapping[str, Any], companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """A notice in words, then its companies."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("rank", "company", "name", "region", "bids known", "last opening", "score")
+    for row in companies:
+        table.add_row(
+            str(row["rank"]),
+            row["company_id"],
+            row["name"] or "",
+            row["region"] or "",
+            f"{row['bids']:,}",
+            _day(row["last_bid_at"]),
+            f"{row['score']:.3f}",
+        )
+    place = f", {notice['place']}" if notice["place"] else ""
+    return Group(
+        f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
+        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice['value'])}, "
+        f"closes {_time(notice['closes_at'])}",
+        table,
+    )
+
+
+def notices_table(company: Mapping[str, Any], notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """A company in words, then the open notices for it."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("rank", "notice", "title", "buyer", "value", "closes (UTC)", "score")
+    for row in notices:
+        table.add_row(
+            str(row["rank"]),
+            row["notice_id"],
+            row["title"] or "",
+            row["buyer"] or "",
+            _money(row["value"]),
+            _time(row["closes_at"]),
+            f"{row['score']:.3f}",
+        )
+    words = [part for part in (company["name"], company["region"], f"{company['bids']:,} bids known") if part]
+    return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _money(value: float | None) -> str:
+    return "value unknown" if value is None else f"{value:,.0f}"
+
+
+def _day(value: datetime | None) -> str:
+    return f"{value:%Y-%m-%d}" if value else "none yet"
+
+
+def _time(value: datetime | None) -> str:
+    return f"{value:%Y-%m-%d %H:%M}" if value else "unknown"

@@ -1,0 +1,40 @@
+"""bidrec train: materialise, train, evaluate."""
+
+from datetime import datetime
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command, require_source
+from jobs.output import Result
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+def _day(context: click.Context, parameter: click.Parameter, value: datetime | None) -> str | None:
+    return value.date().isoformat() if value else None
+
+
+@command
+@click.option(
+    "--train-before",
+    "split__train_before",
+    type=DAY,
+    callback=_day,
+    help="The cutoff: learn only from what was known before this day (UTC).",
+)
+@click.option("--test-before", "split__test_before", type=DAY, callback=_day, help="End of the test window (UTC).")
+def train(config: Config) -> Result:
+    """Materialise the training set, train the model and evaluate it.
+
+    Goes on with an unfinished run of the same configuration and data. SIGTERM or Ctrl-C saves the state and exits 75.
+    """
+    require_source(config)
+    from bidrec import flow
+    from bidrec.signals import stop_requested
+    from jobs.tables import metrics_table
+
+    with stop_requested() as stop:
+        run = flow.train(config, stop)
+    metrics = run.metrics()
+    return Result(data=metrics, text=metrics_table(metrics, run.folder))

@@ -1,0 +1,35 @@
+"""bidrec write-back: embed today's notices and companies and publish them."""
+
+from datetime import UTC, datetime
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command, require_source
+from jobs.output import Result
+
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+@command
+@click.option("--run", "run_id", metavar="ID", help="The run whose weights are used; the newest finished one else.")
+@click.option("--as-of", type=TIME, help="Publish as of this time (UTC); the newest moment in the data else.")
+def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Result:
+    """Publish embeddings and recommendations from today's data with a run's weights.
+
+    Those that appeared after training are included. Exits 78, leaving the published version as it was, where the
+    model does not beat the baselines.
+    """
+    require_source(config)
+    from bidrec import flow
+
+    seconds = int(as_of.replace(tzinfo=UTC).timestamp()) if as_of else None
+    manifest = flow.publish(config, run_id, seconds)
+    rows = manifest["rows"]
+    facts = {name: manifest[name] for name in ("version", "run", "as_of", "written_at", "rows", "open_notices")}
+    return Result(
+        data=facts,
+        text=f"Published {rows['notice_embedding']:,} notices and {rows['company_embedding']:,} companies as of "
+        f"{manifest['as_of']}, with recommendations for {manifest['open_notices']:,} open notices.\n"
+        f"{config.home_path / 'published' / 'current'} -> {manifest['version']}",
+    )

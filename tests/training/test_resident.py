@@ -1,0 +1,40 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidrec.training.resident import Resident
+from tests.training.sets import DAY, training_set
+
+SET = training_set(notices=60)
+DATA = Resident.of(SET, torch.device("cpu"))
+
+
+@given(st.integers(-DAY, 70 * DAY))
+def test_the_version_as_of_a_moment_is_the_newest_known_by_then(as_of: int) -> None:
+    versions = DATA.versions_as_of(as_of).tolist()
+    for company in range(SET.companies):
+        known = np.flatnonzero((SET.version_company == company) & (SET.version_known_at <= as_of))
+        assert versions[company] == (known[-1] if len(known) else -1)
+
+
+@given(st.integers(0, 70 * DAY), st.integers(1, 6))
+def test_a_history_is_the_last_bids_known_by_the_as_of_newest_first(as_of: int, length: int) -> None:
+    versions = DATA.versions_as_of(as_of)
+    known = versions[versions >= 0]
+    history = DATA.histories(known, as_of, length)
+    for row, version in enumerate(known.tolist()):
+        mine = (SET.log_company == SET.version_company[version]) & (SET.log_known_at <= as_of)
+        newest = SET.log_notice[mine][::-1][:length].tolist()
+        assert history.notice_BL[row][history.known_BL[row]].tolist() == newest
+        assert history.count_B[row] == mine.sum()
+        ages = history.age_days_BL[row][history.known_BL[row]]
+        assert (ages >= 0).all()
+
+
+def test_a_company_without_a_profile_gets_the_row_that_stands_for_none() -> None:
+    versions = DATA.versions_as_of(60 * DAY)
+    batch = DATA.company_batch(versions[[0, 5]], 60 * DAY, length=3)
+    assert batch.has_profile_B.tolist() == [True, False]
+    assert batch.profile.attributes.tolist() == [1, 0]
+    assert batch.history.known_BL.tolist() == [[False] * 3, [True] * 3]
