@@ -78,7 +78,7 @@ def write_vocabularies(path: Path, vocabularies: dict[str, Vocabulary]) -> None:
 
 def read_vocabularies(path: Path, fields: list[str]) -> dict[str, Vocabulary]:
     """The written vocabularies of the named fields, in their order."""
-    table = pq.read_table(path)
+    table = pq.ParquetFile(path).read()
     found = {}
     for name in fields:
         rows = table.filter(pc.equal(table["field"], name)).sort_by("id")

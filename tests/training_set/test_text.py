@@ -1,3 +1,4 @@
+import itertools
 import math
 import subprocess
 import sys
@@ -28,7 +29,7 @@ titles = st.lists(st.none() | st.text(letters, max_size=12), max_size=6)
 def brute_force(title):
     """The terms of a title as readable tuples, in a loop."""
     words = "".join(c if c.isalnum() else " " for c in (title or "").replace("1", "0")).split()
-    found = [("word", w) for w in words] + [("pair", a, b) for a, b in zip(words, words[1:], strict=False)]
+    found = [("word", w) for w in words] + [("pair", a, b) for a, b in itertools.pairwise(words)]
     for word in words:
         for n in (2, 3):
             grams = [word[i : i + n] for i in range(len(word) - n + 1)]

@@ -1,0 +1,194 @@
+"""Each rule of the leak audit, broken once in the written files."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bidrec.errors import ContractError
+from bidrec.training_set.audit import audit_training_set
+from bidrec.training_set.build import build_training_set
+from bidrec.training_set.load import TrainingSet
+from tests.training_set.tables import config_of, small_world, write_features
+
+
+@pytest.fixture
+def folder(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    build_training_set(config_of(tmp_path), schema, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def change(folder, name, row, value):
+    path = folder / f"{name}.npy"
+    array = np.load(path)
+    array[row] = value
+    np.save(path, array)
+
+
+def refused(folder, message, block_rows=3):
+    with pytest.raises(ContractError, match=message) as caught:
+        audit_training_set(folder, block_rows=block_rows)
+    assert caught.value.exit_code == 65
+
+
+def version_of(ts, company):
+    """A version of the company in the middle of its history, with bids before and after it."""
+    rows = np.flatnonzero(ts.version_company == company)
+    return int(rows[len(rows) // 2])
+
+
+def pair_with_version(ts):
+    rows = np.flatnonzero((ts.pair_version >= 0) & (ts.pair_company == 0))
+    return int(rows[len(rows) // 2])
+
+
+def test_what_was_built_passes_in_blocks_of_any_size(folder):
+    expected = {"pairs": 22, "versions": 26, "fitted_rows": 5 + 4 + (6 + 5 + 1), "violations": 0}
+    assert json.loads((folder / "manifest.json").read_text())["audit"] == expected
+    for block_rows in (1, 3, 1000):
+        assert audit_training_set(folder, block_rows=block_rows) == expected
+
+
+def test_a_version_known_after_the_publication_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    pair = pair_with_version(ts)
+    change(folder, "pairs/version", pair, ts.pair_version[pair] + 1)
+    refused(folder, r"1 pairs use a version known after their notice's publication \(for example pair \d+: notice row")
+
+
+def test_a_stale_version_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    pair = pair_with_version(ts)
+    change(folder, "pairs/version", pair, ts.pair_version[pair] - 1)
+    refused(folder, "1 pairs do not use the newest version known by then")
+
+
+def test_calling_a_known_company_unknown_is_refused(folder):
+    change(folder, "pairs/version", pair_with_version(TrainingSet.open(folder)), -1)
+    refused(folder, "1 pairs do not use the newest version known by then .*, none")
+
+
+def test_another_companys_version_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "pairs/version", pair_with_version(ts), np.flatnonzero(ts.version_company == 1)[0])
+    refused(folder, "1 pairs use another company's version")
+
+
+def test_a_bid_known_after_the_version_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    version = version_of(ts, 1)
+    change(folder, "version/log_end", version, ts.version_log_end[version] + 1)
+    refused(folder, "1 versions have a bid in their history known later .for example version")
+
+
+def test_a_log_event_dated_later_than_the_version_that_holds_it_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    last = np.flatnonzero(ts.log_company == 2)[-1]
+    change(folder, "log/known_at", last, ts.log_known_at[last] + 1)
+    refused(folder, "1 versions have a bid in their history known later")
+
+
+def test_a_history_that_reaches_into_another_companys_events_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    first = int(np.flatnonzero(ts.version_company == 1)[0])
+    with_bids = first + int(np.flatnonzero(ts.version_log_end[first:] > ts.version_log_begin[first:])[0])
+    change(folder, "version/log_begin", with_bids, ts.version_log_begin[with_bids] - 1)
+    refused(folder, "1 versions have bids of another company in their history")
+
+
+def test_a_history_that_lost_its_oldest_or_newest_bids_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    version = version_of(ts, 0)
+    change(folder, "version/log_end", version, ts.version_log_end[version] - 1)
+    refused(folder, "1 versions miss bids known by then")
+    change(folder, "version/log_end", version, ts.version_log_end[version])
+    change(folder, "version/log_begin", version, ts.version_log_begin[version] + 1)
+    refused(folder, "1 versions miss their company's first bids")
+
+
+def test_a_profile_known_after_the_version_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    first = int(np.flatnonzero(ts.version_company == 0)[0])
+    change(folder, "version/profile", first, ts.version_profile[first] + 1)
+    refused(folder, "1 versions point at a profile known later")
+
+
+def test_a_profile_dated_after_the_pairs_that_use_it_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    row = int(np.flatnonzero(ts.profile_company == 1)[0])
+    change(folder, "profile/known_at", row, ts.profile_known_at[row] + 86_400 * 100)
+    refused(folder, "versions point at a profile known later")
+
+
+def test_a_missed_or_foreign_profile_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "version/profile", version_of(ts, 1), -1)
+    refused(folder, "1 versions miss a newer profile")
+    change(folder, "version/profile", version_of(ts, 1), 0)
+    refused(folder, "1 versions point at another company's profile")
+
+
+def test_a_pointer_to_nowhere_is_refused(folder):
+    change(folder, "pairs/version", 0, 10_000)
+    refused(folder, "pair version lies outside")
+
+
+def test_versions_out_of_order_are_refused(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "version/known_at", version_of(ts, 0), ts.version_known_at[0])
+    refused(folder, "1 version rows are out of order")
+
+
+def rewrite_schema(folder, edit):
+    path = folder / "schema.json"
+    schema = json.loads(path.read_text())
+    edit(schema)
+    path.write_text(json.dumps(schema))
+
+
+def test_a_fit_that_states_a_row_of_the_validation_is_a_leak(folder):
+    fit_before = TrainingSet.open(folder).fit_before
+    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=fit_before))
+    refused(folder, "notice: fitted on rows up to")
+    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=fit_before - 1, rows=6))
+    refused(folder, "notice: fitted on 6 rows, but 5 were known before the validation")
+
+
+def test_a_vocabulary_counted_over_later_rows_is_a_leak(folder):
+    path = folder / "notice" / "vocabulary.parquet"
+    table = pq.ParquetFile(path).read()
+    rows = table["rows"].to_numpy().copy()
+    rows[0] += 1
+    pq.write_table(table.set_column(3, "rows", pa.array(rows)), path)
+    refused(folder, "1 notice values were counted on other rows than the training rows .for example buyer_id 'north'")
+
+
+def test_an_idf_of_other_rows_is_a_leak(folder):
+    idf = np.load(folder / "notice" / "idf.npy")
+    titles_with_it = np.exp(idf.max() - idf) - 1
+    change(folder, "notice/idf", slice(None), np.log((1 + 10) / (1 + titles_with_it)) + 1)
+    refused(folder, "notice terms have an IDF of other rows than the training rows")
+
+
+def test_a_scale_of_other_rows_is_a_leak(folder):
+    dense = np.load(folder / "notice" / "dense.npy")
+    change(folder, "notice/dense", slice(None), dense + np.array([0.1, 0], np.float32))
+    refused(
+        folder, r"1 notice columns are scaled on other rows than the training rows .for example log_value: mean 0\.1"
+    )
+
+
+def test_a_leak_in_the_feature_tables_leaves_no_training_set_behind(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    path = tmp_path / "features" / "company_activity.parquet"
+    table = pq.ParquetFile(path).read()
+    ends = table["log_end"].to_numpy().copy()
+    ends[2] += 1
+    pq.write_table(table.set_column(table.column_names.index("log_end"), "log_end", pa.array(ends)), path)
+    with pytest.raises(ContractError, match="versions have a bid in their history known later"):
+        build_training_set(config_of(tmp_path), schema, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"features"}
