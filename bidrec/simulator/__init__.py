@@ -17,11 +17,11 @@ The process. Company c bids on notice n, independently of all others, with proba
     E(n, c)  1 if c is registered inside n's region limit, or n has none; else 0. (Licence limits hold by construction:
              a company has rows only for topics and licences it holds.)
     V(n, c)  exp(-((value_n - capacity_c) / SIZE_TOLERANCE)^2 / 2), both in log10 KRW
-    k        local      w .28  who works on n's topic in n's district
-             province   w .22  ... in n's province
-             nation     w .12  ... anywhere
-             favourite  w .26  who works on the topic and has n's institution as a favourite
-             licence    w .12  who holds the topic's licence and is registered in n's province
+    k        local      w .22  who works on n's topic in n's district
+             province   w .16  ... in n's province
+             nation     w .20  ... anywhere
+             favourite  w .22  who works on the topic and has n's institution as a favourite
+             licence    w .20  who holds the topic's licence
     a_r      the company's activity (log-normal) times the topic's share of it; A_g is the sum over the group's rows,
              whether active or not; SLACK keeps a lone company from answering everything
 

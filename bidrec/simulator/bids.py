@@ -16,7 +16,7 @@ from bidrec.simulator.channels import Channel, groups_of
 from bidrec.simulator.companies import Companies
 from bidrec.simulator.notices import Notices
 
-SIZE_TOLERANCE = 0.6
+SIZE_TOLERANCE = 0.75
 """log10 KRW: how far from its capacity a company still bids with exp(-1/2) of its zeal."""
 
 
@@ -26,13 +26,12 @@ def draw_bids(
     channels: list[Channel],
     district_province: NDArray,
     topics: int,
-    licences: int,
     rng: Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Notice rows and company rows of the bids on these notices, sorted by both, no pair twice."""
     home = district_province[companies.home]
     pairs = []
-    for channel, group in zip(channels, groups_of(notices, topics, licences, channels), strict=True):
+    for channel, group in zip(channels, groups_of(notices, topics, channels), strict=True):
         notice, row = _approaches(notices, channel, group, rng)
         company = channel.company[row]
         published = notices["published"][notice]

@@ -16,7 +16,7 @@ from bidrec.simulator.companies import Companies
 
 LOCAL, PROVINCE, NATION, FAVOURITE, LICENCE = range(5)
 NAMES = ("local", "province", "nation", "favourite", "licence")
-WEIGHTS = (0.28, 0.22, 0.12, 0.26, 0.12)
+WEIGHTS = (0.22, 0.16, 0.2, 0.22, 0.2)
 """Share of a notice's approaches that each channel makes."""
 SLACK = 6.0
 """In units of company activity."""
@@ -44,7 +44,6 @@ def make_channels(companies: Companies, district_province: NDArray, topics: int,
     does = companies.activity[segment["company"]] * segment["share"]
     likes = companies.activity[favourite["company"]] * favourite["share"]
     holder, licence = np.nonzero((companies.licences[:, None] >> np.arange(licences)) & 1)
-    home = district_province[companies.home].astype(np.int64)
     provinces = int(district_province.max()) + 1
     topic = segment["topic"].astype(np.int64)
     district = segment["district"].astype(np.int64)
@@ -54,7 +53,7 @@ def make_channels(companies: Companies, district_province: NDArray, topics: int,
         (segment, district_province[district].astype(np.int64) * topics + topic, provinces * topics, does),
         (segment, topic, topics, does),
         (favourite, favourite["institution"].astype(np.int64) * topics + favourite["topic"], None, likes),
-        (held, home[holder] * licences + licence, provinces * licences, companies.activity[holder]),
+        (held, licence, licences, companies.activity[holder]),
     )
     return [
         _channel(rows, key, groups, weight, share)
@@ -79,9 +78,7 @@ def _channel(rows: dict[str, NDArray], key: NDArray, groups: int | None, weight:
     )
 
 
-def groups_of(
-    notices: dict[str, NDArray], topics: int, licences: int, channels: list[Channel]
-) -> list[NDArray[np.int64]]:
+def groups_of(notices: dict[str, NDArray], topics: int, channels: list[Channel]) -> list[NDArray[np.int64]]:
     """For each channel, the group each notice looks at ((n,) each); -1 where nobody is."""
     topic = notices["topic"].astype(np.int64)
     keys = (
@@ -89,6 +86,6 @@ def groups_of(
         notices["province"].astype(np.int64) * topics + topic,
         topic,
         notices["institution"].astype(np.int64) * topics + topic,
-        notices["province"].astype(np.int64) * licences + notices["licence"],
+        notices["licence"].astype(np.int64),
     )
     return [np.where(key < len(channel.offset) - 1, key, -1) for key, channel in zip(keys, channels, strict=True)]

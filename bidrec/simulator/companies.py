@@ -2,8 +2,8 @@
 
 Read by channels.py (who may answer which notice) and dumps.py (the company table); kept in OUT/oracle.
 
-What is registered (home, licences, capacity) stays for life; what a company *does* may shift once: at its drift it turns
-to other topics it is licensed for, to another district, or both. Before its birth and after its end it never bids.
+What is registered (home, licences, capacity) stays for life; what a company *does* may shift once: at its drift it
+turns to other topics it is licensed for, to another district, or both. It never bids before its birth or after its end.
 """
 
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def make_companies(world: World, number: int, begin: int, end: int, rng: Generat
     extra = rng.integers(len(world.market.licences), size=number)
     licences |= np.where(rng.random(number) < 0.3, 1 << extra, 0)
 
-    activity = rng.lognormal(0, 1.0, number)
+    activity = rng.lognormal(0, 0.9, number)
     value = np.array([topic.value for topic in topics])[first[:, 0]]
     capacity = value + rng.normal(0, 0.45, number) + 0.1 * np.log(activity)
     phases = [
@@ -100,7 +100,8 @@ def make_companies(world: World, number: int, begin: int, end: int, rng: Generat
 def _lives(number: int, begin: int, end: int, rng: Generator) -> tuple[NDArray, NDArray, NDArray]:
     """Birth, end and drift of each company; FOREVER where it does not come."""
     late = rng.random(number) < BORN_LATER
-    born = np.where(late, rng.integers(begin, end, number), begin - rng.integers(1, 15 * 365 * DAY, number))
+    born = np.where(late, rng.integers(begin, end, number), begin - rng.integers(2, 15 * 365 * DAY, number))
+    born = born // DAY * DAY + rng.integers(9 * 3600, 18 * 3600, number)  # registered in office hours
     seen = np.maximum(born, begin)
     dies = seen + (rng.uniform(0.02, 1.0, number) * (end - seen)).astype(np.int64) + 1
     dies[rng.random(number) >= VANISHES] = FOREVER

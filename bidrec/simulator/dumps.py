@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bidrec.simulator.calendar import DAY
+from bidrec.simulator.calendar import DAY, office_hours
 from bidrec.simulator.companies import Companies
 from bidrec.simulator.notices import Notices
 from bidrec.simulator.titles import titles
@@ -58,13 +58,16 @@ def notice_table(world: World, notices: Notices, rng: Generator) -> pa.Table:
     province = pa.array(notices["province"])
     works = pa.array([topic.work for topic in world.market.topics]).take(pa.array(notices["topic"]))
     limited = notices["limit"] >= 0
+    kind = np.where(notices["reissue"] > 0, 1, 2 * (rng.random(number) < 0.1))
+    bidding = rng.choice(3, number, p=(0.96, 0.03, 0.01))
+    prices = np.where(band == 5, 1, rng.random(number) < 0.04)
     chosen = np.where(band == 0, 0, np.where(limited | notices["licence_limited"], 1, 2))
     chosen[rng.random(number) < 0.01] = 3
     columns = {
         "bidntceno": _number(notices),
         "bidntceord": _order(notices),
         "rentceyn": _yes(notices["reissue"] > 0),
-        "ntcekindnm": _pick(("일반", "재공고", "긴급"), np.where(notices["reissue"] > 0, 1, 2 * (rng.random(number) < 0.1))),
+        "ntcekindnm": _pick(("일반", "재공고", "긴급"), kind),
         "bsnsdivnm": works,
         "intrbidyn": _yes(rng.random(number) < 0.003),
         "bidntcedt": times(notices["published"]),
@@ -74,7 +77,7 @@ def notice_table(world: World, notices: Notices, rng: Generator) -> pa.Table:
         "ntceinsttnm": pc.if_else(pa.array(agency), agencies.take(province), name.take(institution)),
         "dminsttcd": code.take(institution),
         "dminsttnm": name.take(institution),
-        "bidmethdnm": _pick(("전자입찰", "전자입찰(직찰가능)", "전자시담"), rng.choice(3, number, p=(0.96, 0.03, 0.01))),
+        "bidmethdnm": _pick(("전자입찰", "전자입찰(직찰가능)", "전자시담"), bidding),
         "cntrctcnclsmthdnm": _pick(("수의계약", "제한경쟁", "일반경쟁", "지명경쟁"), chosen),
         "sucsfbidmthdnm": _pick(_AWARDS, band),
         "sucsfbidlwltrate": _some(pa.array(FLOOR[band]), rng.random(number) < 0.001),
@@ -86,7 +89,7 @@ def notice_table(world: World, notices: Notices, rng: Generator) -> pa.Table:
         "indstrytylmtyn": _some(_yes(notices["licence_limited"]), rng.random(number) < 0.3),
         "prtcptpsblrgnnm": _regions(world, notices),
         "lcnslmtnm": _licences(world, notices),
-        "prearngprcedcsnmthdnm": _pick(("복수예가", "단일예가", "비예가"), np.where(band == 5, 1, rng.random(number) < 0.04)),
+        "prearngprcedcsnmthdnm": _pick(("복수예가", "단일예가", "비예가"), prices),
         "totprdprcnum": pa.array(np.full(number, 15, np.int32)),
         "drwtprdprcnum": pa.array(np.full(number, 4, np.int32)),
         "presmptprce": _some(pa.array(price), rng.random(number) < 0.0094),
@@ -156,9 +159,7 @@ def bid_table(notices: Notices, companies: Companies, notice: NDArray, company: 
     amount = (reserve * rate / 100).astype(np.int64) // 10 * 10
     late = rng.random(number) < 0.004
     closes, opened = notices["closes"][notice], notices["opened"][notice]
-    early = np.maximum(
-        closes - (rng.exponential(20.0, number) * 3600).astype(np.int64) - 60, notices["published"][notice]
-    )
+    early = np.maximum(_submitted(closes, rng), notices["published"][notice] + 60)
     submitted = np.where(late, closes + (rng.random(number) * (opened - closes - 60)).astype(np.int64) + 1, early)
     low = rate < FLOOR[band]
     unfit = rng.random(number) < 0.01
@@ -178,10 +179,17 @@ def bid_table(notices: Notices, companies: Companies, notice: NDArray, company: 
             "bidprcdate": pa.array((submitted // DAY).astype("datetime64[D]")),
             "bidprctm": pa.array((submitted % DAY).astype(np.int32), pa.time32("s")),
             "sucsfyn": _pick(("N", "Y"), (rank == 1) & ~fails),
-            "dqlfctnrsn": pa.array(("", _LATE, _TOO_LOW, _UNFIT)).take(pa.array(reason)),
+            "dqlfctnrsn": pa.array((None, _LATE, _TOO_LOW, _UNFIT)).take(pa.array(reason)),
             "collected_at": times(opened + DAY),
         }
     )
+
+
+def _submitted(closes: NDArray, rng: Generator) -> NDArray[np.int64]:
+    """When bids come in: most in the last hours before the closing, the rest in office hours of the days before."""
+    number = len(closes)
+    before = office_hours(closes // DAY - rng.geometric(0.5, number), rng)
+    return np.where(rng.random(number) < 0.6, closes - (rng.gamma(1.5, 2400, number)).astype(np.int64) - 60, before)
 
 
 def band_of(value: NDArray) -> NDArray[np.int64]:

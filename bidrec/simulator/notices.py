@@ -40,7 +40,7 @@ FIELDS: dict[str, str] = {
 FAILS = 0.06
 FAILED_INTEREST = 0.04
 """Keenness of a notice that fails, beside one that does not."""
-KEENNESS_SPREAD = 0.85
+KEENNESS_SPREAD = 1.1
 
 
 def fresh(world: World, block: Block, per_day: NDArray, scale: float, rng: Generator) -> Notices:
@@ -54,7 +54,7 @@ def fresh(world: World, block: Block, per_day: NDArray, scale: float, rng: Gener
     value = np.array([entry.value for entry in world.market.topics])[topic] + rng.normal(0, 0.5, number)
     also = np.array([entry.also for entry in world.market.topics])[topic]
     province = world.district_province[district]
-    limited = rng.random(number) < np.where(value < 9.0, 0.8, np.where(value < 10.0, 0.45, 0.05))
+    limited = rng.random(number) < np.where(value < 9.0, 0.5, np.where(value < 10.0, 0.35, 0.05))
     beside = np.array([entry.beside for entry in world.market.provinces])[province]
     fails = rng.random(number) < FAILS
     notices = {
@@ -78,8 +78,9 @@ def fresh(world: World, block: Block, per_day: NDArray, scale: float, rng: Gener
 def again(failed: Notices, first_day: int, scale: float, rng: Generator) -> Notices:
     """The same notices published again, on working days from `first_day` (since 1970) on."""
     number = len(failed["serial"])
-    dates = working_day(np.maximum(failed["opened"] // DAY + rng.integers(1, 6, number), first_day))
-    fails = rng.random(number) < 0.2
+    soon = failed["opened"] // DAY + rng.integers(1, 6, number)
+    dates = working_day(np.where(soon < first_day, first_day + rng.integers(0, 8, number), soon))
+    fails = rng.random(number) < FAILS
     return (
         failed
         | {"reissue": (failed["reissue"] + 1).astype(np.int16)}

@@ -3,8 +3,8 @@
 Reads   OUT/oracle/ (process.json, company, segment, favourite, notice/), which simulate.py writes
 Read by the evaluation of the demo, as the best ranking there can be
 
-The formula is in `bidrec/simulator/__init__.py`. The oracle knows everybody's state at the notice's publication: births,
-ends and drifts that happened by then, and nothing random that comes after.
+The formula is in `bidrec/simulator/__init__.py`. The oracle knows everybody's state at the notice's publication:
+births, ends and drifts that happened by then, and nothing random that comes after.
 """
 
 from collections.abc import Sequence
@@ -49,17 +49,17 @@ class Oracle:
         process = storage.read_json(folder / FOLDER / PROCESS)
         if process["version"] != VERSION:
             raise InputMissing(f"{folder} was simulated by another version of the process", hint="simulate it again")
-        self.topics, self.licences = len(process["topics"]), len(process["licences"])
+        self.topics = len(process["topics"])
         self.district_province = np.array(process["district_province"], np.int16)
         self.companies = load_companies(folder / FOLDER)
-        self.channels = make_channels(self.companies, self.district_province, self.topics, self.licences)
+        self.channels = make_channels(self.companies, self.district_province, self.topics, len(process["licences"]))
         self._row = {ident: row for row, ident in enumerate(ids_of(self.companies).to_pylist())}
         self._notices = folder / FOLDER / "notice"
 
     def scores(self, notice_ids: Sequence[str], company_ids: Sequence[str]) -> NDArray[np.float32]:
         """(n, m) float32: natural log of the intensity of each pair at the notice's publication.
 
-        P(bid) = 1 - exp(-exp(score)); -inf where a bid is impossible. Holds n x m float64: call it in blocks of notices.
+        P(bid) = 1 - exp(-exp(score)); -inf where a bid is impossible. Holds n x m float64: give it notices in blocks.
         Raises InputMissing (66) on an unknown id.
         """
         notices = self.notices(notice_ids)
@@ -75,7 +75,7 @@ class Oracle:
         column = np.full(len(self.companies.home), -1, np.int64)
         column[company] = np.arange(len(company))
         total = np.zeros((len(notices["published"]), len(company)))
-        groups = groups_of(notices, self.topics, self.licences, self.channels)
+        groups = groups_of(notices, self.topics, self.channels)
         for channel, group in zip(self.channels, groups, strict=True):
             _add(total, channel, group, notices, column)
         home = self.district_province[self.companies.home][company]

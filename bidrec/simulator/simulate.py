@@ -75,7 +75,7 @@ def simulate(
         for block, made, rng in _blocks(world, plan, last, scale, streams[4]):
             opened = np.flatnonzero(made["opened"] <= last)
             notice, company = draw_bids(
-                take(made, opened), people, channels, world.district_province, *_sizes(world), rng
+                take(made, opened), people, channels, world.district_province, len(world.market.topics), rng
             )
             notice = opened[notice]
             with storage.writing(out):
@@ -107,10 +107,6 @@ def _refuse_impossible(notices: int, companies: int, bids: int, seed: int, days:
     ]
     if wrong:
         raise ConfigurationError("no such world can be simulated: " + "; ".join(wrong))
-
-
-def _sizes(world: World) -> tuple[int, int]:
-    return len(world.market.topics), len(world.market.licences)
 
 
 def _blocks(
@@ -165,13 +161,13 @@ def _scale(
     weight = day_weights(dates)
     number = min(PILOT_NOTICES, 4 * sum(block.notices for block in plan) + 500)
     scale = wanted
-    for own in stream.spawn(5):
+    for own in stream.spawn(8):
         rng = default_rng(own)
         per_day = rng.multinomial(number, weight / weight.sum())
         whole = Block(number=0, month=plan[0].month, first=int(dates[0]), last=int(dates[-1]), per_day=per_day)
         pilot = fresh(world, whole, per_day, scale, rng)
         opened = take(pilot, pilot["opened"] <= last)
-        notice, _ = draw_bids(opened, people, channels, world.district_province, *_sizes(world), rng)
+        notice, _ = draw_bids(opened, people, channels, world.district_province, len(world.market.topics), rng)
         scale *= float(np.clip(wanted * number / max(len(notice), 1), 0.1, 10))
     return scale
 

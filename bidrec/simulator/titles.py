@@ -23,6 +23,8 @@ def titles(world: World, notices: Notices) -> pa.Array:
     kind = world.institution_kind[notices["institution"]]
     site = _words([kind.sites or ("",) for kind in world.market.kinds], kind, words >> 17)
     place = pa.array(world.district_name).take(pa.array(notices["district"]))
+    # Villages (리) lie in counties and cities; in a 구 it is a 동.
+    site = pc.if_else(pc.ends_with(place, "구"), pc.replace_substring_regex(site, "리$", "동"), site)
     end = pa.array(_ENDS).take(pa.array((words >> 25) % len(_ENDS)))
     year = pc.binary_join_element_wise(pa.array((notices["month"] // 100).astype(str)), "년", "")
     blank = pa.array([""] * len(words))
