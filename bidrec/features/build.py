@@ -123,7 +123,7 @@ def _write_table(connection: duckdb.DuckDBPyConnection, name: str, sql: str, fol
 
 def _in_runs(connection: duckdb.DuckDBPyConnection, sql: str, spill: Path, run_rows: int) -> str:
     """Run `sql` for one run of companies after the other; returns the SQL that reads the parts in order."""
-    parts = []
+    parts: list[str] = []
     for first_company, last_company in _company_runs(connection, run_rows):
         connection.execute("SET VARIABLE first_company = ?", [first_company])
         connection.execute("SET VARIABLE last_company = ?", [last_company])

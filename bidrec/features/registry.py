@@ -1,0 +1,139 @@
+"""Feast's registry and online store of a home, from Python: what `feast apply` and `feast materialize` do.
+
+Reads   feature_repo/, features/, published/
+Writes  feast/registry.db, feast/online.db
+
+Feast talks on stdout, changes the working directory and keeps the repository's modules; here none of that gets out.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bidrec import log
+from bidrec.casting import literal
+from bidrec.config import Config
+from bidrec.errors import InputMissing
+from bidrec.storage import writing
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, RepoConfig
+    from feast.infra.registry.base_registry import BaseRegistry
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_logger = log.get("feast")
+
+
+def repository() -> Path:
+    """The folder of the installed Feast repository."""
+    import feature_repo
+
+    return Path(feature_repo.__path__[0])
+
+
+def apply(config: Config, repo: Path | None = None) -> None:
+    """Make the home's registry say what the repository says: add, change, and delete what is gone.
+
+    The sources' files need not exist yet. `repo`: another folder than the installed feature_repo.
+    """
+    from feast.repo_operations import apply_total
+
+    repo = (repo or repository()).resolve()
+    home = config.home_path
+    with writing(home):
+        (home / "feast").mkdir(parents=True, exist_ok=True)
+    with _home_in_environment(home), _as_guest(repo), redirect_stdout(sys.stderr):
+        apply_total(_repo_config(repo), repo, skip_source_validation=True)
+    _logger.info("feature repository applied", registry=str(home / "feast"))
+
+
+def open_store(config: Config) -> "FeatureStore":
+    """The home's FeatureStore, offline reads under config.memory_limit. InputMissing (66) where nothing was applied."""
+    import ibis
+    from feast import FeatureStore
+
+    spill = config.home_path / ".feast-spill"
+    connection = ibis.get_backend()
+    connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")
+    connection.raw_sql(f"SET temp_directory = {literal(str(spill))}")
+    return FeatureStore(config=_applied_config(config.home_path))
+
+
+def open_registry(home: Path) -> tuple["BaseRegistry", str]:
+    """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
+    from feast import FeatureStore
+
+    store = FeatureStore(config=_applied_config(home))
+    return store.registry, store.project
+
+
+def materialize(config: Config, views: Sequence[str], end: datetime | None = None) -> None:
+    """Bring the newest row of each key into the online store, for rows known by `end` (UTC; default: now).
+
+    From the beginning of time every run: Feast's incremental mode never writes a row that arrives late. A view that a
+    killed run left in the state MATERIALIZING cannot be read; such views are materialised too, which repairs them.
+    """
+    from feast.feature_view import FeatureViewState
+
+    store = open_store(config)
+    stuck = sorted(
+        view.name
+        for view in store.list_feature_views()
+        if view.state == FeatureViewState.MATERIALIZING and view.name not in views
+    )
+    if stuck:
+        _logger.warning("a killed run left views half written; they are written again", views=stuck)
+    with redirect_stdout(sys.stderr):
+        store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=[*views, *stuck])
+    _logger.info("materialized", views=[*views, *stuck])
+
+
+def _applied_config(home: Path) -> "RepoConfig":
+    if not (home / "feast").is_dir():
+        raise InputMissing(f"no feature registry in {home}", hint="run: feast -c feature_repo apply")
+    with _home_in_environment(home):
+        return _repo_config(repository())
+
+
+def _repo_config(repo: Path) -> "RepoConfig":
+    from feast.repo_config import load_repo_config
+
+    return load_repo_config(repo, repo / "feature_store.yaml")
+
+
+@contextmanager
+def _home_in_environment(home: Path) -> Iterator[None]:
+    """The repository reads BIDREC_HOME, which must be the absolute home of this configuration."""
+    before = os.environ.get("BIDREC_HOME")
+    os.environ["BIDREC_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["BIDREC_HOME"]
+        else:
+            os.environ["BIDREC_HOME"] = before
+
+
+@contextmanager
+def _as_guest(repo: Path) -> Iterator[None]:
+    """Let Feast import the repository's modules by bare names (`entities`, ...), and forget them afterwards.
+
+    Feast changes into the repository, does not write bytecode from then on, and would find the modules of an earlier
+    apply instead of the repository's present ones.
+    """
+    folder, bytecode, modules = os.getcwd(), sys.dont_write_bytecode, set(sys.modules)
+    sys.path.insert(0, str(repo))
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        sys.dont_write_bytecode = bytecode
+        sys.path.remove(str(repo))
+        for name in set(sys.modules) - modules:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{repo}{os.sep}"):
+                del sys.modules[name]

@@ -1,0 +1,47 @@
+"""What a run has published: vectors, and the lists made of them.
+
+`published/current` points at the newest publication. The event time is the time of writing: whatever is written later
+is newer, also where it is about an older notice.
+"""
+
+from datetime import timedelta
+
+from entities import company, notice
+from feast import Entity, FeatureView, Field, FileSource
+from feast.types import Array, Float32, String
+from home import file
+from reading import unread
+
+
+def published(name: str, entity: Entity, description: str, *fields: Field) -> FeatureView:
+    source = FileSource(
+        name=f"{name}_source",
+        path=file(f"published/current/{name}.parquet"),
+        timestamp_field="written_at",
+        description=description,
+    )
+    run = unread("run_id", String, "run whose weights made it")
+    return FeatureView(
+        name=name, description=description, entities=[entity], ttl=timedelta(0), source=source, schema=[*fields, run]
+    )
+
+
+embedding = unread("embedding", Array(Float32), "vector of unit length; the cosine of a pair's two is its score")
+scores = unread("scores", Array(Float32), "their scores, in the same order", "cosine")
+
+notice_embedding = published("notice_embedding", notice, "Vectors of the notices", embedding)
+company_embedding = published("company_embedding", company, "Vectors of the companies", embedding)
+notice_recommendations = published(
+    "notice_recommendations",
+    notice,
+    "Companies that will most likely bid on a notice",
+    unread("company_ids", Array(String), "companies, best first"),
+    scores,
+)
+company_recommendations = published(
+    "company_recommendations",
+    company,
+    "Open notices that a company will most likely bid on",
+    unread("notice_ids", Array(String), "open notices, best first"),
+    scores,
+)

@@ -1,0 +1,60 @@
+"""Fields, each with how the model reads it: the tags are the model's schema.
+
+read     what the model makes of it
+  dense        a number, normalised; missing ones become the mean, and a flag says so
+  categorical  one value of a vocabulary learned before the cutoff
+  bag          a list of such values
+  text         words and character n-grams, hashed
+  age          a time, as days until the as-of
+  vector       a list of numbers of fixed length
+  position     a place in the bid log: the company's history
+  ignore       not read: for people and other users of the store
+unit     of the number; UTC for times
+scale    log1p: ln(1 + x) is taken first (counts)
+meaning  one line for people
+"""
+
+from feast import Field
+from feast.types import Array, FeastType, Float64, Int64, String, UnixTimestamp
+
+
+def dense(name: str, meaning: str, unit: str) -> Field:
+    return _field(name, Float64, "dense", meaning, unit=unit)
+
+
+def count(name: str, meaning: str, unit: str) -> Field:
+    return _field(name, Int64, "dense", meaning, unit=unit, scale="log1p")
+
+
+def amount(name: str, meaning: str, unit: str) -> Field:
+    """A number that is not a whole one, yet spread like a count."""
+    return _field(name, Float64, "dense", meaning, unit=unit, scale="log1p")
+
+
+def categorical(name: str, meaning: str) -> Field:
+    return _field(name, String, "categorical", meaning)
+
+
+def bag(name: str, meaning: str) -> Field:
+    return _field(name, Array(String), "bag", meaning)
+
+
+def text(name: str, meaning: str) -> Field:
+    return _field(name, String, "text", meaning)
+
+
+def age(name: str, meaning: str) -> Field:
+    return _field(name, UnixTimestamp, "age", meaning, unit="UTC")
+
+
+def position(name: str, meaning: str) -> Field:
+    return _field(name, Int64, "position", meaning, unit="row of bid_log.parquet")
+
+
+def unread(name: str, dtype: FeastType, meaning: str, unit: str = "") -> Field:
+    return _field(name, dtype, "ignore", meaning, unit=unit)
+
+
+def _field(name: str, dtype: FeastType, read: str, meaning: str, **tags: str) -> Field:
+    given = {key: value for key, value in tags.items() if value}
+    return Field(name=name, dtype=dtype, description=meaning, tags={"read": read, "meaning": meaning, **given})
