@@ -1,0 +1,305 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import date
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Outcome
+from rich.table import Table
+
+from bidrec import errors, signals
+from bidrec.config import Config
+from jobs import options
+from jobs.options import command, require_source
+from jobs.output import Result
+
+KINDS = errors.BidrecError.__subclasses__()
+
+
+def call(body, *arguments: str) -> Outcome:
+    """Run `body(config)` as a command."""
+
+    @command
+    def work(config: Config) -> Result:
+        return body(config)
+
+    return CliRunner().invoke(work, list(arguments))
+
+
+def raising(error: BaseException):
+    def body(config: Config) -> Result:
+        raise error
+
+    return body
+
+
+def said(outcome: Outcome) -> list[str]:
+    """What stderr says to people: all lines but the log's."""
+    return [line for line in outcome.stderr.splitlines() if not line.startswith("{")]
+
+
+# --- results -----------------------------------------------------------------
+
+
+def test_without_json_the_text_is_printed_and_nothing_else():
+    outcome = call(lambda config: Result({"rows": 3}, "3 rows"))
+    assert (outcome.exit_code, outcome.stdout) == (0, "3 rows\n")
+
+
+def test_with_json_stdout_is_one_line_with_one_object():
+    data = {"recall": np.float32(0.5), "day": date(2024, 5, 1), "path": Path("a"), "nothing": float("nan"), "이름": [1]}
+    outcome = call(lambda config: Result(data, "text"), "--json")
+    assert outcome.stdout.count("\n") == 1
+    assert json.loads(outcome.stdout) == {"recall": 0.5, "day": "2024-05-01", "path": "a", "nothing": None, "이름": [1]}
+    assert "이름" in outcome.stdout
+
+
+def test_a_table_is_printed_as_one():
+    table = Table("notice", "company")
+    table.add_row("도로 보수", "길동건설")
+    assert "길동건설" in call(lambda config: Result({}, table)).stdout
+
+
+def test_a_command_that_found_something_wrong_prints_it_and_exits_with_its_code():
+    outcome = call(lambda config: Result({"ok": False}, "not good", exit_code=78), "--json")
+    assert (outcome.exit_code, json.loads(outcome.stdout)) == (78, {"ok": False})
+
+
+def test_what_libraries_and_children_print_to_stdout_goes_to_stderr(capfd):
+    def noisy(config: Config) -> Result:
+        print("from python")
+        subprocess.run(["echo", "from a child"], check=True)
+        return Result(text="result")
+
+    with pytest.raises(SystemExit) as exited:
+        command(noisy)([])
+    out, err = capfd.readouterr()
+    assert exited.value.code == 0
+    assert out == "result\n"
+    assert "from python" in err
+    assert "from a child" in err
+
+
+def test_the_end_is_logged_with_time_and_memory():
+    entry = json.loads(call(lambda config: Result()).stderr.splitlines()[-1])
+    assert entry["event"] == "finished"
+    assert entry["job"] == "work"
+    assert entry["exit_code"] == 0
+    assert entry["seconds"] >= 0
+    assert entry["peak_rss_mb"] > 1
+
+
+# --- errors ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_each_error_is_one_line_a_hint_and_its_code(kind):
+    outcome = call(raising(kind("no\nbids", hint="look\nagain")), "--json")
+    assert outcome.exit_code == kind.exit_code
+    assert said(outcome) == ["error: no bids", "hint: look again"]
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_refusal_of_the_system_is_cannot_write(code):
+    outcome = call(raising(OSError(code, os.strerror(code), "/data/lake")))
+    assert outcome.exit_code == 73
+    assert "/data/lake" in said(outcome)[0]
+
+
+def test_a_full_disk_met_by_duckdb_is_cannot_write():
+    import duckdb
+
+    outcome = call(raising(duckdb.IOException("IO Error: Could not write file '/data/x': No space left on device")))
+    assert outcome.exit_code == 73
+
+
+def test_duckdb_really_names_the_systems_reason(tmp_path):
+    import duckdb
+
+    (tmp_path / "file").touch()
+    with pytest.raises(duckdb.IOException, match=os.strerror(errno.ENOTDIR)):
+        duckdb.sql(f"COPY (SELECT 1) TO '{tmp_path}/file/x.parquet'")
+
+
+def test_any_other_error_is_a_bug_on_one_line():
+    outcome = call(raising(KeyError("notice_id")))
+    assert outcome.exit_code == 70
+    assert said(outcome)[0] == "error: this is a bug in bidrec: KeyError: 'notice_id'"
+    assert "Traceback" not in outcome.stderr
+
+
+def test_verbose_shows_where_a_bug_came_from():
+    outcome = call(raising(KeyError("notice_id")), "-v")
+    assert outcome.exit_code == 70
+    assert "Traceback" in outcome.stderr
+    assert "in body" in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_a_password_in_an_address_is_never_shown():
+    error = errors.DependencyDown("no answer from postgresql://reader:s3cret@db:5432/koneps")
+    for arguments in ([], ["-v"]):
+        outcome = call(raising(error), *arguments)
+        assert "s3cret" not in outcome.stderr
+        assert "postgresql://reader:***@db:5432/koneps" in outcome.stderr
+
+
+def test_a_wrong_combination_of_options_is_a_usage_error():
+    outcome = call(raising(click.UsageError("either --notice or --company")))
+    assert outcome.exit_code == 2
+    assert "either --notice or --company" in outcome.stderr
+
+
+def test_no_source_is_missing_input_with_a_way_out():
+    outcome = call(lambda config: require_source(config) or Result())
+    assert outcome.exit_code == 66
+    assert said(outcome) == [
+        "error: no source is configured",
+        "hint: set [source] in bidrec.toml or run bidrec demo",
+    ]
+
+
+# --- configuration -----------------------------------------------------------
+
+
+def test_a_wrong_configuration_stops_the_command_before_it_starts(tmp_path):
+    (tmp_path / "bidrec.toml").write_text("[training]\nepoch = 1")
+    outcome = call(raising(AssertionError("started")), "--config", str(tmp_path / "bidrec.toml"))
+    assert outcome.exit_code == 64
+    assert "did you mean training.epochs?" in said(outcome)[0]
+
+
+def test_a_configuration_that_is_not_there_is_missing_input(tmp_path):
+    assert call(lambda config: Result(), "--config", str(tmp_path / "none.toml")).exit_code == 66
+
+
+def test_the_first_configuration_named_is_read(tmp_path, monkeypatch):
+    """--config, then BIDREC_CONFIG, then the first of the usual places that is there."""
+    for name in ("usual", "environment", "option"):
+        (tmp_path / name).write_text(f'home = "{name}"')
+    show = lambda config: Result(text=config.home)  # noqa: E731
+    monkeypatch.setattr(options, "CONFIG_PLACES", (tmp_path / "absent", tmp_path / "usual"))
+    assert call(show).stdout == "usual\n"
+    monkeypatch.setenv("BIDREC_CONFIG", str(tmp_path / "environment"))
+    assert call(show).stdout == "environment\n"
+    assert call(show, "--config", str(tmp_path / "option")).stdout == "option\n"
+
+
+def test_an_option_named_like_a_key_overrides_the_configuration_and_is_not_passed_on():
+    @command
+    @click.option("--train-before", "split__train_before")
+    @click.option("--force", is_flag=True)
+    def train(config: Config, force: bool) -> Result:
+        return Result(text=f"{config.split.train_before} {force}")
+
+    assert CliRunner().invoke(train, []).stdout == "None False\n"
+    assert CliRunner().invoke(train, ["--train-before", "2024-05-01", "--force"]).stdout == "2024-05-01 True\n"
+    assert CliRunner().invoke(train, ["--train-before", "soon"]).exit_code == 64
+
+
+# --- signals -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_command_with_75(number):
+    before = signal.getsignal(number)
+    outcome = call(lambda config: os.kill(os.getpid(), number) or time.sleep(5))
+    assert outcome.exit_code == 75
+    assert said(outcome) == ["error: stopped by a signal", "hint: run the same command again"]
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_while_duckdb_computes_ends_the_command_with_75():
+    script = """
+        import sys, duckdb
+        from jobs.options import command
+        from jobs.output import Result
+        @command
+        def work(config):
+            print("started", flush=True)
+            duckdb.sql("SELECT sum(hash(a.range + b.range)) FROM range(1000000) a, range(1000000) b").fetchall()
+            return Result()
+        work()
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline() == "started\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "error: stopped by a signal" in err
+
+
+def test_a_requested_stop_is_seen_at_a_safe_place_and_the_commands_own_words_are_kept():
+    saved = []
+
+    def body(config: Config) -> Result:
+        with signals.stop_requested() as stop:
+            assert not stop()
+            os.kill(os.getpid(), signal.SIGTERM)
+            saved.append(stop())
+            raise errors.Interrupted("stopped at step 3 of 9", hint="run bidrec train again to resume")
+
+    outcome = call(body)
+    assert saved == [True]
+    assert outcome.exit_code == 75
+    assert said(outcome) == ["error: stopped at step 3 of 9", "hint: run bidrec train again to resume"]
+
+
+def test_a_requested_stop_that_nobody_looked_at_ends_the_block_with_75():
+    with pytest.raises(errors.Interrupted), signals.stop_requested():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_second_signal_ends_the_block_at_once():
+    def body(config: Config) -> Result:
+        with signals.stop_requested():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("went on")
+
+    assert call(body).exit_code == 75
+
+
+def test_a_block_without_a_signal_ends_as_if_it_were_not_there():
+    with signals.stop_requested() as stop:
+        pass
+    assert not stop()
+
+
+# --- a closed stdout ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", ["", "'--json'"])
+def test_a_reader_that_went_away_is_no_error(arguments):
+    script = f"""
+        from jobs.options import command
+        from jobs.output import Result
+        @command
+        def work(config):
+            return Result({{"rows": "x" * 200_000}}, "x" * 200_000)
+        work([{arguments}])
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait() == 0
+    assert [line for line in err.splitlines() if not line.startswith("{")] == []
+
+
+def test_a_closed_stdout_is_no_error():
+    script = "from jobs.cli import main; main(['doctor', '--help'])"
+    done = subprocess.run(["sh", "-c", f'exec "$0" -c "{script}" >&-', sys.executable], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,163 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidrec import storage
+from bidrec.errors import CannotWrite, InputMissing
+from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+
+
+def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
+    with whole_folder(tmp_path / "deep" / "lake") as folder:
+        (folder / "part").mkdir()
+        (folder / "part" / "bid.parquet").write_text("bids")
+        assert not (tmp_path / "deep" / "lake").exists()
+    assert (tmp_path / "deep" / "lake" / "part" / "bid.parquet").read_text() == "bids"
+    assert os.listdir(tmp_path / "deep") == ["lake"]
+
+
+@pytest.mark.parametrize("error", [ValueError("halfway"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_an_error_halfway_leaves_nothing(tmp_path, error):
+    with pytest.raises(type(error)):
+        _fail_halfway(tmp_path / "lake", error)
+    assert os.listdir(tmp_path) == []
+
+
+def _fail_halfway(target: Path, error: BaseException) -> None:
+    with whole_folder(target) as folder:
+        (folder / "notice.parquet").write_text("half")
+        raise error
+
+
+def test_an_error_halfway_leaves_the_old_folder_as_it_was(tmp_path):
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("old")
+    with pytest.raises(ValueError, match="halfway"):
+        _fail_halfway(tmp_path / "lake", ValueError("halfway"))
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "old"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_a_new_folder_replaces_a_full_one_with_all_that_was_in_it(tmp_path):
+    for name in ("old", "new"):
+        with whole_folder(tmp_path / "lake") as folder:
+            (folder / name).write_text(name)
+    assert os.listdir(tmp_path / "lake") == ["new"]
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_a_process_killed_halfway_leaves_no_folder_of_that_name_and_the_next_run_succeeds(tmp_path):
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_folder\n"
+        "with whole_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'notice.parquet').write_text('half')\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "lake")])
+    _wait_for(lambda: list(tmp_path.glob(".lake.*/notice.parquet")))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "lake").exists()
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("whole")
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "whole"
+
+
+def _wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
+    """The old folder is moved aside first: at that moment neither has the name, and both are still whole on disk."""
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("old")
+    seen = []
+    rename = os.rename
+
+    def watched(source, target):
+        rename(source, target)
+        seen.append({path.read_text() for path in tmp_path.rglob("notice.parquet")})
+
+    monkeypatch.setattr(storage.os, "rename", watched)
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("new")
+    assert seen == [{"old", "new"}, {"old", "new"}]
+
+
+def test_a_file_where_the_home_should_be_cannot_be_written(tmp_path):
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(CannotWrite, match="home") as caught, whole_folder(tmp_path / "home" / "lake"):
+        pass
+    assert caught.value.exit_code == 73
+    with pytest.raises(CannotWrite, match="home"):
+        write_json(tmp_path / "home" / "config.json", {})
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to mount a full disk")
+def test_a_full_disk_cannot_be_written_and_leaves_nothing(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(CannotWrite, match="No space left"):
+            write_json(tmp_path / "metrics.json", "x" * 100_000)
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_file_is_replaced_whole_and_an_error_leaves_the_old_one(tmp_path, monkeypatch):
+    write_json(tmp_path / "metrics.json", {"recall": 0.5})
+    monkeypatch.setattr(storage.os, "replace", _refuse)
+    with pytest.raises(CannotWrite):
+        write_json(tmp_path / "metrics.json", {"recall": 0.6})
+    assert read_json(tmp_path / "metrics.json") == {"recall": 0.5}
+    assert os.listdir(tmp_path) == ["metrics.json"]
+
+
+def _refuse(source, target):
+    raise OSError(5, "Input/output error")
+
+
+def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
+    assert read_manifest(tmp_path / "lake") is None
+    (tmp_path / "lake").mkdir()
+    assert read_manifest(tmp_path / "lake") is None
+    write_manifest(tmp_path / "lake", kind="lake")
+    assert read_manifest(tmp_path / "lake")["kind"] == "lake"
+
+
+def test_a_damaged_manifest_is_missing_input(tmp_path):
+    (tmp_path / "manifest.json").write_text("{half")
+    with pytest.raises(InputMissing, match=r"manifest\.json"):
+        read_manifest(tmp_path)
+
+
+files = st.dictionaries(st.sampled_from(["a", "b", "part/a"]), st.binary(max_size=3), max_size=3)
+
+
+@given(one=files, other=files)
+def test_two_folders_have_the_same_content_exactly_if_their_files_agree(tmp_path_factory, one, other):
+    assert (_content(tmp_path_factory, one) == _content(tmp_path_factory, other)) == (one == other)
+
+
+def _content(tmp_path_factory, files: dict[str, bytes]) -> str:
+    folder: Path = tmp_path_factory.mktemp("box")
+    for name, data in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    return content_of(write_manifest(folder, at=str(folder)))  # facts beside the files do not count
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
