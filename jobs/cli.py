@@ -10,6 +10,7 @@ import click
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 

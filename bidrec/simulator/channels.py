@@ -47,8 +47,12 @@ def make_channels(companies: Companies, district_province: NDArray, topics: int,
     provinces = int(district_province.max()) + 1
     topic = segment["topic"].astype(np.int64)
     district = segment["district"].astype(np.int64)
-    held = {"company": holder.astype(np.int32), "begin": companies.born[holder], "end": companies.dies[holder]}
-    keys = (
+    held: dict[str, NDArray] = {
+        "company": holder.astype(np.int32),
+        "begin": companies.born[holder],
+        "end": companies.dies[holder],
+    }
+    keys: tuple[tuple[dict[str, NDArray], NDArray, int | None, NDArray], ...] = (
         (segment, district * topics + topic, len(district_province) * topics, does),
         (segment, district_province[district].astype(np.int64) * topics + topic, provinces * topics, does),
         (segment, topic, topics, does),

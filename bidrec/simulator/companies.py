@@ -183,8 +183,8 @@ def _favourites(world: World, segment: dict[str, NDArray], rng: Generator) -> di
         found = np.clip(np.searchsorted(steps, at, side="right"), low, np.maximum(high - 1, low))
         chosen.append(np.where(high > low, institution[np.minimum(found, len(institution) - 1)], -1))
     picked = np.stack(chosen, axis=1)
-    for place in range(1, FAVOURITES):  # an institution drawn again counts once
-        picked[(picked[:, :place] == picked[:, place : place + 1]).any(axis=1), place] = -1
+    for later in range(1, FAVOURITES):  # an institution drawn again counts once
+        picked[(picked[:, :later] == picked[:, later : later + 1]).any(axis=1), later] = -1
     row, place = np.nonzero(picked >= 0)
     return {
         "company": segment["company"][row],
@@ -197,7 +197,7 @@ def _favourites(world: World, segment: dict[str, NDArray], rng: Generator) -> di
 
 
 def _idents(number: int, rng: Generator) -> NDArray[np.int64]:
-    """Distinct numbers below 10^9 that say nothing of age or place: a secret stride over a prime field."""
+    """Distinct numbers below 10^9 that say nothing of age or place: a stride through a prime field."""
     prime = 999_999_937
     stride, offset = (int(value) for value in rng.integers(10**8, prime, 2))
     return (np.arange(1, number + 1, dtype=object) * stride + offset) % prime

@@ -57,7 +57,7 @@ def fresh(world: World, block: Block, per_day: NDArray, scale: float, rng: Gener
     limited = rng.random(number) < np.where(value < 9.0, 0.5, np.where(value < 10.0, 0.35, 0.05))
     beside = np.array([entry.beside for entry in world.market.provinces])[province]
     fails = rng.random(number) < FAILS
-    notices = {
+    notices: Notices = {
         "institution": institution.astype(np.int32),
         "province": province.astype(np.int16),
         "district": district.astype(np.int16),
