@@ -7,7 +7,7 @@ Writes  runs/ID/training_set/, whole or not at all; the same inputs give the sam
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,15 @@ from bidrec import log
 from bidrec.casting import literal, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
 from bidrec.training_set.audit import audit_training_set
-from bidrec.training_set.encode import Fit, TaggedField, encode, fit, read_fit, write_fit
+from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
 from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
 from bidrec.training_set.rows import SideRows
 from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
 from bidrec.training_set.tables import ROW, FeatureTables, open_tables, views_of
 from bidrec.training_set.versions import Keys, Versions, versions_of
-
-if TYPE_CHECKING:
-    from bidrec.features.schema import Schema
 
 _logger = log.get("training_set")
 
@@ -42,7 +40,7 @@ class _Keys:
     pairs: Pairs
 
 
-def build_training_set(config: Config, schema: "Schema", folder: Path, fitted: Path | None = None) -> dict[str, Any]:
+def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Path | None = None) -> dict[str, Any]:
     """Write the training set of today's feature tables into `folder` and return its manifest.
 
     fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
@@ -57,7 +55,7 @@ def build_training_set(config: Config, schema: "Schema", folder: Path, fitted: P
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
         else:
-            bounds, windows = _split_of(fitted), {}
+            bounds, windows = _read_split(fitted, schema), {}
         _write_keys(tables, keys, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
@@ -74,7 +72,8 @@ def build_training_set(config: Config, schema: "Schema", folder: Path, fitted: P
                 name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
                 for name, one in fits.items()
             },
-            "inputs": {"features": content_of(tables.manifest), "schema": _schema_mark(schema)},
+            "fields": _fields_of(schema),
+            "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(_fields_of(schema))},
         }
         audited = audit_training_set(staging, facts)
         manifest = write_manifest(staging, **facts, audit=audited)
@@ -100,10 +99,11 @@ def _encode_sides(
         "profile": SideRows(tables.connection, "profile", keys.profile[1]),
         "version": SideRows(tables.connection, "activity", keys.versions.known_at, keys.versions.activity),
     }
+    entries = read_json(fitted / "schema.json") if fitted else {}
     fits = {}
     for name, side in sides.items():
         fields = tables.fields[name]
-        fits[name] = fit(side, fields, bounds.fit_before) if fitted is None else _fit_of(fitted, name, fields)
+        fits[name] = fit(side, fields, bounds.fit_before) if fitted is None else read_fit(fitted / name, entries[name])
         encode(staging / name, side, fields, fits[name])
         write_fit(staging / name, fits[name])
         _logger.info("encoded", side=name, rows=len(side.known_at), fields=len(fields))
@@ -169,34 +169,34 @@ def _ranges(keys: _Keys) -> dict[str, list[str]]:
     return {name: [day_of(int(t.min())), day_of(int(t.max()))] for name, t in times.items() if len(t)}
 
 
-def _schema_mark(schema: "Schema") -> str:
-    """What the model reads, as one fingerprint: fields in order with their tags, no paths."""
-    return fingerprint(
-        {
-            side: [[f.name, f.read, f.scale, dict(f.tags)] for f in view.fields]
-            for side, view in views_of(schema).items()
+def _fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
+    """What is read and how, by side and field: all that the arrays depend on, no words and no paths."""
+    words = ("unit", "meaning")
+    return {
+        side: {
+            f.name: [f.read, f.scale, {tag: value for tag, value in sorted(f.tags.items()) if tag not in words}]
+            for f in view.fields
+            if f.read != "ignore"
         }
-    )
+        for side, view in views_of(schema).items()
+    }
 
 
-def _split_of(fitted: Path) -> Bounds:
+def _read_split(fitted: Path, schema: Schema) -> Bounds:
+    """The split of another training set; ContractError where it was fitted on other fields than the schema's."""
     manifest = read_manifest(fitted)
     if manifest is None:
         raise InputMissing(f"no finished training set in {fitted}", hint="train first")
-    return Bounds(**manifest["split"])
-
-
-def _fit_of(fitted: Path, side: str, fields: list[TaggedField]) -> Fit:
-    """The fit of another training set's side; ContractError where it was fitted on other fields."""
-    entry = read_json(fitted / "schema.json")[side]
-    then = {d["name"]: "vector" if d["vector"] else "dense" for d in entry["dense"]}
-    then |= {a["name"]: a["read"] for a in entry["attributes"]}
-    then |= {t["name"]: "text" for t in entry["text"]} | dict.fromkeys(entry["ages"], "age")
-    now = {f.name: f.read for f in fields}
-    if then != now:
-        changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    then, now = manifest["fields"], _fields_of(schema)
+    changed = [
+        f"{side} {name}"
+        for side in now
+        for name in sorted(then[side].keys() | now[side].keys())
+        if then[side].get(name) != now[side].get(name)
+    ]
+    if changed:
         raise ContractError(
-            f"the feature service has changed since the run was trained: {side} {', '.join(changed)}",
+            f"the feature service has changed since the run was trained: {', '.join(changed)}",
             hint="train again, or take the change back",
         )
-    return read_fit(fitted / side, entry)
+    return Bounds(**manifest["split"])

@@ -7,10 +7,11 @@ A side is `notice`, `profile` or `version`; all three know all kinds of field, s
 them by its tag alone. Rows come and go in blocks: no table has to fit in memory.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bidrec.casting import quoted
+from bidrec.features.schema import Field
 from bidrec.training_set import text
 from bidrec.training_set.npy import Growing, read
 from bidrec.training_set.rows import SideRows, seconds
@@ -30,27 +32,14 @@ MISSING_TIME = np.iinfo(np.int64).min
 READS = ("dense", "vector", "categorical", "bag", "text", "age")
 
 
-class TaggedField(Protocol):
-    """What is asked of a field of the schema: its column, how the model reads it, and further tags."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def read(self) -> str: ...
-    @property
-    def scale(self) -> str: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-
-
 @dataclass(frozen=True)
 class Fit:
     """What was learned from the training rows of one side, by field name in the order of the schema."""
 
-    scales: dict[str, Scale] = field(default_factory=dict)
-    vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
+    scales: dict[str, Scale] = dataclasses.field(default_factory=dict)
+    vocabularies: dict[str, Vocabulary] = dataclasses.field(default_factory=dict)
     bags: frozenset[str] = frozenset()
-    idf: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    idf: dict[str, npt.NDArray[np.float32]] = dataclasses.field(default_factory=dict)
     ages: tuple[str, ...] = ()
     rows: int = 0
     latest: int | None = None
@@ -79,7 +68,7 @@ class Fit:
         }
 
 
-def expression(f: TaggedField) -> str:
+def expression(f: Field) -> str:
     """SQL: the field's column as the type its way of reading needs."""
     name = quoted(f.name)
     number = f"CAST({name} AS DOUBLE)"
@@ -93,11 +82,11 @@ def expression(f: TaggedField) -> str:
     }[f.read]
 
 
-def fit(side: SideRows, fields: list[TaggedField], before: int) -> Fit:
+def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
     """Fit every field on the rows of a side that were known before the moment `before`, one column at a time."""
     training = np.flatnonzero(side.known_at < before)
 
-    def columns(*reads: str) -> Iterator[tuple[TaggedField, pa.Array]]:
+    def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
         return ((f, side.column(expression(f), training)) for f in fields if f.read in reads)
 
     return Fit(
@@ -112,7 +101,7 @@ def fit(side: SideRows, fields: list[TaggedField], before: int) -> Fit:
     )
 
 
-def _fit_idf(titles: pa.Array, f: TaggedField) -> npt.NDArray[np.float32]:
+def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
     frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)))
     for begin in range(0, len(titles), TEXT_BLOCK_ROWS):
         frequency.add(titles.slice(begin, TEXT_BLOCK_ROWS).to_pylist())
@@ -142,7 +131,7 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
     )
 
 
-def encode(folder: Path, side: SideRows, fields: list[TaggedField], fitted: Fit) -> None:
+def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> None:
     """Write the arrays of one side, block by block."""
     entry = fitted.as_dict()
     folder.mkdir(parents=True, exist_ok=True)

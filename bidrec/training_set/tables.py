@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -18,14 +18,17 @@ import numpy.typing as npt
 from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.schema import Field, Schema, View
 from bidrec.storage import read_manifest, writing
-from bidrec.training_set.encode import READS, TaggedField
+from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds
 
-if TYPE_CHECKING:
-    from bidrec.features.schema import Schema, View
-
 ROW = "file_row_number"
+_KEYS = {
+    "notice": ("notice_id", "published_at"),
+    "profile": ("company_id", "known_at"),
+    "version": ("company_id", "known_at", "log_begin", "log_end"),
+}
 _LOG_COLUMNS = ("company_id", "notice_id", "notice_row", "known_at")
 
 
@@ -34,7 +37,7 @@ class FeatureTables:
     """Relations `notice`, `profile`, `activity`, `bid_log` (each with its row number) and `company` (id, row)."""
 
     connection: duckdb.DuckDBPyConnection
-    fields: dict[str, list[TaggedField]]
+    fields: dict[str, list[Field]]
     """What the model reads of notice, profile and version, in the schema's order."""
     manifest: dict[str, Any]
     """The features' manifest."""
@@ -64,7 +67,7 @@ class FeatureTables:
 
 
 @contextmanager
-def open_tables(config: Config, schema: "Schema") -> Iterator[FeatureTables]:
+def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     """Open the feature tables, spilling to the home instead of holding them in memory.
 
     Raises InputMissing where a table is not there, ContractError where it lacks a column of the schema.
@@ -81,7 +84,7 @@ def open_tables(config: Config, schema: "Schema") -> Iterator[FeatureTables]:
         connection.execute("SET TimeZone = 'UTC'")
         with connection:
             for name, view in views.items():
-                needed = [view.key, view.event_time, *(f.name for f in view.fields if f.read != "ignore")]
+                needed = [*_KEYS[name], *(f.name for f in view.fields if f.read != "ignore")]
                 _relation(connection, {"version": "activity"}.get(name, name), view.source, needed)
             _relation(connection, "bid_log", features / "bid_log.parquet", _LOG_COLUMNS)
             connection.execute(
@@ -93,7 +96,7 @@ def open_tables(config: Config, schema: "Schema") -> Iterator[FeatureTables]:
             yield FeatureTables(connection, fields, manifest)
 
 
-def views_of(schema: "Schema") -> "dict[str, View]":
+def views_of(schema: Schema) -> dict[str, View]:
     """The schema's views by side: the one of notices; of companies, the one with positions in the log is `version`."""
     found: dict[str, View] = {}
     for view in schema.views:

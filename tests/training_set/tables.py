@@ -23,7 +23,7 @@ def seconds(moment):
 
 
 def field(name, dtype, read, scale="linear", **tags):
-    return Field(name, dtype, read, "", "", scale, {"read": read, **tags})
+    return Field(name=name, dtype=dtype, read=read, scale=scale, tags={"read": read, **tags})
 
 
 NOTICE_FIELDS = (
@@ -59,14 +59,23 @@ _TYPES = {
 
 def schema_of(home, notice=NOTICE_FIELDS, profile=PROFILE_FIELDS, activity=ACTIVITY_FIELDS):
     features = home / "features"
+    tables = (
+        ("notice_features", "notice", "notice", "published_at", notice),
+        ("company_profile", "company", "company_profile", "known_at", profile),
+        ("company_activity", "company", "company_activity", "known_at", activity),
+    )
     return Schema(
-        "bidrec_v1",
-        (
-            View("notice_features", "notice", "notice_id", features / "notice.parquet", "published_at", notice),
-            View("company_profile", "company", "company_id", features / "company_profile.parquet", "known_at", profile),
+        service="bidrec_v1",
+        views=tuple(
             View(
-                "company_activity", "company", "company_id", features / "company_activity.parquet", "known_at", activity
-            ),
+                name=name,
+                side=side,
+                key=f"{side}_id",
+                source=features / f"{table}.parquet",
+                event_time=event_time,
+                fields=fields,
+            )
+            for name, side, table, event_time, fields in tables
         ),
     )
 
