@@ -50,7 +50,7 @@ def refuse_loss(
     )
     try:
         total, *found = connection.execute(f"SELECT count(*), {counts} FROM {relation}").fetchall()[0]
-    except duckdb.Error as error:
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         kinds = ", ".join(f"{column} {given[column]} for {wanted[column]}" for column in lost)
         raise ContractError(f"{table}: a column has an impossible type ({kinds}): {first_line(error)}") from error
     bad = [

@@ -53,8 +53,7 @@ def _check_table(connection: duckdb.DuckDBPyConnection, table: Table, rules: Con
     wanted = {name: column.type for name in given if (column := table.column(name)) and column.type != "TIMESTAMPTZ"}
     refuse_loss(connection, table.name, source, given, wanted)
 
-    connection.execute(f"CREATE TABLE typed AS SELECT {_typed(table, given)} FROM {source}")
-    connection.execute(f"DROP TABLE {source}")
+    connection.execute(f"CREATE VIEW typed AS SELECT {_typed(table, given)} FROM {source}")
     _refuse_duplicates(connection, table)
     reasons = [f"CASE WHEN {condition} THEN {literal(reason)} END" for reason, condition in _bad(table, rules, latest)]
     connection.execute(
@@ -62,7 +61,7 @@ def _check_table(connection: duckdb.DuckDBPyConnection, table: Table, rules: Con
         f"SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') AS {REASON} FROM typed{_joins(table)}"
     )
     warnings = _warnings(connection, table, given)
-    connection.execute("DROP TABLE typed")
+    connection.execute(f"DROP VIEW typed; DROP TABLE {source}")
     found = _reasons(connection, table)
     bad = _count(connection, f"checked_{table.name} WHERE {REASON} IS NOT NULL")
     return Checked(given=rows, reasons=found, quarantined=bad, warnings=warnings)

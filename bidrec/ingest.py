@@ -22,7 +22,7 @@ from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES, Table
-from bidrec.errors import CannotWrite, ContractError
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError
 from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
@@ -68,10 +68,12 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
         home.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".ingest.", dir=home))
     try:
-        connection = duckdb.connect(staging / "work.duckdb")
-        connection.execute(f"SET memory_limit = '{config.memory_limit}'")
-        connection.execute(f"SET temp_directory = '{staging / 'spill'}'")
-        with connection:
+        with duckdb.connect(staging / "work.duckdb") as connection:
+            try:
+                connection.execute("SET memory_limit = $1", [config.memory_limit])
+            except duckdb.Error as error:
+                raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
+            connection.execute("SET temp_directory = $1", [str(staging / "spill")])
             yield connection, staging
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from bidrec import config
-from bidrec.casting import first_line
+from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
@@ -63,7 +63,7 @@ def open_source(
     """
     connection.execute(f"SET TimeZone = '{definition.zone}'")
     for name, value in {**parameters(source, definition), "zone": definition.zone}.items():
-        connection.execute(f"SET VARIABLE {name} = ?", [value])
+        connection.execute(f"SET VARIABLE {quoted(name)} = ?", [value])
     if source.path:
         relations = {
             raw.name: dumps.relation(connection, dumps.files_of(_folder(source), raw), staging)

@@ -7,7 +7,9 @@ Every CSV column is read as text: whether it is a number or a time is checked by
 """
 
 import codecs
+import csv
 import gzip
+import io
 from pathlib import Path
 from typing import IO, cast
 
@@ -23,8 +25,10 @@ _BLOCK = 1 << 20
 
 
 def files_of(folder: Path, raw: RawTable) -> list[Path]:
-    """The files of one raw table, sorted. Raises InputMissing (66) if there is none, ContractError (65) if it is
-    there as CSV and as Parquet."""
+    """The files of one raw table, sorted.
+
+    Raises InputMissing (66) if there is none or all are empty, ContractError (65) if there are CSV and Parquet ones.
+    """
     if not folder.is_dir():
         raise InputMissing(
             f"source.path {folder} is not a folder", hint="it holds the dumps, one file or folder a table"
@@ -48,23 +52,47 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
 
 
 def relation(connection: duckdb.DuckDBPyConnection, files: list[Path], staging: Path) -> str:
-    """SQL for the rows of the files. CP949 files are converted first. Raises ContractError (65) on a broken file."""
-    parquet = files[0].name.lower().endswith(".parquet")
-    readable = files if parquet else [_utf8(file, staging) for file in files]
-    listed = "[" + ", ".join(literal(str(file)) for file in readable) + "]"
-    if parquet:
-        sql = f"read_parquet({listed}, union_by_name = true)"
+    """SQL, in brackets, for the rows of the files; CP949 ones are converted first, into `staging`.
+
+    Raises ContractError (65) on a file that cannot be read.
+    """
+    if files[0].name.lower().endswith(".parquet"):
+        listed = ", ".join(literal(str(file)) for file in files)
+        sql = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
     else:
-        # \N is how PostgreSQL's COPY writes NULL.
-        sql = (
-            f"read_csv({listed}, all_varchar = true, header = true, union_by_name = true, quote = '\"', "
-            "escape = '\"', nullstr = ['', '\\N'])"
-        )
+        by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+        for file in files:
+            readable = _utf8(file, staging)
+            by_header.setdefault(_header(readable), []).append(readable)
+        sql = " UNION ALL BY NAME ".join(_csv(*header, same) for header, same in by_header.items())
     try:
-        connection.execute(f"SELECT * FROM {sql} LIMIT 0")
+        connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     except duckdb.Error as error:
         raise ContractError(f"cannot read {_names(files)}: {first_line(error)}") from error
-    return sql
+    return f"({sql})"
+
+
+def _header(file: Path) -> tuple[str, tuple[str, ...]]:
+    """(delimiter, column names) of a UTF-8 CSV file."""
+    with _open(file) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
+        first = lines.readline()
+    delimiter = max(",\t;|", key=first.count)  # the comma, where there is only one column
+    return delimiter, tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
+
+
+def _csv(delimiter: str, header: tuple[str, ...], files: list[Path]) -> str:
+    """SELECT of files with the same header, every column as text.
+
+    Nothing is left for DuckDB to detect: a broken line would lead it to another delimiter, and it takes lines that
+    begin with # for comments.
+    """
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
+    listed = ", ".join(literal(str(file)) for file in files)
+    # \N is how PostgreSQL's COPY writes NULL.
+    return (
+        f"SELECT * FROM read_csv([{listed}], auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ['', '\\N'])"
+    )
 
 
 def _utf8(file: Path, staging: Path) -> Path:
@@ -90,7 +118,7 @@ def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int
     """
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     offset = 0
-    with cast(IO[bytes], gzip.open(file) if file.name.endswith(".gz") else file.open("rb")) as stream:
+    with _open(file) as stream:
         while True:
             block = stream.read(_BLOCK)
             waiting = len(decoder.getstate()[0])  # bytes of a character that the last block cut in two
@@ -103,6 +131,10 @@ def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int
             if not block:
                 return None
             offset += len(block)
+
+
+def _open(file: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb"))
 
 
 def _names(files: list[Path]) -> str:

@@ -5,12 +5,13 @@ Writes  the view raw_<table>: exactly the declared columns; optional ones that a
 """
 
 import difflib
+import re
 
 import duckdb
 
 from bidrec import log
 from bidrec.casting import cast, first_line, quoted, refuse_loss, types_of
-from bidrec.errors import ContractError
+from bidrec.errors import ConfigurationError, ContractError
 from bidrec.sources.definition import RawTable
 
 _logger = log.get("ingest")
@@ -20,7 +21,8 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
     """Create raw_<table> over `relation`.
 
     The session's TimeZone must be the source's: clock times in text are read in it where a TIMESTAMPTZ is declared.
-    Raises ContractError (65) on a missing column, or a value that is not of its declared type (how many, an example).
+    Raises ContractError (65) on a missing column, or a value that is not of its declared type (how many, an example);
+    ConfigurationError (64) on a type that DuckDB does not know.
     """
     given = types_of(connection, f"(SELECT * FROM {relation})")
     actual = match_columns(raw, list(given))
@@ -28,15 +30,22 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
     try:
         refuse_loss(connection, raw.table, relation, given, wanted)
     except duckdb.Error as error:
-        raise ContractError(f"cannot read {raw.table}: {first_line(error)}") from error
+        file = re.search(r"^ *file = (.+)$", str(error), re.MULTILINE)  # of a CSV reader's message, which is 20 lines
+        raise ContractError(
+            f"cannot read the table {raw.table}: {first_line(error)}" + (f" ({file[1]})" if file else ""),
+            hint="a line with too few or too many fields, a quote that is not doubled, or line ends of two kinds?",
+        ) from error
     absent = [name for name in raw.optional if name not in actual]
     if absent:
-        _logger.info("optional columns are not there", table=raw.table, columns=", ".join(absent))
+        _logger.debug("optional columns are not there", table=raw.table, columns=", ".join(absent))
     columns = ", ".join(
         f"{cast(actual[name], given[actual[name]], kind) if name in actual else f'NULL::{kind}'} AS {quoted(name)}"
         for name, kind in raw.all_columns.items()
     )
-    connection.execute(f"CREATE VIEW raw_{raw.name} AS SELECT {columns} FROM {relation}")
+    try:
+        connection.execute(f"CREATE VIEW {quoted('raw_' + raw.name)} AS SELECT {columns} FROM {relation}")
+    except duckdb.Error as error:
+        raise ConfigurationError(f"[raw.{raw.name}] in source.toml: {first_line(error)}") from error
 
 
 def match_columns(raw: RawTable, given: list[str]) -> dict[str, str]:

@@ -82,3 +82,19 @@ def test_a_file_that_is_no_parquet_is_refused_by_name(tmp_path):
     (tmp_path / "notice.parquet").write_text("not at all")
     with pytest.raises(ContractError, match=r"notice\.parquet"):
         read(tmp_path, tmp_path / "staging")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_no_line_is_taken_for_a_comment_or_cut_at_a_quoted_line_break(tmp_path, delimiter, newline):
+    lines = ["id,title", "#1,a", '2,"b""c"', '3,"d', 'e"', '"4",']
+    text = newline.join(lines).replace(",", delimiter) + newline
+    (tmp_path / "notice.csv").write_bytes(text.encode("utf-8-sig"))
+    rows = [("#1", "a"), ("2", 'b"c'), ("3", f"d{newline}e"), ("4", None)]
+    assert read(tmp_path, tmp_path / "staging") == rows
+
+
+def test_a_broken_line_is_refused_with_its_number_and_file(tmp_path):
+    (tmp_path / "notice.csv").write_text(TEXT + "3\n")
+    with pytest.raises(duckdb.InvalidInputException, match=r"Line: 4(?s:.*)notice\.csv"):
+        read(tmp_path, tmp_path / "staging")

@@ -153,7 +153,7 @@ def test_a_date_that_is_none_is_counted_with_an_example(tmp_path):
 
 def test_a_broken_line_of_a_dump_is_refused_with_the_file(tmp_path):
     write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
-    with (tmp_path / "dump" / "bid.csv").open("a") as out:
-        out.write("1,2,3\n")
-    with pytest.raises(ContractError, match="bid"):
+    with (tmp_path / "dump" / "bid.csv").open("a", newline="") as out:
+        out.write("1,2,3\r\n")
+    with pytest.raises(ContractError, match=r"cannot read the table bid: .*Line: 3 \(.*bid\.csv\)"):
         run(tmp_path, tmp_path / "dump")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from bidrec.errors import ContractError
+from bidrec.errors import ConfigurationError, ContractError
 from bidrec.sources.definition import RawTable
 from bidrec.sources.raw import make_view
 
@@ -44,3 +44,8 @@ def test_a_missing_column_is_named_with_the_nearest_and_optional_ones_are_null()
 
 def test_columns_that_are_not_declared_are_not_read():
     assert view("SELECT 1 AS a, 'Kim' AS ceonm", {"a": "INTEGER"}) == [(1,)]
+
+
+def test_a_declared_type_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigurationError, match=r"\[raw\.notice\].*VARCHR"):
+        view("SELECT 1 AS a", {"a": "INTEGER"}, {"b": "VARCHR"})
