@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed-$(DEVICE)
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/torchrec-$(DEVICE).txt
 # Folder of local wheels that pip is told of on this machine, if any: the image's build reads it too.
-WHEELS ?= $(or $(PIP_FIND_LINKS),$(shell $(BIN)/pip config get global.find-links 2>/dev/null))
+WHEELS ?= $(firstword $(or $(PIP_FIND_LINKS),$(shell $(BIN)/pip config get global.find-links 2>/dev/null)))
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
 .DELETE_ON_ERROR:

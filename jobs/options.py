@@ -25,7 +25,7 @@ import click
 from bidrec import config as configuration
 from bidrec import log, signals
 from bidrec.config import Config
-from bidrec.errors import BidrecError, CannotWrite, InputMissing, Interrupted
+from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, InputMissing, Interrupted
 from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
@@ -88,7 +88,7 @@ def _run(
             code = result.exit_code
         except (click.ClickException, click.exceptions.Exit):
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
             code = _report(error, interrupted(), verbose)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
@@ -123,12 +123,12 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return Interrupted("stopped by a signal", hint="run the same command again")
     if isinstance(error, BidrecError):
         return error
-    refused_by_system = isinstance(error, OSError) and error.errno in _REFUSALS
+    in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
+    if in_duckdb and type(error).__name__ == "OutOfMemoryException":
+        return ConfigurationError(str(error), hint="raise memory_limit")
     # DuckDB's IOException is no OSError: the reason is in its text alone.
-    refused_in_duckdb = type(error).__module__ in ("duckdb", "_duckdb") and any(
-        os.strerror(reason) in str(error) for reason in _REFUSALS
-    )
-    if refused_by_system or refused_in_duckdb:
+    refused_in_duckdb = in_duckdb and any(os.strerror(reason) in str(error) for reason in _REFUSALS)
+    if refused_in_duckdb or (isinstance(error, OSError) and error.errno in _REFUSALS):
         return CannotWrite(str(error), hint="check space and permission")
     return None
 

@@ -131,6 +131,23 @@ def test_duckdb_really_names_the_systems_reason(tmp_path):
         duckdb.sql(f"COPY (SELECT 1) TO '{tmp_path}/file/x.parquet'")
 
 
+def test_a_memory_limit_that_is_too_small_is_a_matter_of_configuration():
+    def body(config: Config) -> Result:
+        import duckdb
+
+        settings = {"memory_limit": "1MB", "temp_directory": ""}
+        duckdb.connect(config=settings).execute("SELECT list(range) FROM range(10_000_000)").fetchall()
+        raise AssertionError("fitted")
+
+    outcome = call(body)
+    assert outcome.exit_code == 64
+    assert said(outcome)[1] == "hint: raise memory_limit"
+
+
+def test_a_library_that_exits_does_not_choose_the_exit_code():
+    assert call(raising(SystemExit(1))).exit_code == 70
+
+
 def test_any_other_error_is_a_bug_on_one_line():
     outcome = call(raising(KeyError("notice_id")))
     assert outcome.exit_code == 70
