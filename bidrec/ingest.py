@@ -6,8 +6,8 @@ Writes  lake/{notice,company,bid}.parquet + manifest.json, and quarantine/ with 
 The same rows give the same bytes: the order is total, and Parquet is written in that order with fixed settings.
 """
 
+import fcntl
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES, Table
-from bidrec.errors import CannotWrite, ConfigurationError, ContractError
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, Interrupted
 from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
@@ -34,7 +34,7 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
 
     Skipped when the inputs are files that have not changed since (unless `force`). `now` (UTC) is where the future
     begins, for the contract. Raises ConfigurationError 64, ContractError 65 (the quarantine is written all the same,
-    the old lake stays), InputMissing 66, DependencyDown 69, CannotWrite 73.
+    the old lake stays), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at work).
     """
     started = time.monotonic()
     definition = sources.load_definition(config.source.name)
@@ -62,26 +62,51 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
 
 @contextmanager
 def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards."""
+    """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards.
+
+    Raises Interrupted (75) while another ingest works in this home: it would sweep away the other's files.
+    """
     home = config.home_path
+    staging = home / ".ingest"
+    with _alone(home):
+        with writing(home):
+            _sweep(home)
+            staging.mkdir()
+        try:
+            with duckdb.connect(staging / "work.duckdb") as connection:
+                try:
+                    connection.execute("SET memory_limit = $1", [config.memory_limit])
+                except duckdb.Error as error:
+                    raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
+                connection.execute("SET temp_directory = $1", [str(staging / "spill")])
+                yield connection, staging
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
+            raise CannotWrite(
+                f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
+            ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".ingest.", dir=home))
-    try:
-        with duckdb.connect(staging / "work.duckdb") as connection:
-            try:
-                connection.execute("SET memory_limit = $1", [config.memory_limit])
-            except duckdb.Error as error:
-                raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
-            connection.execute("SET temp_directory = $1", [str(staging / "spill")])
-            yield connection, staging
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-        # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
-        raise CannotWrite(
-            f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        lock = (home / ".ingest.lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Interrupted(f"another ingest is at work in {home}", hint="run it again when that has ended") from None
+        yield
+
+
+def _sweep(home: Path) -> None:
+    """Delete what an ingest that was killed has left."""
+    for pattern in (".ingest", ".lake.*", ".quarantine.*"):
+        for folder in home.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _report(checked: dict[str, Checked]) -> None:

@@ -1,3 +1,4 @@
+import fcntl
 import random
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
-from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
 from bidrec.ingest import ingest
 from bidrec.storage import content_of, read_manifest
 from tests.tables import DAY, NOW, bid, company, notice, write_source
@@ -85,7 +86,7 @@ def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
         ingest(config_of(tmp_path, bad), now=NOW)
     assert read_manifest(tmp_path / "lake") == before
     assert len(rows(tmp_path, "notice", "quarantine")) == 3  # there to be looked at
-    assert not list(tmp_path.glob(".ingest.*"))
+    assert not (tmp_path / ".ingest").exists()
 
 
 def test_no_good_row_at_all_stops_the_job_whatever_the_share(tmp_path):
@@ -161,3 +162,34 @@ def test_a_memory_limit_that_is_none_is_a_configuration_error(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
     with pytest.raises(ConfigurationError, match="memory_limit 'much'"):
         ingest(Config(home=str(tmp_path), memory_limit="much", source=source), now=NOW)
+
+
+def test_two_ingests_never_work_in_one_home(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    with (tmp_path / ".ingest.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Interrupted, match="another ingest is at work"):
+            ingest(config_of(tmp_path, source), now=NOW)
+    assert ingest(config_of(tmp_path, source), now=NOW)["tables"]["bid"]["rows"] == len(BIDS)
+
+
+def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    for left in (".ingest/spill", ".lake.a1b2c3", ".quarantine.a1b2c3"):
+        (tmp_path / left).mkdir(parents=True)
+    ingest(config_of(tmp_path, source), now=NOW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ingest.lock", "lake", "quarantine", "source"]
+
+
+def test_a_job_that_fails_while_it_writes_leaves_the_old_lake(tmp_path, monkeypatch):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    before = ingest(config_of(tmp_path, source), now=NOW)
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bidrec.ingest.write_manifest", fail)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(config_of(tmp_path, source), force=True, now=NOW)
+    assert read_manifest(tmp_path / "lake") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ingest.lock", "lake", "quarantine", "source"]

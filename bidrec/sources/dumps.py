@@ -134,7 +134,10 @@ def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int
 
 
 def _open(file: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb"))
+    try:
+        return cast(IO[bytes], gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb"))
+    except OSError as error:
+        raise InputMissing(f"cannot read {file}: {error.strerror}") from error
 
 
 def _names(files: list[Path]) -> str:
