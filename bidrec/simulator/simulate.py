@@ -54,9 +54,11 @@ def simulate(
 
     notices, companies: exact numbers of rows (re-notices included). bids: reached to within a few per cent.
     days: length of the data, which ends at `end` (Seoul clock); notices to be opened later are still open.
-    Raises ConfigurationError (64) on numbers that make no world, CannotWrite (73).
+    An earlier simulation in `out` is replaced. Raises ConfigurationError (64) on numbers that make no world or where
+    `out` holds anything else, CannotWrite (73).
     """
     _refuse_impossible(notices, companies, bids, seed, days)
+    _refuse_foreign(out)
     last = seconds(end)
     first = (last // DAY - days + 1) * DAY
     streams = [np.random.SeedSequence([seed, part]) for part in range(5)]
@@ -68,9 +70,9 @@ def simulate(
     rows = {"notice": 0, "company": companies, "bid": 0}
     still_open = reissues = 0
     with storage.whole_folder(out) as folder:
-        for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
-            (folder / name).mkdir(parents=True)
         with storage.writing(out):
+            for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
+                (folder / name).mkdir(parents=True)
             _save_people(folder, world, people, last, scale, default_rng([seed, 5]))
         for block, made, rng in _blocks(world, plan, last, scale, streams[4]):
             opened = np.flatnonzero(made["opened"] <= last)
@@ -107,6 +109,13 @@ def _refuse_impossible(notices: int, companies: int, bids: int, seed: int, days:
     ]
     if wrong:
         raise ConfigurationError("no such world can be simulated: " + "; ".join(wrong))
+
+
+def _refuse_foreign(out: Path) -> None:
+    """The folder is replaced as a whole: it must be empty, absent, or an earlier simulation."""
+    there = storage.read_manifest(out) or {}
+    if there.get("kind") != "simulated" and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+        raise ConfigurationError(f"{out} holds something else than a simulated market", hint="name a new folder")
 
 
 def _blocks(
