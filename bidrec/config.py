@@ -97,6 +97,9 @@ class Training:
     from a cache of the notice tower's outputs."""
     patience: int = 2
     """Epochs without a better validation Recall@100 before training stops."""
+    refit: bool = True
+    """Having chosen the number of epochs on the validation window, train anew on everything known before the cutoff:
+    the newest notices teach most."""
     checkpoint_seconds: int = 60
     """Time between checkpoints, in seconds."""
     seed: int = 7

@@ -26,6 +26,10 @@ STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safete
 class Progress:
     """Where the loop is: `batch` batches of `epoch` are done."""
 
+    refit: bool = False
+    """False while the number of epochs is chosen, true in the second training on everything before the cutoff."""
+    epochs: int = 0
+    """Epochs of this training, at most."""
     epoch: int = 0
     batch: int = 0
     step: int = 0
@@ -34,7 +38,7 @@ class Progress:
     epochs_without_gain: int = 0
     finished: bool = False
     curve: list[dict[str, float]] = field(default_factory=list)
-    """One entry an epoch: mean loss, validation Recall@100, temperature, steps a second."""
+    """One entry an epoch: mean loss, validation Recall@100 (not in the refit), temperature, steps a second."""
 
 
 def save(
@@ -54,19 +58,27 @@ def save(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def restore(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Tensor]] | None:
-    """Put the newest whole checkpoint back; a damaged one is skipped with a warning. None where there is none."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint read from disk; `restore` puts it back."""
+
+    progress: Progress
+    state: dict[str, Tensor]
+
+    def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """Set the weights, the optimiser's moments and the random state; returns what `save` was given as tensors."""
+        model.load_state_dict(_with_prefix(self.state, "model."))
+        _restore_moments(optimiser, _with_prefix(self.state, "optimiser."))
+        torch.set_rng_state(self.state["random"])
+        return _with_prefix(self.state, "extra.")
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint; a damaged one is skipped with a warning. None where there is none."""
     for path in reversed(_checkpoints(folder)):
-        if not _is_whole(path):
-            log.get("train").warning("checkpoint skipped: damaged or half-written", path=str(path))
-            continue
-        state = load_file(path / STATE)
-        model.load_state_dict(_with_prefix(state, "model."))
-        _restore_moments(optimiser, _with_prefix(state, "optimiser."))
-        torch.set_rng_state(state["random"])
-        return Progress(**read_json(path / PROGRESS)), _with_prefix(state, "extra.")
+        if _is_whole(path):
+            return Checkpoint(Progress(**read_json(path / PROGRESS)), load_file(path / STATE))
+        log.get("train").warning("checkpoint skipped: damaged or half-written", path=str(path))
     return None
 
 

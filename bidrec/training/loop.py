@@ -36,43 +36,54 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def train(config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-    """Train until the epochs are done or validation stops gaining, from the newest checkpoint where there is one.
+    """Train until the epochs are done or validation stops gaining, then once more on everything before the cutoff.
+
+    Goes on from the newest checkpoint where there is one.
 
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised.
-    Returns what is also in model/manifest.json: the learning curve and the epoch whose weights were kept.
+    Returns what is also in model/manifest.json: the learning curve and the number of epochs chosen.
     """
     torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
     device = choose_device(config.training.device)
-    torch.manual_seed(config.training.seed)
-    data = Resident.of(ts, device)
-    model = build(config.model, ts.schema).to(device)
-    loop = Loop(config, ts, run, model, data)
+    loop = Loop(config, ts, run, Resident.of(ts, device))
     loop.resume()
     loop.run(stop)
     return loop.finish()
 
 
 class Loop:
-    def __init__(self, config: Config, ts: TrainingSet, run: Path, model: TwoTower, data: Resident) -> None:
-        self.config, self.ts, self.run_folder, self.model, self.data = config, ts, run, model, data
-        self.steps: Steps = steps_for(config, data, ts.fit_before)
-        self.optimiser = torch.optim.Adam(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=config.training.learning_rate,
-            weight_decay=config.training.weight_decay,
-        )
-        self.progress = Progress()
+    """Two trainings with the same code: one that chooses the number of epochs on the validation window, then, with
+    `training.refit`, one of that many epochs on everything known before the cutoff."""
+
+    def __init__(self, config: Config, ts: TrainingSet, run: Path, data: Resident) -> None:
+        self.config, self.ts, self.run_folder, self.data = config, ts, run, data
+        self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
         self.loss_sum = 0.0
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
+        self._set_up(refit=False)
+
+    def _set_up(self, refit: bool) -> None:
+        """A fresh model, optimiser and order of steps."""
+        settings = self.config.training
+        torch.manual_seed(settings.seed)
+        self.model: TwoTower = build(self.config.model, self.ts.schema).to(self.data.device)
+        self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.fit_before)
+        self.optimiser = torch.optim.Adam(
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint."""
-        found = checkpoint.restore(self.run_folder / "checkpoints", self.model, self.optimiser)
+        found = checkpoint.newest(self.run_folder / "checkpoints")
         if found is None:
             return
-        self.progress, extra = found
+        self.progress = found.progress
+        self._set_up(self.progress.refit)
+        extra = found.restore(self.model, self.optimiser)
         self.loss_sum = float(extra.pop("loss_sum"))
         self.best = {name.removeprefix("best."): value for name, value in extra.items() if name.startswith("best.")}
         self.steps.restore({name: value for name, value in extra.items() if not name.startswith("best.")})
@@ -80,15 +91,31 @@ class Loop:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """All epochs that are left."""
-        while not self.progress.finished and self.progress.epoch < self.config.training.epochs:
+        while not self.progress.finished:
             self._epoch(stop)
+            if self.progress.finished and self.config.training.refit and not self.progress.refit:
+                self._start_refit()
+
+    def _start_refit(self) -> None:
+        done = self.progress
+        self.progress = Progress(
+            refit=True,
+            epochs=done.best_epoch + 1,
+            best_recall=done.best_recall,
+            best_epoch=done.best_epoch,
+            curve=done.curve,
+            step=done.step,
+        )
+        self.log.info("training anew on everything before the cutoff", epochs=self.progress.epochs)
+        self._set_up(refit=True)
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
         facts = {
             "model": asdict(self.config.model),
             "schema": self.ts.schema,
-            "epoch": self.progress.best_epoch,
+            "epochs": self.progress.best_epoch + 1,
+            "refit": self.progress.refit,
             "curve": self.progress.curve,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
@@ -99,30 +126,29 @@ class Loop:
     def _epoch(self, stop: Callable[[], bool]) -> None:
         self.model.train()
         batches = self.steps.batches(self.progress.epoch)
-        total = len(batches) * self.config.training.epochs
+        total = len(batches) * self.progress.epochs
         if self.progress.batch == 0:
             self.loss_sum = 0.0
             self.steps.start_epoch(self.model)
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
         for batch in batches[first:]:
-            self._step(batch, total)
+            self._step(batch, len(batches))
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                self._show(len(batches), total, (self.progress.batch - first) / (shown - started))
+                self._show(total, len(batches), (self.progress.batch - first) / (shown - started))
             if stop():
                 self._checkpoint()
                 raise Interrupted(
-                    f"stopped at step {self.progress.step} of {total}; the state is saved",
+                    f"stopped at step {self.progress.step}; the state is saved",
                     hint="run the same command again to go on",
                 )
             if time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds:
                 self._checkpoint()
         self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
-    def _step(self, batch: Tensor, total: int) -> None:
-        rate = self.config.training.learning_rate * rate_share(
-            self.progress.step, total, self.config.training.warmup_share
-        )
+    def _step(self, batch: Tensor, batches: int) -> None:
+        done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
+        rate = self.config.training.learning_rate * rate_share(done, total, self.config.training.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = self.steps.loss(self.model, batch)
@@ -140,25 +166,37 @@ class Loop:
         self.progress.step += 1
 
     def _close_epoch(self, batches: int, rate: float) -> None:
-        progress, patience = self.progress, self.config.training.patience
-        recall = validation_recall(self.model, self.data, self.ts.fit_before, self.ts.cutoff)
+        progress = self.progress
         entry = {
             "epoch": progress.epoch,
             "loss": self.loss_sum / max(1, batches),
-            "validation_recall@100": recall,
             "temperature": 1 / self.model.scale.item(),
             "steps_per_second": rate,
         }
+        if progress.refit:
+            self._keep_weights()
+        else:
+            recall = validation_recall(self.model, self.data, self.ts.fit_before, self.ts.cutoff)
+            entry["validation_recall@100"] = recall
+            self._judge(recall)
         progress.curve.append(entry)
-        self.log.info("epoch", **{name: round(value, 4) for name, value in entry.items()})
+        self.log.info("epoch", refit=progress.refit, **{name: round(value, 4) for name, value in entry.items()})
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        out_of_patience = progress.epochs_without_gain >= self.config.training.patience
+        progress.finished = out_of_patience or progress.epoch >= progress.epochs
+        self._checkpoint()
+
+    def _judge(self, recall: float) -> None:
+        """Keep the epoch's weights where validation gained; a window without bids (NaN) never gains."""
+        progress = self.progress
         if recall > progress.best_recall or not self.best:
             progress.best_recall, progress.best_epoch, progress.epochs_without_gain = recall, progress.epoch, 0
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self._keep_weights()
         else:
             progress.epochs_without_gain += 1
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        progress.finished = progress.epochs_without_gain >= patience
-        self._checkpoint()
+
+    def _keep_weights(self) -> None:
+        self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _checkpoint(self) -> None:
         extra = {f"best.{name}": value for name, value in self.best.items()}
@@ -166,14 +204,15 @@ class Loop:
         checkpoint.save(self.run_folder / "checkpoints", self.progress, self.model, self.optimiser, extra)
         self.checkpointed = time.monotonic()
 
-    def _show(self, batches: int, total: int, rate: float) -> None:
+    def _show(self, total: int, batches: int, rate: float) -> None:
+        done = self.progress.epoch * batches + self.progress.batch
         self.log.info(
-            "training",
-            epoch=f"{self.progress.epoch + 1}/{self.config.training.epochs}",
-            step=f"{self.progress.step}/{total}",
+            "training anew" if self.progress.refit else "training",
+            epoch=f"{self.progress.epoch + 1}/{self.progress.epochs}",
+            step=f"{done}/{total}",
             loss=round(self.loss_sum / max(1, self.progress.batch), 4),
             steps_per_second=round(rate, 1),
-            minutes_left=round((total - self.progress.step) / max(rate, 1e-9) / 60, 1),
+            minutes_left=round((total - done) / max(rate, 1e-9) / 60, 1),
         )
 
 

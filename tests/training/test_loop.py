@@ -36,7 +36,7 @@ def test_the_model_learns_which_companies_bid_on_which_kind(unbroken: tuple[Path
     assert everyone == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("stop_at", [1, 7, 15])
+@pytest.mark.parametrize("stop_at", [1, 15, 40])
 def test_a_run_stopped_at_any_step_goes_on_to_the_same_bytes(
     tmp_path: Path, unbroken: tuple[Path, dict], stop_at: int
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bytes(
 
 
 def test_a_damaged_checkpoint_is_skipped(tmp_path: Path, unbroken: tuple[Path, dict]) -> None:
-    asked = iter([False] * 8 + [True] * 100)
+    asked = iter([False] * 8 + [True])
     with pytest.raises(Interrupted):
         train(CONFIG, SET, tmp_path, lambda: next(asked))
     newest = max((tmp_path / "checkpoints").iterdir()) / "state.safetensors"

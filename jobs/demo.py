@@ -1,0 +1,101 @@
+"""bidrec demo: the whole flow on an invented market, from nothing to recommendations."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bidrec.config import Config, Source, Split
+from jobs.options import command
+from jobs.output import Result
+
+STAGES = (
+    "simulate",
+    "train (ingest, features, feast apply, training set, epochs, evaluation)",
+    "write-back",
+    "recommend",
+)
+
+
+@command
+@click.option("--notices", default=12_000, show_default=True, type=click.IntRange(min=100), help="Notices to invent.")
+@click.option("--companies", default=3_000, show_default=True, type=click.IntRange(min=10), help="Companies to invent.")
+@click.option("--bids", default=100_000, show_default=True, type=click.IntRange(min=100), help="Bids to aim at.")
+@click.option("--seed", default=7, show_default=True, help="The same seed makes the same market.")
+def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> Result:
+    """Simulate a market, then train, evaluate, write back and recommend: the whole flow, in a home of its own."""
+    from bidrec import flow
+    from bidrec.publishing.recommend import Published
+    from bidrec.signals import stop_requested
+
+    home = config.home_path / "demo"
+    config = _demo_config(config, home)
+    _stage(1)
+    _simulate(Path(config.source.path), notices, companies, bids, seed)
+    _stage(2)
+    with stop_requested() as stop:
+        run = flow.train(config, stop)
+    metrics = run.metrics()
+    _stage(3)
+    flow.publish(config, run.id)
+    _stage(4)
+    return _result(home, metrics, run.folder, Published(home))
+
+
+def _demo_config(config: Config, home: Path) -> Config:
+    """The user's settings with a source, a home and a split that suit the invented market."""
+    return dataclasses.replace(
+        config,
+        home=str(home),
+        source=Source(name="koneps", path=str(home / "source")),
+        split=Split(),
+    )
+
+
+def _stage(number: int) -> None:
+    from bidrec import log
+
+    log.get("demo").info(f"step {number} of {len(STAGES)}: {STAGES[number - 1]}")
+
+
+def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) -> None:
+    """Invent the market, unless the same one is there."""
+    from bidrec.simulator import simulate
+    from bidrec.storage import read_manifest
+
+    asked = {"notice": notices, "company": companies}
+    there = read_manifest(source)
+    if there and there["seed"] == seed and asked.items() <= there["rows"].items():
+        return
+    simulate(source, notices=notices, companies=companies, bids=bids, seed=seed)
+
+
+def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> Result:
+    from rich.console import Group
+
+    from jobs.tables import companies_table, metrics_table, notices_table
+
+    data: dict[str, Any] = {"home": str(home), "run": str(run), "metrics": metrics}
+    parts: list[Any] = [metrics_table(metrics, run)]
+    notice_id = published.an_open_notice()
+    if notice_id is not None:
+        notice, companies = published.companies_for(notice_id, 10)
+        company, notices = published.notices_for(companies[0]["company_id"], 10)
+        data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
+        parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
+    parts += ["", _where(home)]
+    return Result(data=data, text=Group(*parts))
+
+
+def _where(home: Path) -> str:
+    return "\n".join(
+        (
+            f"Everything lies in {home}:",
+            "  source/     the invented tables, with the columns of KONEPS, and the oracle",
+            "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
+            "  features/   what Feast serves                  feast/       its registry and online store",
+            "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
+            f"Next: BIDREC_HOME={home} bidrec recommend --notice ID, or --company ID",
+        )
+    )
