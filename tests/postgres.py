@@ -1,6 +1,7 @@
 """A real PostgreSQL server for tests, from the binaries on this machine, in a temporary folder."""
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -62,16 +63,14 @@ def _bin() -> Path | None:
 
 
 def _unprivileged() -> str | None:
-    import pwd
-
     names = {user.pw_name for user in pwd.getpwall()}
     return next((name for name in ("postgres", "nobody") if name in names), None)
 
 
 def _run(command: list[str], folder: Path) -> None:
     if os.getuid() == 0:
-        user = _unprivileged()
-        command = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", *command]
+        user = pwd.getpwnam(_unprivileged() or "")
+        command = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *command]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(f"{command[-1]} failed: {done.stderr}")
