@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bidrec.simulator.notices import Notices
 from bidrec.simulator.world import World
 
-_ENDS = ("", "", "", "", "", "", "", "(2차)", "(긴급)", "[1공구]", "(추가)", "(관급)", "(전자)")
+_ENDS = ("", "", "", "", "", "", "", "(2차)", "(긴급)", "(추가)", "(전자)")
 
 
 def titles(world: World, notices: Notices) -> pa.Array:
