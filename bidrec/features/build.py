@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal
+from bidrec.casting import literal, types_of
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
@@ -40,6 +40,8 @@ _NUMBERED = {
     "notice": ("numbered_notice", "notice_row", "INTEGER"),
     "bid_log": ("numbered_bid_log", "log_row", "BIGINT"),
 }
+# Lake table -> feature table that carries a source's own columns.
+_CARRIED = {"notice": "notice", "company": "company_profile"}
 _logger = log.get("features")
 
 
@@ -63,11 +65,10 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 250_0
         return before
     with whole_folder(target) as folder:
         with _workspace(config) as (connection, spill):
-            _open_lake(connection, lake)
             connection.execute(sql["macros"])
+            _open_lake(connection, lake, sql)
             tables = {}
             for name in EVENT_TIMES:
-                _refuse_shadowed(connection, name, sql[name])
                 if name == "company_activity":
                     sql[name] = _in_runs(connection, sql[name], spill, run_rows)
                 tables[name] = _write_table(connection, name, sql[name], folder)
@@ -96,11 +97,24 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _open_lake(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
-    for name in TABLES:
-        connection.execute(
-            f"CREATE VIEW lake_{name} AS SELECT * FROM read_parquet({literal(str(lake / f'{name}.parquet'))})"
-        )
+def _open_lake(connection: duckdb.DuckDBPyConnection, lake: Path, sql: dict[str, str]) -> None:
+    """Create lake_notice, lake_company and lake_bid: the canonical columns and those a source added.
+
+    Raises ContractError (65) where an added column has the name of a feature: DuckDB would rename one without a word.
+    """
+    for name, table in TABLES.items():
+        rows = f"read_parquet({literal(str(lake / f'{name}.parquet'))})"
+        canonical = ", ".join(column.name for column in table.columns)
+        connection.execute(f"CREATE VIEW lake_{name} AS SELECT {canonical} FROM {rows}")
+        added = {
+            column.lower() for column in types_of(connection, f"(SELECT * FROM {rows})") if table.column(column) is None
+        }
+        if name in _CARRIED and (twice := added & {*types_of(connection, f"({sql[_CARRIED[name]]})")}):
+            raise ContractError(
+                f"{name}: the source has a column of its own named like a feature: {', '.join(sorted(twice))}",
+                hint="rename it in the source's SQL",
+            )
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{name} AS SELECT * FROM {rows}")
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, name: str, sql: str, folder: Path) -> dict[str, Any]:
@@ -143,14 +157,3 @@ def _company_runs(connection: duckdb.DuckDBPyConnection, run_rows: int) -> list[
         """
     ).fetchall()
     return runs or [("", "")]
-
-
-def _refuse_shadowed(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> None:
-    """Raise ContractError (65) if two columns of the table share a name: DuckDB would rename one without a word."""
-    columns = [column.lower() for column, *_ in connection.execute(f"DESCRIBE ({sql})").fetchall()]
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise ContractError(
-            f"{name}: the source has a column of its own named like a feature: {', '.join(twice)}",
-            hint="rename it in the source's SQL",
-        )

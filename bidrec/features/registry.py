@@ -8,6 +8,7 @@ Feast talks on stdout, changes the working directory and keeps the repository's 
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
@@ -87,7 +88,8 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     )
     if stuck:
         _logger.warning("a killed run left views half written; they are written again", views=stuck)
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
         store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=[*views, *stuck])
     _logger.info("materialized", views=[*views, *stuck])
 
