@@ -56,12 +56,20 @@ def test_a_company_is_known_from_its_last_change_on(tmp_path):
     companies = [raw_company(1), raw_company(2, chgdt="2024-01-05 12:00:00")]
     write_dump(tmp_path / "dump", [raw_notice()], companies, [raw_bid()])
     run(tmp_path, tmp_path / "dump")
-    facts = "known_at, name, region, region_code, employees, licences, founded_at"
+    facts = "known_at, name, region, region_code, employees, attributes, founded_at"
     assert one(tmp_path, "company", facts, "company_id = '0123456701'") == (
         datetime(2015, 3, 1, tzinfo=UTC), "가나건설", "경기도", "41111",
-        12.0, ["1", "2"], datetime(1987, 5, 31, 14, tzinfo=UTC),
+        12.0, ["corpbsnsdivcd=1", "corpbsnsdivcd=2"], datetime(1987, 5, 31, 14, tzinfo=UTC),
     )  # fmt: skip
     assert one(tmp_path, "company", "known_at", "company_id = '0123456702'") == (seoul(12, 5),)
+
+
+def test_licences_are_in_the_codes_of_the_licence_limit_or_not_known(tmp_path):
+    for columns, licences in (({"indstrytycd": "0002, 0003"}, ["0002", "0003"]), ({}, None)):
+        write_dump(tmp_path / "dump", [raw_notice()], [raw_company(**columns)], [raw_bid()])
+        manifest = run(tmp_path, tmp_path / "dump")
+        assert one(tmp_path, "company", "licences") == (licences,)
+        assert not any("licence_limit" in warning for warning in manifest["tables"]["notice"]["warnings"])
 
 
 def test_a_bid_is_known_at_the_opening_and_not_when_it_was_submitted(tmp_path):

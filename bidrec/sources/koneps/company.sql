@@ -11,8 +11,13 @@ SELECT
     hdoffcedivnm AS head_office,
     opbizdt AT TIME ZONE getvariable('zone') AS founded_at,
     emplyenum::DOUBLE AS employees,
+    -- Licences in the codes of a notice's licence limit, where the table has them; NULL means: not known.
     list_filter(
-        list_transform(string_split(coalesce(indstrytycd, corpbsnsdivcd), ','), lambda item: trim(item)),
-        lambda item: item <> ''
-    ) AS licences
+        list_transform(string_split(indstrytycd, ','), lambda item: trim(item)), lambda item: item <> ''
+    ) AS licences,
+    -- Fields of business are another list of codes: facts about a company, but no licence to bid.
+    list_filter(
+        list_transform(string_split(corpbsnsdivcd, ','), lambda item: 'corpbsnsdivcd=' || nullif(trim(item), '')),
+        lambda fact: fact IS NOT NULL
+    ) AS attributes
 FROM raw_company
