@@ -11,6 +11,7 @@ import click
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
+    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and write the lake."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 
