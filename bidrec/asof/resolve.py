@@ -31,14 +31,19 @@ def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Row
         return found
     first, last = int(known_at.min()), int(known_at.max())
     span = last - first + 2
-    if (int(version_company.max()) + 2) * span >= 2**63:
-        raise ContractError(f"times from {first} to {last} lie too far apart to be compared", hint="check known_at")
+    check_span(int(version_company.max()), first, last)
     keys = version_company.astype(np.int64) * span + (known_at.astype(np.int64) - first + 1)
     # Moments outside the versions' times are moved to just before or at them: the answer stays, the key fits its span.
     asked = np.clip(as_of.astype(np.int64), first - 1, last) - first + 1
     questions = company.astype(np.int64) * span + asked
-    order = np.argsort(questions, kind="stable")
+    order = np.argsort(questions)
     rows = np.searchsorted(keys, questions[order], side="right") - 1
     same_company = (rows >= 0) & (version_company[rows] == company[order])
     found[order] = np.where(same_company, rows, -1)
     return found
+
+
+def check_span(companies: int, first: int, last: int) -> None:
+    """Raise ContractError (65) where company * (last - first) does not fit 63 bits."""
+    if (companies + 2) * (last - first + 2) >= 2**63:
+        raise ContractError(f"times from {first} to {last} lie too far apart to be compared", hint="check known_at")

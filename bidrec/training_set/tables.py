@@ -29,6 +29,7 @@ _KEYS = {
     "profile": ("company_id", "known_at"),
     "version": ("company_id", "known_at", "log_begin", "log_end"),
 }
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 _LOG_COLUMNS = ("company_id", "notice_id", "notice_row", "known_at")
 
 
@@ -77,23 +78,24 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     if manifest is None:
         raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
     views = views_of(schema)
-    with writing(config.home_path), tempfile.TemporaryDirectory(prefix=".training_set.", dir=config.home_path) as spill:
-        connection = duckdb.connect()
+    with writing(config.home_path):
+        spill = tempfile.TemporaryDirectory(prefix=".spill.", dir=config.home_path)
+    with spill, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
-        connection.execute(f"SET temp_directory = {literal(spill)}")
+        connection.execute(f"SET temp_directory = {literal(spill.name)}")
         connection.execute("SET TimeZone = 'UTC'")
-        with connection:
-            for name, view in views.items():
-                needed = [*_KEYS[name], *(f.name for f in view.fields if f.read != "ignore")]
-                _relation(connection, {"version": "activity"}.get(name, name), view.source, needed)
-            _relation(connection, "bid_log", features / "bid_log.parquet", _LOG_COLUMNS)
-            connection.execute(
-                "CREATE TEMP TABLE company AS "
-                "SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS company "
-                "FROM (SELECT company_id FROM bid_log UNION SELECT company_id FROM profile) ORDER BY company_id"
-            )
-            fields = {name: [f for f in view.fields if f.read in READS] for name, view in views.items()}
-            yield FeatureTables(connection, fields, manifest)
+        for name, view in views.items():
+            relation = "activity" if name == "version" else name
+            _relation(connection, relation, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
+            _refuse_types(types_of(connection, relation), view)
+        _relation(connection, "bid_log", features / "bid_log.parquet", _LOG_COLUMNS)
+        connection.execute(
+            "CREATE TEMP TABLE company AS "
+            "SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS company "
+            "FROM (SELECT company_id FROM bid_log UNION SELECT company_id FROM profile) ORDER BY company_id"
+        )
+        fields = {name: [f for f in view.fields if f.read in READS] for name, view in views.items()}
+        yield FeatureTables(connection, fields, manifest)
 
 
 def views_of(schema: Schema) -> dict[str, View]:
@@ -114,9 +116,7 @@ def views_of(schema: Schema) -> dict[str, View]:
     return {side: found[side] for side in ("notice", "profile", "version")}
 
 
-def _relation(
-    connection: duckdb.DuckDBPyConnection, name: str, path: Path, needed: list[str] | tuple[str, ...]
-) -> None:
+def _relation(connection: duckdb.DuckDBPyConnection, name: str, path: Path, needed: tuple[str, ...]) -> None:
     if not path.is_file():
         raise InputMissing(f"no feature table {path}", hint="build the features again")
     connection.execute(
@@ -129,3 +129,27 @@ def _relation(
             f"{path.name} has no column {', '.join(missing)}, which the feature service reads",
             hint="build the features again, or take the field out of the feature view",
         )
+
+
+def _refuse_types(given: dict[str, str], view: View) -> None:
+    """Raise ContractError (65) naming every field whose tag says to read it as something its column is not."""
+    wrong = [
+        f"{f.name} is {given[f.name]}, which cannot be read as {f.read}"
+        for f in view.fields
+        if f.read in READS and not _readable(given[f.name], f.read)
+    ]
+    if wrong:
+        raise ContractError(f"{view.source.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column")
+
+
+def _readable(given: str, read: str) -> bool:
+    item, is_list = given.removesuffix("[]"), given.endswith("[]")
+    is_number = item.startswith(_NUMBERS)
+    return {
+        "dense": is_number and not is_list,
+        "vector": is_number and is_list,
+        "categorical": not is_list,
+        "bag": is_list,
+        "text": given == "VARCHAR",
+        "age": given.startswith(("TIMESTAMP", "DATE")) and not is_list,
+    }[read]

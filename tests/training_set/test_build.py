@@ -1,6 +1,8 @@
 import dataclasses
+from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -190,6 +192,46 @@ def test_a_column_the_service_names_but_the_table_lacks_is_refused(tmp_path):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
 
 
+def test_every_field_whose_column_does_not_suit_its_tag_is_named(tmp_path):
+    write_features(tmp_path, *small_world())
+    wrong = (field("title", "String", "dense"), field("log_value", "Float64", "age"), field("place", "String", "bag"))
+    with pytest.raises(ContractError) as caught:
+        build_training_set(config_of(tmp_path), schema_of(tmp_path, wrong), tmp_path / "set")
+    assert caught.value.message == (
+        "notice.parquet: title is VARCHAR, which cannot be read as dense; "
+        "log_value is DOUBLE, which cannot be read as age; place is VARCHAR, which cannot be read as bag"
+    )
+
+
+def test_a_service_without_one_notice_and_two_company_views_is_refused(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    with pytest.raises(ContractError, match="has no version view"):
+        build_training_set(config_of(tmp_path), dataclasses.replace(schema, views=schema.views[:2]), tmp_path / "set")
+    twice = dataclasses.replace(schema, views=(*schema.views, schema.views[0]))
+    with pytest.raises(ContractError, match="has two notice views, notice_features and notice_features"):
+        build_training_set(config_of(tmp_path), twice, tmp_path / "set")
+
+
+def test_a_bid_that_points_at_the_row_of_another_notice_is_refused(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    path = tmp_path / "features" / "bid_log.parquet"
+    table = pq.ParquetFile(path).read()
+    rows = table["notice_row"].to_numpy().copy()
+    rows[0] += 1
+    pq.write_table(table.set_column(2, "notice_row", pa.array(rows)), path)
+    with pytest.raises(ContractError, match=r"notice_row of 1 bids is not the row of their notice .for example n00"):
+        build_training_set(config_of(tmp_path), schema, tmp_path / "set")
+
+
+def test_a_version_known_a_fraction_of_a_second_after_the_publication_is_not_used(tmp_path):
+    notices, bids, _ = small_world()
+    bids = [("n00", "apex", notices[1]["published_at"] + timedelta(microseconds=500), False), *bids[2:]]
+    notices[1]["published_at"] += timedelta(microseconds=400)
+    ts = build(tmp_path, notices, bids)
+    second = int(np.flatnonzero((ts.pair_notice == 1) & (ts.pair_company == 0))[0])
+    assert ts.pair_version[second] == -1
+
+
 def test_an_all_null_column_reads_as_missing_everywhere(tmp_path):
     notices, bids, profiles = small_world()
     empty = dict.fromkeys(("log_value", "place", "attributes", "title"))
@@ -260,7 +302,7 @@ def test_tables_whose_rows_were_reordered_are_refused(tmp_path):
 moments = st.integers(0, 89)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.sampled_from("abc"), st.integers(0, 3)), max_size=20, unique_by=lambda b: b[:2]
