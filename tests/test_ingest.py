@@ -151,6 +151,13 @@ def test_sql_that_does_not_stand_is_a_configuration_error_that_names_the_file(tm
         ingest(config_of(tmp_path, source), now=NOW)
 
 
+def test_a_row_that_the_sql_cannot_convert_breaks_the_contract(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    (tmp_path / "source" / "bid.sql").write_text("SELECT * REPLACE (company_id::INTEGER AS company_id) FROM raw_bid")
+    with pytest.raises(ContractError, match=r"bid\.sql: Conversion Error.*'c0'"):
+        ingest(config_of(tmp_path, source), now=NOW)
+
+
 def test_a_home_that_cannot_be_written_is_said(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
     (tmp_path / "home").write_text("a file, not a folder")

@@ -49,3 +49,9 @@ def test_columns_that_are_not_declared_are_not_read():
 def test_a_declared_type_that_does_not_exist_is_refused():
     with pytest.raises(ConfigurationError, match=r"\[raw\.notice\].*VARCHR"):
         view("SELECT 1 AS a", {"a": "INTEGER"}, {"b": "VARCHR"})
+
+
+def test_a_number_that_is_neither_yes_nor_no_and_a_day_with_a_time_are_lost_values():
+    assert view("SELECT 1 AS b, TIMESTAMP '2024-01-01' AS d", {"b": "BOOLEAN", "d": "DATE"})[0][0] is True
+    with pytest.raises(ContractError, match=r"b must be BOOLEAN.*'2'.*; d must be DATE.*'2024-01-01 10:00:00'"):
+        view("SELECT 2 AS b, TIMESTAMP '2024-01-01 10:00:00' AS d", {"b": "BOOLEAN", "d": "DATE"})
