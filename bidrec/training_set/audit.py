@@ -124,6 +124,7 @@ def _audit_pairs(ts: TrainingSet, rows: slice) -> None:
 
     if not len(ts.version_company):
         return
+    _refuse(ts.pair_known_at[rows] <= as_of, "pairs have a bid that was public when their notice was", pair)
     has = version >= 0
     of = np.where(has, version, 0)
     _refuse(has & (ts.version_company[of] != company), "pairs use another company's version", pair)

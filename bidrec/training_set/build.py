@@ -156,6 +156,7 @@ def _row_counts(tables: FeatureTables, keys: _Keys) -> dict[str, int]:
         "log": len(keys.log.company),
         "pairs": len(keys.pairs.notice),
         "pairs_of_unknown_companies": int(np.count_nonzero(keys.pairs.version < 0)),
+        "bids_public_at_publication": len(keys.log.company) - len(keys.pairs.notice),
     }
 
 

@@ -52,8 +52,12 @@ def read_log(tables: FeatureTables, notices: int) -> Log:
 
 
 def pairs_of(log: Log, versions: Versions, published_at: npt.NDArray[np.int64]) -> Pairs:
-    """One pair per bid of the log; its version is the newest known at the notice's publication."""
+    """One pair per bid of the log; its version is the newest known at the notice's publication.
+
+    A bid that was public no later than its notice is left out: it would stand in its own company's history.
+    """
     order = np.argsort(log.notice * (int(log.company.max(initial=0)) + 1) + log.company, kind="stable")
+    order = order[log.known_at[order] > published_at[log.notice[order]]]
     notice, company = log.notice[order].astype(np.int32), log.company[order].astype(np.int32)
     version = newest_known((versions.company, versions.known_at), company, published_at[notice])
     return Pairs(notice, company, version, log.known_at[order])

@@ -77,6 +77,12 @@ def test_another_companys_version_is_refused(folder):
     refused(folder, "1 pairs use another company's version")
 
 
+def test_a_bid_that_was_public_with_its_notice_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "pairs/known_at", 4, ts.notice_published_at[ts.pair_notice[4]])
+    refused(folder, "1 pairs have a bid that was public when their notice was .for example pair 4: notice row 2")
+
+
 def test_a_bid_known_after_the_version_is_a_leak(folder):
     ts = TrainingSet.open(folder)
     version = version_of(ts, 1)

@@ -313,11 +313,13 @@ def test_each_pair_sees_exactly_the_bids_and_the_profile_of_its_company_known_th
     home = tmp_path_factory.mktemp("home")
     notices = [{"notice_id": f"n{i}", "published_at": day(i * 9)} for i in range(10)]
     bids = [(f"n{i}", company, day(i * 9 + 9 * lag), False) for i, company, lag in bids]
-    bids += [(f"n{i}", "z", day(i * 9), False) for i in (0, 5, 8)]
+    bids += [(f"n{i}", "z", day(i * 9 + 1), False) for i in (0, 5, 8)]
     profiles = [{"company_id": company, "known_at": day(at)} for company, at in profiles]
     ts = build(home, notices, bids, profiles)
     companies = ts.company_ids()
-    assert len(ts.pair_notice) == len(bids)
+    secret = {(b[0], b[1]) for b in bids if b[2] > day(int(b[0][1:]) * 9)}
+    assert {(f"n{n}", companies[c]) for n, c in zip(ts.pair_notice, ts.pair_company, strict=True)} == secret
+    assert ts.manifest["rows"]["bids_public_at_publication"] == len(bids) - len(secret)
     for notice, company, version in zip(ts.pair_notice, ts.pair_company, ts.pair_version, strict=True):
         as_of, name = day(int(notice) * 9), companies[company]
         seen = sorted(b[0] for b in bids if b[1] == name and b[2] <= as_of)
