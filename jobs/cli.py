@@ -12,6 +12,7 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and write the lake."),
+    "features": ("jobs.features:features", "List the fields the model reads, and how it reads each."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 

@@ -96,7 +96,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
 
 def _applied_config(home: Path) -> "RepoConfig":
     if not (home / "feast").is_dir():
-        raise InputMissing(f"no feature registry in {home}", hint="run: feast -c feature_repo apply")
+        raise InputMissing(f"no feature registry in {home}", hint="run: bidrec train, or feast -c feature_repo apply")
     with _home_in_environment(home):
         return _repo_config(repository())
 

@@ -99,7 +99,7 @@ def read_schema(home: Path, service: str = SERVICE) -> Schema:
         projections = registry.get_feature_service(service, project).feature_view_projections
         found = [(projection, registry.get_feature_view(projection.name, project)) for projection in projections]
     except FeastObjectNotFoundException as error:
-        raise InputMissing(f"{error}", hint="run: feast -c feature_repo apply") from error
+        raise InputMissing(f"{error}", hint="run: bidrec train, or feast -c feature_repo apply") from error
     errors: list[str] = []
     views = tuple(_view(registry, project, view, projection.features, errors) for projection, view in found)
     if errors:
