@@ -10,9 +10,15 @@ import click
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and write the lake."),
     "features": ("jobs.features:features", "List the fields the model reads, and how it reads each."),
+    "train": ("jobs.train:train", "Materialise the training set, train the model, evaluate it."),
+    "evaluate": ("jobs.evaluate:evaluate", "Measure a run again, beside the baselines."),
+    "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
+    "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
+    "runs": ("jobs.runs:runs", "List the runs, the newest last."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 
