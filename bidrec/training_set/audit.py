@@ -36,7 +36,7 @@ def audit_training_set(
     the first broken rule and one example.
     """
     ts = TrainingSet.map(folder, manifest or read_manifest(folder) or {})
-    _audit_references(ts)
+    _audit_references(ts, block_rows)
     for rows in _blocks(len(ts.version_company), block_rows):
         _audit_versions(ts, rows)
     for rows in _blocks(len(ts.pair_notice), block_rows):
@@ -49,7 +49,7 @@ def audit_training_set(
     return {"pairs": len(ts.pair_notice), "versions": len(ts.version_company), "fitted_rows": fitted, "violations": 0}
 
 
-def _audit_references(ts: TrainingSet) -> None:
+def _audit_references(ts: TrainingSet, block_rows: int) -> None:
     """Every pointer leads to a row that exists, and tables are in the order that the other checks rest on."""
     limits: list[tuple[str, npt.NDArray[np.integer], int, int]] = [
         ("pair notice", ts.pair_notice, 0, ts.notice.rows),
@@ -69,9 +69,17 @@ def _audit_references(ts: TrainingSet) -> None:
         ("profile", ts.profile_company, ts.profile_known_at),
         ("version", ts.version_company, ts.version_known_at),
     ):
-        step = np.diff(company)
-        unsorted = (step < 0) | ((step == 0) & (np.diff(known_at) < 0))
-        _refuse(unsorted, f"{name} rows are out of order by company and time", lambda i: f"row {i + 1}")
+        for rows in _blocks(len(company), block_rows):
+            around = slice(max(rows.start - 1, 0), rows.stop)
+            _audit_order(name, company[around], known_at[around], around.start)
+
+
+def _audit_order(
+    name: str, company: npt.NDArray[np.integer], known_at: npt.NDArray[np.integer], first_row: int
+) -> None:
+    step = np.diff(company)
+    unsorted = (step < 0) | ((step == 0) & (np.diff(known_at) < 0))
+    _refuse(unsorted, f"{name} rows are out of order by company and time", lambda i: f"row {first_row + i + 1}")
 
 
 def _audit_versions(ts: TrainingSet, rows: slice) -> None:
