@@ -6,6 +6,7 @@ DEVICE ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed-$(DEVICE)
+OTHER_FBGEMM := $(if $(filter cuda,$(DEVICE)),fbgemm-gpu-cpu,fbgemm-gpu)
 REQUIREMENTS := requirements/runtime.txt requirements/dev.txt requirements/torchrec-$(DEVICE).txt
 # Folder of local wheels that pip is told of on this machine, if any: the image's build reads it too.
 WHEELS ?= $(firstword $(or $(PIP_FIND_LINKS),$(shell $(BIN)/pip config get global.find-links 2>/dev/null)))
@@ -23,7 +24,8 @@ $(STAMP): pyproject.toml $(REQUIREMENTS)
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
 	@echo "installing the pinned stack into $(VENV), a few minutes at first"
-	@$(BIN)/pip uninstall -q -y fbgemm-gpu fbgemm-gpu-cpu 2>/dev/null
+	@# Both builds of fbgemm install the same folder: where the other one was, the files left of ours are not to be trusted.
+	@if $(BIN)/pip show -q $(OTHER_FBGEMM) 2>/dev/null; then $(BIN)/pip uninstall -q -y fbgemm-gpu fbgemm-gpu-cpu; fi
 	@$(BIN)/pip install -q 'torch==2.13.*'
 	@$(BIN)/pip install -q $(foreach file,$(filter-out requirements/torchrec-%,$(REQUIREMENTS)),-r $(file))
 	@$(BIN)/pip install -q --no-deps -r requirements/torchrec-$(DEVICE).txt

@@ -87,9 +87,20 @@ def _gpu(config: Config) -> Iterator[Finding]:
         found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     except Exception:
         return  # said by _stack
-    needed = config.training.device == "cuda" and found == "none"
-    mend = "set training.device to 'auto' or 'cpu'" if needed else ""
-    yield Finding("gpu", "fail" if needed else "ok", found, mend)
+    if found == "none" and config.training.device == "cuda":
+        yield Finding("gpu", "fail", found, "set training.device to 'auto' or 'cpu'")
+    elif found != "none" and _missing("fbgemm-gpu"):
+        yield Finding("gpu", "warn", f"{found}, but fbgemm is the CPU build", "run `make setup DEVICE=cuda`")
+    else:
+        yield Finding("gpu", "ok", found)
+
+
+def _missing(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def _duckdb(config: Config) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from click.testing import CliRunner
@@ -63,6 +64,22 @@ def test_a_gpu_that_is_asked_for_and_not_there_fails(home, monkeypatch, tmp_path
     found = checks("--config", str(tmp_path / "bidrec.toml"))
     assert found["gpu"]["state"] == "fail"
     assert found["source"] == {"what": "source", "state": "ok", "found": "koneps", "mend": ""}
+
+
+def test_a_gpu_that_the_cpu_build_of_fbgemm_cannot_use_is_a_warning(home, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+    monkeypatch.setattr(doctor, "version", _as_if_fbgemm_were_the_cpu_build)
+    assert checks()["gpu"]["state"] == "warn"
+    assert checks()["gpu"]["mend"] == "run `make setup DEVICE=cuda`"
+
+
+def _as_if_fbgemm_were_the_cpu_build(package: str) -> str:
+    if package == "fbgemm-gpu":
+        raise PackageNotFoundError(package)
+    return "1.0"
 
 
 def test_little_memory_is_a_warning(home, monkeypatch):
