@@ -1,0 +1,73 @@
+"""Back-off: who bid on notices with the same key, and, the less that says, on notices with a coarser one.
+
+One chain of keys, the finest first; popularity ends it. With n(k, c) the decayed bids of company c on notices with
+key k and n(k) the decayed notices with it,
+
+    p(c | k) = (n(k, c) + m * p(c | next key)) / (n(k) + m).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from bidrec.ranking.baselines.history import KnownBids
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+
+
+class BackOff:
+    def __init__(self, bids: KnownBids, chain: Sequence[Int64], half_life: float, prior: float, popularity: Float64):
+        """`chain`: (N,) codes of each key, 0 for unknown, the finest first. `prior` is m, in notices; `half_life` in
+        days; `popularity` (C,) is what is left to say of a notice without a known key."""
+        self.chain = list(chain)
+        self.prior = prior
+        self.popularity_C = popularity / max(popularity.sum(), 1e-12)
+        weight_P = bids.weights(half_life)
+        heights = [int(codes.max(initial=0)) + 1 for codes in self.chain]
+        self._begin = np.cumsum([0, *heights])
+        # A notice weighs as much as one of its bids, however many there are.
+        notices, first = np.unique(bids.notice, return_index=True)
+        self._mass = [
+            np.bincount(codes[notices], weights=weight_P[first], minlength=height)
+            for codes, height in zip(self.chain, heights, strict=True)
+        ]
+        self._counts = self._stack(bids, weight_P)
+
+    def _stack(self, bids: KnownBids, weight_P: Float64) -> sparse.csr_array:
+        """(all codes of all keys, C) decayed bids."""
+        rows = [codes[bids.notice] + begin for codes, begin in zip(self.chain, self._begin[:-1], strict=True)]
+        keys = len(self.chain)
+        return sparse.csr_array(
+            (
+                np.tile(weight_P, keys).astype(np.float32),
+                (np.concatenate([*rows, np.empty(0, np.int64)]), np.tile(bids.company, keys)),
+            ),
+            shape=(int(self._begin[-1]), bids.companies),
+        )
+
+    def scores(self, notice_rows: Int64) -> npt.NDArray[np.float32]:
+        """(B,) -> (B, C)."""
+        left = np.ones(len(notice_rows))
+        shares, columns = [], []
+        for codes, mass, begin in zip(self.chain, self._mass, self._begin[:-1], strict=True):
+            code = codes[notice_rows]
+            seen = np.where(code > 0, mass[code], 0.0)
+            shares.append(np.where(seen > 0, left / (seen + self.prior), 0.0))
+            left = np.where(seen > 0, left * self.prior / (seen + self.prior), left)
+            columns.append(code + begin)
+        rest = (left[:, None] * self.popularity_C).astype(np.float32)
+        if not self.chain:
+            return rest
+        selection = sparse.csr_array(
+            (
+                np.stack(shares, axis=1).astype(np.float32).ravel(),
+                np.stack(columns, axis=1).ravel(),
+                np.arange(len(notice_rows) + 1) * len(self.chain),
+            ),
+            shape=(len(notice_rows), self._counts.shape[0]),
+        )
+        rest += (selection @ self._counts).toarray()
+        return rest

@@ -1,0 +1,93 @@
+"""Nearest neighbours: the bidders of the notices that are most alike, by title and attributes.
+
+A notice is its title's TF-IDF terms and its attributes weighted by inverse document frequency; alike is the cosine.
+Each of the k nearest notices votes for its bidders, the more alike and the more recent the louder.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from bidrec.ranking.baselines.history import KnownBids
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+# Chosen on the windows before the cutoffs of two states' tenders; none of them matters much.
+LIKENESS_POWER = 5
+"""A vote is the cosine to this power."""
+BIDDERS_POWER = 0.5
+"""A notice's vote for each of its n bidders is divided by n to this power."""
+COMMON = 0.2
+"""Terms and attributes in more than this share of the known notices tell nothing apart and would cost the most."""
+
+QUERIES = 128
+"""Notices compared with the known ones at a time."""
+
+
+class Neighbours:
+    def __init__(
+        self,
+        bids: KnownBids,
+        attributes: sparse.csr_array,
+        text: sparse.csr_array,
+        neighbours: int,
+        half_life: float,
+        popularity: Float64,
+    ) -> None:
+        """`attributes` (N, ids) of ones and `text` (N, ids) of weights, of all notices. `neighbours` is k; `half_life`
+        of a vote, in days; `popularity` (C,) orders the companies no neighbour votes for."""
+        self.neighbours = neighbours
+        known, of_bid = np.unique(bids.notice, return_inverse=True)
+        blocks = [_unit(_weighted(attributes, known, by_rarity=True)), _unit(_weighted(text, known, by_rarity=False))]
+        self._terms = _unit(sparse.hstack(blocks, format="csr"))
+        self._known_by_term = self._terms[known].T.tocsr()
+        bidders = np.bincount(of_bid, minlength=len(known)).astype(np.float64)
+        votes = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
+        self._votes = sparse.csr_array(
+            (votes.astype(np.float32), (of_bid, bids.company)), shape=(len(known), bids.companies)
+        )
+        # Small enough never to outweigh a vote that counts.
+        self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
+
+    def scores(self, notice_rows: Int64) -> Float32:
+        """(B,) -> (B, C)."""
+        scores = np.tile(self._rest_C, (len(notice_rows), 1))
+        for start in range(0, len(notice_rows), QUERIES):
+            block = slice(start, start + QUERIES)
+            likeness = self._terms[notice_rows[block]] @ self._known_by_term
+            scores[block] += (_ballots(likeness, self.neighbours) @ self._votes).toarray()
+        return scores
+
+
+def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:
+    """The k largest entries of each row (of equals, any), to the power that a vote counts with."""
+    edges = zip(likeness.indptr[:-1], likeness.indptr[1:], strict=True)
+    kept = [start + _largest(likeness.data[start:end], k) for start, end in edges]
+    chosen = np.concatenate([*kept, np.empty(0, np.int64)])
+    ends = np.cumsum([0, *(len(rows) for rows in kept)])
+    weights = likeness.data[chosen] ** LIKENESS_POWER
+    return sparse.csr_array((weights, likeness.indices[chosen], ends), shape=likeness.shape)
+
+
+def _largest(values: Float32, k: int) -> Int64:
+    """Positions of the k largest values, in no order."""
+    return np.arange(len(values)) if len(values) <= k else np.argpartition(values, len(values) - k)[len(values) - k :]
+
+
+def _weighted(rows: sparse.csr_array, known: Int64, by_rarity: bool) -> sparse.csr_array:
+    """`rows` without what is common among the known notices; `by_rarity` weights the rest by ln(n / notices)."""
+    notices = np.bincount(rows[known].indices, minlength=rows.shape[1])
+    weight = np.log((len(known) + 1) / (notices + 1)) if by_rarity else np.ones(rows.shape[1])
+    weight[notices > COMMON * len(known)] = 0
+    weighted = (rows @ sparse.diags_array(weight.astype(np.float32))).tocsr()
+    weighted.eliminate_zeros()
+    return weighted
+
+
+def _unit(rows: sparse.csr_array) -> sparse.csr_array:
+    """Every row that is not empty, to length 1."""
+    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    return (sparse.diags_array(scale.astype(np.float32)) @ rows).tocsr()

@@ -1,0 +1,138 @@
+"""One table: every ranker's metrics on a window, with intervals, the ceiling, and the model against the best baseline.
+
+Reads   rankers (the model as vectors, the baselines), the truth of a window
+Writes  what becomes metrics.json
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec import log
+from bidrec.config import Evaluation
+from bidrec.ranking import bootstrap, metrics
+from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.topk import best
+from bidrec.ranking.truth import Truth
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+CHOSEN_BY = "recall@100"
+"""The metric that names the best baseline."""
+NO_BASELINE = ("ceiling", "oracle")
+"""Shown for comparison; no model can be asked to beat them."""
+SCORES_AT_ONCE = 1 << 23
+"""Scores in memory at a time, 32 MiB; a block has at least one notice and at most 512."""
+
+
+def evaluate(
+    rankers: Mapping[str, Ranker],
+    truth: Truth,
+    candidates_C: Bool,
+    settings: Evaluation,
+    *,
+    model: str = "towers",
+    mode: str = "frozen",
+    seed: int = 7,
+) -> dict[str, Any]:
+    """Rank the candidates for every notice of `truth` by every ranker, and measure.
+
+    Returns `window`, `metrics[mode][ranker][metric]` with `ci` beside (metrics.per_notice and metrics.of_the_lists say
+    what each is; None where it is undefined for every notice), `baselines`, `best_baseline`, `difference` (model minus
+    best baseline, paired by notice; None where either is missing) and `seconds`. The ranker `ceiling` is the best there
+    can be when bidders that are no candidates cannot be listed. A catalogue smaller than K is listed whole.
+    """
+    depth = max(*settings.top_k, metrics.DEPTH)
+    known_P = candidates_C[truth.company]
+    values: dict[str, dict[str, Float64]] = {}
+    lists: dict[str, dict[str, float]] = {}
+    seconds: dict[str, float] = {}
+    for name, ranker in rankers.items():
+        began = time.perf_counter()
+        listed_QK = rank(ranker, truth.notices, candidates_C, depth)
+        values[name] = _per_notice(metrics.ranks_of(listed_QK, truth.query, truth.company), truth, known_P, settings)
+        lists[name] = metrics.of_the_lists(listed_QK, candidates_C, truth.known_bids)
+        seconds[name] = round(time.perf_counter() - began, 2)
+        recall = round(float(values[name][CHOSEN_BY].mean()), 4)
+        log.get("evaluate").info("ranked", ranker=name, seconds=seconds[name], recall_at_100=recall)
+    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
+    return {
+        "window": _window(truth, candidates_C, known_P),
+        "seconds": seconds,
+        **_compare(values, lists, settings.bootstrap, seed, model, mode),
+    }
+
+
+def rank(ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int) -> Int64:
+    """(Q, K) the best candidates for each notice, best first, K = min(depth, C); -1 where there are no more."""
+    masked_C = np.where(candidates_C, 0, -np.inf).astype(np.float32)
+    block = min(512, max(1, SCORES_AT_ONCE // max(1, len(candidates_C))))
+    listed = [np.empty((0, min(depth, len(candidates_C))), np.int64)]
+    for start in range(0, len(notices), block):
+        scores_BC = ranker.scores(notices[start : start + block])
+        # Adding keeps a NaN a NaN, which best() refuses, of whatever company it is.
+        scores_BC += masked_C
+        rows, score_BK = best(scores_BC, depth)
+        listed.append(np.where(np.isneginf(score_BK), -1, rows))
+    return np.concatenate(listed)
+
+
+def _per_notice(ranks_P: Int64, truth: Truth, known_P: Bool, settings: Evaluation) -> dict[str, Float64]:
+    return metrics.per_notice(ranks_P, truth.query, known_P, len(truth.notices), settings.top_k)
+
+
+def _compare(
+    values: dict[str, dict[str, Float64]],
+    lists: dict[str, dict[str, float]],
+    resamples: int,
+    seed: int,
+    model: str,
+    mode: str,
+) -> dict[str, Any]:
+    """All rankers' means and intervals, and the model's lead, from the same resamples of the notices."""
+    names = list(values["ceiling"])
+    value_QM = np.stack([of_ranker[name] for of_ranker in values.values() for name in names], axis=1)
+    shape = (-1, len(values), len(names))
+    mean = dict(zip(values, bootstrap.means(value_QM).reshape(shape)[0], strict=True))
+    resampled = bootstrap.resampled_means(value_QM, resamples, seed).reshape(shape)
+    drawn = {ranker: resampled[:, at] for at, ranker in enumerate(values)}
+    table = {name: _figures(names, mean[name], lists.get(name, {}), drawn[name]) for name in values}
+    baselines = [name for name in values if name not in (model, *NO_BASELINE)]
+    best_baseline = max(baselines, key=lambda name: table[name][CHOSEN_BY], default=None)
+    difference = None
+    if best_baseline is not None and model in values:
+        ahead = _figures(names, mean[model] - mean[best_baseline], {}, drawn[model] - drawn[best_baseline])
+        by_metric = {name: {"mean": ahead[name], "ci": ahead["ci"][name]} for name in names}
+        difference = {"model": model, "baseline": best_baseline, "metric": CHOSEN_BY, **by_metric[CHOSEN_BY]}
+        difference["by_metric"] = by_metric
+    return {"metrics": {mode: table}, "baselines": baselines, "best_baseline": best_baseline, "difference": difference}
+
+
+def _figures(names: list[str], mean_M: Float64, of_lists: dict[str, float], drawn_RM: Float64) -> dict[str, Any]:
+    means: dict[str, Any] = {
+        name: None if np.isnan(value) else float(value) for name, value in zip(names, mean_M, strict=True)
+    }
+    return means | of_lists | {"ci": dict(zip(names, bootstrap.intervals(drawn_RM), strict=True))}
+
+
+def _window(truth: Truth, candidates_C: Bool, known_P: Bool) -> dict[str, Any]:
+    return {
+        "from": _time(truth.lo),
+        "until": _time(truth.hi),
+        "notices": len(truth.notices),
+        "without_bids": truth.without_bids,
+        "bids": len(truth.company),
+        "candidates": int(candidates_C.sum()),
+        "companies": len(candidates_C),
+        "cold_share": float(1 - known_P.mean()),
+    }
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

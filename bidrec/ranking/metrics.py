@@ -1,0 +1,96 @@
+"""How good a ranking is, notice by notice: from the place at which each true bidder is listed.
+
+All figures follow from one array, the rank of every bid that happened; no loop runs over notices.
+Dimension letters: Q notices, K companies listed, P bids that happened.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+DEPTH = 100
+"""Places of a list that MRR, and recall of parts of the bids, look at."""
+LONG_TAIL = 0.8
+"""Share of the candidates, those with the fewest known bids, that are the long tail."""
+NOT_LISTED = np.iinfo(np.int64).max
+
+
+def ranks_of(listed_QK: Int64, query_P: Int64, company_P: Int64) -> Int64:
+    """(P,) place, from 0, of each bid's company in the list of its notice; NOT_LISTED where it is not there.
+
+    `listed_QK` holds company rows, the best first, each at most once a row, -1 where the list ends early.
+    """
+    queries, depth = listed_QK.shape
+    if not depth:
+        return np.full(len(query_P), NOT_LISTED)
+    span = int(max(listed_QK.max(initial=0), company_P.max(initial=0))) + 2
+    order = np.argsort(listed_QK, axis=1)
+    keys = (np.arange(queries)[:, None] * span + np.take_along_axis(listed_QK, order, axis=1) + 1).ravel()
+    wanted = query_P * span + company_P + 1
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, order.ravel()[at], NOT_LISTED)
+
+
+def ceiling_ranks(query_P: Int64, known_P: Bool) -> Int64:
+    """(P,) ranks in the best list there can be: known bidders first, unknown ones nowhere. `query_P` ascends."""
+    before: Int64 = np.cumsum(known_P) - known_P
+    first_of_query: Int64 = before[np.searchsorted(query_P, query_P)]
+    return np.where(known_P, before - first_of_query, NOT_LISTED)
+
+
+def per_notice(ranks_P: Int64, query_P: Int64, known_P: Bool, queries: int, ks: tuple[int, ...]) -> dict[str, Float64]:
+    """Each metric's (Q,) values; NaN where it is undefined for a notice. Every notice has a bid.
+
+    recall@k, for `ks`, 10 and 100: listed bidders among ALL bidders; one that was unknown at the time is a miss for
+    everyone. hr@10: 1 where any bidder is among the first ten. ndcg@10: against all bidders listed first. mrr: 1 /
+    place of the first bidder, 0 beyond 100. warm_, cold_recall@100: among the known, the unknown bidders only;
+    single_, multi_recall@100: of the notices with one, with several bidders only.
+    """
+
+    def total(weights_P: npt.NDArray) -> Float64:
+        return np.bincount(query_P, weights_P, queries).astype(np.float64)
+
+    bidders = np.bincount(query_P, minlength=queries).astype(np.float64)
+    values = {f"recall@{k}": total(ranks_P < k) / bidders for k in sorted({*ks, 10, DEPTH})}
+    values["hr@10"] = (values["recall@10"] > 0).astype(np.float64)
+    values["ndcg@10"] = total(_gain(ranks_P, 10)) / np.cumsum(_discount(10))[np.minimum(bidders, 10).astype(int) - 1]
+    first = np.full(queries, NOT_LISTED)
+    np.minimum.at(first, query_P, ranks_P)
+    values["mrr"] = np.where(first < DEPTH, 1 / (1.0 + first), 0.0)
+    listed = ranks_P < DEPTH
+    values["warm_recall@100"] = _share(total(listed & known_P), total(known_P))
+    values["cold_recall@100"] = _share(total(listed & ~known_P), total(~known_P))
+    values["single_recall@100"] = np.where(bidders == 1, values["recall@100"], np.nan)
+    values["multi_recall@100"] = np.where(bidders > 1, values["recall@100"], np.nan)
+    return values
+
+
+def of_the_lists(listed_QK: Int64, candidates_C: Bool, known_bids_C: Int64) -> dict[str, float]:
+    """coverage@10: share of the candidates that are anywhere among a first ten; long_tail_share@10: the part of the
+    first tens that goes to the 80 % of candidates with the fewest known bids (of equals, the higher rows)."""
+    candidates = np.flatnonzero(candidates_C)
+    by_bids = candidates[np.argsort(-known_bids_C[candidates], kind="stable")]
+    tail = np.zeros(len(candidates_C), bool)
+    tail[by_bids[len(by_bids) - int(LONG_TAIL * len(by_bids)) :]] = True
+    shown = listed_QK[:, :10]
+    shown = shown[shown >= 0]
+    return {
+        "coverage@10": len(np.unique(shown)) / max(1, len(candidates)),
+        "long_tail_share@10": float(tail[shown].mean()) if len(shown) else 0.0,
+    }
+
+
+def _discount(k: int) -> Float64:
+    return 1 / np.log2(np.arange(2, k + 2))
+
+
+def _gain(ranks_P: Int64, k: int) -> Float64:
+    """(P,) what each bid adds to the DCG@k."""
+    return np.append(_discount(k), 0.0)[np.minimum(ranks_P, k)]
+
+
+def _share(part: Float64, whole: Float64) -> Float64:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)

@@ -1,0 +1,82 @@
+"""Exact top-K in blocks: companies for notices, or notices for companies.
+
+Read by the evaluation (blocks of scores) and by the write-back (vectors).
+
+Dimension letters: B rows of a block, Q queries, N items, D length of a vector, K items listed.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+QUERIES = 128
+ITEMS = 32768
+"""A block of scores is at most this large: 16 MiB, whatever the catalogue."""
+
+
+def best(scores_BN: Float32, k: int) -> tuple[Int64, Float32]:
+    """The k best columns of each row and their scores, (B, K) each with K = min(k, N).
+
+    Higher scores first; of equal ones the lower column first, at the end of the list too.
+    Raises ValueError on a NaN score, which would have no place in any order.
+    """
+    rows, columns = scores_BN.shape
+    k = min(k, columns)
+    chosen = _chosen(scores_BN, k) if k < columns else np.broadcast_to(np.arange(columns), (rows, columns))
+    score_BK = np.take_along_axis(scores_BN, chosen, axis=1)
+    if np.isnan(score_BK).any():
+        raise ValueError("a score is NaN: such a ranking has no order")
+    # The columns ascend, so a stable sort leaves equal scores in their order.
+    order = np.argsort(-score_BK, axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1), np.take_along_axis(score_BK, order, axis=1)
+
+
+def _chosen(scores_BN: Float32, k: int) -> Int64:
+    """(B, k) columns of the best scores, ascending; NaN counts as the best so that it is seen."""
+    columns = scores_BN.shape[1]
+    partition = np.argpartition(scores_BN, columns - k - 1, axis=1)[:, columns - k - 1 :]
+    chosen = np.sort(partition[:, 1:], axis=1)
+    first_left_out = np.take_along_axis(scores_BN, partition[:, :1], axis=1)[:, 0]
+    last_chosen = np.take_along_axis(scores_BN, chosen, axis=1).min(axis=1, initial=np.inf)
+    tied = np.flatnonzero(first_left_out == last_chosen)
+    if len(tied):
+        chosen[tied] = _lowest_of_equals(scores_BN[tied], last_chosen[tied, None], k)
+    return chosen
+
+
+def _lowest_of_equals(scores_TN: Float32, border_T1: Float32, k: int) -> Int64:
+    """(T, k) columns where more than k scores reach the border: all above it, and the lowest columns at it."""
+    above = scores_TN > border_T1
+    row, column = np.nonzero(scores_TN == border_T1)
+    place = np.arange(len(row)) - np.searchsorted(row, np.arange(len(scores_TN)))[row]
+    taken = place < (k - above.sum(axis=1))[row]
+    above[row[taken], column[taken]] = True
+    return np.nonzero(above)[1].reshape(-1, k)
+
+
+def top_k(query_QD: Float32, item_ND: Float32, k: int) -> tuple[Int64, Float32]:
+    """The k items of the largest dot product for each query: rows (Q, K) and scores (Q, K), K = min(k, N).
+
+    Order and refusals as in `best`. Takes memory for one block and for the result.
+    """
+    listed = min(k, len(item_ND))
+    rows = np.empty((len(query_QD), listed), np.int64)
+    scores = np.empty((len(query_QD), listed), np.float32)
+    for start in range(0, len(query_QD), QUERIES):
+        block = slice(start, start + QUERIES)
+        rows[block], scores[block] = _top_k_of_block(query_QD[block], item_ND, k)
+    return rows, scores
+
+
+def _top_k_of_block(query_BD: Float32, item_ND: Float32, k: int) -> tuple[Int64, Float32]:
+    rows = np.empty((len(query_BD), 0), np.int64)
+    scores = np.empty((len(query_BD), 0), np.float32)
+    for start in range(0, len(item_ND), ITEMS):
+        more, more_scores = best(query_BD @ item_ND[start : start + ITEMS].T, k)
+        # Those found before have lower rows and come first: among equals, best() keeps them.
+        rows, scores = np.hstack([rows, more + start]), np.hstack([scores, more_scores])
+        chosen, scores = best(scores, k)
+        rows = np.take_along_axis(rows, chosen, axis=1)
+    return rows, scores

@@ -1,0 +1,73 @@
+"""What happened: the notices of a window with their bidders, and the companies known when it began.
+
+Reads   runs/ID/training_set (pairs, versions)
+Read by metrics.py and evaluate.py
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.errors import InputMissing
+from bidrec.training_set.load import TrainingSet
+
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Q notices published in [lo, hi), each with at least one bid, and their P bids; times in epoch seconds UTC."""
+
+    lo: int
+    hi: int
+    notices: Int64
+    """(Q,) notice rows, ascending."""
+    query: Int64
+    """(P,) position in `notices` of each bid, ascending."""
+    company: Int64
+    """(P,) its company row."""
+    without_bids: int
+    """Notices of the window without a bid; they count for nothing."""
+    known_bids: Int64
+    """(C,) bids of each company known before `lo`: who is in the long tail."""
+
+    @classmethod
+    def of(cls, ts: TrainingSet, lo: int, hi: int, known_before: int | None = None) -> "Truth":
+        """The window [lo, hi). `known_before` leaves out bids opened later: for a window before the cutoff.
+
+        Raises InputMissing (66) where no notice of the window has a bid.
+        """
+        first, end = np.searchsorted(ts.notice_published_at, [lo, hi])
+        inside = (ts.pair_notice >= first) & (ts.pair_notice < end)
+        if known_before is not None:
+            inside &= ts.pair_known_at < known_before
+        notices, query = np.unique(ts.pair_notice[inside].astype(np.int64), return_inverse=True)
+        if not len(notices):
+            raise InputMissing(
+                f"none of the {end - first} notices published from {_day(lo)} until {_day(hi)} has a bid",
+                hint="set split.train_before and split.test_before around notices whose bids are opened",
+            )
+        before = ts.pair_company[ts.pair_known_at < lo]
+        return cls(
+            lo=lo,
+            hi=hi,
+            notices=notices,
+            query=query.astype(np.int64),
+            company=ts.pair_company[inside].astype(np.int64),
+            without_bids=int(end - first - len(notices)),
+            known_bids=np.bincount(before, minlength=ts.companies),
+        )
+
+
+def known_companies(ts: TrainingSet, as_of: int) -> Bool:
+    """(C,) the companies of which something was known before `as_of` (epoch seconds): the candidates."""
+    known = np.zeros(ts.companies, bool)
+    known[ts.version_company[ts.version_known_at < as_of]] = True
+    return known
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
