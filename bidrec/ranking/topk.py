@@ -40,20 +40,12 @@ def _chosen(scores_BN: Float32, k: int) -> Int64:
     chosen = np.sort(partition[:, 1:], axis=1)
     first_left_out = np.take_along_axis(scores_BN, partition[:, :1], axis=1)[:, 0]
     last_chosen = np.take_along_axis(scores_BN, chosen, axis=1).min(axis=1, initial=np.inf)
-    tied = np.flatnonzero(first_left_out == last_chosen)
-    if len(tied):
-        chosen[tied] = _lowest_of_equals(scores_BN[tied], last_chosen[tied, None], k)
+    for row in np.flatnonzero(first_left_out == last_chosen):
+        # Equal scores lie on both sides of the list's end: the partition took any of them, the lowest are wanted.
+        above = np.flatnonzero(scores_BN[row] > last_chosen[row])
+        equal = np.flatnonzero(scores_BN[row] == last_chosen[row])[: k - len(above)]
+        chosen[row] = np.sort(np.concatenate([above, equal]))
     return chosen
-
-
-def _lowest_of_equals(scores_TN: Float32, border_T1: Float32, k: int) -> Int64:
-    """(T, k) columns where more than k scores reach the border: all above it, and the lowest columns at it."""
-    above = scores_TN > border_T1
-    row, column = np.nonzero(scores_TN == border_T1)
-    place = np.arange(len(row)) - np.searchsorted(row, np.arange(len(scores_TN)))[row]
-    taken = place < (k - above.sum(axis=1))[row]
-    above[row[taken], column[taken]] = True
-    return np.nonzero(above)[1].reshape(-1, k)
 
 
 def top_k(query_QD: Float32, item_ND: Float32, k: int) -> tuple[Int64, Float32]:

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from bidrec.ranking.baselines import knn
+from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.knn import Neighbours
+from tests.ranking.sets import DAY, training_set
+
+EVER = 1e12
+
+
+@pytest.fixture(autouse=True)
+def _everything_counts(monkeypatch):
+    """Among three notices every attribute is in more than a fifth."""
+    monkeypatch.setattr(knn, "COMMON", 1.0)
+
+
+def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1):
+    ts = training_set([0] * len(attributes), [(*bid, known_at) for bid in bids], companies=companies)
+    popularity = np.arange(companies, 0, -1.0)
+    table, text = (sparse.csr_array(np.array(rows, np.float32)) for rows in (attributes, titles))
+    return Neighbours(KnownBids.of(ts, 10 * DAY), table, text, neighbours, half_life, popularity)
+
+
+def test_the_nearer_notice_votes_louder_and_one_without_anything_in_common_not_at_all():
+    # Notices 0, 1, 2 are known; 3 shares both attributes with 0 and one with 1. IDF of both attributes: ln(4 / 3).
+    attributes = [[1, 1, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0]]
+    made = ranker(attributes, np.zeros((4, 1)), [(0, 0), (1, 1), (2, 2)], 4)
+    scores = made.scores(np.array([3]))[0]
+    a, b, c = np.log(4 / 3), np.log(4 / 2), np.log(4 / 3)
+    cosine = a * a / (np.hypot(a, b) * np.hypot(a, c))
+    assert scores[:2] == pytest.approx([1, cosine**knn.LIKENESS_POWER], rel=1e-4)
+    # The rest is ordered by popularity, far below any vote.
+    assert 0 < scores[3] < scores[2] < 1e-8
+
+
+def test_the_title_counts_as_much_as_the_attributes():
+    attributes, titles = [[1, 0], [0, 1], [1, 0]], [[1, 0], [0, 1], [0, 1]]
+    scores = ranker(attributes, titles, [(0, 0), (1, 1)], 2).scores(np.array([2]))[0]
+    assert scores == pytest.approx([(1 / 2) ** knn.LIKENESS_POWER] * 2, rel=1e-4)
+
+
+def test_a_vote_is_spread_on_the_bidders_of_the_neighbour():
+    scores = ranker([[1], [1]], np.zeros((2, 1)), [(0, 0), (0, 1), (0, 2), (0, 3)], 4)
+    # One known notice only: ln(2 / 2) = 0, its attribute tells nothing apart.
+    assert scores.scores(np.array([1])).max() < 1e-8
+    two = ranker([[1, 0], [0, 1], [1, 0]], np.zeros((3, 1)), [(0, 0), (0, 1), (0, 2), (0, 3), (1, 4)], 5)
+    assert two.scores(np.array([2, 1]))[:, [0, 4]] == pytest.approx(
+        np.array([[1 / 4**knn.BIDDERS_POWER, 0], [0, 1]]), abs=1e-6
+    )
+
+
+def test_only_the_k_nearest_vote():
+    attributes = [[1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 1, 0]]
+    made = ranker(attributes, np.zeros((4, 1)), [(0, 0), (1, 1), (2, 2)], 3, neighbours=1)
+    assert (made.scores(np.array([3]))[0] > 1e-8).tolist() == [True, False, False]
+
+
+def test_an_older_vote_has_halved():
+    made = ranker([[1, 0], [0, 1], [1, 0]], np.zeros((3, 1)), [(0, 0), (1, 1)], 2, half_life=3.0, known_at=4)
+    assert made.scores(np.array([2]))[0] == pytest.approx([1 / 4, 0], abs=1e-6)
+
+
+def test_what_most_notices_have_in_common_is_not_looked_at(monkeypatch):
+    monkeypatch.setattr(knn, "COMMON", 0.5)
+    attributes = [[1, 1, 0], [1, 0, 1], [1, 1, 0]]
+    assert ranker(attributes, np.zeros((3, 1)), [(0, 0), (1, 1)], 2).scores(np.array([2]))[0, 1] < 1e-8
+
+
+def test_nothing_known_and_nothing_in_common_leave_popularity():
+    nothing = ranker([[1], [1]], np.zeros((2, 1)), [], 3)
+    assert np.argsort(-nothing.scores(np.array([0]))[0]).tolist() == [0, 1, 2]
+    empty = ranker(np.zeros((2, 0)), np.zeros((2, 0)), [(0, 2)], 3)
+    assert np.argsort(-empty.scores(np.array([1]))[0]).tolist() == [0, 1, 2]
+
+
+@given(st.lists(st.floats(0, 1, width=32), max_size=20), st.integers(1, 25))
+def test_the_largest_are_those_of_a_full_sort(values, k):
+    array = np.array(values, np.float32)
+    assert sorted(array[knn._largest(array, k)]) == sorted(array)[max(0, len(array) - k) :]

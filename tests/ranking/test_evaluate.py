@@ -1,0 +1,117 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from bidrec.config import Evaluation
+from bidrec.ranking.evaluate import evaluate, rank
+from bidrec.ranking.truth import Truth
+
+SETTINGS = Evaluation(bootstrap=200)
+EVERYBODY = np.ones(4, bool)
+# Notice 5 with bidders 0 and 3, notice 7 with bidder 1.
+TRUTH = Truth(
+    lo=0,
+    hi=86_400,
+    notices=np.array([5, 7]),
+    query=np.array([0, 0, 1]),
+    company=np.array([0, 3, 1]),
+    without_bids=2,
+    known_bids=np.array([4, 3, 2, 1]),
+)
+
+
+@dataclass
+class Table:
+    """Scores by notice row."""
+
+    of: dict[int, list[float]]
+
+    def scores(self, notice_rows):
+        return np.array([self.of[int(row)] for row in notice_rows], np.float32)
+
+
+PERFECT = Table({5: [2, 0, 0, 3], 7: [0, 9, 0, 0]})
+SAME_FOR_ALL = Table({5: [4, 3, 2, 1], 7: [4, 3, 2, 1]})
+REVERSED = Table({5: [0, 9, 8, 0], 7: [7, 0, 8, 9]})
+
+
+def test_every_ranker_gets_its_row_with_intervals_and_the_ceiling_comes_last():
+    result = evaluate({"towers": PERFECT, "popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS)
+    table = result["metrics"]["frozen"]
+    assert list(table) == ["towers", "popularity", "ceiling"]
+    assert table["towers"]["mrr"] == 1
+    assert table["popularity"]["mrr"] == 1 / 2 * (1 + 1 / 2)
+    assert table["popularity"]["ci"]["mrr"] == [1 / 2, 1]
+    assert table["towers"]["coverage@10"] == 4 / 4
+    assert "coverage@10" not in table["ceiling"]
+
+
+def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold():
+    window = evaluate({"towers": PERFECT}, TRUTH, np.array([True, True, True, False]), SETTINGS)["window"]
+    assert window["notices"] == 2
+    assert window["without_bids"] == 2
+    assert window["candidates"] == 3
+    assert window["cold_share"] == pytest.approx(1 / 3)
+    assert (window["from"], window["until"]) == ("1970-01-01T00:00:00+00:00", "1970-01-02T00:00:00+00:00")
+
+
+def test_a_company_that_is_no_candidate_is_never_listed_and_its_bid_is_a_miss_for_everyone():
+    candidates = np.array([True, True, True, False])
+    assert rank(PERFECT, TRUTH.notices, candidates, 10).tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
+    table = evaluate({"towers": PERFECT}, TRUTH, candidates, SETTINGS)["metrics"]["frozen"]
+    for name in ("towers", "ceiling"):
+        assert table[name]["recall@100"] == 1 / 2 * (1 / 2 + 1)
+        assert table[name]["warm_recall@100"] == 1
+        assert table[name]["cold_recall@100"] == 0
+
+
+def test_the_best_baseline_is_named_and_the_model_compared_with_it_notice_by_notice():
+    settings = replace(SETTINGS, top_k=(1,))
+    rankers = {"towers": PERFECT, "reversed": REVERSED, "popularity": SAME_FOR_ALL, "oracle": PERFECT}
+    result = evaluate(rankers, TRUTH, EVERYBODY, settings)
+    assert result["baselines"] == ["reversed", "popularity"]
+    # Both find everybody among four companies: of equals the first is taken.
+    assert result["best_baseline"] == "reversed"
+    assert result["difference"]["mean"] == 0
+    assert result["difference"]["by_metric"]["recall@1"]["mean"] == 1 / 2 * (1 / 2 + 1) - 0
+    assert result["difference"]["by_metric"]["recall@1"]["ci"] == [1 / 2, 1]
+
+
+def test_without_a_model_or_without_baselines_nothing_is_compared():
+    alone = evaluate({"towers": PERFECT}, TRUTH, EVERYBODY, SETTINGS)
+    assert (alone["best_baseline"], alone["difference"]) == (None, None)
+    baselines = evaluate({"popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS)
+    assert (baselines["best_baseline"], baselines["difference"]) == ("popularity", None)
+
+
+def test_one_company_only_is_found_by_everyone():
+    truth = replace(TRUTH, query=np.array([0, 1]), company=np.array([0, 0]), known_bids=np.array([2]))
+    one = Table({5: [1.0], 7: [0.0]})
+    table = evaluate({"towers": one}, truth, np.array([True]), SETTINGS)["metrics"]["frozen"]
+    for name in ("recall@10", "recall@50", "recall@100", "hr@10", "ndcg@10", "mrr", "coverage@10"):
+        assert table["towers"][name] == 1
+
+
+def test_where_nobody_is_known_everything_is_missed():
+    table = evaluate({"towers": PERFECT}, TRUTH, np.zeros(4, bool), SETTINGS)["metrics"]["frozen"]
+    assert table["towers"]["recall@100"] == table["ceiling"]["recall@100"] == 0
+    assert table["towers"]["coverage@10"] == 0
+    assert table["towers"]["warm_recall@100"] is None
+
+
+def test_a_metric_that_is_undefined_for_every_notice_is_null():
+    row = evaluate({"towers": PERFECT}, TRUTH, EVERYBODY, SETTINGS)["metrics"]["frozen"]["towers"]
+    assert row["cold_recall@100"] is None
+    assert row["ci"]["cold_recall@100"] is None
+
+
+def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
+    in_one = rank(REVERSED, TRUTH.notices, EVERYBODY, 2)
+    monkeypatch.setattr("bidrec.ranking.evaluate.SCORES_AT_ONCE", 1)
+    assert rank(REVERSED, TRUTH.notices, EVERYBODY, 2).tolist() == in_one.tolist() == [[1, 2], [3, 2]]
+
+
+def test_a_ranker_that_gives_nan_is_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        evaluate({"towers": Table({5: [np.nan, 1, 2, 3], 7: [0, 0, 0, 0]})}, TRUTH, EVERYBODY, SETTINGS)
