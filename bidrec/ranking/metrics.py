@@ -21,14 +21,11 @@ NOT_LISTED = np.iinfo(np.int64).max
 def ranks_of(listed_QK: Int64, query_P: Int64, company_P: Int64) -> Int64:
     """(P,) place, from 0, of each bid's company in the list of its notice; NOT_LISTED where it is not there.
 
-    `listed_QK` holds company rows, the best first, each at most once a row, -1 where the list ends early.
+    `listed_QK` holds company rows, the best first, each at most once a row, -1 where the list ends early; K >= 1.
     """
-    queries, depth = listed_QK.shape
-    if not depth:
-        return np.full(len(query_P), NOT_LISTED)
     span = int(max(listed_QK.max(initial=0), company_P.max(initial=0))) + 2
     order = np.argsort(listed_QK, axis=1)
-    keys = (np.arange(queries)[:, None] * span + np.take_along_axis(listed_QK, order, axis=1) + 1).ravel()
+    keys = (np.arange(len(listed_QK))[:, None] * span + np.take_along_axis(listed_QK, order, axis=1) + 1).ravel()
     wanted = query_P * span + company_P + 1
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[at] == wanted, order.ravel()[at], NOT_LISTED)
