@@ -71,6 +71,9 @@ class Model:
     company_hidden: int = 128
     """Width of the company tower's hidden layer."""
     dropout: float = 0.3
+    """Dropout after the notice tower's first layer (both towers' in `static`)."""
+    fact_dropout: float = 0.5
+    """Share of companies whose activity numbers are hidden in a training step."""
     half_lives: tuple[float, ...] = (60.0, 400.0)
     """Half-lives of the decayed means over a company's history, in days."""
     history_length: int = 48
@@ -251,7 +254,8 @@ def _impossible(config: Config) -> list[str]:
             model.embedding_dim, model.table_dim, model.history_length
         )
         >= 1,
-        "model.dropout must lie in [0, 1)": 0 <= model.dropout < 1,
+        "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0
+        and max(model.dropout, model.fact_dropout) < 1,
         "model.half_lives must be positive days": bool(model.half_lives) and min(model.half_lives) > 0,
         "model.temperature must be positive": model.temperature > 0,
         "training.epochs and batch_size must be at least 1": min(training.epochs, training.batch_size) >= 1,

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-COLUMNS = ("recall@10", "recall@50", "recall@100", "hr@10", "ndcg@10", "mrr", "coverage@10", "warm_recall@100")
+COLUMNS = {
+    "recall@10": "R@10",
+    "recall@50": "R@50",
+    "recall@100": "R@100",
+    "hr@10": "HR@10",
+    "ndcg@10": "NDCG@10",
+    "mrr": "MRR",
+    "coverage@10": "coverage",
+    "warm_recall@100": "R@100 warm",
+    "cold_recall@100": "cold",
+}
+"""Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm, cold: of
+the bids by companies known and unknown at the cutoff."""
 
 
 def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
@@ -23,12 +35,12 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
         title_justify="left",
     )
     table.add_column("ranker")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    table.add_column("95 % of recall@100", justify="right")
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    table.add_column("R@100, 95 %", justify="right")
     for name, row in metrics["metrics"]["frozen"].items():
         low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
-        interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
+        interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
         table.add_row(name, *(_number(row.get(column)) for column in COLUMNS), interval)
     lines = [_comparison(metrics)]
     if folder is not None:

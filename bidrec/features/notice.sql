@@ -28,7 +28,10 @@ SELECT
     parent || '|' || place AS parent_place,
     place || '|' || unit AS place_unit,
     place || '|' || category AS place_category,
+    place_code || '|' || unit AS place_code_unit,
+    place_code || '|' || category AS place_code_category,
     unit || '|' || category AS unit_category,
+    unit || '|' || contract_form AS unit_contract_form,
     unit || '|' || method AS unit_method,
     unit || '|' || value_band AS unit_value_band,
     category || '|' || value_band AS category_value_band

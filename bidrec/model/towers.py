@@ -59,14 +59,15 @@ class HistoryTower(nn.Module):
         table_dim: int,
         hidden: int,
         embedding_dim: int,
-        dropout: float,
+        fact_dropout: float,
     ) -> None:
         super().__init__()
         self.half_lives = tuple(half_lives)
+        self.fact_dropout = fact_dropout
         self.version = SummedFields(version, table_dim)
         self.profile = SummedFields(profile, table_dim)
         width = len(self.half_lives) * (embedding_dim + 1) + 2 + self.version.width + self.profile.width + 1
-        self.network = network(width, (hidden,), embedding_dim, dropout)
+        self.network = network(width, (hidden,), embedding_dim, dropout=0.0)
         last = self.network[-1]
         nn.init.normal_(last.weight, std=0.01)  # near the identity, yet never the zero vector for a new company
         nn.init.normal_(last.bias, std=0.01)
@@ -88,9 +89,16 @@ class HistoryTower(nn.Module):
         newest_B1 = torch.where(history.known_BL[:, :1], torch.log1p(history.age_days_BL[:, :1]) / 3, 3.0)
         facts += [torch.log1p(history.count_B.float())[:, None] / 3, newest_B1]
         own = has_profile_B[:, None]
-        facts += [self.version(version), self.profile(profile) * own, own.float()]
+        facts += [self._shown(self.version(version)), self.profile(profile) * own, own.float()]
         core = sum(mean * share for mean, share in zip(means, self.mix, strict=True))
         return functional.normalize(core + self.network(torch.cat([*means, *facts], dim=1)), dim=1)
+
+    def _shown(self, facts_BF: Tensor) -> Tensor:
+        """In training, hide a company's activity numbers now and then: exact counts name a company, and the model
+        would learn its bids by heart."""
+        if not self.training or not self.fact_dropout:
+            return facts_BF
+        return facts_BF * (torch.rand(len(facts_BF), 1, device=facts_BF.device) >= self.fact_dropout)
 
 
 class StaticTower(nn.Module):

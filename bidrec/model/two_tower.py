@@ -69,7 +69,7 @@ def _history_tower(config: Model, version: Shape, profile: Shape) -> HistoryTowe
         table_dim=config.table_dim // 4,
         hidden=config.company_hidden,
         embedding_dim=config.embedding_dim,
-        dropout=config.dropout,
+        fact_dropout=config.fact_dropout,
     )
 
 

@@ -69,7 +69,7 @@ class Loop:
         settings = self.config.training
         torch.manual_seed(settings.seed)
         self.model: TwoTower = build(self.config.model, self.ts.schema).to(self.data.device)
-        self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.fit_before)
+        self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
         self.optimiser = torch.optim.Adam(
             [parameter for parameter in self.model.parameters() if parameter.requires_grad],
             lr=settings.learning_rate,
@@ -176,7 +176,7 @@ class Loop:
         if progress.refit:
             self._keep_weights()
         else:
-            recall = validation_recall(self.model, self.data, self.ts.fit_before, self.ts.cutoff)
+            recall = validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
             entry["validation_recall@100"] = recall
             self._judge(recall)
         progress.curve.append(entry)

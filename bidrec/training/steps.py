@@ -33,10 +33,10 @@ class Steps(Protocol):
     def restore(self, state: dict[str, Tensor]) -> None: ...
 
 
-def steps_for(config: Config, data: Resident, fit_before: int) -> Steps:
-    """The steps that suit the model's kind; only bids known before `fit_before` (epoch seconds) are learned from."""
+def steps_for(config: Config, data: Resident, known_before: int) -> Steps:
+    """The steps that suit the model's kind; only bids known before `known_before` (epoch seconds) are learned from."""
     kind = NoticeSteps if config.model.kind == "history" else PairSteps
-    return kind(config, data, fit_before)
+    return kind(config, data, known_before)
 
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
@@ -45,14 +45,14 @@ def shuffled(count: int, seed: int, epoch: int) -> Tensor:
 
 
 class NoticeSteps:
-    def __init__(self, config: Config, data: Resident, fit_before: int) -> None:
-        self.data, self.fit_before = data, fit_before
+    def __init__(self, config: Config, data: Resident, known_before: int) -> None:
+        self.data, self.known_before = data, known_before
         self.settings = config.training
         self.cache_ND = torch.zeros(0)
-        learned = data.pair_known_at < fit_before
+        learned = data.pair_known_at < known_before
         bidders = torch.bincount(data.pair_notice[learned].long(), minlength=len(data.notice))
         # A notice published before the first opening has nobody to choose from.
-        first_known = data.log_known_at.min() if len(data.log_known_at) else torch.tensor(fit_before)
+        first_known = data.log_known_at.min() if len(data.log_known_at) else torch.tensor(known_before)
         usable = (bidders > 0) & (data.published_at > first_known.to(data.device))
         self.notices = usable.nonzero().flatten()
         if not len(self.notices):
@@ -95,7 +95,7 @@ class NoticeSteps:
         first = torch.repeat_interleave(begin - lengths.cumsum(0) + lengths, lengths)
         pair = first + torch.arange(len(first), device=data.device)
         company = data.pair_company[pair].long()
-        keep = (data.pair_known_at[pair] < self.fit_before) & (version_C[company] >= 0)
+        keep = (data.pair_known_at[pair] < self.known_before) & (version_C[company] >= 0)
         return position[keep], company[keep]
 
     def _candidates(self, known: Tensor, bidders: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,9 +127,9 @@ class NoticeSteps:
 
 
 class PairSteps:
-    def __init__(self, config: Config, data: Resident, fit_before: int) -> None:
+    def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.settings = data, config.training
-        learned = (data.pair_known_at < fit_before) & (data.pair_version >= 0)
+        learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pairs = learned.nonzero().flatten()
         if not len(self.pairs):
             raise InputMissing(

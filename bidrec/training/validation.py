@@ -11,16 +11,16 @@ NOTICES = 3000
 """At most this many notices, evenly spread over the window, are looked at."""
 
 
-def validation_recall(model: TwoTower, data: Resident, fit_before: int, cutoff: int, k: int = 100) -> float:
-    """Macro Recall@k over notices published in [fit_before, cutoff), counting bids known before the cutoff only.
+def validation_recall(model: TwoTower, data: Resident, validation_from: int, cutoff: int, k: int = 100) -> float:
+    """Macro Recall@k over notices published in [validation_from, cutoff), counting bids known before the cutoff only.
 
     Returns NaN where the window holds no bid.
     """
-    notices, bidders_PC = _window(data, fit_before, cutoff)
+    notices, bidders_PC = _window(data, validation_from, cutoff)
     if not len(notices):
         return float("nan")
     all_notices_ND = notice_vectors(model, data)
-    company_CD, known_C = company_vectors(model, data, all_notices_ND, fit_before)
+    company_CD, known_C = company_vectors(model, data, all_notices_ND, validation_from)
     known = known_C.nonzero().flatten()
     if not len(known):
         return 0.0
@@ -35,10 +35,10 @@ def validation_recall(model: TwoTower, data: Resident, fit_before: int, cutoff: 
     return sum(recalls) / len(recalls)
 
 
-def _window(data: Resident, fit_before: int, cutoff: int) -> tuple[Tensor, list[Tensor]]:
+def _window(data: Resident, validation_from: int, cutoff: int) -> tuple[Tensor, list[Tensor]]:
     """The window's notices that have a bid known before the cutoff, thinned evenly, and their bidders."""
     published = data.published_at[data.pair_notice.long()]
-    inside = (published >= fit_before) & (published < cutoff) & (data.pair_known_at < cutoff)
+    inside = (published >= validation_from) & (published < cutoff) & (data.pair_known_at < cutoff)
     notice, company = data.pair_notice[inside].long(), data.pair_company[inside].long()
     notices, counts = torch.unique_consecutive(notice, return_counts=True)
     bidders = list(company.split(counts.tolist()))

@@ -152,15 +152,15 @@ def _audit_pairs(ts: TrainingSet, rows: slice) -> None:
 
 
 def _audit_fit(ts: TrainingSet, name: str, known_at: npt.NDArray[np.int64], block_rows: int) -> int:
-    """Everything fitted on a side was fitted on its rows before fit_before, all of them and no other."""
+    """Everything fitted on a side was fitted on its rows before the cutoff, all of them and no other."""
     side: Side = getattr(ts, name)
     stated = side.schema["fit"]
-    training = known_at < ts.fit_before
+    training = known_at < ts.cutoff
     rows = int(np.count_nonzero(training))
-    if stated["before"] != ts.fit_before or (stated["latest"] is not None and stated["latest"] >= ts.fit_before):
-        raise ContractError(f"{name}: fitted on rows up to {stated['latest']}, but training ends at {ts.fit_before}")
+    if stated["before"] != ts.cutoff or (stated["latest"] is not None and stated["latest"] >= ts.cutoff):
+        raise ContractError(f"{name}: fitted on rows up to {stated['latest']}, but training ends at {ts.cutoff}")
     if stated["rows"] != rows:
-        raise ContractError(f"{name}: fitted on {stated['rows']} rows, but {rows} were known before the validation")
+        raise ContractError(f"{name}: fitted on {stated['rows']} rows, but {rows} were known before the cutoff")
     found = _Counts(side)
     starts = _Starts(side)
     for block in _blocks(side.rows, block_rows):

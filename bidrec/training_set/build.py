@@ -103,7 +103,7 @@ def _encode_sides(
     fits = {}
     for name, side in sides.items():
         fields = tables.fields[name]
-        fits[name] = fit(side, fields, bounds.fit_before) if fitted is None else read_fit(fitted / name, entries[name])
+        fits[name] = fit(side, fields, bounds.cutoff) if fitted is None else read_fit(fitted / name, entries[name])
         encode(staging / name, side, fields, fits[name])
         write_fit(staging / name, fits[name])
         _logger.info("encoded", side=name, rows=len(side.known_at), fields=len(fields))

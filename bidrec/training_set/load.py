@@ -121,8 +121,8 @@ class TrainingSet:
         return int(self.manifest["rows"]["company"])
 
     @property
-    def fit_before(self) -> int:
-        return int(self.manifest["split"]["fit_before"])
+    def validation_from(self) -> int:
+        return int(self.manifest["split"]["validation_from"])
 
     @property
     def cutoff(self) -> int:

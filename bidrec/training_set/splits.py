@@ -3,11 +3,11 @@
 Reads   [split] of the configuration, the times of features/
 Writes  the bounds into runs/ID/training_set/manifest.json
 
-    published ........ fit_before ........ cutoff ........ test_before
+    published ........ validation_from ........ cutoff ........ test_before
       training        |   validation      |     test      |   not used
 
-Vocabularies, scalers and IDF see what was public before fit_before. A window without a notice that drew a bid would
-only show itself hours later as an empty average, so it is refused here.
+Vocabularies, scalers and IDF see what was public before the cutoff, up to which the published weights are trained. A
+window without a notice that drew a bid would only show itself hours later as an empty average: it is refused here.
 """
 
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ DAY = 86_400
 class Bounds:
     """Moments in seconds since the epoch, UTC midnights; each window is half-open."""
 
-    fit_before: int
+    validation_from: int
     cutoff: int
     test_before: int
 
@@ -35,8 +35,8 @@ class Bounds:
 
     def windows(self) -> dict[str, tuple[int, int]]:
         return {
-            "training": (-(2**62), self.fit_before),
-            "validation": (self.fit_before, self.cutoff),
+            "training": (-(2**62), self.validation_from),
+            "validation": (self.validation_from, self.cutoff),
             "test": (self.cutoff, self.test_before),
         }
 

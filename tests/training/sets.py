@@ -41,7 +41,7 @@ def training_set(notices: int = 300, companies: int = 40, bidders: int = 4, seed
         manifest={
             "rows": {"company": companies},
             "split": {
-                "fit_before": int(notices * 0.7) * DAY,
+                "validation_from": int(notices * 0.7) * DAY,
                 "cutoff": int(notices * 0.85) * DAY,
                 "test_before": notices * DAY,
             },

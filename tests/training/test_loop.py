@@ -31,8 +31,8 @@ def test_the_model_learns_which_companies_bid_on_which_kind(unbroken: tuple[Path
     """Four of eight companies of the notice's kind bid: ranked by kind, half of the top eight are right."""
     run, _ = unbroken
     model, data = load_model(SET.schema, run / "model"), Resident.of(SET, torch.device("cpu"))
-    assert validation_recall(model, data, SET.fit_before, SET.cutoff, k=8) > 0.9
-    everyone = validation_recall(model, data, SET.fit_before, SET.cutoff, k=40)
+    assert validation_recall(model, data, SET.validation_from, SET.cutoff, k=8) > 0.9
+    everyone = validation_recall(model, data, SET.validation_from, SET.cutoff, k=40)
     assert everyone == pytest.approx(1.0)
 
 

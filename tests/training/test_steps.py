@@ -15,7 +15,7 @@ CONFIG = Config(model=SMALL, training=Training(batch_size=10, history_gradients=
 
 
 def test_a_batch_of_notices_sees_no_company_and_no_bid_known_after_its_first_notice() -> None:
-    steps = NoticeSteps(CONFIG, DATA, SET.fit_before)
+    steps = NoticeSteps(CONFIG, DATA, SET.validation_from)
     model = build(SMALL, SET.schema)
     steps.start_epoch(model)
     for batch in steps.batches(epoch=0):
@@ -28,18 +28,18 @@ def test_a_batch_of_notices_sees_no_company_and_no_bid_known_after_its_first_not
 
 
 def test_only_bids_known_before_the_validation_window_are_targets() -> None:
-    steps = NoticeSteps(CONFIG, DATA, SET.fit_before)
+    steps = NoticeSteps(CONFIG, DATA, SET.validation_from)
     everyone = torch.zeros(SET.companies, dtype=torch.int64)
     for batch in steps.batches(epoch=0):
         position, company = steps._bids(batch, everyone)
         for notice, bidder in zip(batch[position].tolist(), company.tolist(), strict=True):
             pair = (SET.pair_notice == notice) & (SET.pair_company == bidder)
-            assert SET.pair_known_at[pair] < SET.fit_before
+            assert SET.pair_known_at[pair] < SET.validation_from
 
 
 def test_a_sample_of_candidates_keeps_every_bidder_and_stands_for_all_companies() -> None:
     config = Config(model=SMALL, training=Training(batch_size=10, candidates=12))
-    steps = NoticeSteps(config, DATA, SET.fit_before)
+    steps = NoticeSteps(config, DATA, SET.validation_from)
     known, bidders = torch.arange(2, 40), torch.tensor([5, 9, 5])
     candidates, log_weight = steps._candidates(known, bidders)
     assert len(candidates) == 12
@@ -49,7 +49,7 @@ def test_a_sample_of_candidates_keeps_every_bidder_and_stands_for_all_companies(
 
 
 def test_all_known_companies_are_candidates_where_they_fit() -> None:
-    candidates, log_weight = NoticeSteps(CONFIG, DATA, SET.fit_before)._candidates(
+    candidates, log_weight = NoticeSteps(CONFIG, DATA, SET.validation_from)._candidates(
         torch.arange(2, 40), torch.tensor([5])
     )
     assert candidates.tolist() == list(range(2, 40))
@@ -58,7 +58,7 @@ def test_all_known_companies_are_candidates_where_they_fit() -> None:
 
 def test_the_cache_gives_the_same_loss_as_the_whole_notice_tower() -> None:
     """With nothing trained since the cache was made, reading through it changes nothing."""
-    steps = NoticeSteps(CONFIG, DATA, SET.fit_before)
+    steps = NoticeSteps(CONFIG, DATA, SET.validation_from)
     model = build(SMALL, SET.schema)
     steps.start_epoch(model)
     batch = steps.batches(epoch=0)[3]
@@ -71,9 +71,9 @@ def test_the_cache_gives_the_same_loss_as_the_whole_notice_tower() -> None:
 
 
 def test_an_epoch_learns_from_every_pair_once_and_never_from_a_company_unknown_at_the_time() -> None:
-    steps = PairSteps(CONFIG, DATA, SET.fit_before)
+    steps = PairSteps(CONFIG, DATA, SET.validation_from)
     pairs = torch.cat(steps.batches(epoch=0)).sort().values
-    wanted = (SET.pair_known_at < SET.fit_before) & (SET.pair_version >= 0)
+    wanted = (SET.pair_known_at < SET.validation_from) & (SET.pair_version >= 0)
     assert pairs.tolist() == wanted.nonzero()[0].tolist()
 
 
@@ -85,4 +85,4 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 @pytest.mark.parametrize("kind", [NoticeSteps, PairSteps])
 def test_nothing_to_learn_from_is_said_before_training(kind: type) -> None:
     with pytest.raises(InputMissing, match="to train on"):
-        kind(CONFIG, DATA, fit_before=0)
+        kind(CONFIG, DATA, known_before=0)

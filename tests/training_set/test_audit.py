@@ -46,7 +46,7 @@ def pair_with_version(ts):
 
 
 def test_what_was_built_passes_in_blocks_of_any_size(folder):
-    expected = {"pairs": 22, "versions": 26, "fitted_rows": 5 + 4 + (6 + 5 + 1), "violations": 0}
+    expected = {"pairs": 22, "versions": 26, "fitted_rows": 7 + 4 + (29 - 7 - 4), "violations": 0}
     assert json.loads((folder / "manifest.json").read_text())["audit"] == expected
     for block_rows in (1, 3, 1000):
         assert audit_training_set(folder, block_rows=block_rows) == expected
@@ -155,12 +155,12 @@ def rewrite_schema(folder, edit):
     path.write_text(json.dumps(schema))
 
 
-def test_a_fit_that_states_a_row_of_the_validation_is_a_leak(folder):
-    fit_before = TrainingSet.open(folder).fit_before
-    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=fit_before))
+def test_a_fit_that_states_a_row_of_the_test_window_is_a_leak(folder):
+    cutoff = TrainingSet.open(folder).cutoff
+    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=cutoff))
     refused(folder, "notice: fitted on rows up to")
-    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=fit_before - 1, rows=6))
-    refused(folder, "notice: fitted on 6 rows, but 5 were known before the validation")
+    rewrite_schema(folder, lambda s: s["notice"]["fit"].update(latest=cutoff - 1, rows=6))
+    refused(folder, "notice: fitted on 6 rows, but 7 were known before the cutoff")
 
 
 def test_a_vocabulary_counted_over_later_rows_is_a_leak(folder):

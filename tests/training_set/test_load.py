@@ -22,7 +22,7 @@ def test_the_arrays_are_mapped_and_cannot_be_written(built):
     with pytest.raises(ValueError, match="read-only"):
         ts.pair_version[0] = 0
     assert ts.notice_ids()[0] == "n00"
-    assert ts.fit_before < ts.cutoff < ts.test_before
+    assert ts.validation_from < ts.cutoff < ts.test_before
 
 
 def test_an_unfinished_set_is_missing_input(tmp_path):

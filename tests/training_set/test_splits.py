@@ -20,7 +20,7 @@ def test_days_are_midnights_in_utc():
 
 def test_without_a_cutoff_the_test_window_ends_where_the_data_does():
     bounds = bounds_of(Split(test_days=60, validation_days=45), MIDNIGHT + 5_000)
-    assert (bounds.test_before, bounds.cutoff, bounds.fit_before) == (
+    assert (bounds.test_before, bounds.cutoff, bounds.validation_from) == (
         MIDNIGHT,
         MIDNIGHT - 60 * DAY,
         MIDNIGHT - 105 * DAY,
@@ -32,7 +32,7 @@ def test_one_given_day_fixes_the_other_by_the_length_of_the_window():
     assert bounds_of(Split(test_before=date(2024, 1, 1), test_days=7), 0).cutoff == MIDNIGHT - 7 * DAY
 
 
-BOUNDS = Bounds(fit_before=10 * DAY, cutoff=20 * DAY, test_before=30 * DAY)
+BOUNDS = Bounds(validation_from=10 * DAY, cutoff=20 * DAY, test_before=30 * DAY)
 published = st.lists(st.integers(0, 40 * DAY), min_size=1, max_size=30).map(sorted)
 
 
