@@ -135,6 +135,8 @@ class Publish:
 class Config:
     home: str = "${BIDREC_HOME}"
     """The one writable folder. Empty: `./.bidrec`."""
+    feature_repo: str = ""
+    """Folder of the Feast repository, whose FeatureService is the model's schema. Empty: the one bidrec comes with."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit in every step; beyond it, it spills to the home."""
     source: Source = field(default_factory=Source)

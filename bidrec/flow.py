@@ -4,7 +4,7 @@ source -> lake -> features -> Feast's registry -> training set -> model -> metri
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidrec import log, runs
@@ -12,8 +12,9 @@ from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.runs import Run
-from bidrec.storage import content_of, read_json, read_manifest, write_json
-from bidrec.training_set.build import build_training_set
+from bidrec.signals import stop_requested
+from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
 
 if TYPE_CHECKING:
@@ -21,20 +22,21 @@ if TYPE_CHECKING:
 
 
 def prepare(config: Config) -> tuple["Schema", str]:
-    """Bring lake, features and registry up to date. Returns the model's schema and the features' fingerprint."""
+    """Bring lake, features and registry up to date. Returns the model's schema, and a fingerprint of both."""
     from bidrec.features.registry import apply
     from bidrec.features.schema import read_schema
 
     ingest(config)
     features = build_features(config)
-    apply(config)
-    return read_schema(config.home_path), content_of(features)
+    apply(config, Path(config.feature_repo) if config.feature_repo else None)
+    schema = read_schema(config.home_path)
+    return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
 
 
-def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Run:
+def train(config: Config) -> Run:
     """Materialise, train and evaluate; the run is finished when its manifest is there.
 
-    `stop` is asked at every training step; when it says so, Interrupted (75) is raised and the next call goes on.
+    SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there.
     """
     from bidrec.training import loop
 
@@ -45,7 +47,8 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Run:
         build_training_set(config, schema, run.training_set)
     ts = TrainingSet.open(run.training_set)
     if read_manifest(run.model) is None:
-        loop.train(config, ts, run.folder, stop)
+        with stop_requested() as stop:
+            loop.train(config, ts, run.folder, stop)
     model = read_manifest(run.model) or {}
     metrics = evaluate(config, run)
     run.finish(inputs=inputs, window=metrics["window"], curve=model["curve"], parameters=model["parameters"])

@@ -21,6 +21,8 @@ from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
 
+DECISIVE = ("split", "model", "training", "evaluation")
+"""The tables of the configuration that a run's result depends on, besides its inputs."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
 
 
@@ -65,11 +67,13 @@ class Run:
 
 
 def start_or_resume(config: Config, inputs: str) -> Run:
-    """The newest unfinished run made from the same configuration and inputs, or a new one.
+    """The newest unfinished run that learns the same in the same way, or a new one.
 
-    `inputs`: the fingerprint of the feature tables.
+    `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
+    not matter, so a moved home goes on.
     """
-    made_from = fingerprint({"config": config.as_dict(), "inputs": inputs})
+    settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
+    made_from = fingerprint({"settings": settings, "inputs": inputs})
     for run in reversed(all_runs(config.home_path)):
         if not run.finished and _made_from(run) == made_from:
             return run

@@ -48,6 +48,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             staging.chmod(0o755)
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
+                    file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
                     _sync(file)
             _replace(staging, target)
     finally:

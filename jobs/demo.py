@@ -27,15 +27,13 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     """Simulate a market, then train, evaluate, write back and recommend: the whole flow, in a home of its own."""
     from bidrec import flow
     from bidrec.publishing.recommend import Published
-    from bidrec.signals import stop_requested
 
     home = config.home_path / "demo"
     config = _demo_config(config, home)
     _stage(1)
     _simulate(Path(config.source.path), notices, companies, bids, seed)
     _stage(2)
-    with stop_requested() as stop:
-        run = flow.train(config, stop)
+    run = flow.train(config)
     metrics = run.metrics()
     _stage(3)
     flow.publish(config, run.id)

@@ -31,10 +31,8 @@ def train(config: Config) -> Result:
     """
     require_source(config)
     from bidrec import flow
-    from bidrec.signals import stop_requested
     from jobs.tables import metrics_table
 
-    with stop_requested() as stop:
-        run = flow.train(config, stop)
+    run = flow.train(config)
     metrics = run.metrics()
     return Result(data=metrics, text=metrics_table(metrics, run.folder))

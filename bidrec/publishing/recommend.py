@@ -57,7 +57,7 @@ class Published:
         """Notices that may be bid on, the newest first."""
         if as_of is None:
             rows = self.connection.execute(
-                """SELECT notice_id FROM read_parquet(?) JOIN read_parquet(?) USING (notice_id)
+                """SELECT notice_id FROM read_parquet(?) AS listed JOIN read_parquet(?) AS notice USING (notice_id)
                    ORDER BY published_at DESC, notice_id""",
                 [self._path("notice_recommendations"), self._path("notices")],
             )

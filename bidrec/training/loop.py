@@ -43,12 +43,15 @@ def train(config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] =
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised.
     Returns what is also in model/manifest.json: the learning curve and the number of epochs chosen.
     """
-    torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
     device = choose_device(config.training.device)
-    loop = Loop(config, ts, run, Resident.of(ts, device))
-    loop.resume()
-    loop.run(stop)
-    return loop.finish()
+    torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
+    try:
+        loop = Loop(config, ts, run, Resident.of(ts, device))
+        loop.resume()
+        loop.run(stop)
+        return loop.finish()
+    finally:
+        torch.set_flush_denormal(False)  # the mode is the thread's: others compute with denormals
 
 
 class Loop:

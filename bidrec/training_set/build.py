@@ -72,8 +72,8 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
                 name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
                 for name, one in fits.items()
             },
-            "fields": _fields_of(schema),
-            "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(_fields_of(schema))},
+            "fields": fields_of(schema),
+            "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(fields_of(schema))},
         }
         audited = audit_training_set(staging, facts)
         manifest = write_manifest(staging, **facts, audit=audited)
@@ -170,7 +170,7 @@ def _ranges(keys: _Keys) -> dict[str, list[str]]:
     return {name: [day_of(int(t.min())), day_of(int(t.max()))] for name, t in times.items() if len(t)}
 
 
-def _fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
+def fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
     """What is read and how, by side and field: all that the arrays depend on, no words and no paths."""
     words = ("unit", "meaning")
     return {
@@ -188,7 +188,7 @@ def _read_split(fitted: Path, schema: Schema) -> Bounds:
     manifest = read_manifest(fitted)
     if manifest is None:
         raise InputMissing(f"no finished training set in {fitted}", hint="train first")
-    then, now = manifest["fields"], _fields_of(schema)
+    then, now = manifest["fields"], fields_of(schema)
     changed = [
         f"{side} {name}"
         for side in now

@@ -1,0 +1,26 @@
+"""A small invented market taken through the whole flow, once for all tests that read it."""
+
+from datetime import datetime
+from pathlib import Path
+
+from bidrec.config import Config, Evaluation, Model, Publish, Source, Split, Training
+from bidrec.simulator import simulate
+
+SMALL = Model(embedding_dim=16, table_dim=32, hidden=(32,), company_hidden=32, history_length=16)
+END = datetime(2025, 6, 30, 18, 0)
+
+
+def market(home: Path, **settings) -> Config:
+    """1,200 notices and 150 companies over a year, and a configuration that learns from them in seconds."""
+    source = home / "source"
+    if not source.exists():
+        simulate(source, notices=1200, companies=150, bids=12_000, seed=3, days=365, end=END)
+    given = {
+        "source": Source(name="koneps", path=str(source)),
+        "split": Split(test_days=40, validation_days=30),
+        "model": SMALL,
+        "training": Training(batch_size=128, epochs=2),
+        "evaluation": Evaluation(bootstrap=50),
+        "publish": Publish(top_k=20, margin=1.0),
+    }
+    return Config(home=str(home), **given | settings)

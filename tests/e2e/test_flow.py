@@ -1,0 +1,249 @@
+"""From an invented market's tables to recommendations: what the boxes hold, and what a second run does."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from bidrec import flow
+from bidrec.config import Config, Publish, Split
+from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
+from bidrec.features.registry import open_store, repository
+from bidrec.publishing.recommend import Published
+from bidrec.publishing.write_back import VIEWS
+from bidrec.runs import Run, all_runs, find
+from bidrec.storage import read_json, read_manifest, write_json
+from bidrec.training_set.load import TrainingSet
+from tests.e2e.markets import market
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """A home with one finished run, published."""
+    config = market(tmp_path_factory.mktemp("home"))
+    flow.train(config)
+    flow.publish(config)
+    return config
+
+
+@pytest.fixture
+def copy(config: Config, tmp_path: Path) -> Config:
+    """The same home, to be spoilt."""
+    shutil.copytree(config.home_path, tmp_path / "home", symlinks=True)
+    source = replace(config.source, path=str(tmp_path / "home" / "source"))
+    return replace(config, home=str(tmp_path / "home"), source=source)
+
+
+def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Config) -> None:
+    metrics = find(config.home_path).metrics()
+    frozen = metrics["metrics"]["frozen"]
+    assert {"towers", "popularity", "buyer", "place_category", "knn", "oracle", "ceiling"} <= set(frozen)
+    assert frozen["towers"]["recall@10"] > frozen["popularity"]["recall@10"]
+    assert frozen["oracle"]["recall@10"] > frozen["towers"]["recall@10"]
+    assert metrics["difference"]["ci"][0] <= metrics["difference"]["mean"] <= metrics["difference"]["ci"][1]
+
+
+def test_every_embedding_and_list_can_be_read_online_and_equals_what_was_published(config: Config) -> None:
+    folder, store = config.home_path / "published" / "current", open_store(config)
+    for view in VIEWS:
+        key = "notice_id" if view.startswith("notice") else "company_id"
+        table = duckdb.execute(f"SELECT * FROM read_parquet('{folder / view}.parquet') LIMIT 5").to_arrow_table()
+        column = table.column_names[-1]
+        online = store.get_online_features(
+            features=[f"{view}:{column}", f"{view}:run_id"],
+            entity_rows=[{key: name} for name in table[key].to_pylist()],
+        ).to_dict()
+        assert online["run_id"] == [find(config.home_path).id] * table.num_rows
+        for read, written in zip(online[column], table[column].to_pylist(), strict=True):
+            np.testing.assert_array_equal(np.float32(read), np.float32(written))
+
+
+def test_a_recommendation_list_is_the_exact_order_of_the_published_vectors(config: Config) -> None:
+    published = Published(config.home_path)
+    notice_id = published.an_open_notice()
+    assert notice_id
+    notice, companies = published.companies_for(notice_id, 20)
+    assert notice["notice_id"] == notice_id
+    written = duckdb.execute(
+        "SELECT company_ids, scores FROM read_parquet(?) WHERE notice_id = ?",
+        [str(published.folder / "notice_recommendations.parquet"), notice_id],
+    ).fetchone()
+    assert written
+    assert [row["company_id"] for row in companies] == written[0]
+    assert [row["rank"] for row in companies] == list(range(1, 21))
+    company, notices = published.notices_for(companies[0]["company_id"], 5)
+    assert company["company_id"] == companies[0]["company_id"]
+    assert [row["score"] for row in notices] == sorted((row["score"] for row in notices), reverse=True)
+
+
+def test_more_than_the_whole_catalogue_is_the_whole_catalogue(config: Config) -> None:
+    published = Published(config.home_path)
+    _, companies = published.companies_for(str(published.an_open_notice()), 10_000)
+    count = duckdb.execute(f"SELECT count(*) FROM '{published.folder}/company_embedding.parquet'").fetchone()
+    assert count == (len(companies),)
+
+
+@pytest.mark.parametrize("ask", ["companies_for", "notices_for"])
+def test_an_unknown_id_is_missing_input_and_not_an_empty_list(config: Config, ask: str) -> None:
+    with pytest.raises(InputMissing, match="no-such-id"):
+        getattr(Published(config.home_path), ask)("no-such-id", 10)
+
+
+def test_a_second_training_starts_a_new_run_and_makes_the_same_training_set_and_weights(copy: Config) -> None:
+    first = find(copy.home_path)
+    second = flow.train(copy)
+    assert second.id != first.id
+    for name in ("training_set/manifest.json", "model/weights.safetensors"):
+        assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
+
+
+def test_an_unfinished_run_is_gone_on_with_and_not_started_anew(copy: Config) -> None:
+    run = find(copy.home_path)
+    (run.folder / "manifest.json").unlink()
+    weights = (run.model / "weights.safetensors").stat().st_mtime_ns
+    assert flow.train(copy).id == run.id
+    assert (run.model / "weights.safetensors").stat().st_mtime_ns == weights
+    assert len(all_runs(copy.home_path)) == 1
+
+
+def test_writing_back_again_changes_no_vector_and_keeps_a_link_to_one_whole_version(copy: Config) -> None:
+    before = duckdb.execute(f"SELECT * EXCLUDE written_at FROM '{_current(copy)}/company_embedding.parquet'").fetchall()
+    flow.publish(copy)
+    after = duckdb.execute(f"SELECT * EXCLUDE written_at FROM '{_current(copy)}/company_embedding.parquet'").fetchall()
+    assert before == after
+    assert (copy.home_path / "published" / "current").is_symlink()
+    assert read_manifest(_current(copy))
+
+
+def test_a_company_and_a_notice_that_appear_after_training_are_published(copy: Config) -> None:
+    source = copy.home_path / "source"
+    _append(
+        source / "company",
+        "REPLACE ('0999999999' AS bizno, TIMESTAMP '2025-06-29 10:00' AS rgstdt,"
+        " TIMESTAMP '2025-06-29 10:00' AS chgdt)",
+        "LIMIT 1",
+    )
+    _append(
+        source / "notice",
+        "REPLACE ('20250699999' AS bidntceno, TIMESTAMP '2025-06-30 10:00' AS bidntcedt,"
+        " TIMESTAMP '2025-06-30 10:00' AS rgstdt, TIMESTAMP '2025-07-05 10:00' AS bidclsedt,"
+        " TIMESTAMP '2025-07-05 11:00' AS opengdt, '새로 나온 공사' AS bidntcenm)",
+        "WHERE opengdt > '2025-06-30' LIMIT 1",
+    )
+    flow.publish(copy)
+    published = Published(copy.home_path)
+    _, notices = published.notices_for("0999999999", 100)
+    assert "20250699999-000" in {row["notice_id"] for row in notices}
+
+
+def test_a_model_below_its_baselines_is_refused_and_the_published_version_stays(copy: Config) -> None:
+    version = _current(copy)
+    run = find(copy.home_path)
+    metrics = run.metrics()
+    metrics["metrics"]["frozen"]["towers"]["recall@100"] = 0.01
+    write_json(run.folder / "metrics.json", metrics)
+    with pytest.raises(GateRefused, match="below"):
+        flow.publish(replace(copy, publish=Publish(margin=0.0)))
+    assert _current(copy) == version
+
+
+def test_a_model_worse_than_the_published_one_is_refused(copy: Config) -> None:
+    run = find(copy.home_path)
+    metrics = run.metrics()
+    for name in metrics["baselines"]:
+        metrics["metrics"]["frozen"][name]["recall@100"] = 0.0
+    metrics["metrics"]["frozen"]["towers"]["recall@100"] -= 0.05
+    write_json(run.folder / "metrics.json", metrics)
+    with pytest.raises(GateRefused, match="published run"):
+        flow.publish(replace(copy, publish=Publish(margin=0.0)))
+
+
+def test_one_more_tagged_column_reaches_the_model_without_a_change_to_its_code(copy: Config) -> None:
+    """The column: one name in the source's SELECT. The feature: one line in the Feast view."""
+    before = TrainingSet.open(find(copy.home_path).training_set).notice
+    sources = shutil.copytree(Path("bidrec/sources/koneps").resolve(), copy.home_path / "own")
+    sql = sources / "notice.sql"
+    text = sql.read_text()
+    assert "presmptprce" in text
+    sql.write_text(f"SELECT *, length(title) % 3 || '' AS title_kind FROM ({text.rstrip().rstrip(';')}\n)")
+    repo = shutil.copytree(repository(), copy.home_path / "repo")
+    views = repo / "notice_views.py"
+    views.write_text(views.read_text().replace("schema=[", 'schema=[categorical("title_kind", "length mod 3"),', 1))
+    own = replace(copy, source=replace(copy.source, name=str(sources)), feature_repo=str(repo))
+    run = flow.train(own)
+    after = TrainingSet.open(run.training_set).notice
+    assert {field["name"] for field in after.schema["attributes"]} == {"title_kind"} | {
+        field["name"] for field in before.schema["attributes"]
+    }
+    assert after.attribute_rows == before.attribute_rows + 4
+    assert run.metrics()["metrics"]["frozen"]["towers"]["recall@100"] > 0
+
+
+def test_a_test_window_without_bids_is_refused_before_training(copy: Config) -> None:
+    with pytest.raises(ConfigurationError, match="test window"):
+        flow.train(replace(copy, split=Split(train_before="2030-01-01", test_before="2030-02-01")))
+
+
+def test_one_company_only_is_trained_and_measured_all_the_same(copy: Config) -> None:
+    source = copy.home_path / "source"
+    shutil.rmtree(source / "oracle")
+    one = duckdb.execute(
+        f"SELECT bidprccorpbizrno FROM '{source}/bid/*.parquet' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    ).fetchone()
+    assert one
+    for table, column in (("company", "bizno"), ("bid", "bidprccorpbizrno")):
+        _rewrite(source / table, f"WHERE {column} = '{one[0]}'")
+    run = flow.train(copy)
+    metrics = run.metrics()
+    assert metrics["window"]["candidates"] == 1
+    assert metrics["metrics"]["frozen"]["towers"]["recall@10"] == pytest.approx(1.0)
+
+
+def test_a_changed_byte_in_the_weights_is_refused_by_the_write_back(copy: Config) -> None:
+    version = _current(copy)
+    weights = find(copy.home_path).model / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ContractError, match="damaged"):
+        flow.publish(copy)
+    assert _current(copy) == version
+
+
+def test_no_manifest_or_configuration_of_a_run_holds_the_source_address(config: Config) -> None:
+    run = find(config.home_path)
+    assert "url" not in read_json(run.folder / "config.json")["config"]["source"]
+    for file in config.home_path.rglob("*.json"):
+        json.loads(file.read_text(encoding="utf-8"))
+        assert "postgresql://" not in file.read_text(encoding="utf-8")
+
+
+def _current(config: Config) -> Path:
+    return (config.home_path / "published" / "current").resolve()
+
+
+def _append(folder: Path, replaced: str, which: str) -> None:
+    """One more row like one that is there, but for the columns replaced."""
+    duckdb.execute(
+        f"COPY (SELECT * {replaced} FROM '{folder}/*.parquet' {which}) TO '{folder}/9999.parquet' (FORMAT parquet)"
+    )
+
+
+def _rewrite(folder: Path, which: str) -> None:
+    table = duckdb.execute(f"SELECT * FROM '{folder}/*.parquet' {which}").to_arrow_table()
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+    duckdb.register("kept", table)
+    duckdb.execute(f"COPY kept TO '{folder}/0000.parquet' (FORMAT parquet)")
+    duckdb.unregister("kept")
+
+
+def test_runs_of_another_home_are_not_found(tmp_path: Path) -> None:
+    with pytest.raises(InputMissing, match="no finished run"):
+        find(tmp_path)
+    assert all_runs(tmp_path) == []
+    assert not Run(tmp_path / "runs" / "x").finished
