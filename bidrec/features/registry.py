@@ -3,9 +3,10 @@
 Reads   feature_repo/, features/, published/
 Writes  feast/registry.db, feast/online.db
 
-Feast talks on stdout, changes the working directory and keeps the repository's modules; here none of that gets out.
+Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out.
 """
 
+import io
 import os
 import sys
 import warnings
@@ -47,9 +48,30 @@ def apply(config: Config, repo: Path | None = None) -> None:
     home = config.home_path
     with writing(home):
         (home / "feast").mkdir(parents=True, exist_ok=True)
-    with _home_in_environment(home), _as_guest(repo), redirect_stdout(sys.stderr):
-        apply_total(_repo_config(repo), repo, skip_source_validation=True)
+    # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
+    with _home_in_environment(home), _as_guest(repo), redirect_stdout(io.StringIO()):
+        settings = _repo_config(repo)
+        _adopt_online_store(settings)
+        apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
+
+
+def _adopt_online_store(settings: "RepoConfig") -> None:
+    """Where the home was copied or moved, make its registry name its own online store.
+
+    The registry remembers the SQLite file in which it made its tables; applied elsewhere, Feast would drop the tables
+    in that file, which may be another home's.
+    """
+    from feast import FeatureStore
+
+    store = FeatureStore(config=settings)
+    infra = store.registry.get_infra(settings.project)
+    own = getattr(settings.online_store, "path", None)
+    strangers = [table for table in infra.infra_objects if own and getattr(table, "path", own) != own]
+    for table in strangers:
+        table.path = own
+    if strangers:
+        store.registry.update_infra(infra, settings.project, commit=True)
 
 
 def open_store(config: Config) -> "FeatureStore":
@@ -88,7 +110,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     )
     if stuck:
         _logger.warning("a killed run left views half written; they are written again", views=stuck)
-    with redirect_stdout(sys.stderr), warnings.catch_warnings():
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
         store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=[*views, *stuck])
     _logger.info("materialized", views=[*views, *stuck])

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -119,6 +120,16 @@ def test_writing_back_again_changes_no_vector_and_keeps_a_link_to_one_whole_vers
     assert read_manifest(_current(copy))
 
 
+def test_a_copied_home_leaves_the_online_store_of_the_first_alone(config: Config, copy: Config) -> None:
+    flow.publish(copy)
+    company = Published(config.home_path).companies_for(str(Published(config.home_path).an_open_notice()), 1)[1][0]
+    for home in (config, copy):
+        online = open_store(home).get_online_features(
+            features=["company_embedding:embedding"], entity_rows=[{"company_id": company["company_id"]}]
+        )
+        assert online.to_dict()["embedding"][0] is not None
+
+
 def test_a_company_and_a_notice_that_appear_after_training_are_published(copy: Config) -> None:
     source = copy.home_path / "source"
     _append(
@@ -184,8 +195,8 @@ def test_one_more_tagged_column_reaches_the_model_without_a_change_to_its_code(c
 
 
 def test_a_test_window_without_bids_is_refused_before_training(copy: Config) -> None:
-    with pytest.raises(ConfigurationError, match="test window"):
-        flow.train(replace(copy, split=Split(train_before="2030-01-01", test_before="2030-02-01")))
+    with pytest.raises(ConfigurationError, match="drew a bid in the test window"):
+        flow.train(replace(copy, split=Split(train_before=date(2025, 6, 28), test_before=date(2025, 7, 1))))
 
 
 def test_one_company_only_is_trained_and_measured_all_the_same(copy: Config) -> None:
