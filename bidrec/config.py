@@ -88,7 +88,7 @@ class Training:
     epochs: int = 3
     """Passes over the training notices (`history`) or pairs (`static`)."""
     batch_size: int = 512
-    """Notices (`history`) or pairs (`static`) a step."""
+    """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
     warmup_share: float = 0.05

@@ -46,6 +46,10 @@ class Run:
     def finished(self) -> bool:
         return read_manifest(self.folder) is not None
 
+    def settings(self) -> dict[str, Any]:
+        """The configuration the run was made with, as plain JSON."""
+        return read_json(self.folder / "config.json")["config"]
+
     def metrics(self) -> dict[str, Any]:
         """The run's evaluation. Raises InputMissing (66) where it has none yet."""
         return read_json(self.folder / "metrics.json")

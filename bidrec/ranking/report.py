@@ -33,8 +33,9 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
     rankers: dict[str, Ranker] = {"towers": frozen_towers(ts, run.model, ts.cutoff)}
     rankers |= fit_baselines(ts, ts.cutoff, config.evaluation)
-    if config.source.path and has_oracle(Path(config.source.path)):
-        rankers["oracle"] = OracleRanker(Path(config.source.path), ts)
+    source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
+    if has_oracle(source):
+        rankers["oracle"] = OracleRanker(source, ts)
     found = evaluate(rankers, truth, known_companies(ts, ts.cutoff), config.evaluation)
     log.get("evaluate").info("evaluated", notices=found["window"]["notices"], seconds=found["seconds"])
     return found

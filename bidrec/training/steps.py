@@ -18,6 +18,9 @@ from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import company_block, notice_vectors
 from bidrec.training.resident import Resident
 
+FEWEST_STEPS = 40
+"""Steps an epoch of notices has at least: a small market takes shorter stretches, or it would hardly move."""
+
 
 class Steps(Protocol):
     """An epoch's batches in a seeded order, and the loss of one."""
@@ -63,7 +66,8 @@ class NoticeSteps:
             )
 
     def batches(self, epoch: int) -> list[Tensor]:
-        stretches = self.notices.split(self.settings.batch_size)
+        size = min(self.settings.batch_size, max(1, len(self.notices) // FEWEST_STEPS))
+        stretches = self.notices.split(size)
         return [stretches[i] for i in shuffled(len(stretches), self.settings.seed, epoch).tolist()]
 
     def start_epoch(self, model: TwoTower) -> None:

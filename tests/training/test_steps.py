@@ -10,7 +10,9 @@ from tests.training.sets import DAY, training_set
 
 SET = training_set(notices=100)
 DATA = Resident.of(SET, torch.device("cpu"))
-SMALL = Model(embedding_dim=8, table_dim=8, hidden=(16,), company_hidden=8, dropout=0.0, history_length=4)
+SMALL = Model(
+    embedding_dim=8, table_dim=8, hidden=(16,), company_hidden=8, dropout=0.0, fact_dropout=0.0, history_length=4
+)
 CONFIG = Config(model=SMALL, training=Training(batch_size=10, history_gradients=20, candidates=100))
 
 
