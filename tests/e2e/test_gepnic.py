@@ -1,0 +1,59 @@
+"""The example on real bids, as a user runs it: what it prints, and that it ranks as well as it is said to."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIDREC = Path(sys.executable).with_name("bidrec")
+FOLDER = os.environ.get("BIDREC_GEPNIC_DIR", "")
+
+pytestmark = [
+    pytest.mark.gepnic,
+    pytest.mark.skipif(not Path(FOLDER, "bids.parquet").is_file(), reason="BIDREC_GEPNIC_DIR names no real bids"),
+]
+
+
+def train(home: Path, folder: str, region: str, train_before: str, test_before: str) -> dict:
+    done = subprocess.run(
+        [
+            *(BIDREC, "train", "--json", "--config", ROOT / "examples" / "gepnic.toml"),
+            *("--train-before", train_before, "--test-before", test_before),
+        ],
+        env=os.environ | {"BIDREC_HOME": str(home), "BIDREC_GEPNIC_DIR": folder, "BIDREC_GEPNIC_REGION": region},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_towers_beat_every_baseline_on_himachal_pradesh(tmp_path: Path) -> None:
+    result = train(tmp_path / "home", FOLDER, "Himachal Pradesh", "2023-07-01", "2024-01-01")
+    frozen = result["metrics"]["frozen"]
+    assert result["window"]["notices"] == 2772
+    assert frozen["towers"]["recall@100"] >= 0.64
+    assert 0.15 <= frozen["popularity"]["recall@100"] <= 0.25
+    assert frozen["knn"]["recall@100"] >= 0.64
+    assert result["difference"]["ci"][0] > 0
+
+
+def test_another_state_in_the_same_shape_needs_no_change(tmp_path: Path) -> None:
+    """One department's tenders, as if they were a state of their own, with files of their own."""
+    for name in ("notices", "companies", "bids"):
+        table = f"read_parquet('{FOLDER}/{name}.parquet')"
+        chosen = f"SELECT notice_id FROM read_parquet('{FOLDER}/notices.parquet') WHERE org_level1 = 'PWD'"
+        columns, where = {
+            "notices": ("* REPLACE ('Nowhere' AS region)", f"WHERE notice_id IN ({chosen})"),
+            "companies": ("* REPLACE ('Nowhere' AS region)", ""),
+            "bids": ("*", f"WHERE notice_id IN ({chosen})"),
+        }[name]
+        duckdb.execute(f"COPY (SELECT {columns} FROM {table} {where}) TO '{tmp_path}/{name}.parquet' (FORMAT parquet)")
+    result = train(tmp_path / "home", str(tmp_path), "Nowhere", "2020-01-01", "2020-03-01")
+    assert result["metrics"]["frozen"]["towers"]["recall@100"] > result["metrics"]["frozen"]["popularity"]["recall@100"]
