@@ -26,8 +26,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and error.filename and not str(error.filename).startswith(str(path)):
-            raise
+        if isinstance(error, FileNotFoundError) and error.filename and not _along(Path(error.filename), path):
+            raise  # something that is read, elsewhere
         raise CannotWrite(
             f"cannot write {path}: {error.strerror or error}", hint="check space and permission"
         ) from error
@@ -115,6 +115,11 @@ def fingerprint(value: Any) -> str:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _along(one: Path, other: Path) -> bool:
+    """Whether one of the paths lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _sync(file: Path) -> None:

@@ -161,3 +161,8 @@ def _content(tmp_path_factory, files: dict[str, bytes]) -> str:
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_a_home_below_a_folder_that_cannot_be_made_is_73_and_names_it():
+    with pytest.raises(CannotWrite, match="/proc/none/home/lake"), whole_folder(Path("/proc/none/home/lake")):
+        pass
