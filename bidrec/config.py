@@ -113,6 +113,9 @@ class Training:
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     top_k: tuple[int, ...] = (10, 50, 100)
+    refresh_days: int = 7
+    """In the rolling evaluation, how often companies and baselines are brought up to date, in days; the weights stay.
+    0: no rolling evaluation."""
     bootstrap: int = 1000
     """Resamples of the test notices behind the 95 % intervals."""
     popularity_half_life: float = 180.0

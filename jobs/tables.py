@@ -17,10 +17,9 @@ COLUMNS = {
     "mrr": "MRR",
     "coverage@10": "coverage",
     "warm_recall@100": "R@100 warm",
-    "cold_recall@100": "cold",
 }
-"""Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm, cold: of
-the bids by companies known and unknown at the cutoff."""
+"""Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm: of the
+bids by companies known at the time."""
 
 
 def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
@@ -34,14 +33,17 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
         f"{window['candidates']:,} candidate companies",
         title_justify="left",
     )
+    table.add_column("mode")
     table.add_column("ranker")
     for heading in COLUMNS.values():
         table.add_column(heading, justify="right")
     table.add_column("R@100, 95 %", justify="right")
-    for name, row in metrics["metrics"]["frozen"].items():
-        low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
-        interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
-        table.add_row(name, *(_number(row.get(column)) for column in COLUMNS), interval)
+    for mode, rankers in metrics["metrics"].items():
+        for name, row in rankers.items():
+            low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
+            interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
+            table.add_row(mode, name, *(_number(row.get(column)) for column in COLUMNS), interval)
+        table.add_section()
     lines = [_comparison(metrics)]
     if folder is not None:
         lines.append(f"Run: {folder}")

@@ -5,7 +5,8 @@ Writes  what becomes metrics.json
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,25 +49,74 @@ def evaluate(
     best baseline, paired by notice; None where either is missing) and `seconds`. The ranker `ceiling` is the best there
     can be when bidders that are no candidates cannot be listed. A catalogue smaller than K is listed whole.
     """
+    whole = Period(slice(0, len(truth.notices)), rankers, candidates_C)
+    return evaluate_periods([whole], truth, settings, model=model, mode=mode, seed=seed)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of the window's notices, and who ranks whom in it."""
+
+    queries: slice
+    """Positions in truth.notices."""
+    rankers: Mapping[str, Ranker]
+    candidates_C: Bool
+
+
+def evaluate_periods(
+    periods: Iterable[Period],
+    truth: Truth,
+    settings: Evaluation,
+    *,
+    model: str = "towers",
+    mode: str = "rolling",
+    seed: int = 7,
+) -> dict[str, Any]:
+    """The same where rankers and candidates are renewed during the window.
+
+    The periods follow each other and cover truth.notices; each has the same rankers by name. They are asked for one at
+    a time, so only one period's rankers need be in memory.
+    """
     depth = max(*settings.top_k, metrics.DEPTH)
-    known_P = candidates_C[truth.company]
-    values: dict[str, dict[str, Float64]] = {}
-    lists: dict[str, dict[str, float]] = {}
+    listed: dict[str, list[Int64]] = {}
     seconds: dict[str, float] = {}
-    for name, ranker in rankers.items():
-        began = time.perf_counter()
-        listed_QK = rank(ranker, truth.notices, candidates_C, depth)
-        values[name] = _per_notice(metrics.ranks_of(listed_QK, truth.query, truth.company), truth, known_P, settings)
-        lists[name] = metrics.of_the_lists(listed_QK, candidates_C, truth.known_bids)
-        seconds[name] = round(time.perf_counter() - began, 2)
-        recall = round(float(values[name][CHOSEN_BY].mean()), 4)
-        log.get("evaluate").info("ranked", ranker=name, seconds=seconds[name], recall_at_100=recall)
-    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
+    known_P = np.zeros(len(truth.company), bool)
+    candidates_C = np.zeros(len(truth.known_bids), bool)
+    for period in periods:
+        of_period = (truth.query >= period.queries.start) & (truth.query < period.queries.stop)
+        known_P[of_period] = period.candidates_C[truth.company[of_period]]
+        candidates_C |= period.candidates_C
+        for name, ranker in period.rankers.items():
+            began = time.perf_counter()
+            lists = rank(ranker, truth.notices[period.queries], period.candidates_C, depth)
+            listed.setdefault(name, []).append(lists)
+            seconds[name] = round(seconds.get(name, 0) + time.perf_counter() - began, 2)
+    listed_QK = {name: np.concatenate(lists) for name, lists in listed.items()}
     return {
         "window": _window(truth, candidates_C, known_P),
         "seconds": seconds,
-        **_compare(values, lists, settings.bootstrap, seed, model, mode),
+        **_measure(listed_QK, truth, candidates_C, known_P, settings, seed, model, mode),
     }
+
+
+def _measure(
+    listed: Mapping[str, Int64],
+    truth: Truth,
+    candidates_C: Bool,
+    known_P: Bool,
+    settings: Evaluation,
+    seed: int,
+    model: str,
+    mode: str,
+) -> dict[str, Any]:
+    values: dict[str, dict[str, Float64]] = {}
+    for name, listed_QK in listed.items():
+        values[name] = _per_notice(metrics.ranks_of(listed_QK, truth.query, truth.company), truth, known_P, settings)
+        recall = round(float(values[name][CHOSEN_BY].mean()), 4)
+        log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
+    lists = {name: metrics.of_the_lists(lists, candidates_C, truth.known_bids) for name, lists in listed.items()}
+    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
+    return _compare(values, lists, settings.bootstrap, seed, model, mode)
 
 
 def rank(ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int) -> Int64:

@@ -45,6 +45,7 @@ def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Confi
     assert {"towers", "popularity", "buyer", "place_category", "knn", "oracle", "ceiling"} <= set(frozen)
     assert frozen["towers"]["recall@10"] > frozen["popularity"]["recall@10"]
     assert frozen["oracle"]["recall@10"] > frozen["towers"]["recall@10"]
+    assert set(metrics["metrics"]["rolling"]) == set(frozen)
     assert metrics["difference"]["ci"][0] <= metrics["difference"]["mean"] <= metrics["difference"]["ci"][1]
 
 

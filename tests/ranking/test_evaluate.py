@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bidrec.config import Evaluation
-from bidrec.ranking.evaluate import evaluate, rank
+from bidrec.ranking.evaluate import Period, evaluate, evaluate_periods, rank
 from bidrec.ranking.truth import Truth
 
 SETTINGS = Evaluation(bootstrap=200)
@@ -115,3 +115,24 @@ def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
 def test_a_ranker_that_gives_nan_is_refused():
     with pytest.raises(ValueError, match="NaN"):
         evaluate({"towers": Table({5: [np.nan, 1, 2, 3], 7: [0, 0, 0, 0]})}, TRUTH, EVERYBODY, SETTINGS)
+
+
+def test_rankers_renewed_during_the_window_are_measured_as_one_ranking():
+    """Notice 5 in the first period, 7 in the second: each is ranked by its own period's ranker."""
+    periods = [
+        Period(slice(0, 1), {"towers": PERFECT}, EVERYBODY),
+        Period(slice(1, 2), {"towers": REVERSED}, EVERYBODY),
+    ]
+    table = evaluate_periods(periods, TRUTH, SETTINGS)["metrics"]["rolling"]
+    assert table["towers"]["mrr"] == (1 + 1 / 4) / 2
+
+
+def test_a_company_that_becomes_known_during_the_window_is_cold_before_and_warm_after():
+    """Company 1 bids on notice 7 and is known from the second period on; company 3 bids on notice 5, too early."""
+    early, late = np.array([True, False, True, False]), np.array([True, True, True, True])
+    periods = [Period(slice(0, 1), {"towers": PERFECT}, early), Period(slice(1, 2), {"towers": PERFECT}, late)]
+    result = evaluate_periods(periods, TRUTH, SETTINGS)
+    assert result["window"]["candidates"] == 4
+    assert result["window"]["cold_share"] == pytest.approx(1 / 3)
+    assert result["metrics"]["rolling"]["ceiling"]["recall@100"] == (1 / 2 + 1) / 2
+    assert result["metrics"]["rolling"]["towers"]["recall@100"] == (1 / 2 + 1) / 2
