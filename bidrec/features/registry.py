@@ -79,11 +79,14 @@ def open_store(config: Config) -> "FeatureStore":
     import ibis
     from feast import FeatureStore
 
+    settings = _applied_config(config.home_path)
     spill = config.home_path / ".feast-spill"
+    # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
+    settings.offline_store.memory_limit = config.memory_limit
     connection = ibis.get_backend()
     connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")
     connection.raw_sql(f"SET temp_directory = {literal(str(spill))}")
-    return FeatureStore(config=_applied_config(config.home_path))
+    return FeatureStore(config=settings)
 
 
 def open_registry(home: Path) -> tuple["BaseRegistry", str]:

@@ -1,0 +1,164 @@
+"""Feast's handle on one as-of question: nothing is read until an answer is asked for.
+
+Reads   the entity rows it was given, the files of its views
+Writes  Arrow and pandas in memory; Parquet whole or not at all, without the table ever being in memory as a whole
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import ibis
+import pandas as pd
+import pyarrow as pa
+from feast.data_format import ParquetFormat
+from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.offline_stores.duckdb import _write_data_source
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.saved_dataset import SavedDatasetStorage
+
+from bidrec.asof.join import ASKED, View, select
+from bidrec.casting import literal, quoted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What DuckDB may use; None leaves its default."""
+
+    memory_limit: str | None = None
+    threads: int | None = None
+    temp_directory: str | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET preserve_insertion_order = false")
+            if self.memory_limit:
+                connection.execute(f"SET memory_limit = {literal(self.memory_limit)}")
+            if self.threads:
+                connection.execute(f"SET threads = {int(self.threads)}")
+            if self.temp_directory:
+                connection.execute(f"SET temp_directory = {literal(self.temp_directory)}")
+            yield connection
+
+
+@dataclass(frozen=True)
+class Question:
+    """Entity rows and the views asked about; the connection lives as long as one answer."""
+
+    entity_rows: pd.DataFrame | str
+    columns: list[str]
+    as_of: str
+    views: list[View]
+    limits: Limits
+
+    @property
+    def sql(self) -> str:
+        """Over the relation `asked`, which holds the entity rows."""
+        return select(self.columns, self.as_of, self.views, self._untyped())
+
+    @contextmanager
+    def asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in which `asked` is a table: its size is known to the optimizer, and it can spill."""
+        with self.limits.connect() as connection:
+            if isinstance(self.entity_rows, str):
+                rows = f"({self.entity_rows})"
+            else:
+                # Registered as Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
+                connection.register("entity_rows", pa.Table.from_pandas(self.entity_rows, preserve_index=False))
+                rows = "entity_rows"
+            connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
+            if not isinstance(self.entity_rows, str):
+                connection.unregister("entity_rows")
+            yield connection
+
+    def _untyped(self) -> dict[str, str]:
+        """A key that is NULL in every row has no type, and DuckDB compares nothing with it."""
+        if isinstance(self.entity_rows, str):
+            return {}
+        types = {column: kind for view in self.views for column, kind in view.key_types.items()}
+        return {column: kind for column, kind in types.items() if self.entity_rows[column].isna().all()}
+
+
+class AsofRetrievalJob(RetrievalJob):
+    def __init__(
+        self,
+        question: Question,
+        on_demand_feature_views: list[OnDemandFeatureView],
+        full_feature_names: bool,
+        metadata: RetrievalMetadata,
+        repo_path: str,
+    ) -> None:
+        self._question = question
+        self._on_demand_feature_views = on_demand_feature_views
+        self._full_feature_names = full_feature_names
+        self._metadata = metadata
+        self._repo_path = repo_path
+
+    @property
+    def full_feature_names(self) -> bool:
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return self._on_demand_feature_views
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        return self._metadata
+
+    def to_sql(self) -> str:
+        """The SELECT over `asked`, the entity rows; on-demand views come after it."""
+        return self._question.sql
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        with self._question.asked() as connection:
+            return connection.execute(self._question.sql).to_arrow_table()
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the answer to a Parquet file (snappy, as Feast does), which appears, or is replaced, as a whole.
+
+        Views on demand need the whole answer in memory; without them it is streamed.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{uuid4().hex}")
+        try:
+            if self._on_demand_feature_views:
+                answer = self.to_arrow()
+                with self._question.limits.connect() as connection:
+                    connection.register("answer", answer)
+                    _copy(connection, "SELECT * FROM answer", partial)
+            else:
+                with self._question.asked() as connection:
+                    _copy(connection, self._question.sql, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
+        source = storage.to_data_source()
+        path = FileSource.get_uri_for_file_path(self._repo_path, source.path) if isinstance(source, FileSource) else ""
+        path = str(path).removeprefix("file://")
+        parquet = isinstance(source, FileSource) and isinstance(source.file_format, ParquetFormat | None)
+        if parquet and path.endswith(".parquet") and "://" not in path:
+            if os.path.exists(path) and not allow_overwrite:
+                raise SavedDatasetLocationAlreadyExists(location=source.path)
+            self.to_parquet(path)
+        else:
+            table = ibis.memtable(self.to_arrow())
+            _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+    connection.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION snappy)")

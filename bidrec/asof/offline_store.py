@@ -1,0 +1,167 @@
+"""The offline store that feature_repo/feature_store.yaml names: Feast's answers by the as-of join in `join.py`.
+
+Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
+Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
+
+Everything but get_historical_features is inherited from Feast's DuckDB store: materialize, saved datasets, logging.
+docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
+(Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
+"""
+
+from typing import Any
+
+import duckdb
+import pandas as pd
+from feast.data_format import ParquetFormat
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileSource
+from feast.infra.offline_stores.ibis import _get_entity_df_event_timestamp_range, _to_utc
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import RepoConfig
+from pydantic import StrictStr
+
+from bidrec import log
+from bidrec.asof.job import AsofRetrievalJob, Limits, Question
+from bidrec.asof.join import View
+from bidrec.casting import first_line, literal, quoted, types_of
+from bidrec.errors import ContractError, InputMissing
+
+_logger = log.get("asof")
+
+
+class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
+    type: StrictStr = "bidrec.asof.offline_store.AsofOfflineStore"
+
+    memory_limit: str | None = None
+    """What DuckDB may use, e.g. '4GB'; beyond it joins spill to temp_directory. None: DuckDB's default, 80% of RAM."""
+    threads: int | None = None
+    temp_directory: str | None = None
+    """Where joins spill to. None: DuckDB's default, `.tmp` in the working directory."""
+
+
+class AsofOfflineStore(DuckDBOfflineStore):
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+    ) -> RetrievalJob:
+        """A lazy job: each entity row once, with the features that were known at its event timestamp (naive: UTC).
+
+        entity_df: a DataFrame, or a SELECT in DuckDB's SQL whose rows then never pass through pandas.
+        Raises ContractError (65) where names of the answer collide or a column is missing, InputMissing (66) where a
+        source cannot be read.
+        """
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        stock = [view.name for view in feature_views if not _is_plain_parquet(view.batch_source)]
+        stock += [view.name for view in on_demand if view.mode == "substrait"]
+        if stock:
+            _logger.warning("views left to Feast's own DuckDB store", views=stock)
+            return DuckDBOfflineStore.get_historical_features(
+                config,
+                feature_views,
+                feature_refs,
+                entity_df,
+                registry,
+                project,
+                full_feature_names,
+                filter_by_created_timestamp,
+            )
+        limits = Limits(
+            memory_limit=getattr(config.offline_store, "memory_limit", None),
+            threads=getattr(config.offline_store, "threads", None),
+            temp_directory=getattr(config.offline_store, "temp_directory", None),
+        )
+        with limits.connect() as connection:
+            columns, as_of, span, entity_df = _entity_rows(connection, entity_df)
+            views = [
+                _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
+                for view in feature_views
+            ]
+        _refuse_collisions([*columns, *(name for view in views for name in view.features)])
+        metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
+        question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
+        return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
+
+
+def _is_plain_parquet(source: Any) -> bool:
+    if not isinstance(source, FileSource):
+        return False
+    parquet = isinstance(source.file_format, ParquetFormat) or source.file_format is None
+    return parquet and "://" not in source.path.removeprefix("file://")
+
+
+def _entity_rows(
+    connection: duckdb.DuckDBPyConnection, entity_df: pd.DataFrame | str
+) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
+    """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
+    if isinstance(entity_df, str):
+        empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
+        as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
+        moment = f"{quoted(as_of)}::TIMESTAMPTZ"
+        span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        return list(empty.columns), as_of, span, entity_df
+    as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
+    span = _get_entity_df_event_timestamp_range(entity_df, as_of)
+    return [*map(str, entity_df.columns)], as_of, span, _to_utc(entity_df, as_of)
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    view: FeatureView,
+    feature_refs: list[str],
+    config: RepoConfig,
+    full_feature_names: bool,
+    created_filter: bool,
+) -> View:
+    """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
+    source = view.batch_source
+    path = str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
+    try:
+        types = types_of(connection, f"(SELECT * FROM read_parquet({literal(path)}))")
+    except duckdb.Error as error:
+        raise InputMissing(f"view {view.name}: cannot read {path}: {first_line(error)}") from error
+    renamed = {new: old for old, new in source.field_mapping.items() if old in types}
+
+    def column(name: str) -> str:
+        found = renamed.get(name, name)
+        if found not in types:
+            raise ContractError(f"view {view.name}: {path} has no column {found!r}", hint="see the view's schema")
+        return found
+
+    prefix = f"{view.projection.name_to_use()}:"
+    asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(prefix)]
+    named = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
+    keys = view.projection.join_key_map or {key.name: key.name for key in view.entity_columns}
+    return View(
+        path=path,
+        keys={column(key): entity for key, entity in keys.items()},
+        key_types={entity: types[column(key)] for key, entity in keys.items()},
+        event_time=column(source.timestamp_field),
+        created=column(source.created_timestamp_column) if source.created_timestamp_column else None,
+        created_filter=created_filter,
+        ttl=view.ttl,
+        features={f"{named}{name}": column(name) for name in asked},
+    )
+
+
+def _refuse_collisions(names: list[str]) -> None:
+    """DuckDB's names know no case, so two that differ only by it are one."""
+    lower = [name.lower() for name in names]
+    twice = sorted({name for name in names if lower.count(name.lower()) > 1})
+    if twice:
+        raise ContractError(
+            f"the answer would have two columns of one name: {', '.join(twice)}",
+            hint="rename the entity column, or ask with full_feature_names=True",
+        )
