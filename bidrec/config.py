@@ -111,6 +111,22 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """The second stage: what the towers and the neighbours find, ordered by all that is known of each pair."""
+
+    candidates: int = 900
+    """Companies looked at for a notice, at most: a third found by the towers, a third by each kind of neighbours."""
+    neighbours: int = 1000
+    """Known notices alike in title and attributes whose bidders are looked at."""
+    tower_neighbours: int = 500
+    """Known notices near in the towers' space whose bidders are looked at."""
+    known_notices: int = 300_000
+    """The newest notices with a known bid that may be such neighbours."""
+    half_life: float = 400.0
+    """Half-life of a known bid's weight, in days."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     top_k: tuple[int, ...] = (10, 50, 100)
     refresh_days: int = 7
@@ -147,6 +163,7 @@ class Config:
     split: Split = field(default_factory=Split)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
+    ranking: Ranking = field(default_factory=Ranking)
     evaluation: Evaluation = field(default_factory=Evaluation)
     publish: Publish = field(default_factory=Publish)
 
@@ -268,6 +285,14 @@ def _impossible(config: Config) -> list[str]:
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
         "evaluation.top_k must hold whole numbers of at least 1": bool(config.evaluation.top_k)
         and min(config.evaluation.top_k) >= 1,
+        "ranking.candidates, neighbours, tower_neighbours and known_notices must be at least 1": min(
+            config.ranking.candidates,
+            config.ranking.neighbours,
+            config.ranking.tower_neighbours,
+            config.ranking.known_notices,
+        )
+        >= 1,
+        "ranking.half_life must be positive days": config.ranking.half_life > 0,
         "publish.top_k must be at least 1": config.publish.top_k >= 1,
     }
     return [message for message, holds in rules.items() if not holds]

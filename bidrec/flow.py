@@ -1,6 +1,6 @@
 """The one flow, step after step; a step whose inputs have not changed is skipped, an unfinished run is gone on with.
 
-source -> lake -> features -> Feast's registry -> training set -> model -> metrics        (train)
+source -> lake -> features -> Feast's registry -> training set -> model -> second stage -> metrics    (train)
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
@@ -34,10 +34,11 @@ def prepare(config: Config) -> tuple["Schema", str]:
 
 
 def train(config: Config) -> Run:
-    """Materialise, train and evaluate; the run is finished when its manifest is there.
+    """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
     SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there.
     """
+    from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop
 
     schema, inputs = prepare(config)
@@ -50,13 +51,15 @@ def train(config: Config) -> Run:
         with stop_requested() as stop:
             loop.train(config, ts, run.folder, stop)
     model = read_manifest(run.model) or {}
+    if read_manifest(run.second_stage) is None:
+        learn_blend(config, run, ts).save(run.second_stage)
     metrics = evaluate(config, run)
     run.finish(inputs=inputs, window=metrics["window"], curve=model["curve"], parameters=model["parameters"])
     return run
 
 
 def evaluate(config: Config, run: Run) -> dict[str, Any]:
-    """Rank the test window with the run's model and the baselines; writes and returns metrics.json."""
+    """Rank the test window with the run's second stage and the baselines; writes and returns metrics.json."""
     from bidrec.ranking.report import evaluate_run
 
     settings = read_json(run.folder / "config.json")

@@ -4,7 +4,9 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     config.json     the configuration as resolved, and the fingerprint of what the run was made from
     training_set/   see bidrec.training_set
     checkpoints/    while it trains
+    validated/      weights that did not see the validation window, where `training.refit` made others
     model/          weights and how to rebuild the model
+    second_stage/   the blend that orders what the model finds
     metrics.json    the evaluation
     manifest.json   written last
 """
@@ -21,7 +23,7 @@ from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
 
-DECISIVE = ("split", "model", "training", "evaluation")
+DECISIVE = ("split", "model", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
 
@@ -41,6 +43,15 @@ class Run:
     @property
     def model(self) -> Path:
         return self.folder / "model"
+
+    @property
+    def validated(self) -> Path:
+        """The weights that never saw the validation window, where others were trained on it afterwards."""
+        return self.folder / "validated"
+
+    @property
+    def second_stage(self) -> Path:
+        return self.folder / "second_stage"
 
     @property
     def finished(self) -> bool:

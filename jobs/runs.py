@@ -35,6 +35,6 @@ def _facts(run: Any) -> dict[str, Any]:
         "state": "finished",
         "train_before": metrics["window"]["from"][:10],
         "test_notices": metrics["window"]["notices"],
-        "recall@100": round(frozen["towers"]["recall@100"], 3),
+        "recall@100": round(frozen["final"]["recall@100"], 3),
         "best_baseline": f"{best} {frozen[best]['recall@100']:.3f}",
     }

@@ -56,7 +56,7 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
         return f"Best baseline: {best}"
     low, high = difference["ci"]
     change = f"recall@100 {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
-    return f"towers against the best baseline ({best}): {change}"
+    return f"{difference['model']} against the best baseline ({best}): {change}"
 
 
 def companies_table(notice: Mapping[str, Any], companies: Sequence[Mapping[str, Any]]) -> "RenderableType":

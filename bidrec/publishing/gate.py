@@ -5,7 +5,7 @@ from typing import Any
 from bidrec.errors import GateRefused
 
 METRIC = "recall@100"
-MODEL = "towers"
+MODEL = "final"
 
 
 def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: float) -> None:

@@ -1,6 +1,6 @@
-"""A run's evaluation: its towers beside the baselines on the test window, frozen at the cutoff and refreshed.
+"""A run's evaluation on the test window: final ranking, towers and baselines, frozen at the cutoff and refreshed.
 
-Reads   runs/ID/training_set, runs/ID/model; for a simulated source also its oracle
+Reads   runs/ID/training_set, runs/ID/model, runs/ID/second_stage; for a simulated source also its oracle
 Returns what becomes runs/ID/metrics.json
 """
 
@@ -8,26 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bidrec import log
 from bidrec.config import Config
 from bidrec.ranking.baselines import fit_baselines
+from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.evaluate import Period, evaluate_periods
-from bidrec.ranking.ranker import VectorRanker
-from bidrec.ranking.truth import Truth, known_companies
+from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.second_stage.blend import Blend
+from bidrec.ranking.second_stage.evidence import Evidence
+from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.towers import Towers
+from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
-from bidrec.training.embed import company_vectors, notice_vectors
-from bidrec.training.loop import load_model
-from bidrec.training.resident import Resident
 from bidrec.training_set.load import TrainingSet
 
-DAY = 86_400
+MODEL = "final"
+"""The ranking that is published, and that has to beat the baselines."""
 
 
 def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
-    """Rank every test notice's candidates with the run's model, the baselines and, where there is one, the oracle.
+    """Rank every test notice's candidates: the final ranking, its towers alone, the baselines and, if any, the oracle.
 
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
     with what became known by then, as a nightly write-back would, the weights unchanged. Everything but
@@ -38,44 +40,29 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
     source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
     oracle = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
-    towers = Towers(ts, run.model)
+    towers, fields, blend = Towers(ts, run.model), Fields.of(ts), Blend.load(run.second_stage)
 
     def period(queries: slice, as_of: int) -> Period:
-        rankers = {"towers": towers.as_of(as_of), **fit_baselines(ts, as_of, config.evaluation), **oracle}
-        return Period(queries, rankers, known_companies(ts, as_of))
+        vectors, known_C = towers.as_of(as_of), known_companies(ts, as_of)
+        final = FinalRanker(Evidence(ts, fields, as_of, vectors, known_C, config.ranking), blend, config.ranking)
+        rankers: dict[str, Ranker] = {
+            MODEL: final,
+            "towers": vectors,
+            **fit_baselines(ts, fields, as_of, config.evaluation),
+            **oracle,
+        }
+        return Period(queries, rankers, known_C)
 
     frozen = evaluate_periods(
-        [period(slice(0, len(truth.notices)), ts.cutoff)], truth, config.evaluation, mode="frozen"
+        [period(slice(0, len(truth.notices)), ts.cutoff)], truth, config.evaluation, model=MODEL, mode="frozen"
     )
     if config.evaluation.refresh_days:
         stretches = refreshes(ts, truth, config.evaluation.refresh_days)
-        rolling = evaluate_periods((period(*stretch) for stretch in stretches), truth, config.evaluation)
+        rolling = evaluate_periods((period(*stretch) for stretch in stretches), truth, config.evaluation, model=MODEL)
         frozen["metrics"] |= rolling["metrics"]
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
     return frozen
-
-
-def refreshes(ts: TrainingSet, truth: Truth, days: int) -> list[tuple[slice, int]]:
-    """Where the truth's notices are cut every `days` days from its beginning, and the moment of each cut in seconds."""
-    cuts = np.arange(truth.lo, truth.hi, days * DAY)
-    first = np.searchsorted(ts.notice_published_at[truth.notices], [*cuts, truth.hi])
-    found = zip(first[:-1], first[1:], cuts, strict=True)
-    return [(slice(int(a), int(b)), int(cut)) for a, b, cut in found if b > a]
-
-
-class Towers:
-    """A run's model over its training set; the notices are embedded once, the companies at each moment asked for."""
-
-    def __init__(self, ts: TrainingSet, model_folder: Path) -> None:
-        self.model = load_model(ts.schema, model_folder)
-        self.data = Resident.of(ts, torch.device("cpu"))
-        self.notice_ND = notice_vectors(self.model, self.data)
-
-    def as_of(self, moment: int) -> VectorRanker:
-        """Companies with what was known strictly before `moment` (epoch seconds UTC)."""
-        company_CD, _ = company_vectors(self.model, self.data, self.notice_ND, moment - 1)
-        return VectorRanker(self.notice_ND.numpy(), company_CD.numpy())
 
 
 class OracleRanker:

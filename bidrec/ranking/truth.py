@@ -15,6 +15,7 @@ from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ def known_companies(ts: TrainingSet, as_of: int) -> Bool:
     known = np.zeros(ts.companies, bool)
     known[ts.version_company[ts.version_known_at < as_of]] = True
     return known
+
+
+def refreshes(ts: TrainingSet, truth: Truth, days: int) -> list[tuple[slice, int]]:
+    """Where the truth's notices are cut every `days` days from its beginning, and the moment of each cut in seconds."""
+    cuts = np.arange(truth.lo, truth.hi, days * DAY)
+    first = np.searchsorted(ts.notice_published_at[truth.notices], [*cuts, truth.hi])
+    found = zip(first[:-1], first[1:], cuts, strict=True)
+    return [(slice(int(a), int(b)), int(cut)) for a, b, cut in found if b > a]
 
 
 def _day(seconds: int) -> str:

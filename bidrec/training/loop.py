@@ -1,7 +1,8 @@
 """The training loop: steps, learning rate, checkpoints, early stopping; stops and resumes at any step.
 
 Reads   runs/ID/training_set
-Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end
+Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/validated, weights that did not see the
+        validation window, where training.refit makes others
 """
 
 import math
@@ -94,14 +95,20 @@ class Loop:
         self.log.info("resumed", epoch=self.progress.epoch, step=self.progress.step)
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """All epochs that are left."""
+        """All epochs that are left, of both trainings."""
+        self._epochs(stop)
+        if self.config.training.refit and not self.progress.refit:
+            self._start_refit()
+            self._epochs(stop)
+
+    def _epochs(self, stop: Callable[[], bool]) -> None:
         while not self.progress.finished:
             self._epoch(stop)
-            if self.progress.finished and self.config.training.refit and not self.progress.refit:
-                self._start_refit()
 
     def _start_refit(self) -> None:
         done = self.progress
+        self.model.load_state_dict(self.best)
+        checkpoint.save_model(self.run_folder / "validated", self.best, self._facts())
         self.progress = Progress(
             refit=True,
             epochs=done.best_epoch + 1,
@@ -115,17 +122,20 @@ class Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
-        facts = {
+        facts = self._facts()
+        self.model.load_state_dict(self.best)
+        checkpoint.save_model(self.run_folder / "model", self.best, facts)
+        return facts
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "model": asdict(self.config.model),
             "schema": self.ts.schema,
             "epochs": self.progress.best_epoch + 1,
             "refit": self.progress.refit,
-            "curve": self.progress.curve,
+            "curve": list(self.progress.curve),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
-        self.model.load_state_dict(self.best)
-        checkpoint.save_model(self.run_folder / "model", self.best, facts)
-        return facts
 
     def _epoch(self, stop: Callable[[], bool]) -> None:
         self.model.train()

@@ -36,6 +36,12 @@ class KnownBids:
             companies=ts.companies,
         )
 
+    def newest(self, notices: int) -> "KnownBids":
+        """The bids on the newest so many notices with a known bid; rows are in the order of publication."""
+        known = np.unique(self.notice)
+        kept = self.notice >= (known[-notices] if len(known) > notices else 0)
+        return KnownBids(self.notice[kept], self.company[kept], self.age_days[kept], self.companies)
+
     def weights(self, half_life: float) -> Float64:
         """(P,) 1 for a bid opened just now, halved every `half_life` days."""
         return np.exp2(-self.age_days / half_life)

@@ -35,10 +35,13 @@ class Neighbours:
         neighbours: int,
         half_life: float,
         popularity: Float64,
+        most: int | None = None,
     ) -> None:
         """`attributes` (N, ids) of ones and `text` (N, ids) of weights, of all notices. `neighbours` is k; `half_life`
-        of a vote, in days; `popularity` (C,) orders the companies no neighbour votes for."""
+        of a vote, in days; `popularity` (C,) orders the companies no neighbour votes for. `most`: only so many of the
+        newest known notices are compared with, None for all."""
         self.neighbours = neighbours
+        bids = bids if most is None else bids.newest(most)
         known, of_bid = np.unique(bids.notice, return_inverse=True)
         blocks = [_unit(_weighted(attributes, known, by_rarity=True)), _unit(_weighted(text, known, by_rarity=False))]
         self._terms = _unit(sparse.hstack(blocks, format="csr"))
@@ -56,9 +59,13 @@ class Neighbours:
         scores = np.tile(self._rest_C, (len(notice_rows), 1))
         for start in range(0, len(notice_rows), QUERIES):
             block = slice(start, start + QUERIES)
-            likeness = self._terms[notice_rows[block]] @ self._known_by_term
-            scores[block] += (_ballots(likeness, self.neighbours) @ self._votes).toarray()
+            scores[block] += self.votes(notice_rows[block]).toarray()
         return scores
+
+    def votes(self, notice_rows: Int64) -> sparse.csr_array:
+        """(B,) -> (B, C) the votes alone; B should be a block."""
+        likeness = self._terms[notice_rows] @ self._known_by_term
+        return _ballots(likeness, self.neighbours) @ self._votes
 
 
 def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:

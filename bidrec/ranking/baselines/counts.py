@@ -1,0 +1,52 @@
+"""Mixed counts: how often a company bid on notices with the same unit, place, category, ... and pairs of these.
+
+The sum over the fields of ln(1 + SCALE * decayed bids): a company known from many sides comes before one that is known
+well from one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from bidrec.ranking.baselines.history import KnownBids
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+SCALE = 4.0
+
+
+class Counts:
+    def __init__(
+        self, bids: KnownBids, fields: Sequence[Int64], half_life: float, popularity: npt.NDArray[np.float64]
+    ) -> None:
+        """`fields`: (N,) codes of each, 0 for unknown; `half_life` of a bid in days; `popularity` (C,) orders the
+        companies without any such bid."""
+        self.fields = list(fields)
+        heights = [int(codes.max(initial=0)) + 1 for codes in self.fields]
+        self._begin = np.cumsum([0, *heights])
+        weight_P = bids.weights(half_life).astype(np.float32)
+        rows = [codes[bids.notice] + begin for codes, begin in zip(self.fields, self._begin[:-1], strict=True)]
+        said = np.concatenate([*(codes[bids.notice] > 0 for codes in self.fields), np.empty(0, bool)])
+        row = np.concatenate([*rows, np.empty(0, np.int64)])[said]
+        column, weight = (np.tile(values, len(rows))[said] for values in (bids.company, weight_P))
+        counted = sparse.csr_array((weight, (row, column)), shape=(int(self._begin[-1]), bids.companies))
+        counted.sum_duplicates()
+        counted.data = np.log1p(SCALE * counted.data)
+        self._counted = counted
+        self._rest_C = (1e-6 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
+
+    def scores(self, notice_rows: Int64) -> Float32:
+        """(B,) -> (B, C)."""
+        scores_BC = np.tile(self._rest_C, (len(notice_rows), 1))
+        if not self.fields:
+            return scores_BC
+        columns = [codes[notice_rows] + begin for codes, begin in zip(self.fields, self._begin[:-1], strict=True)]
+        ends = np.arange(len(notice_rows) + 1) * len(columns)
+        ones = np.ones(ends[-1], np.float32)
+        shape = (len(notice_rows), self._counted.shape[0])
+        chosen = sparse.csr_array((ones, np.stack(columns, axis=1).ravel(), ends), shape=shape)
+        scores_BC += (chosen @ self._counted).toarray()
+        return scores_BC

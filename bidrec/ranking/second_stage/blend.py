@@ -1,0 +1,105 @@
+"""The blend: one weight a signal, learned on the validation window; small enough to be read.
+
+Writes  runs/ID/second_stage/blend.json
+
+The score of a candidate is the weighted sum of its signals, each less its mean and divided by its deviation; the
+weights minimise a softmax over a notice's candidates with every bidder as a target (as the towers' loss), plus a pull
+towards PRIOR, which is all there is where the window holds nothing to learn from.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bidrec.errors import ContractError
+from bidrec.ranking.second_stage.signals import FIXED
+from bidrec.storage import read_json, read_manifest, whole_folder, write_json, write_manifest
+
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+PRIOR = {"towers": 0.4, "alike notices": 0.4, "near notices": 0.8}
+"""Weights before anything is learned; near what three markets give."""
+PULL = 0.01
+"""How strongly the weights are pulled towards PRIOR: the price of a unit's square, in nats a notice."""
+NO_CANDIDATE = -1e9
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Signals by name and, in the same order, what is subtracted, divided by and multiplied with."""
+
+    signals: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    weight: tuple[float, ...]
+    notices: int
+    """Of the validation window, learned from."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The counted fields among the signals."""
+        return tuple(name.removeprefix("same ") for name in self.signals[len(FIXED) :])
+
+    def scores(self, signal_BMS: Float32) -> Float32:
+        """(B, M, S) -> (B, M)."""
+        scale_S = np.array(self.weight, np.float32) / np.array(self.deviation, np.float32)
+        shift = np.float32(np.array(self.mean, np.float32) @ scale_S)
+        return np.asarray(signal_BMS @ scale_S - shift, np.float32)
+
+    def save(self, folder: Path) -> None:
+        with whole_folder(folder) as staging:
+            write_json(staging / "blend.json", asdict(self))
+            write_manifest(staging, kind="second_stage")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Blend":
+        """Raises ContractError (65) where the file is damaged."""
+        facts = read_json(folder / "blend.json") if read_manifest(folder) else {}
+        try:
+            values: dict[str, Any] = {name: tuple(facts[name]) for name in ("signals", "mean", "deviation", "weight")}
+            return cls(**values, notices=int(facts["notices"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ContractError(f"{folder}/blend.json is damaged", hint="train again") from error
+
+
+def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_QM: Bool) -> Blend:
+    """Fit the weights on Q notices of the validation window.
+
+    present_QM: which places hold a candidate; bidder_QM: which of them bid. Notices none of whose bidders is a
+    candidate teach nothing.
+    """
+    seen = signal_QMS[present_QM] if present_QM.any() else np.zeros((1, len(names)), np.float32)
+    mean_S, deviation_S = seen.mean(axis=0), seen.std(axis=0)
+    deviation_S[deviation_S < 1e-6] = 1.0
+    prior_S = torch.tensor([PRIOR.get(name, 0.0) for name in names])
+    taught = bidder_QM.any(axis=1)
+    weight_S = prior_S.clone()
+    if taught.any():
+        x_QMS = torch.from_numpy((signal_QMS[taught] - mean_S) / deviation_S)
+        weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), torch.from_numpy(bidder_QM[taught]), prior_S)
+    columns = (mean_S, deviation_S, weight_S.numpy())
+    mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
+    return Blend(names, mean, deviation, weight, int(taught.sum()))
+
+
+def _fit(x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor, prior_S: torch.Tensor) -> torch.Tensor:
+    """The minimum of a convex function: LBFGS finds it in some tens of passes."""
+    weight_S = prior_S.clone().requires_grad_(True)
+    bidders_Q = bidder_QM.sum(dim=1)
+    optimiser = torch.optim.LBFGS([weight_S], max_iter=60, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        log_share_QM = torch.log_softmax((x_QMS @ weight_S).masked_fill(~present_QM, NO_CANDIDATE), dim=1)
+        loss = -((log_share_QM * bidder_QM).sum(dim=1) / bidders_Q).mean()
+        loss = loss + PULL * ((weight_S - prior_S) ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return weight_S.detach()

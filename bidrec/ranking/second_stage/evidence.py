@@ -1,0 +1,69 @@
+"""Everything the second stage knows at a moment: who bid on what, how often, how lately, with whom.
+
+Reads   runs/ID/training_set (bids known before the moment, the notices' fields), the towers' vectors
+Held in memory; sparse throughout: some 12 bytes for each (value, company) that occurs, of each counted field
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.config import Ranking
+from bidrec.ranking.baselines.cobidders import CoBidders
+from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.ranker import VectorRanker
+from bidrec.ranking.second_stage.lookup import Lookup
+from bidrec.ranking.second_stage.neighbours import TowerNeighbours
+from bidrec.training_set.load import TrainingSet
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+RECENT, LASTING = 60.0, 400.0
+"""Half-lives of the counts of all of a company's bids, in days."""
+NEVER = 3000.0
+"""Days since the last bid of a company without one."""
+
+
+class Evidence:
+    """As of `moment` (epoch seconds UTC): bids opened before it, and nothing else."""
+
+    def __init__(
+        self,
+        ts: TrainingSet,
+        fields: Fields,
+        moment: int,
+        vectors: VectorRanker,
+        known_C: npt.NDArray[np.bool_],
+        settings: Ranking,
+    ) -> None:
+        """`vectors`: the towers', the companies' as of the moment; `known_C`: the companies known then."""
+        bids = KnownBids.of(ts, moment)
+        notice_ND, company_CD = vectors.notice_ND, vectors.company_CD
+        self.fields, self.companies = fields, ts.companies
+        self.notice_ND, self.company_CD = notice_ND, company_CD
+        self.known = np.flatnonzero(known_C)
+        self.alike = Neighbours(
+            bids,
+            fields.attributes,
+            fields.text,
+            settings.neighbours,
+            settings.half_life,
+            bids.popularity(settings.half_life),
+            most=settings.known_notices,
+        )
+        self.near = TowerNeighbours(
+            bids, notice_ND, settings.tower_neighbours, settings.known_notices, settings.half_life
+        )
+        weight_P = bids.weights(settings.half_life)
+        self.counts = {
+            name: Lookup.summed(codes[bids.notice], bids.company, weight_P, bids.companies)
+            for name, codes in fields.counted.items()
+        }
+        self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
+        self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
+        days = np.full(bids.companies, NEVER)
+        np.minimum.at(days, bids.company, bids.age_days)
+        self.last_bid_C = np.log1p(days).astype(np.float32)
+        self.company_bidders = CoBidders(bids, settings.half_life)

@@ -1,0 +1,71 @@
+"""Learn the blend on the validation window, with the weights that have not seen it.
+
+Reads   runs/ID/training_set, runs/ID/validated (or runs/ID/model where nothing was trained anew)
+Writes  runs/ID/second_stage/
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec import log
+from bidrec.config import Config
+from bidrec.errors import InputMissing
+from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.second_stage.blend import Blend, learn
+from bidrec.ranking.second_stage.evidence import Evidence
+from bidrec.ranking.second_stage.final import BLOCK
+from bidrec.ranking.second_stage.signals import candidates_of, names_of
+from bidrec.ranking.towers import Towers
+from bidrec.ranking.truth import Truth, known_companies, refreshes
+from bidrec.runs import Run
+from bidrec.storage import read_manifest
+from bidrec.training_set.load import TrainingSet
+
+Int64 = npt.NDArray[np.int64]
+
+NOTICES = 3000
+"""At most this many notices of the window, evenly spread, are learned from."""
+REFRESH_DAYS = 7
+"""What is known is brought up to date this often in the window: as a nightly write-back would, within a few days."""
+
+
+def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
+    """Bids opened before the cutoff on notices of the validation window, each ranked with what was known before it."""
+    fields = Fields.of(ts)
+    names = names_of(list(fields.counted))
+    towers = Towers(ts, run.validated if read_manifest(run.validated) else run.model)
+    parts = []
+    for notices, moment, bids in _stretches(ts):
+        evidence = Evidence(ts, fields, moment, towers.as_of(moment), known_companies(ts, moment), config.ranking)
+        for start in range(0, len(notices), BLOCK):
+            rows = notices[start : start + BLOCK]
+            found = candidates_of(evidence, rows, config.ranking.candidates, list(fields.counted))
+            asked = rows[:, None] * ts.companies + found.company_BM
+            bidder_BM = np.isin(asked, bids) & (found.company_BM >= 0)
+            parts.append((found.signal_BMS, found.company_BM >= 0, bidder_BM))
+    width = max((part[1].shape[1] for part in parts), default=1)
+    if parts:
+        signals, present, bidder = (np.concatenate([_padded(part[at], width) for part in parts]) for at in range(3))
+    else:
+        signals, present, bidder = np.zeros((0, 1, len(names)), np.float32), *np.zeros((2, 0, 1), bool)
+    blend = learn(names, signals, present, bidder)
+    weights = {name: round(weight, 3) for name, weight in zip(blend.signals, blend.weight, strict=True)}
+    log.get("second stage").info("blend learned", notices=blend.notices, weights=weights)
+    return blend
+
+
+def _stretches(ts: TrainingSet) -> list[tuple[Int64, int, Int64]]:
+    """(notice rows, moment, keys of the known bids) of the window, a stretch at a time."""
+    try:
+        truth = Truth.of(ts, ts.validation_from, ts.cutoff, known_before=ts.cutoff)
+    except InputMissing:
+        return []
+    stride = max(1, -(-len(truth.notices) // NOTICES))
+    keys = np.sort(truth.notices[truth.query] * ts.companies + truth.company)
+    return [(truth.notices[queries][::stride], moment, keys) for queries, moment in refreshes(ts, truth, REFRESH_DAYS)]
+
+
+def _padded(block: np.ndarray, width: int) -> np.ndarray:
+    """Blocks of few companies are narrower than others."""
+    missing = width - block.shape[1]
+    return np.pad(block, [(0, 0), (0, missing), *[(0, 0)] * (block.ndim - 2)])

@@ -1,0 +1,89 @@
+"""Candidates of a block of notices, and what is known of each: (B, M) companies and (B, M, S) signals.
+
+Dimension letters: B notices of a block, M candidates of each, S signals, C companies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from bidrec.ranking.second_stage.evidence import Evidence
+from bidrec.ranking.second_stage.lookup import Lookup, largest
+from bidrec.ranking.topk import top_k
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+
+LIKELY = 50
+"""Companies from whom co-bidders are looked for."""
+LEAST = 1e-4
+"""Added to votes before their logarithm: what a candidate without a vote has."""
+COUNT_SCALE = 4.0
+"""A count n enters as ln(1 + COUNT_SCALE * n): the first bid says most."""
+
+FIXED = ("towers", "alike notices", "near notices", "co-bidders", "bids of late", "bids", "last bid")
+"""The signals that every source has; those of the counted fields follow."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    company_BM: Int64
+    """Company rows, ascending; -1 where a notice has fewer than M."""
+    signal_BMS: Float32
+
+
+def names_of(counted: Sequence[str]) -> tuple[str, ...]:
+    """The signals in their order, for the counted fields named."""
+    return (*FIXED, *(f"same {name}" for name in counted))
+
+
+def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Sequence[str]) -> Candidates:
+    """Retrieve up to `most` candidates for each notice, by the towers and by both kinds of neighbours, and describe
+    them. `counted`: the fields counted, in the order of the blend; one the notices do not have is all zeros."""
+    query_BD = evidence.notice_ND[notice_rows]
+    alike, near = evidence.alike.votes(notice_rows), evidence.near.votes(notice_rows)
+    by_towers = evidence.known[top_k(query_BD, evidence.company_CD[evidence.known], max(1, most // 3))[0]]
+    share = max(1, most // 3)
+    company_BM = _union(by_towers, largest(alike, share), largest(near, share))
+    score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
+    row_B = np.arange(len(notice_rows))
+    votes = {"alike": Lookup.of(alike), "near": Lookup.of(near)}
+    spread = Lookup.of(evidence.company_bidders.spread(_likely(near)))
+    zeros = np.zeros(company_BM.shape, np.float32)
+    signals = [
+        score_BM,
+        *(np.log(votes[name].at(row_B, company_BM) + LEAST) for name in ("alike", "near")),
+        np.log(np.maximum(spread.at(row_B, company_BM), 0) + LEAST),
+        evidence.recent_C[company_BM],
+        evidence.lasting_C[company_BM],
+        evidence.last_bid_C[company_BM],
+        *(
+            np.log1p(COUNT_SCALE * evidence.counts[name].at(evidence.fields.counted[name][notice_rows], company_BM))
+            if name in evidence.counts
+            else zeros
+            for name in counted
+        ),
+    ]
+    return Candidates(company_BM, np.stack(signals, axis=2).astype(np.float32))
+
+
+def _union(*columns: Int64) -> Int64:
+    """(B, M) the distinct companies of each row, ascending; -1 for repeated ones and for places that are empty."""
+    company_BM = np.sort(np.concatenate(columns, axis=1), axis=1)
+    repeated = np.zeros(company_BM.shape, bool)
+    repeated[:, 1:] = company_BM[:, 1:] == company_BM[:, :-1]
+    return np.where(repeated, -1, company_BM)
+
+
+def _likely(votes: sparse.csr_array) -> sparse.csr_array:
+    """The LIKELY companies with the most votes of each row, as shares that sum to 1."""
+    chosen_BL = largest(votes, LIKELY)
+    row_B = np.arange(votes.shape[0])
+    vote_BL = Lookup.of(votes).at(row_B, chosen_BL)
+    share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
+    has = chosen_BL >= 0
+    rows = np.repeat(row_B, has.sum(axis=1))
+    return sparse.csr_array((share_BL[has].astype(np.float32), (rows, chosen_BL[has])), shape=votes.shape)
