@@ -4,9 +4,12 @@ import numpy as np
 from scipy import sparse
 
 from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.lookup import Lookup, largest
 
 CROWD = 100
 """Notices with more bidders than this say little about who meets whom, and cost their square."""
+LIKELY = 50
+"""Companies from whom the walk begins."""
 
 
 class CoBidders:
@@ -27,3 +30,14 @@ class CoBidders:
         walked = (share @ self._back) @ self._meeting
         # The way back to where one started says nothing about others.
         return (walked - share @ sparse.diags_array(self._alone_C.astype(np.float32))).tocsr()
+
+
+def likely(votes: sparse.csr_array) -> sparse.csr_array:
+    """The LIKELY companies with the most votes of each row (B, C), as shares that sum to 1."""
+    chosen_BL = largest(votes, LIKELY)
+    row_B = np.arange(votes.shape[0])
+    vote_BL = Lookup.of(votes).at(row_B, chosen_BL)
+    share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
+    has = chosen_BL >= 0
+    rows = np.repeat(row_B, has.sum(axis=1))
+    return sparse.csr_array((share_BL[has].astype(np.float32), (rows, chosen_BL[has])), shape=votes.shape)

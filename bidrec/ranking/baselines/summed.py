@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.cobidders import CoBidders
+from bidrec.ranking.baselines.cobidders import CoBidders, likely
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import QUERIES, Neighbours
@@ -28,15 +28,13 @@ class CoBidding:
 
     def scores(self, notice_rows: Int64) -> Float32:
         """(B,) -> (B, C)."""
-        scores_BC = self.knn.scores(notice_rows)
-        for start in range(0, len(notice_rows), QUERIES):
-            block = slice(start, start + QUERIES)
-            votes = self.knn.votes(notice_rows[block])
-            total = np.maximum(np.asarray(votes.sum(axis=1)).ravel(), 1e-12)
-            share = (sparse.diags_array((1 / total).astype(np.float32)) @ votes).tocsr()
-            # Of companies that meet none of them, the kNN's order stays.
-            scores_BC[block] = 1e-6 * scores_BC[block] + self.cobidders.spread(share).toarray()
-        return scores_BC
+        blocks = (notice_rows[start : start + QUERIES] for start in range(0, len(notice_rows), QUERIES))
+        return np.concatenate([self.of_votes(self.knn.votes(block)) for block in blocks])
+
+    def of_votes(self, votes: sparse.csr_array) -> Float32:
+        """(B, C) from the kNN's votes. Companies that meet none of the likely ones keep the kNN's order."""
+        met_BC = self.cobidders.spread(likely(votes)).toarray()
+        return np.asarray(np.maximum(met_BC, 0) + 1e-6 * votes.toarray(), np.float32)
 
 
 class Summed:
@@ -45,7 +43,10 @@ class Summed:
 
     def scores(self, notice_rows: Int64) -> Float32:
         """(B,) -> (B, C)."""
-        scores_BC = np.log(self.knn.scores(notice_rows) + LEAST)
-        scores_BC += COUNTS_WEIGHT * self.counts.scores(notice_rows)
-        scores_BC += COBIDDERS_WEIGHT * np.log(np.maximum(self.cobidding.scores(notice_rows), 0) + LEAST)
-        return np.asarray(scores_BC, np.float32)
+        scores_BC = COUNTS_WEIGHT * self.counts.scores(notice_rows)
+        for start in range(0, len(notice_rows), QUERIES):
+            block = slice(start, start + QUERIES)
+            votes = self.knn.votes(notice_rows[block])
+            scores_BC[block] += np.log(votes.toarray() + LEAST)
+            scores_BC[block] += COBIDDERS_WEIGHT * np.log(self.cobidding.of_votes(votes) + LEAST)
+        return scores_BC

@@ -1,6 +1,5 @@
 """The second stage: the towers retrieve, and what is known of each pair orders what they and the neighbours found.
 
-lookup.py      values of (row, company) pairs, read by pair
 neighbours.py  the most alike notices in the towers' space, and who bid on them
 evidence.py    everything known at a moment: neighbours, counts, co-bidders, activity
 signals.py     that evidence for a block of notices: candidates (B, M) and their signals (B, M, S)

@@ -12,8 +12,8 @@ from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
-from bidrec.ranking.second_stage.lookup import Lookup
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
 from bidrec.training_set.load import TrainingSet
 

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from bidrec.ranking.baselines.cobidders import likely
+from bidrec.ranking.lookup import Lookup, largest
 from bidrec.ranking.second_stage.evidence import Evidence
-from bidrec.ranking.second_stage.lookup import Lookup, largest
 from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
-LIKELY = 50
-"""Companies from whom co-bidders are looked for."""
 LEAST = 1e-4
 """Added to votes before their logarithm: what a candidate without a vote has."""
 COUNT_SCALE = 4.0
@@ -51,7 +49,7 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
     row_B = np.arange(len(notice_rows))
     votes = {"alike": Lookup.of(alike), "near": Lookup.of(near)}
-    spread = Lookup.of(evidence.company_bidders.spread(_likely(near)))
+    spread = Lookup.of(evidence.company_bidders.spread(likely(near)))
     zeros = np.zeros(company_BM.shape, np.float32)
     signals = [
         score_BM,
@@ -76,14 +74,3 @@ def _union(*columns: Int64) -> Int64:
     repeated = np.zeros(company_BM.shape, bool)
     repeated[:, 1:] = company_BM[:, 1:] == company_BM[:, :-1]
     return np.where(repeated, -1, company_BM)
-
-
-def _likely(votes: sparse.csr_array) -> sparse.csr_array:
-    """The LIKELY companies with the most votes of each row, as shares that sum to 1."""
-    chosen_BL = largest(votes, LIKELY)
-    row_B = np.arange(votes.shape[0])
-    vote_BL = Lookup.of(votes).at(row_B, chosen_BL)
-    share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
-    has = chosen_BL >= 0
-    rows = np.repeat(row_B, has.sum(axis=1))
-    return sparse.csr_array((share_BL[has].astype(np.float32), (rows, chosen_BL[has])), shape=votes.shape)
