@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from bidrec.errors import InputMissing
-from bidrec.publishing.write_back import published_folder
+from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
 
 
