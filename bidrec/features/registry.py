@@ -1,13 +1,14 @@
 """Feast's registry and online store of a home, from Python: what `feast apply` and `feast materialize` do.
 
 Reads   feature_repo/, features/, published/
-Writes  feast/registry.db, feast/online.db
+Writes  Feast's registry and online store: feast/registry.db and feast/online.db, or what feature_store.yaml names
 
 Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out.
 """
 
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from bidrec import log
 from bidrec.casting import literal
 from bidrec.config import Config
-from bidrec.errors import InputMissing
+from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.storage import writing
 
 if TYPE_CHECKING:
@@ -31,26 +32,26 @@ _logger = log.get("feast")
 
 
 def repository() -> Path:
-    """The folder of the installed Feast repository."""
+    """The folder of the Feast repository that bidrec comes with."""
     import feature_repo
 
     return Path(feature_repo.__path__[0])
 
 
-def apply(config: Config, repo: Path | None = None) -> None:
+def apply(config: Config) -> None:
     """Make the home's registry say what the repository says: add, change, and delete what is gone.
 
-    The sources' files need not exist yet. `repo`: another folder than the installed feature_repo.
+    The sources' files need not exist yet.
     """
     from feast.repo_operations import apply_total
 
-    repo = (repo or repository()).resolve()
+    repo = _repository(config)
     home = config.home_path
     with writing(home):
         (home / "feast").mkdir(parents=True, exist_ok=True)
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with _home_in_environment(home), _as_guest(repo), redirect_stdout(io.StringIO()):
-        settings = _repo_config(repo)
+        settings = _settings(config)
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
@@ -79,7 +80,7 @@ def open_store(config: Config) -> "FeatureStore":
     import ibis
     from feast import FeatureStore
 
-    settings = _applied_config(config.home_path)
+    settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
     # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
     settings.offline_store.memory_limit = config.memory_limit
@@ -89,11 +90,11 @@ def open_store(config: Config) -> "FeatureStore":
     return FeatureStore(config=settings)
 
 
-def open_registry(home: Path) -> tuple["BaseRegistry", str]:
+def open_registry(config: Config) -> tuple["BaseRegistry", str]:
     """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
     from feast import FeatureStore
 
-    store = FeatureStore(config=_applied_config(home))
+    store = FeatureStore(config=_applied_settings(config))
     return store.registry, store.project
 
 
@@ -119,17 +120,47 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     _logger.info("materialized", views=[*views, *stuck])
 
 
-def _applied_config(home: Path) -> "RepoConfig":
-    if not (home / "feast").is_dir():
-        raise InputMissing(f"no feature registry in {home}", hint="run: bidrec train, or feast -c feature_repo apply")
-    with _home_in_environment(home):
-        return _repo_config(repository())
+def _repository(config: Config) -> Path:
+    return Path(config.feature_repo or repository()).resolve()
 
 
-def _repo_config(repo: Path) -> "RepoConfig":
-    from feast.repo_config import load_repo_config
+def _applied_settings(config: Config) -> "RepoConfig":
+    with _home_in_environment(config.home_path):
+        settings = _settings(config)
+    if settings.registry.registry_type == "file" and not Path(settings.registry.path).is_file():
+        raise InputMissing(
+            f"no feature registry in {config.home_path}", hint="run: bidrec train, or feast -c feature_repo apply"
+        )
+    return settings
 
-    return load_repo_config(repo, repo / "feature_store.yaml")
+
+def _settings(config: Config) -> "RepoConfig":
+    """What feature_store.yaml says, with `${NAME}` replaced from the environment.
+
+    Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
+    not set, or where Feast refuses what it says.
+    """
+    from feast.errors import FeastError
+    from feast.repo_config import FeastConfigError, load_repo_config
+    from yaml import YAMLError
+
+    repo = _repository(config)
+    named = config.feature_store or os.environ.get("FEAST_FS_YAML_FILE_PATH")
+    file = Path(named or repo / "feature_store.yaml").resolve()
+    try:
+        text = re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8"))
+        unset = sorted({name for name in re.findall(r"\$\{(\w+)\}", text) if not os.environ.get(name)})
+        if unset:
+            raise ConfigurationError(f"{file} needs {', '.join(unset)}", hint=f"export {unset[0]}=...")
+        settings = load_repo_config(repo, file)
+        settings.registry  # noqa: B018  Feast checks it only when it is first read
+        return settings
+    except OSError as error:
+        raise InputMissing(f"cannot read {file}: {error.strerror}", hint="correct feature_store") from error
+    except (YAMLError, ValueError, TypeError, FeastError, FeastConfigError) as error:
+        # pydantic quotes what it was given, which may hold a password.
+        reason = re.sub(r"\[type=.*\]|For further information visit \S+", "", str(error))
+        raise ConfigurationError(f"{file}: {reason}", hint="see docs/feast.md") from None
 
 
 @contextmanager
