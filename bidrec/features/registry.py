@@ -3,7 +3,8 @@
 Reads   feature_repo/, features/, published/
 Writes  Feast's registry and online store: feast/registry.db and feast/online.db, or what feature_store.yaml names
 
-Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out.
+Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out. What changes
+the registry or the online store is done by one job of a home at a time; others wait.
 """
 
 import io
@@ -21,10 +22,10 @@ from bidrec import log
 from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.storage import writing
+from bidrec.locks import one_job_at_a_time
 
 if TYPE_CHECKING:
-    from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, FeatureView, RepoConfig
     from feast.infra.registry.base_registry import BaseRegistry
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,10 +48,13 @@ def apply(config: Config) -> None:
 
     repo = _repository(config)
     home = config.home_path
-    with writing(home):
-        (home / "feast").mkdir(parents=True, exist_ok=True)
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
-    with _home_in_environment(home), _as_guest(repo), redirect_stdout(io.StringIO()):
+    with (
+        one_job_at_a_time(home / "feast"),
+        _home_in_environment(home),
+        _as_guest(repo),
+        redirect_stdout(io.StringIO()),
+    ):
         settings = _settings(config)
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
@@ -102,22 +106,42 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     """Bring the newest row of each key into the online store, for rows known by `end` (UTC; default: now).
 
     From the beginning of time every run: Feast's incremental mode never writes a row that arrives late. A view that a
-    killed run left in the state MATERIALIZING cannot be read; such views are materialised too, which repairs them.
+    killed run left in a state in which Feast serves nothing is materialised too, which repairs it.
+    Raises ConfigurationError (64) where a view stands later than `end` online: older values would overwrite newer ones.
     """
+    with one_job_at_a_time(config.home_path / "feast"):
+        store = open_store(config)
+        found = store.list_feature_views()
+        _refuse_older([view for view in found if view.name in views], end)
+        names = [*views, *sorted(view.name for view in found if not _serves(view) and view.name not in views)]
+        if len(names) > len(views):
+            _logger.warning("a killed run left views half written; they are written again", views=names[len(views) :])
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
+            store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=names)
+    _logger.info("materialized", views=names)
+
+
+def _serves(view: "FeatureView") -> bool:
+    """Whether Feast answers get_online_features for a view in this state."""
     from feast.feature_view import FeatureViewState
 
-    store = open_store(config)
-    stuck = sorted(
-        view.name
-        for view in store.list_feature_views()
-        if view.state == FeatureViewState.MATERIALIZING and view.name not in views
-    )
-    if stuck:
-        _logger.warning("a killed run left views half written; they are written again", views=stuck)
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
-        store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=[*views, *stuck])
-    _logger.info("materialized", views=[*views, *stuck])
+    return view.state in (FeatureViewState.STATE_UNSPECIFIED, FeatureViewState.AVAILABLE_ONLINE)
+
+
+def _refuse_older(views: "Sequence[FeatureView]", end: datetime | None) -> None:
+    """Feast compares no times online: the newest rows up to an earlier `end` would overwrite what is there."""
+    reached = {
+        view.name: max(until for _, until in view.materialization_intervals)
+        for view in views
+        if view.materialization_intervals
+    }
+    later = {name: until for name, until in reached.items() if end and until > end}
+    if end and later:
+        raise ConfigurationError(
+            f"{', '.join(sorted(later))}: online as of {max(later.values()).isoformat()}, after {end.isoformat()}",
+            hint="older values would overwrite newer ones; materialize up to now, or use another online store",
+        )
 
 
 def _repository(config: Config) -> Path:

@@ -57,7 +57,7 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     vectors = embed_today(config, schema, run, as_of)
     written_at = next_moment(before)
     open_rows = _open_notices(home, vectors)
-    tables = _tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
+    tables = published_tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
     return write_version(
         home,
         tables,
@@ -82,8 +82,8 @@ def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:
         )
 
 
-def _tables(vectors: Vectors, open_rows: np.ndarray, k: int, stamp: Mapping[str, Any]) -> dict[str, pa.Table]:
-    """The four tables, in memory: 64 floats a row and K ids a row."""
+def published_tables(vectors: Vectors, open_rows: np.ndarray, k: int, stamp: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """The four tables, in memory: 64 floats a row and K ids a row. `open_rows`: rows of the notices that are open."""
     to_companies = top_k(vectors.notice_ND[open_rows], vectors.company_CD, k)
     to_notices = top_k(vectors.company_CD, vectors.notice_ND[open_rows], k)
     open_ids = [vectors.notice_ids[row] for row in open_rows]
