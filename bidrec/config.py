@@ -156,6 +156,9 @@ class Config:
     """The one writable folder. Empty: `./.bidrec`."""
     feature_repo: str = ""
     """Folder of the Feast repository, whose FeatureService is the model's schema. Empty: the one bidrec comes with."""
+    feature_store: str = ""
+    """The feature_store.yaml that names Feast's registry and stores. Empty: what FEAST_FS_YAML_FILE_PATH names, which
+    Feast's own commands read too; otherwise the one in the Feast repository."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit in every step; beyond it, it spills to the home."""
     source: Source = field(default_factory=Source)

@@ -4,7 +4,6 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidrec import log, runs
@@ -28,8 +27,8 @@ def prepare(config: Config) -> tuple["Schema", str]:
 
     ingest(config)
     features = build_features(config)
-    apply(config, Path(config.feature_repo) if config.feature_repo else None)
-    schema = read_schema(config.home_path)
+    apply(config)
+    schema = read_schema(config)
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
 
 

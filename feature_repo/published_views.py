@@ -1,7 +1,8 @@
 """What a run has published: vectors, and the lists made of them.
 
 `published/current` points at the newest publication. The event time is the time of writing: whatever is written later
-is newer, also where it is about an older notice.
+is newer, also where it is about an older notice. What an earlier publication has and the newest has not lies beside it
+(`*.withdrawn.parquet`) as rows without values, so that materializing takes it away from readers.
 """
 
 from datetime import timedelta
@@ -16,7 +17,7 @@ from reading import unread
 def published(name: str, entity: Entity, description: str, *fields: Field) -> FeatureView:
     source = FileSource(
         name=f"{name}_source",
-        path=file(f"published/current/{name}.parquet"),
+        path=file(f"published/current/{name}*.parquet"),
         timestamp_field="written_at",
         description=description,
     )

@@ -17,7 +17,7 @@ def features(config: Config) -> Result:
     """List the fields the model reads: meaning, type, unit, and how each is read."""
     from bidrec.features.schema import read_schema
 
-    schema = read_schema(config.home_path)
+    schema = read_schema(config)
     fields = [
         {
             "view": view.name,

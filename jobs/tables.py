@@ -59,8 +59,8 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
     return f"{difference['model']} against the best baseline ({best}): {change}"
 
 
-def companies_table(notice: Mapping[str, Any], companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A notice in words, then its companies."""
+def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """A notice in words, then its companies; without a notice, the companies near a vector."""
     from rich.console import Group
     from rich.table import Table
 
@@ -75,6 +75,8 @@ def companies_table(notice: Mapping[str, Any], companies: Sequence[Mapping[str, 
             _day(row["last_bid_at"]),
             f"{row['score']:.3f}",
         )
+    if notice is None:
+        return Group("Companies, by cosine with the vector", table)
     place = f", {notice['place']}" if notice["place"] else ""
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
@@ -84,8 +86,8 @@ def companies_table(notice: Mapping[str, Any], companies: Sequence[Mapping[str, 
     )
 
 
-def notices_table(company: Mapping[str, Any], notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A company in words, then the open notices for it."""
+def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """A company in words, then the open notices for it; without a company, those near a vector."""
     from rich.console import Group
     from rich.table import Table
 
@@ -100,6 +102,8 @@ def notices_table(company: Mapping[str, Any], notices: Sequence[Mapping[str, Any
             _time(row["closes_at"]),
             f"{row['score']:.3f}",
         )
+    if company is None:
+        return Group("Open notices, by cosine with the vector", table)
     words = [part for part in (company["name"], company["region"], f"{company['bids']:,} bids known") if part]
     return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
 

@@ -27,7 +27,7 @@ def _version(name: str) -> str:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("PG", "BIDREC_")) and name != _KEPT:
+        if name.startswith(("PG", "BIDREC_", "FEAST_")) and name != _KEPT:
             monkeypatch.delenv(name)
 
 

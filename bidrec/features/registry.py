@@ -1,13 +1,15 @@
 """Feast's registry and online store of a home, from Python: what `feast apply` and `feast materialize` do.
 
 Reads   feature_repo/, features/, published/
-Writes  feast/registry.db, feast/online.db
+Writes  Feast's registry and online store: feast/registry.db and feast/online.db, or what feature_store.yaml names
 
-Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out.
+Feast prints, changes the working directory and keeps the repository's modules; here none of that gets out. What changes
+the registry or the online store is done by one job of a home at a time; others wait.
 """
 
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,11 +21,11 @@ from typing import TYPE_CHECKING
 from bidrec import log
 from bidrec.casting import literal
 from bidrec.config import Config
-from bidrec.errors import InputMissing
-from bidrec.storage import writing
+from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.locks import one_job_at_a_time
 
 if TYPE_CHECKING:
-    from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, FeatureView, RepoConfig
     from feast.infra.registry.base_registry import BaseRegistry
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,26 +33,29 @@ _logger = log.get("feast")
 
 
 def repository() -> Path:
-    """The folder of the installed Feast repository."""
+    """The folder of the Feast repository that bidrec comes with."""
     import feature_repo
 
     return Path(feature_repo.__path__[0])
 
 
-def apply(config: Config, repo: Path | None = None) -> None:
+def apply(config: Config) -> None:
     """Make the home's registry say what the repository says: add, change, and delete what is gone.
 
-    The sources' files need not exist yet. `repo`: another folder than the installed feature_repo.
+    The sources' files need not exist yet.
     """
     from feast.repo_operations import apply_total
 
-    repo = (repo or repository()).resolve()
+    repo = _repository(config)
     home = config.home_path
-    with writing(home):
-        (home / "feast").mkdir(parents=True, exist_ok=True)
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
-    with _home_in_environment(home), _as_guest(repo), redirect_stdout(io.StringIO()):
-        settings = _repo_config(repo)
+    with (
+        one_job_at_a_time(home / "feast"),
+        _home_in_environment(home),
+        _as_guest(repo),
+        redirect_stdout(io.StringIO()),
+    ):
+        settings = _settings(config)
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
@@ -79,7 +84,7 @@ def open_store(config: Config) -> "FeatureStore":
     import ibis
     from feast import FeatureStore
 
-    settings = _applied_config(config.home_path)
+    settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
     # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
     settings.offline_store.memory_limit = config.memory_limit
@@ -89,11 +94,11 @@ def open_store(config: Config) -> "FeatureStore":
     return FeatureStore(config=settings)
 
 
-def open_registry(home: Path) -> tuple["BaseRegistry", str]:
+def open_registry(config: Config) -> tuple["BaseRegistry", str]:
     """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
     from feast import FeatureStore
 
-    store = FeatureStore(config=_applied_config(home))
+    store = FeatureStore(config=_applied_settings(config))
     return store.registry, store.project
 
 
@@ -101,35 +106,85 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     """Bring the newest row of each key into the online store, for rows known by `end` (UTC; default: now).
 
     From the beginning of time every run: Feast's incremental mode never writes a row that arrives late. A view that a
-    killed run left in the state MATERIALIZING cannot be read; such views are materialised too, which repairs them.
+    killed run left in a state in which Feast serves nothing is materialised too, which repairs it.
+    Raises ConfigurationError (64) where a view stands later than `end` online: older values would overwrite newer ones.
     """
+    with one_job_at_a_time(config.home_path / "feast"):
+        store = open_store(config)
+        found = store.list_feature_views()
+        _refuse_older([view for view in found if view.name in views], end)
+        names = [*views, *sorted(view.name for view in found if not _serves(view) and view.name not in views)]
+        if len(names) > len(views):
+            _logger.warning("a killed run left views half written; they are written again", views=names[len(views) :])
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
+            store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=names)
+    _logger.info("materialized", views=names)
+
+
+def _serves(view: "FeatureView") -> bool:
+    """Whether Feast answers get_online_features for a view in this state."""
     from feast.feature_view import FeatureViewState
 
-    store = open_store(config)
-    stuck = sorted(
-        view.name
-        for view in store.list_feature_views()
-        if view.state == FeatureViewState.MATERIALIZING and view.name not in views
-    )
-    if stuck:
-        _logger.warning("a killed run left views half written; they are written again", views=stuck)
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
-        store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=[*views, *stuck])
-    _logger.info("materialized", views=[*views, *stuck])
+    return view.state in (FeatureViewState.STATE_UNSPECIFIED, FeatureViewState.AVAILABLE_ONLINE)
 
 
-def _applied_config(home: Path) -> "RepoConfig":
-    if not (home / "feast").is_dir():
-        raise InputMissing(f"no feature registry in {home}", hint="run: bidrec train, or feast -c feature_repo apply")
-    with _home_in_environment(home):
-        return _repo_config(repository())
+def _refuse_older(views: "Sequence[FeatureView]", end: datetime | None) -> None:
+    """Feast compares no times online: the newest rows up to an earlier `end` would overwrite what is there."""
+    reached = {
+        view.name: max(until for _, until in view.materialization_intervals)
+        for view in views
+        if view.materialization_intervals
+    }
+    later = {name: until for name, until in reached.items() if end and until > end}
+    if end and later:
+        raise ConfigurationError(
+            f"{', '.join(sorted(later))}: online as of {max(later.values()).isoformat()}, after {end.isoformat()}",
+            hint="older values would overwrite newer ones; materialize up to now, or use another online store",
+        )
 
 
-def _repo_config(repo: Path) -> "RepoConfig":
-    from feast.repo_config import load_repo_config
+def _repository(config: Config) -> Path:
+    return Path(config.feature_repo or repository()).resolve()
 
-    return load_repo_config(repo, repo / "feature_store.yaml")
+
+def _applied_settings(config: Config) -> "RepoConfig":
+    with _home_in_environment(config.home_path):
+        settings = _settings(config)
+    if settings.registry.registry_type == "file" and not Path(settings.registry.path).is_file():
+        raise InputMissing(
+            f"no feature registry in {config.home_path}", hint="run: bidrec train, or feast -c feature_repo apply"
+        )
+    return settings
+
+
+def _settings(config: Config) -> "RepoConfig":
+    """What feature_store.yaml says, with `${NAME}` replaced from the environment.
+
+    Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
+    not set, or where Feast refuses what it says.
+    """
+    from feast.errors import FeastError
+    from feast.repo_config import FeastConfigError, load_repo_config
+    from yaml import YAMLError
+
+    repo = _repository(config)
+    named = config.feature_store or os.environ.get("FEAST_FS_YAML_FILE_PATH")
+    file = Path(named or repo / "feature_store.yaml").resolve()
+    try:
+        text = re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8"))
+        unset = sorted({name for name in re.findall(r"\$\{(\w+)\}", text) if not os.environ.get(name)})
+        if unset:
+            raise ConfigurationError(f"{file} needs {', '.join(unset)}", hint=f"export {unset[0]}=...")
+        settings = load_repo_config(repo, file)
+        settings.registry  # noqa: B018  Feast checks it only when it is first read
+        return settings
+    except OSError as error:
+        raise InputMissing(f"cannot read {file}: {error.strerror}", hint="correct feature_store") from error
+    except (YAMLError, ValueError, TypeError, FeastError, FeastConfigError) as error:
+        # pydantic quotes what it was given, which may hold a password.
+        reason = re.sub(r"\[type=.*\]|For further information visit \S+", "", str(error))
+        raise ConfigurationError(f"{file}: {reason}", hint="see docs/feast.md") from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Schema:
         return cls(service=value["service"], views=views)
 
 
-def read_schema(home: Path, service: str = SERVICE) -> Schema:
+def read_schema(config: Config, service: str = SERVICE) -> Schema:
     """The schema that was last applied to the home's registry.
 
     Raises InputMissing (66) without a registry or the service in it; ContractError (65) listing every field whose
@@ -94,7 +95,7 @@ def read_schema(home: Path, service: str = SERVICE) -> Schema:
 
     from bidrec.features.registry import open_registry
 
-    registry, project = open_registry(home)
+    registry, project = open_registry(config)
     try:
         projections = registry.get_feature_service(service, project).feature_view_projections
         found = [(projection, registry.get_feature_view(projection.name, project)) for projection in projections]

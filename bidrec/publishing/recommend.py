@@ -1,8 +1,9 @@
-"""Read what was published: the companies for a notice, the open notices for a company, in words.
+"""Read what was published: the companies for a notice, the open notices for a company or near a vector, in words.
 
 Reads   published/current
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec.errors import InputMissing
-from bidrec.publishing.write_back import published_folder
+from bidrec.errors import ContractError, InputMissing
+from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
 
 
@@ -42,16 +43,35 @@ class Published:
         """
         company = self._one("companies", "company_id", company_id)
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
-        still_open = self._open(as_of)
-        if not still_open:
-            raise InputMissing("no notice is open at that time", hint="give --as-of a time within the data")
-        ids, vectors_ND = self._vectors("notice_embedding", "notice_id", still_open)
+        ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         return company, self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
+
+    def companies_near(self, vector: Sequence[float], k: int) -> list[dict[str, Any]]:
+        """The k companies whose vectors have the largest cosine with `vector` (D numbers), best first.
+
+        Raises ContractError (65) for a vector of another length than the published ones, or without a direction.
+        """
+        ids, vectors_CD = self._vectors("company_embedding", "company_id")
+        return self._ranked("companies", "company_id", _unit(vector, vectors_CD), ids, vectors_CD, k)
+
+    def notices_near(self, vector: Sequence[float], k: int, as_of: datetime | None = None) -> list[dict[str, Any]]:
+        """The k notices open at `as_of` (default: as of the write-back) of the largest cosine with `vector`, in order.
+
+        Raises ContractError (65) as `companies_near` does; InputMissing (66) where no notice is open.
+        """
+        ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
+        return self._ranked("notices", "notice_id", _unit(vector, vectors_ND), ids, vectors_ND, k)
 
     def an_open_notice(self) -> str | None:
         """The open notice that was published last, or None."""
         still_open = self._open(None)
         return still_open[0] if still_open else None
+
+    def _some_open(self, as_of: datetime | None) -> list[str]:
+        still_open = self._open(as_of)
+        if not still_open:
+            raise InputMissing("no notice is open at that time", hint="give --as-of a time within the data")
+        return still_open
 
     def _open(self, as_of: datetime | None) -> list[str]:
         """Notices that may be bid on, the newest first."""
@@ -107,3 +127,14 @@ class Published:
 
     def _path(self, table: str) -> str:
         return str(self.folder / f"{table}.parquet")
+
+
+def _unit(vector: Sequence[float], vectors_ND: np.ndarray) -> np.ndarray:
+    """(1, D) float32 of length one, so that products with the published vectors are cosines."""
+    given, length = np.asarray(vector, np.float64), vectors_ND.shape[1]
+    if given.shape != (length,):
+        raise ContractError(f"the vector has {given.size} numbers, the published ones have {length}")
+    norm = np.linalg.norm(given)
+    if not np.isfinite(norm) or norm == 0:
+        raise ContractError("the vector has no direction: it is zero, or not finite")
+    return (given / norm).astype(np.float32)[None, :]

@@ -7,11 +7,10 @@ Writes  published/<UTC time>-<run's 6 hex>/ and the link published/current, whic
     company_embedding.parquet         company_id, written_at, run_id, embedding FLOAT[]
     notice_recommendations.parquet    notice_id, written_at, run_id, company_ids, scores    one row an open notice
     company_recommendations.parquet   company_id, written_at, run_id, notice_ids, scores    one row a known company
+    <each of the four>.withdrawn.parquet  what an earlier version has and this one not, see bidrec.publishing.withdrawn
     notices.parquet, companies.parquet  what they are, in words
 """
 
-import os
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,66 +19,71 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
 
-from bidrec import log
 from bidrec.config import Config
+from bidrec.errors import ConfigurationError
+from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
 from bidrec.publishing.today import Vectors, embed_today
+from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.ranking.topk import top_k
 from bidrec.runs import Run
-from bidrec.storage import read_manifest, whole_folder, write_manifest, writing
+from bidrec.storage import read_manifest
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
 
-CURRENT = "current"
-KEPT = 3
 VIEWS = ("notice_embedding", "company_embedding", "notice_recommendations", "company_recommendations")
 """The published tables that are Feast views too."""
-
-
-def published_folder(home: Path) -> Path:
-    """The version that readers see."""
-    return home / "published" / CURRENT
 
 
 def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = None) -> dict[str, Any]:
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
-    `as_of` (epoch seconds UTC) None means the newest moment in the data. Raises GateRefused (78) where the model does
-    not beat its baselines; what was published before stays in every case of failure.
+    `as_of` (epoch seconds UTC) None means the newest moment in the data. One write-back at a time: a second one waits,
+    so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
+    baselines, ConfigurationError (64) where `as_of` is before the published version's; what was published before stays
+    in every case of failure.
     """
+    with one_job_at_a_time(config.home_path / "published"):
+        return _write_back(config, schema, run, as_of)
+
+
+def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -> dict[str, Any]:
     home, metrics = config.home_path, run.metrics()
     before = read_manifest(published_folder(home))
+    _refuse_older(as_of, before)
     gate.check(metrics, before["evaluation"] if before else None, config.publish.margin)
     vectors = embed_today(config, schema, run, as_of)
-    written_at = datetime.now(UTC)
-    version = home / "published" / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run.id[-6:]}"
+    written_at = next_moment(before)
     open_rows = _open_notices(home, vectors)
-    with whole_folder(version) as staging:
-        tables = _tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
-        for name, table in tables.items():
-            with writing(version):
-                parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
-        _describe(home, vectors, staging)
-        manifest = write_manifest(
-            staging,
-            kind="published",
-            run=run.id,
-            as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
-            written_at=written_at.isoformat(),
-            rows={name: table.num_rows for name, table in tables.items()},
-            open_notices=len(open_rows),
-            evaluation=metrics,
+    tables = published_tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
+    return write_version(
+        home,
+        tables,
+        describe=lambda staging: _describe(home, vectors, staging),
+        written_at=written_at,
+        run=run.id,
+        as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
+        open_notices=len(open_rows),
+        evaluation=metrics,
+    )
+
+
+def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:
+    """What is asked for as of an earlier time than the published version is older than what readers have."""
+    if as_of is None or before is None:
+        return
+    asked = datetime.fromtimestamp(as_of, UTC)
+    if asked < datetime.fromisoformat(before["as_of"]):
+        raise ConfigurationError(
+            f"as of {asked.isoformat()} is older than what is published, which is as of {before['as_of']}",
+            hint="leave --as-of out for the newest moment in the data, or use another home",
         )
-    _flip(home / "published", version.name)
-    log.get("write-back").info("published", version=version.name, **manifest["rows"])
-    return manifest | {"version": version.name}
 
 
-def _tables(vectors: Vectors, open_rows: np.ndarray, k: int, stamp: Mapping[str, Any]) -> dict[str, pa.Table]:
-    """The four tables, in memory: 64 floats a row and K ids a row."""
+def published_tables(vectors: Vectors, open_rows: np.ndarray, k: int, stamp: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """The four tables, in memory: 64 floats a row and K ids a row. `open_rows`: rows of the notices that are open."""
     to_companies = top_k(vectors.notice_ND[open_rows], vectors.company_CD, k)
     to_notices = top_k(vectors.company_CD, vectors.notice_ND[open_rows], k)
     open_ids = [vectors.notice_ids[row] for row in open_rows]
@@ -179,15 +183,3 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _flip(published: Path, version: str) -> None:
-    """Point `current` at the new version in one rename, then drop all but the newest versions."""
-    with writing(published):
-        link = published / f".{CURRENT}.{os.getpid()}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(version)
-        os.replace(link, published / CURRENT)
-    versions = sorted(path for path in published.iterdir() if path.is_dir() and not path.is_symlink())
-    for old in [path for path in versions if not path.name.startswith(".")][:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,9 @@ FIELD = 'Field(name="is_urgent", dtype=Bool, tags={"read": "dense", "meaning": "
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    apply(Config(home=str(home)))
-    return read_schema(home)
+    config = Config(home=str(home))
+    apply(config)
+    return read_schema(config)
 
 
 @pytest.fixture
@@ -63,24 +65,25 @@ def test_a_field_added_to_a_view_is_in_the_schema_and_one_taken_away_is_not(tmp_
     config = Config(home=str(tmp_path / "home"))
     apply(config)
     edit(repo, 'text("title", "title of the notice"),', FIELD)
-    apply(config, repo)
-    fields = read_schema(config.home_path).view("notice_features").fields
+    changed = replace(config, feature_repo=str(repo))
+    apply(changed)
+    fields = read_schema(changed).view("notice_features").fields
     assert (fields[0].name, fields[0].dtype, fields[0].read) == ("is_urgent", "Bool", "dense")
     assert "title" not in [field.name for field in fields]
 
 
 def test_every_field_whose_reading_is_not_said_is_named(tmp_path, repo):
-    config = Config(home=str(tmp_path / "home"))
+    config = Config(home=str(tmp_path / "home"), feature_repo=str(repo))
     edit(
         repo, 'text("title", "title of the notice"),', 'Field(name="a", dtype=Bool), ' + FIELD.replace("dense", "dens")
     )
-    apply(config, repo)
+    apply(config)
     with pytest.raises(
         ContractError, match=r"notice_features\.a .*read=nothing.*notice_features\.is_urgent .*read=dens,"
     ):
-        read_schema(config.home_path)
+        read_schema(config)
 
 
 def test_without_a_registry_the_hint_names_the_command(tmp_path):
     with pytest.raises(InputMissing, match="feast -c feature_repo apply"):
-        read_schema(tmp_path)
+        read_schema(Config(home=str(tmp_path)))

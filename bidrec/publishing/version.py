@@ -1,0 +1,82 @@
+"""A version of published/: written whole, then shown to readers by one link.
+
+Reads   published/current, the version before
+Writes  published/<UTC time>-<run's 6 hex>/ and the link published/current
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from bidrec import log
+from bidrec.publishing.withdrawn import withdrawn
+from bidrec.storage import whole_folder, write_manifest, writing
+
+CURRENT = "current"
+KEPT = 3
+"""Versions that stay on disk, the current one included: whoever opened one before a flip can read it to its end."""
+
+
+def published_folder(home: Path) -> Path:
+    """The version that readers see."""
+    return home / "published" / CURRENT
+
+
+def next_moment(before: Mapping[str, Any] | None) -> datetime:
+    """Now (UTC), but later than the version whose manifest `before` is, also where the clock was set back."""
+    now = datetime.now(UTC)
+    return max(now, datetime.fromisoformat(before["written_at"]) + timedelta(microseconds=1)) if before else now
+
+
+def write_version(
+    home: Path,
+    tables: Mapping[str, pa.Table],
+    describe: Callable[[Path], None],
+    *,
+    written_at: datetime,
+    run: str,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Write the tables, what `describe` adds to the folder, and a manifest with the facts; then flip the link.
+
+    Each table's first column is its key; a key that the version before has and the table lacks is withdrawn.
+    Returns the manifest, and the version's name under `version`. In every case of failure readers keep what they had.
+    """
+    published, current = home / "published", published_folder(home)
+    version = published / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run[-6:]}"
+    gone = {name: withdrawn(name, table, current, written_at) for name, table in tables.items()}
+    with whole_folder(version) as staging:
+        for name, table in [*tables.items(), *((f"{name}.withdrawn", table) for name, table in gone.items())]:
+            with writing(version):
+                parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
+        describe(staging)
+        manifest = write_manifest(
+            staging,
+            kind="published",
+            run=run,
+            written_at=written_at.isoformat(),
+            rows={name: table.num_rows for name, table in tables.items()},
+            withdrawn={name: table.num_rows for name, table in gone.items()},
+            **facts,
+        )
+    _flip(published, version.name)
+    log.get("write-back").info("published", version=version.name, **manifest["rows"])
+    return manifest | {"version": version.name}
+
+
+def _flip(published: Path, version: str) -> None:
+    """Point `current` at the new version in one rename, then drop all but the newest versions."""
+    with writing(published):
+        link = published / f".{CURRENT}.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(version)
+        os.replace(link, published / CURRENT)
+    versions = sorted(path for path in published.iterdir() if path.is_dir() and not path.is_symlink())
+    for old in [path for path in versions if not path.name.startswith(".")][:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""What was published once and is not any more, as rows without values: nobody is to meet its old ones.
+
+Reads   published/current, the version before
+Returns the rows of <table>.withdrawn.parquet, which Feast's views read together with <table>.parquet
+
+Feast deletes no row from an online store and compares no times in it. A row that is written later and holds nothing
+does what a deletion would: the key reads as None, and a vector search passes over it.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+
+def withdrawn(name: str, table: pa.Table, before: Path, written_at: datetime) -> pa.Table:
+    """Rows, with the columns of `table`, of every key that `before` knows and `table` does not; all else is NULL.
+
+    The first column is the key; `written_at` (UTC) is when they are withdrawn. `before`: folder of the version before,
+    which may not be there. Its withdrawn keys are carried on: an online store that missed a publication has them still.
+    """
+    ids = _gone(name, table, before)
+    moment = pa.scalar(written_at, table.schema.field("written_at").type)
+    empty = {field.name: pa.nulls(len(ids), field.type) for field in table.schema}
+    return pa.table(
+        empty | {table.column_names[0]: ids, "written_at": pa.repeat(moment, len(ids))}, schema=table.schema
+    )
+
+
+def _gone(name: str, table: pa.Table, before: Path) -> pa.Array:
+    """Keys of both of the earlier files, sorted, less those of `table`."""
+    files = [str(file) for file in before.glob(f"{name}*.parquet")]
+    key = table.column_names[0]
+    if not files:
+        return pa.array([], table.schema.field(key).type)
+    connection = duckdb.connect()
+    connection.register("present", table.select([key]))
+    gone = connection.execute(
+        f"SELECT DISTINCT {key} FROM read_parquet(?) ANTI JOIN present USING ({key}) ORDER BY {key}", [files]
+    )
+    return gone.to_arrow_table()[key].combine_chunks()

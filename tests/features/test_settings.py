@@ -1,0 +1,54 @@
+"""Which feature_store.yaml is read, and what is said where it cannot be."""
+
+import pytest
+
+from bidrec.config import Config
+from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.features.registry import apply, open_registry, repository
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A feature_store.yaml with its registry elsewhere."""
+    file = tmp_path / "own.yaml"
+    text = (repository() / "feature_store.yaml").read_text()
+    file.write_text(text.replace("${BIDREC_HOME}/feast/registry.db", f"{tmp_path}/own/registry.db"))
+    return file
+
+
+def test_a_feature_store_named_in_the_configuration_is_used_by_every_step(tmp_path, own):
+    config = Config(home=str(tmp_path / "home"), feature_store=str(own))
+    apply(config)
+    registry, project = open_registry(config)
+    assert len(registry.list_feature_views(project)) == 7
+    assert (tmp_path / "own" / "registry.db").is_file()
+    with pytest.raises(InputMissing, match="no feature registry"):
+        open_registry(Config(home=str(tmp_path / "home")))
+
+
+def test_the_variable_that_feasts_own_commands_read_names_it_too(tmp_path, own, monkeypatch):
+    monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(own))
+    apply(Config(home=str(tmp_path / "home")))
+    assert (tmp_path / "own" / "registry.db").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("online_store:", "online_store:\n  password: s3cret"), r"password\s+Extra inputs are not permitted"),
+        (("type: sqlite", "type: nosuch"), "nosuch"),
+        (("project: bidrec", "projekt: bidrec"), "project"),
+        (("provider: local", "provider: [local"), "expected ',' or ']'"),
+        (("${BIDREC_HOME}/feast/online.db", "${BIDREC_ONLINE} # ${NOT_READ}"), "needs BIDREC_ONLINE .*export"),
+    ],
+)
+def test_a_feature_store_that_feast_would_refuse_is_64_and_repeats_no_secret(tmp_path, own, change, said):
+    own.write_text(own.read_text().replace(*change))
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        apply(Config(home=str(tmp_path / "home"), feature_store=str(own)))
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_feature_store_that_is_not_there_is_66(tmp_path):
+    with pytest.raises(InputMissing, match=r"nowhere\.yaml"):
+        apply(Config(home=str(tmp_path), feature_store=str(tmp_path / "nowhere.yaml")))
