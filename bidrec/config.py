@@ -296,6 +296,7 @@ def _impossible(config: Config) -> list[str]:
         )
         >= 1,
         "ranking.half_life must be positive days": config.ranking.half_life > 0,
+        "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
         "publish.top_k must be at least 1": config.publish.top_k >= 1,
     }
     return [message for message, holds in rules.items() if not holds]

@@ -27,8 +27,12 @@ def published(name: str, entity: Entity, description: str, *fields: Field) -> Fe
     )
 
 
-embedding = unread("embedding", Array(Float32), "vector of unit length; the cosine of a pair's two is its score")
-scores = unread("scores", Array(Float32), "their scores, in the same order", "cosine")
+embedding = unread(
+    "embedding", Array(Float32), "vector of unit length; the cosine of a pair's two says how well they fit"
+)
+scores = unread(
+    "scores", Array(Float32), "their scores, in the same order: the higher the likelier, in all lists alike"
+)
 
 notice_embedding = published("notice_embedding", notice, "Vectors of the notices", embedding)
 company_embedding = published("company_embedding", company, "Vectors of the companies", embedding)

@@ -28,8 +28,12 @@ class Published:
         self.connection.execute("SET TimeZone = 'UTC'")
 
     def companies_for(self, notice_id: str, k: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The notice, and its k likeliest bidders, best first. Raises InputMissing (66) for an unknown notice."""
+        """The notice, and its k likeliest bidders, best first: the published list where the notice is open (as long
+        as publish.top_k), otherwise by the cosine of the vectors. Raises InputMissing (66) for an unknown notice."""
         notice = self._one("notices", "notice_id", notice_id)
+        listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
+        if listed:
+            return notice, self._described("companies", "company_id", listed[:k])
         query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
         return notice, self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
@@ -37,11 +41,15 @@ class Published:
     def notices_for(
         self, company_id: str, k: int, as_of: datetime | None = None
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The company, and the k notices open at `as_of` (default: as of the write-back) that suit it best.
+        """The company, and the k open notices that suit it best: the published list (as long as publish.top_k), or, for
+        the notices open at another time `as_of`, by the cosine of the vectors.
 
         Raises InputMissing (66) for an unknown company, and where no notice is open.
         """
         company = self._one("companies", "company_id", company_id)
+        listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids")
+        if listed and as_of is None:
+            return company, self._described("notices", "notice_id", listed[:k])
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         return company, self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
@@ -93,12 +101,18 @@ class Published:
         self, table: str, key: str, query_D: np.ndarray, ids: list[str], vectors_ND: np.ndarray, k: int
     ) -> list[dict[str, Any]]:
         rows, scores = top_k(query_D, vectors_ND, k)
-        chosen = [ids[row] for row in rows[0]]
-        described = {row[key]: row for row in self._rows(table, key, chosen)}
-        return [
-            {"rank": rank, "score": float(score), **described[name]}
-            for rank, (name, score) in enumerate(zip(chosen, scores[0], strict=True), start=1)
-        ]
+        listed = [(ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
+        return self._described(table, key, listed)
+
+    def _listed(self, table: str, key: str, value: str, other: str) -> list[tuple[str, float]]:
+        """The published list of one notice or company: (id, score), best first; empty where there is none."""
+        return self.connection.execute(
+            f"SELECT unnest({other}), unnest(scores) FROM read_parquet(?) WHERE {key} = ?", [self._path(table), value]
+        ).fetchall()
+
+    def _described(self, table: str, key: str, listed: list[tuple[str, float]]) -> list[dict[str, Any]]:
+        described = {row[key]: row for row in self._rows(table, key, [name for name, _ in listed])}
+        return [{"rank": rank, "score": score, **described[name]} for rank, (name, score) in enumerate(listed, start=1)]
 
     def _one(self, table: str, key: str, value: str) -> dict[str, Any]:
         found = self._rows(table, key, [value])

@@ -1,10 +1,12 @@
-"""Everything as it stands today, in a run's vectors: those that appeared after training included.
+"""Everything as it stands today, in a run's vectors and final ranking: those that appeared after training included.
 
-Reads   features/, runs/ID/training_set (its vocabularies and scalers), runs/ID/model
-Returns vectors of all notices and all known companies, as of a moment
+Reads   features/, runs/ID/training_set (its vocabularies and scalers), runs/ID/model, runs/ID/second_stage
+Yields  vectors of all notices and all known companies as of a moment, and a ranker over them
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from bidrec.training_set.load import TrainingSet
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
+    from bidrec.ranking.second_stage.final import FinalRanker
 
 
 @dataclass(frozen=True)
@@ -31,34 +34,53 @@ class Vectors:
     company_CD: np.ndarray
 
 
-def embed_today(config: Config, schema: "Schema", run: Run, as_of: int | None = None) -> Vectors:
-    """Encode today's features with the run's fit and embed them with its weights.
+@dataclass(frozen=True)
+class Today:
+    """The vectors, and the final ranking, which speaks in rows of today's training set."""
 
-    `as_of` None means the newest moment at which anything in the features became known.
+    vectors: Vectors
+    ranker: "FinalRanker"
+    notice_row: np.ndarray
+    """(N,) the training set's row of each notice of `vectors`."""
+    company_row: np.ndarray
+    """(C,) likewise, ascending."""
+
+
+@contextmanager
+def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None = None) -> Iterator[Today]:
+    """Encode today's features with the run's fit, embed them with its weights and gather what is known.
+
+    `as_of` None means the newest moment at which anything in the features became known. What is yielded may lie in
+    files that are gone afterwards.
     """
-    import torch
-
-    from bidrec.training.embed import company_vectors, notice_vectors
-    from bidrec.training.loop import load_model
-    from bidrec.training.resident import Resident
+    from bidrec.ranking.baselines.fields import Fields
+    from bidrec.ranking.second_stage.blend import Blend
+    from bidrec.ranking.second_stage.evidence import Evidence
+    from bidrec.ranking.second_stage.final import FinalRanker
+    from bidrec.ranking.towers import Towers
+    from bidrec.ranking.truth import known_companies
 
     config.home_path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".today.", dir=config.home_path) as temporary:
         folder = Path(temporary) / "training_set"
         build_training_set(config, schema, folder, fitted=run.training_set)
         ts = TrainingSet.open(folder)
-        model = load_model(ts.schema, run.model)
-        data = Resident.of(ts, torch.device("cpu"))
         as_of = as_of if as_of is not None else newest_known_at(ts)
-        notice_ND = notice_vectors(model, data)
-        company_CD, known_C = company_vectors(model, data, notice_ND, as_of)
-        published_N = data.published_at <= as_of
-        return Vectors(
-            as_of=as_of,
-            notice_ids=_chosen(ts.notice_ids(), published_N.numpy()),
-            notice_ND=notice_ND[published_N].numpy(),
-            company_ids=_chosen(ts.company_ids(), known_C.numpy()),
-            company_CD=company_CD[known_C].numpy(),
+        known_before = as_of + 1  # what became known at the moment itself is known
+        vectors, known_C = Towers(ts, run.model).as_of(known_before), known_companies(ts, known_before)
+        evidence = Evidence(ts, Fields.of(ts), known_before, vectors, known_C, config.ranking)
+        notice_row, company_row = np.flatnonzero(ts.notice_published_at <= as_of), np.flatnonzero(known_C)
+        yield Today(
+            vectors=Vectors(
+                as_of=as_of,
+                notice_ids=_chosen(ts.notice_ids(), notice_row),
+                notice_ND=vectors.notice_ND[notice_row],
+                company_ids=_chosen(ts.company_ids(), company_row),
+                company_CD=vectors.company_CD[company_row],
+            ),
+            ranker=FinalRanker(evidence, Blend.load(run.second_stage), config.ranking),
+            notice_row=notice_row,
+            company_row=company_row,
         )
 
 
@@ -68,5 +90,5 @@ def newest_known_at(ts: TrainingSet) -> int:
     return max(int(column.max()) for column in times if len(column))
 
 
-def _chosen(ids: list[str], keep: np.ndarray) -> list[str]:
-    return [ids[i] for i in np.flatnonzero(keep)]
+def _chosen(ids: list[str], rows: np.ndarray) -> list[str]:
+    return [ids[row] for row in rows]

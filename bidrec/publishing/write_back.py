@@ -24,9 +24,9 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
-from bidrec.publishing.today import Vectors, embed_today
+from bidrec.publishing.lists import Lists, best_of_both
+from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
-from bidrec.ranking.topk import top_k
 from bidrec.runs import Run
 from bidrec.storage import read_manifest
 
@@ -54,10 +54,12 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     before = read_manifest(published_folder(home))
     _refuse_older(as_of, before)
     gate.check(metrics, before["evaluation"] if before else None, config.publish.margin)
-    vectors = embed_today(config, schema, run, as_of)
     written_at = next_moment(before)
-    open_rows = _open_notices(home, vectors)
-    tables = published_tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
+    with embedded_today(config, schema, run, as_of) as today:
+        vectors = today.vectors
+        open_rows = _open_notices(home, vectors)
+        stamp = {"written_at": written_at, "run_id": run.id}
+        tables = published_tables(vectors, open_rows, best_of_both(today, open_rows, config.publish.top_k), stamp)
     return write_version(
         home,
         tables,
@@ -82,10 +84,11 @@ def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:
         )
 
 
-def published_tables(vectors: Vectors, open_rows: np.ndarray, k: int, stamp: Mapping[str, Any]) -> dict[str, pa.Table]:
+def published_tables(
+    vectors: Vectors, open_rows: np.ndarray, lists: tuple[Lists, Lists], stamp: Mapping[str, Any]
+) -> dict[str, pa.Table]:
     """The four tables, in memory: 64 floats a row and K ids a row. `open_rows`: rows of the notices that are open."""
-    to_companies = top_k(vectors.notice_ND[open_rows], vectors.company_CD, k)
-    to_notices = top_k(vectors.company_CD, vectors.notice_ND[open_rows], k)
+    to_companies, to_notices = lists
     open_ids = [vectors.notice_ids[row] for row in open_rows]
     return {
         "notice_embedding": _embedding("notice_id", vectors.notice_ids, vectors.notice_ND, stamp),

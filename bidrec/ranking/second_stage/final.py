@@ -1,7 +1,7 @@
 """The final ranking: a run's towers and blend over what is known at a moment.
 
 Reads   runs/ID/training_set, runs/ID/{model,validated,second_stage}
-Read by the evaluation, which asks for scores of all companies, and by the write-back, which asks for lists
+Read by the evaluation, which asks for scores of all companies, and by the write-back, which asks for the candidates
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from bidrec.config import Ranking
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.signals import candidates_of
-from bidrec.ranking.topk import best
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -41,17 +40,17 @@ class FinalRanker:
             scores_BC[start + row, company_BM[row, place]] = score_BM[row, place]
         return scores_BC
 
-    def lists(self, notice_rows: Int64, k: int) -> tuple[Int64, Float32]:
-        """(Q, K) the best companies of each notice, best first, and their scores; -1 and -inf where there are fewer."""
-        rows = np.full((len(notice_rows), k), -1, np.int64)
-        scores = np.full((len(notice_rows), k), -np.inf, np.float32)
+    def pairs(self, notice_rows: Int64) -> tuple[Int64, Int64, Float32]:
+        """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,)."""
+        parts = []
         for start in range(0, len(notice_rows), BLOCK):
             company_BM, score_BM = self._candidates(notice_rows[start : start + BLOCK])
-            place_BK, best_BK = best(np.where(company_BM >= 0, score_BM, -np.inf).astype(np.float32), k)
-            listed = slice(start, start + len(company_BM)), slice(0, place_BK.shape[1])
-            scores[listed] = best_BK
-            rows[listed] = np.where(np.isneginf(best_BK), -1, np.take_along_axis(company_BM, place_BK, axis=1))
-        return rows, scores
+            row, place = np.nonzero(company_BM >= 0)
+            parts.append((start + row, company_BM[row, place], score_BM[row, place]))
+        if not parts:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        notice, company, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return notice, company, score
 
     def _candidates(self, notice_rows: Int64) -> tuple[Int64, Float32]:
         found = candidates_of(self.evidence, notice_rows, self.settings.candidates, self.blend.counted)

@@ -1,0 +1,51 @@
+"""The best companies for each open notice and the best open notices for each company, from one pass over the pairs.
+
+Reads   today's vectors and final ranking (today.py)
+Read by write_back.py
+
+A pair that the second stage looked at has its score, which compares across notices and across companies. All other
+pairs come after those, in the order of the towers' cosine, so that every list is as long as it can be.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bidrec.publishing.today import Today
+from bidrec.ranking.topk import best
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Lists = tuple[Int64, Float32]
+"""Rows (Q, K) of the other side, best first, and their scores (Q, K)."""
+
+SCORES_AT_ONCE = 1 << 23
+
+
+def best_of_both(today: Today, open_rows: Int64, k: int) -> tuple[Lists, Lists]:
+    """(companies for the notices at `open_rows` of today.vectors, such notices for all companies), K = min(k, there).
+
+    The rows of the first are places in today.vectors' companies, those of the second places in `open_rows`.
+    """
+    notice, company_row, score = today.ranker.pairs(today.notice_row[open_rows])
+    company = np.searchsorted(today.company_row, company_row)
+    notice_OD, company_CD = today.vectors.notice_ND[open_rows], today.vectors.company_CD
+    floor = float(score.min(initial=0)) - 2  # a cosine lies in [-1, 1]
+    return (
+        _best(notice_OD, company_CD, (notice, company, score), floor, k),
+        _best(company_CD, notice_OD, (company, notice, score), floor, k),
+    )
+
+
+def _best(query_QD: Float32, item_ND: Float32, pairs: tuple[Int64, Int64, Float32], floor: float, k: int) -> Lists:
+    """The k best items of each query: `pairs` (query, item, score) as scored, all others at `floor` plus the cosine."""
+    order = np.argsort(pairs[0], kind="stable")
+    query, item, score = (column[order] for column in pairs)
+    listed = min(k, len(item_ND))
+    rows, scores = np.empty((len(query_QD), listed), np.int64), np.empty((len(query_QD), listed), np.float32)
+    block = max(1, SCORES_AT_ONCE // max(1, len(item_ND)))
+    for start in range(0, len(query_QD), block):
+        score_BN = query_QD[start : start + block] @ item_ND.T + np.float32(floor)
+        first, end = np.searchsorted(query, [start, start + len(score_BN)])
+        score_BN[query[first:end] - start, item[first:end]] = score[first:end]
+        rows[start : start + block], scores[start : start + block] = best(score_BN, k)
+    return rows, scores
