@@ -64,7 +64,7 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("rank", "company", "name", "region", "bids known", "last opening", "score")
+    table = Table("rank", "company", "name", "region", "bids known", "last opening", "score", *_why(notice))
     for row in companies:
         table.add_row(
             str(row["rank"]),
@@ -74,6 +74,7 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
             f"{row['bids']:,}",
             _day(row["last_bid_at"]),
             f"{row['score']:.3f}",
+            *_reasons(row),
         )
     if notice is None:
         return Group("Companies, by cosine with the vector", table)
@@ -91,7 +92,7 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
     from rich.console import Group
     from rich.table import Table
 
-    table = Table("rank", "notice", "title", "buyer", "value", "closes (UTC)", "score")
+    table = Table("rank", "notice", "title", "buyer", "value", "closes (UTC)", "score", *_why(company))
     for row in notices:
         table.add_row(
             str(row["rank"]),
@@ -101,11 +102,23 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
             _money(row["value"]),
             _time(row["closes_at"]),
             f"{row['score']:.3f}",
+            *_reasons(row),
         )
     if company is None:
         return Group("Open notices, by cosine with the vector", table)
     words = [part for part in (company["name"], company["region"], f"{company['bids']:,} bids known") if part]
     return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
+
+
+def _why(asked: Mapping[str, Any] | None) -> list[str]:
+    """The heading of the reasons; what is near a vector has none."""
+    return [] if asked is None else ["why"]
+
+
+def _reasons(row: Mapping[str, Any]) -> list[str]:
+    from bidrec.publishing.reasons import in_words
+
+    return [in_words(row["reasons"])] if "reasons" in row else []
 
 
 def _number(value: float | None) -> str:

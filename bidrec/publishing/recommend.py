@@ -1,6 +1,6 @@
 """Read what was published: the companies for a notice, the open notices for a company or near a vector, in words.
 
-Reads   published/current
+Reads   published/current; features/ for the reasons
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,10 @@ import duckdb
 import numpy as np
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
+from bidrec.storage import read_manifest
 
 
 class Published:
@@ -23,7 +25,9 @@ class Published:
         folder = published_folder(home)
         if not folder.exists():
             raise InputMissing(f"nothing is published in {home}", hint="bidrec train, then bidrec write-back")
-        self.folder = folder.resolve()
+        self.home, self.folder = home, folder.resolve()
+        manifest = read_manifest(self.folder) or {}
+        self.as_of = datetime.fromisoformat(manifest["as_of"])
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
 
@@ -33,10 +37,11 @@ class Published:
         notice = self._one("notices", "notice_id", notice_id)
         listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
         if listed:
-            return notice, self._described("companies", "company_id", listed[:k])
+            return notice, self._explained("company_id", notice, self._described("companies", "company_id", listed[:k]))
         query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
-        return notice, self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
+        ranked = self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
+        return notice, self._explained("company_id", notice, ranked)
 
     def notices_for(
         self, company_id: str, k: int, as_of: datetime | None = None
@@ -49,10 +54,11 @@ class Published:
         company = self._one("companies", "company_id", company_id)
         listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids")
         if listed and as_of is None:
-            return company, self._described("notices", "notice_id", listed[:k])
+            return company, self._explained("notice_id", company, self._described("notices", "notice_id", listed[:k]))
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
-        return company, self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
+        ranked = self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
+        return company, self._explained("notice_id", company, ranked)
 
     def companies_near(self, vector: Sequence[float], k: int) -> list[dict[str, Any]]:
         """The k companies whose vectors have the largest cosine with `vector` (D numbers), best first.
@@ -113,6 +119,12 @@ class Published:
     def _described(self, table: str, key: str, listed: list[tuple[str, float]]) -> list[dict[str, Any]]:
         described = {row[key]: row for row in self._rows(table, key, [name for name, _ in listed])}
         return [{"rank": rank, "score": score, **described[name]} for rank, (name, score) in enumerate(listed, start=1)]
+
+    def _explained(self, key: str, asked: dict[str, Any], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The list with `reasons`: what the known bids of each pair's company say about its notice."""
+        pairs = [({**asked, **row}["notice_id"], {**asked, **row}["company_id"]) for row in listed]
+        found = reasons_for(self.home, pairs, self.as_of)
+        return [{**row, "reasons": reasons} for row, reasons in zip(listed, found, strict=True)]
 
     def _one(self, table: str, key: str, value: str) -> dict[str, Any]:
         found = self._rows(table, key, [value])

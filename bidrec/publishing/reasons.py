@@ -1,0 +1,60 @@
+"""Why a company is recommended for a notice: its known bids at the same office, in the same place, of the same category.
+
+Reads   features/notice, features/bid_log (bids known at the publication's as-of)
+
+Counted when asked for, from the tables that the second stage counts too: nothing has to be stored per recommendation.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+WORDS = {"office": "of this office", "place": "in this place", "category": "of this category"}
+
+
+def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -> list[list[dict[str, Any]]]:
+    """For each (notice id, company id): what speaks for it, the closest first, as {"of", "bids", "days_ago"}.
+
+    `as_of`: aware; days are counted back from it. Without features in the home, nothing is said.
+    """
+    tables = {name: home / "features" / name for name in ("notice", "bid_log")}
+    if not pairs or not all(any(folder.glob("*.parquet")) for folder in tables.values()):
+        return [[] for _ in pairs]
+    sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        rows = connection.execute(
+            sql,
+            {
+                "notices": [notice for notice, _ in pairs],
+                "companies": [company for _, company in pairs],
+                "notice_files": str(tables["notice"] / "*.parquet"),
+                "log_files": str(tables["bid_log"] / "*.parquet"),
+                "as_of": int(as_of.timestamp()),
+            },
+        ).fetchall()
+    return [_reasons(row, as_of) for row in rows]
+
+
+def in_words(reasons: Sequence[dict[str, Any]]) -> str:
+    """The reasons as one line for people."""
+    if not reasons:
+        return "bids like those of companies that bid on such notices"
+    said = [f"{reason['bids']:,} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons]
+    return "bid on " + "; ".join(said)
+
+
+def _reasons(row: Sequence[Any], as_of: datetime) -> list[dict[str, Any]]:
+    return [
+        {"of": what, "bids": bids, "days_ago": (as_of.astimezone(UTC) - last).days}
+        for what, bids, last in zip(WORDS, row[::2], row[1::2], strict=True)
+        if bids
+    ]
+
+
+def _ago(days: int) -> str:
+    return "today" if days == 0 else "yesterday" if days == 1 else f"{days:,} days ago"
