@@ -1,4 +1,4 @@
-"""Why a company is recommended for a notice: its known bids at the same office, in the same place, of the same category.
+"""Why a company is recommended for a notice: its known bids at the same office, in that place, of that category.
 
 Reads   features/notice, features/bid_log (bids known at the publication's as-of)
 
