@@ -76,8 +76,10 @@ class Model:
     """Share of companies whose activity numbers are hidden in a training step."""
     half_lives: tuple[float, ...] = (60.0, 400.0)
     """Half-lives of the decayed means over a company's history, in days."""
-    history_length: int = 48
+    history_length: int = 128
     """Bids of a company's history that are read, newest first."""
+    training_history: int = 48
+    """How many of them a training step reads; more would cost time and teach little."""
     temperature: float = 0.07
     """Starting temperature of the cosine softmax."""
     learn_temperature: bool = True
@@ -275,8 +277,8 @@ def _impossible(config: Config) -> list[str]:
         >= 1,
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
-        "model.embedding_dim, table_dim and history_length must be at least 1": min(
-            model.embedding_dim, model.table_dim, model.history_length
+        "model.embedding_dim, table_dim, history_length and training_history must be at least 1": min(
+            model.embedding_dim, model.table_dim, model.history_length, model.training_history
         )
         >= 1,
         "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0

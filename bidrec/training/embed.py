@@ -41,7 +41,7 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
     if isinstance(model.company, HistoryTower):
-        companies = data.company_batch(version_B, as_of, model.history_length)
+        companies = data.company_batch(version_B, as_of, model.bids_read)
         return model.company(
             notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B
         )
