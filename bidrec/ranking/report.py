@@ -32,9 +32,9 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     """Rank every test notice's candidates: the final ranking, its towers alone, the baselines and, if any, the oracle.
 
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
-    with what became known by then, as a nightly write-back would, the weights unchanged. Everything but
-    metrics["rolling"] and rolling_difference speaks of the frozen mode. Raises InputMissing (66) where the test window
-    holds no bid.
+    with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
+    way round, rolling. Everything but that, metrics["rolling"] and rolling_difference speaks of the frozen mode. Raises
+    InputMissing (66) where the test window holds no bid.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -58,8 +58,11 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     )
     if config.evaluation.refresh_days:
         stretches = refreshes(ts, truth, config.evaluation.refresh_days)
-        rolling = evaluate_periods((period(*stretch) for stretch in stretches), truth, config.evaluation, model=MODEL)
+        rolling = evaluate_periods(
+            (period(*stretch) for stretch in stretches), truth, config.evaluation, model=MODEL, other_way=True
+        )
         frozen["metrics"] |= rolling["metrics"]
+        frozen["for_companies"] = rolling["for_companies"]
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
     return frozen
