@@ -97,7 +97,7 @@ class Training:
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
     """Companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform sample."""
-    history_gradients: int = 2048
+    history_gradients: int = 4096
     """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
     from a cache of the notice tower's outputs."""
     patience: int = 2
