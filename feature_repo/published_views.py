@@ -28,6 +28,8 @@ def published(name: str, entity: Entity, description: str, *fields: Field) -> Fe
 
 
 embedding = unread("embedding", Array(Float32), "vector of unit length; the cosine of a pair's two is its score")
+# For online stores that search vectors; the others take no notice of it.
+embedding.vector_index, embedding.vector_search_metric = True, "cosine"
 scores = unread("scores", Array(Float32), "their scores, in the same order", "cosine")
 
 notice_embedding = published("notice_embedding", notice, "Vectors of the notices", embedding)
