@@ -19,7 +19,7 @@ from bidrec.features.registry import apply, materialize, open_store, repository
 from bidrec.publishing.version import next_moment, published_folder
 from bidrec.publishing.write_back import VIEWS
 from bidrec.storage import read_manifest
-from tests.publishing.versions import publish
+from tests.publishing.versions import CLOSES_AT, publish
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,16 @@ def test_what_the_newest_publication_lacks_reads_as_nothing_whatever_publication
     publish(applied.home_path, ["bharat"], ["bridge"], run="third")
     materialize(applied, VIEWS)
     assert runs_online(applied, "apex", "bharat") == [None, "third"]
+
+
+def test_every_entry_of_a_list_says_until_when_it_holds(applied):
+    publish(applied.home_path, ["apex"], ["road", "bridge"], run="first")
+    materialize(applied, VIEWS)
+    store, key = open_store(applied), {"company_id": "apex", "notice_id": "road"}
+    company = store.get_online_features(["company_recommendations:closes_at"], [key]).to_dict()
+    notice = store.get_online_features(["notice_recommendations:closes_at"], [key]).to_dict()
+    assert company["closes_at"] == [[CLOSES_AT, CLOSES_AT]]
+    assert notice["closes_at"] == [CLOSES_AT]
 
 
 def test_feasts_own_materialize_of_an_older_range_brings_no_older_publication_back(applied):
