@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from entities import company, notice
 from feast import Entity, FeatureView, Field, FileSource
-from feast.types import Array, Float32, String
+from feast.types import Array, Float32, String, UnixTimestamp
 from home import file
 from reading import unread
 
@@ -30,6 +30,8 @@ def published(name: str, entity: Entity, description: str, *fields: Field) -> Fe
 embedding = unread(
     "embedding", Array(Float32), "vector of unit length; the cosine of a pair's two says how well they fit"
 )
+# For online stores that search vectors; the others take no notice of it.
+embedding.vector_index, embedding.vector_search_metric = True, "cosine"
 scores = unread(
     "scores", Array(Float32), "their scores, in the same order: the higher the likelier, in all lists alike"
 )
@@ -40,6 +42,7 @@ notice_recommendations = published(
     "notice_recommendations",
     notice,
     "Companies that will most likely bid on a notice",
+    unread("closes_at", UnixTimestamp, "when the notice closes: the list holds until then", "UTC"),
     unread("company_ids", Array(String), "companies, best first"),
     scores,
 )
@@ -47,6 +50,7 @@ company_recommendations = published(
     "company_recommendations",
     company,
     "Open notices that a company will most likely bid on",
+    unread("closes_at", Array(UnixTimestamp), "when each of them closes, in the same order", "UTC"),
     unread("notice_ids", Array(String), "open notices, best first"),
     scores,
 )

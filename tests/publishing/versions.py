@@ -1,19 +1,23 @@
 """Publications without a model: unit vectors drawn at random, and the lists made of them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
+from bidrec.publishing.closing import with_closing
 from bidrec.publishing.today import Vectors
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.publishing.write_back import published_tables
 from bidrec.storage import read_manifest
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
+CLOSES_AT = datetime(2025, 2, 1, tzinfo=UTC)
+"""When the notices close."""
 
 
 def publish(
@@ -31,8 +35,11 @@ def publish(
     written_at = next_moment(read_manifest(published_folder(home)))
     stamp = {"written_at": written_at, "run_id": run}
     tables = published_tables(vectors, np.arange(len(notices)), 5, stamp)
+    closing = pa.table({"notice_id": list(notices), "closes_at": [CLOSES_AT] * len(notices)})
     facts = {"as_of": AS_OF.isoformat(), "open_notices": len(notices)}
-    return write_version(home, tables, describe=in_words, written_at=written_at, run=run, **facts)
+    return write_version(
+        home, with_closing(tables, closing), describe=in_words, written_at=written_at, run=run, **facts
+    )
 
 
 def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
@@ -41,11 +48,11 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but that all notices are open for another month."""
-    for table, key in (("notice", "notice_id"), ("company", "company_id")):
-        source = f"'{folder}/{table}_embedding.parquet'"
-        name = "notices" if table == "notice" else "companies"
+    """notices.parquet and companies.parquet, with nothing known but the times."""
+    for key, described in (("notice_id", "notices"), ("company_id", "companies")):
+        source = folder / f"{key.removesuffix('_id')}_embedding.parquet"
         duckdb.execute(
-            f"COPY (SELECT {key}, TIMESTAMPTZ '2024-12-01 00:00:00+00' AS published_at,"
-            f" TIMESTAMPTZ '2025-02-01 00:00:00+00' AS closes_at FROM {source}) TO '{folder}/{name}.parquet'"
+            f"COPY (SELECT {key}, $published AS published_at, $closes AS closes_at FROM '{source}')"
+            f" TO '{folder / described}.parquet'",
+            {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT},
         )

@@ -1,0 +1,33 @@
+"""Until when a list holds: a notice's to its closing, a company's entry by entry.
+
+Reads   the closing times of the open notices
+Returns the tables of lists with a column closes_at, by which a reader leaves out what has closed since the write-back
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def with_closing(tables: Mapping[str, pa.Table], closing: pa.Table) -> dict[str, pa.Table]:
+    """Add `closes_at` (UTC) to both tables of lists, before the lists.
+
+    closing: notice_id, closes_at, a row for each notice that is listed. In company_recommendations the new column is a
+    list in the order of notice_ids.
+    """
+    notices, companies = tables["notice_recommendations"], tables["company_recommendations"]
+    listed = companies["notice_ids"].combine_chunks()
+    each = pa.ListArray.from_arrays(listed.offsets, _closing(listed.values, closing))
+    return {
+        **tables,
+        "notice_recommendations": notices.add_column(
+            3, "closes_at", _closing(notices["notice_id"].combine_chunks(), closing)
+        ),
+        "company_recommendations": companies.add_column(3, "closes_at", each),
+    }
+
+
+def _closing(notice_ids: pa.StringArray, closing: pa.Table) -> pa.Array:
+    rows = pc.index_in(notice_ids, closing["notice_id"].combine_chunks())
+    return closing["closes_at"].combine_chunks().take(rows)
