@@ -8,6 +8,7 @@ file or a newer format is taken for a registry without anything in it, and overw
 """
 
 from importlib.metadata import version
+from pathlib import Path
 from uuid import uuid4
 
 from feast.infra.registry.file import FileRegistryStore
@@ -28,6 +29,7 @@ class WholeRegistryStore(FileRegistryStore):
             raise self._unreadable("it is garbled") from error
         if registry.registry_schema_version != REGISTRY_SCHEMA_VERSION:
             raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
+        self._forget_lost_tables(registry)
         return registry
 
     def _write_registry(self, registry_proto: Registry) -> None:
@@ -35,6 +37,22 @@ class WholeRegistryStore(FileRegistryStore):
         registry_proto.last_updated.GetCurrentTime()
         with whole_file(self._filepath) as partial, writing(self._filepath):
             partial.write_bytes(registry_proto.SerializeToString())
+
+    def _forget_lost_tables(self, registry: Registry) -> None:
+        """Forget SQLite tables whose file is gone (`feast teardown` removes it) or lies in another folder.
+
+        Otherwise `apply` would not make them anew, or, in a copy of a home, drop those of the original.
+        """
+        kept = [
+            entry
+            for entry in registry.infra.infra_objects
+            if not entry.HasField("sqlite_table") or self._is_beside(Path(entry.sqlite_table.path))
+        ]
+        del registry.infra.infra_objects[:]
+        registry.infra.infra_objects.extend(kept)
+
+    def _is_beside(self, online: Path) -> bool:
+        return online.is_file() and online.parent == self._filepath.parent
 
     def _unreadable(self, reason: str) -> ContractError:
         return ContractError(
