@@ -137,10 +137,19 @@ def _offsets(matrix: np.ndarray) -> pa.Array:
 
 
 def _open_notices(home: Path, vectors: Vectors) -> np.ndarray:
-    """Rows of the notices that may still be bid on at the as-of; one without a closing time is not."""
+    """Rows of the notices that may still be bid on, as far as known at the as-of.
+
+    One without a closing time is not, nor one that was withdrawn.
+    """
     closing = duckdb.execute(
-        "SELECT notice_id FROM read_parquet(?) WHERE closes_at > to_timestamp(?)",
-        [str(home / "features" / "notice.parquet"), vectors.as_of],
+        """
+        WITH status AS (
+            SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
+            FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
+        SELECT notice_id FROM status
+        WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
+        """,
+        {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": vectors.as_of},
     ).fetchall()
     still_open = {notice_id for (notice_id,) in closing}
     return np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], dtype=np.int64)
@@ -156,7 +165,7 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
             FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
         ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
-        {"notices": str(features / "notice.parquet"), "as_of": as_of},
+        {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
     )
     connection.execute(
         f"""COPY (
@@ -170,8 +179,8 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
         ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
         {
-            "profiles": str(features / "company_profile.parquet"),
-            "activity": str(features / "company_activity.parquet"),
+            "profiles": str(features / "company_profile" / "*.parquet"),
+            "activity": str(features / "company_activity" / "*.parquet"),
             "as_of": as_of,
         },
     )

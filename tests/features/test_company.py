@@ -1,0 +1,58 @@
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+
+from bidrec.config import Config
+from bidrec.features.build import EVENT_TIMES, build_features
+from tests import tables
+from tests.features.lakes import read, write_lake
+from tests.features.worlds import facts_of, lists_of, moments, recount, versions_of, worlds, write
+
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+KEYS = {
+    "notice": "published_at, notice_id",
+    "notice_status": "notice_id, known_at",
+    "bid_log": "company_id, known_at, notice_id",
+}
+
+
+def build(home, world, upto=None):
+    write(home, world, upto or len(world))
+    build_features(Config(home=str(home)))
+
+
+def rows_of(home, table):
+    key = KEYS.get(table, "company_id, known_at")
+    if table == "company_state":  # a company's newest row is all that is ever read
+        return read(home, table, "QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1 ORDER BY 1")
+    return read(home, table, f"ORDER BY {key}")
+
+
+@few
+@given(worlds())
+def test_every_number_and_list_equals_a_recount_of_what_was_known_by_then(world):
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder), world)
+        activity, history = read(Path(folder), "company_activity"), read(Path(folder), "company_history")
+        log = read(Path(folder), "bid_log")
+    facts = facts_of(world)
+    versions = versions_of(facts)
+    assert [(row["company_id"], row["known_at"]) for row in activity] == versions
+    assert activity == [recount(facts, *version) for version in versions]
+    assert history == [lists_of(facts, *version) for version in versions]
+    in_order = sorted(facts, key=lambda fact: fact.company)
+    assert [(bid["company_id"], bid["notice_id"], bid["known_at"], bid["won"]) for bid in log] == [
+        (fact.company, fact.notice["notice_id"], fact.known_at, fact.told[0][1]) for fact in in_order
+    ]
+
+
+@few
+@given(worlds())
+def test_building_after_every_ingest_gives_the_rows_that_one_build_at_the_end_gives(world):
+    with tempfile.TemporaryDirectory() as day_by_day, tempfile.TemporaryDirectory() as at_once:
+        for upto in range(1, len(world) + 1):
+            build(Path(day_by_day), world, upto)
+        build(Path(at_once), world)
+        for table in EVENT_TIMES:
+            assert rows_of(Path(day_by_day), table) == rows_of(Path(at_once), table), table
