@@ -1,7 +1,7 @@
 """Ingest: a source's rows, held against the contract, become the lake; whole or not at all.
 
 Reads   a source (`bidrec/sources/`)
-Writes  lake/{notice,company,bid}.parquet + manifest.json, and quarantine/ with the rows that were not good enough
+Writes  a part of the lake (`bidrec/lake.py`), and quarantine/ with the rows that were not good enough
 
 The same rows give the same bytes: the order is total, and Parquet is written in that order with fixed settings.
 """
@@ -18,14 +18,17 @@ from typing import Any
 import duckdb
 
 from bidrec import log, sources
-from bidrec.casting import first_line
+from bidrec.casting import first_line, literal
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES, Table
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, Interrupted
+from bidrec.lake import add_parts, part_file, sweep
 from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+_ADDED = {"notice": ", published_at AS known_at"}
+"""Columns of the lake that no source gives: from when on the notice's row was known."""
 _logger = log.get("ingest")
 
 
@@ -54,8 +57,12 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
         _report(checked)
         _write_quarantine(connection, config, checked)
         _refuse_too_many(connection, config, checked)
-        manifest = _write_lake(connection, lake, checked, source=definition.name, zone=definition.zone, inputs=mark)
-    rows = {name: entry["rows"] for name, entry in manifest["tables"].items()}
+        number = before["ingest"] + 1 if before else 1
+        facts = {name: _write_part(connection, table, staging, number, checked[name]) for name, table in TABLES.items()}
+        rows = {name: entry["rows"] for name, entry in facts.items()}
+        manifest = add_parts(
+            lake, staging, number, rows, None, source=definition.name, zone=definition.zone, inputs=mark, tables=facts
+        )
     _logger.info("lake written", **rows, seconds=round(time.monotonic() - started, 1))
     return manifest
 
@@ -104,9 +111,10 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
-    for pattern in (".ingest", ".lake.*", ".quarantine.*"):
+    for pattern in (".ingest", ".quarantine.*"):
         for folder in home.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
+    sweep(home / "lake")
 
 
 def _report(checked: dict[str, Checked]) -> None:
@@ -120,7 +128,12 @@ def _report(checked: dict[str, Checked]) -> None:
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, config: Config, checked: dict[str, Checked]) -> None:
     with whole_folder(config.home_path / "quarantine") as folder:
         for table in TABLES.values():
-            _copy(connection, table, folder, f"SELECT * FROM checked_{table.name} WHERE {REASON} IS NOT NULL")
+            _copy(
+                connection,
+                table,
+                folder / f"{table.name}.parquet",
+                f"SELECT * FROM checked_{table.name} WHERE {REASON} IS NOT NULL",
+            )
         facts = {
             name: {"given": found.given, "quarantined": found.quarantined, "reasons": found.reasons}
             for name, found in checked.items()
@@ -148,16 +161,12 @@ def _refuse_too_many(connection: duckdb.DuckDBPyConnection, config: Config, chec
         )
 
 
-def _write_lake(
-    connection: duckdb.DuckDBPyConnection, lake: Path, checked: dict[str, Checked], **facts: Any
+def _write_part(
+    connection: duckdb.DuckDBPyConnection, table: Table, staging: Path, number: int, found: Checked
 ) -> dict[str, Any]:
-    with whole_folder(lake) as folder:
-        tables = {}
-        for table in TABLES.values():
-            good = f"SELECT * EXCLUDE ({REASON}) FROM checked_{table.name} WHERE {REASON} IS NULL"
-            _copy(connection, table, folder, good)
-            tables[table.name] = _facts(connection, table, good, checked[table.name])
-        return write_manifest(folder, kind="lake", **facts, tables=tables)
+    good = f"SELECT * EXCLUDE ({REASON}){_ADDED.get(table.name, '')} FROM checked_{table.name} WHERE {REASON} IS NULL"
+    _copy(connection, table, staging / part_file(table.name, number), good)
+    return _facts(connection, table, good, found)
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, table: Table, good: str, found: Checked) -> dict[str, Any]:
@@ -174,7 +183,8 @@ def _facts(connection: duckdb.DuckDBPyConnection, table: Table, good: str, found
     }
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path, rows: str) -> None:
+def _copy(connection: duckdb.DuckDBPyConnection, table: Table, file: Path, rows: str) -> None:
     order = ", ".join(table.order)
-    with writing(folder):
-        connection.execute(f"COPY ({rows} ORDER BY {order}) TO '{folder / table.name}.parquet' ({_PARQUET})")
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        connection.execute(f"COPY ({rows} ORDER BY {order}) TO {literal(str(file))} ({_PARQUET})")

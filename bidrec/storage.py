@@ -49,7 +49,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
                     file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
-                    _sync(file)
+                    sync(file)
             _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -87,13 +87,18 @@ def read_json(path: Path) -> Any:
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
     files = {
-        str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        str(file.relative_to(folder)): facts_of(file)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
     manifest = {"format": FORMAT_VERSION, **facts, "files": files}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file: its size and SHA-256."""
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -117,17 +122,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _along(one: Path, other: Path) -> bool:
-    """Whether one of the paths lies in the other."""
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _sync(file: Path) -> None:
+def sync(file: Path) -> None:
+    """Have the disk keep the file's content; of a folder, its entries."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _along(one: Path, other: Path) -> bool:
+    """Whether one of the paths lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _replace(staging: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """Features: the canonical tables become feature tables, by one SQL file each; whole or not at all.
 
-Reads   lake/{notice,company,bid}.parquet
+Reads   lake/
 Writes  features/{notice,company_profile,bid_log,company_activity}.parquet + manifest.json, which the Feast repository
         and bidrec.training_set read
 
@@ -20,10 +20,11 @@ from typing import Any
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, types_of
+from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
+from bidrec.lake import OWN, open_lake
 from bidrec.storage import content_of, fingerprint, read_manifest, whole_folder, write_manifest, writing
 
 EVENT_TIMES = {
@@ -66,7 +67,8 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 250_0
     with whole_folder(target) as folder:
         with _workspace(config) as (connection, spill):
             connection.execute(sql["macros"])
-            _open_lake(connection, lake, sql)
+            open_lake(connection, lake)
+            _refuse_names_of_features(connection, sql)
             tables = {}
             for name in EVENT_TIMES:
                 if name == "company_activity":
@@ -97,24 +99,25 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _open_lake(connection: duckdb.DuckDBPyConnection, lake: Path, sql: dict[str, str]) -> None:
-    """Create lake_notice, lake_company and lake_bid: the canonical columns and those a source added.
+def _refuse_names_of_features(connection: duckdb.DuckDBPyConnection, sql: dict[str, str]) -> None:
+    """Raise ContractError (65) where a column that the source added has the name of a feature.
 
-    Raises ContractError (65) where an added column has the name of a feature: DuckDB would rename one without a word.
+    DuckDB would rename one without a word.
     """
-    for name, table in TABLES.items():
-        rows = f"read_parquet({literal(str(lake / f'{name}.parquet'))})"
-        canonical = ", ".join(column.name for column in table.columns)
-        connection.execute(f"CREATE VIEW lake_{name} AS SELECT {canonical} FROM {rows}")
-        added = {
-            column.lower() for column in types_of(connection, f"(SELECT * FROM {rows})") if table.column(column) is None
-        }
-        if name in _CARRIED and (twice := added & {*types_of(connection, f"({sql[_CARRIED[name]]})")}):
+    for name, feature in _CARRIED.items():
+        given = [column for column in types_of(connection, f"lake_{name}") if column not in OWN]
+        added = [column for column in given if TABLES[name].column(column) is None]
+        if not added:
+            continue
+        without = ", ".join(quoted(column) for column in added)
+        connection.execute(f"CREATE TEMP TABLE lake_{name} AS SELECT * EXCLUDE ({without}) FROM lake_{name} LIMIT 0")
+        twice = {column.lower() for column in added} & {*types_of(connection, f"({sql[feature]})")}
+        connection.execute(f"DROP TABLE temp.lake_{name}")
+        if twice:
             raise ContractError(
                 f"{name}: the source has a column of its own named like a feature: {', '.join(sorted(twice))}",
                 hint="rename it in the source's SQL",
             )
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{name} AS SELECT * FROM {rows}")
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, name: str, sql: str, folder: Path) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 -- What a notice is at its publication: one row per notice; the row's number is the notice's number everywhere after.
 -- Whatever else the lake's notice has (a column a source added) is carried through as it is.
--- Never opened_at, bids or winners: nobody knew them then.
+-- Never opened_at, withdrawn_at, bids or winners: nobody knew them then.
 WITH measured AS (
     SELECT
-        * EXCLUDE (opened_at, deposit, fee, duration_days)
+        * EXCLUDE (opened_at, withdrawn_at, known_at, part, deposit, fee, duration_days)
           REPLACE (nullif(regexp_replace(lower(trim(place)), '\s+', ' ', 'g'), '') AS place),
         -- Sizes span eight powers of ten. ln(1 + x) keeps 0 (no deposit asked) apart from NULL (not stated).
         ln(1 + value) AS log_value,

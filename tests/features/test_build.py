@@ -6,6 +6,7 @@ import pytest
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.build import build_features
+from bidrec.lake import part_file
 from bidrec.storage import content_of, read_manifest
 from tests import tables
 from tests.features.lakes import read, write_lake
@@ -135,8 +136,8 @@ def test_a_build_that_dies_leaves_the_old_features_and_nothing_else(home, config
     write_lake(home, notice=[tables.notice()], bid=[tables.bid()])
     before = build_features(config)
     write_lake(home, notice=[tables.notice(), tables.notice(1)], bid=[tables.bid()])
-    (home / "lake" / "bid.parquet").write_bytes(b"PAR1 torn")
-    with pytest.raises(Exception, match=r"bid\.parquet"):
+    (home / "lake" / part_file("bid", 1)).write_bytes(b"PAR1 torn")
+    with pytest.raises(Exception, match=r"000001\.parquet"):
         build_features(config)
     assert read_manifest(home / "features") == before
     assert sorted(path.name for path in home.iterdir()) == ["features", "lake"]
