@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from bidrec.casting import literal
-from bidrec.contract import TABLES
+from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
 from bidrec.storage import FORMAT_VERSION, MANIFEST, facts_of, read_manifest, sync, write_json, writing
 
@@ -34,10 +34,10 @@ def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path, since: int = 
     """Make the views lake_notice, lake_company and lake_bid over the parts after `since`; returns the manifest.
 
     Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key.
-    An ingest meanwhile takes nothing away from the views. Raises InputMissing (66) without a lake.
+    An ingest meanwhile takes nothing away from the views. Raises InputMissing (66) without a lake in parts.
     """
     manifest = read_manifest(folder)
-    if manifest is None:
+    if manifest is None or "parts" not in manifest:
         raise InputMissing(f"no lake in {folder.parent}", hint="run: bidrec ingest")
     for table, parts in manifest["parts"].items():
         connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts, since)}")
@@ -73,6 +73,16 @@ def add_parts(
     manifest = {"format": FORMAT_VERSION, "kind": "lake", "ingest": number, **facts, "parts": parts, "files": files}
     write_json(lake / MANIFEST, manifest)
     return manifest
+
+
+def copy_sorted(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, file: Path) -> None:
+    """Write the SELECT `rows` as Parquet, in the table's total order. Raises CannotWrite (73)."""
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        connection.execute(
+            f"COPY ({rows} ORDER BY {', '.join(table.order)}) TO {literal(str(file))} "
+            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+        )
 
 
 def sweep(lake: Path) -> None:

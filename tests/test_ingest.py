@@ -29,7 +29,7 @@ def rows(home: Path, table: str) -> list[tuple]:
 
 
 def quarantined(home: Path, table: str) -> list[tuple]:
-    return duckdb.sql(f"SELECT * FROM '{home}/quarantine/{table}.parquet'").fetchall()
+    return duckdb.sql(f"SELECT * FROM '{home}/quarantine/*/{table}.parquet'").fetchall()
 
 
 def test_the_lake_holds_every_row_in_its_order_with_every_canonical_column(tmp_path):
@@ -73,7 +73,7 @@ def test_bad_rows_are_quarantined_with_their_reason_and_counted(tmp_path):
 
     assert manifest["tables"]["bid"]["reasons"] == {"amount is negative": 2, "no notice has this notice_id": 1}
     assert manifest["tables"]["bid"]["rows"] == len(BIDS)
-    bad = duckdb.sql(f"SELECT company_id, reason FROM '{tmp_path}/quarantine/bid.parquet'").fetchall()
+    bad = duckdb.sql(f"SELECT company_id, reason FROM '{tmp_path}/quarantine/*/bid.parquet'").fetchall()
     assert sorted(bad) == [
         ("c10", "amount is negative; no notice has this notice_id"),
         ("c9", "amount is negative"),
@@ -88,7 +88,7 @@ def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
     bad = write_source(tmp_path / "bad", notice=late, company=COMPANIES, bid=BIDS)
 
     with pytest.raises(
-        ContractError, match=r"notice: 3 of 20 rows are bad, more than 1\.00%.*closes_at is before.*: 3.* n0"
+        ContractError, match=r"notice: 3 of 3 rows are bad, more than 1\.00%.*closes_at is before.*: 3.* n0"
     ):
         ingest(config_of(tmp_path, bad), now=NOW)
     assert read_manifest(tmp_path / "lake") == before
@@ -112,18 +112,29 @@ def test_unchanged_files_are_not_read_again_unless_forced(tmp_path):
     assert [part["part"] for part in again["parts"]["bid"]] == [2]
 
 
-@pytest.mark.parametrize("change", ["file", "sql", "contract"])
-def test_a_changed_input_is_read_again(tmp_path, change):
-    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    first = ingest(config_of(tmp_path, source), now=NOW)
-    if change == "file":
-        write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
-    elif change == "sql":
-        (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
-    rules = {"max_future_days": 1} if change == "contract" else {}
-    second = ingest(config_of(tmp_path, source, **rules), now=NOW + 300 * DAY)
-    assert second["inputs"] != first["inputs"]
-    assert second["tables"]["bid"]["rows"] == {"file": 99, "sql": 80, "contract": 100}[change]
+def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    ingest(config_of(tmp_path, source), now=NOW)
+    write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    second = ingest(config_of(tmp_path, source), now=NOW + DAY)
+    assert second["tables"]["bid"]["rows"] == 100
+    assert {name: [part["part"] for part in parts] for name, parts in second["parts"].items()} == {
+        "notice": [1],
+        "company": [1],
+        "bid": [1, 2],
+    }
+    (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
+    third = ingest(config_of(tmp_path, source), now=NOW + 2 * DAY)
+    assert third["tables"]["bid"]["rows"] == 80
+    assert [[part["part"] for part in parts] for parts in third["parts"].values()] == [[3], [3], [3]]
+
+
+def test_other_rules_of_the_contract_have_unchanged_files_read_again(tmp_path):
+    source = write_source(tmp_path / "source", notice=[*NOTICES, notice(300)], company=COMPANIES, bid=BIDS)
+    first = ingest(config_of(tmp_path, source, max_future_days=10, max_bad_share=0.05), now=NOW)
+    assert first["tables"]["notice"]["rows"] == 20
+    second = ingest(config_of(tmp_path, source, max_bad_share=0.05), now=NOW)
+    assert second["tables"]["notice"]["rows"] == 21
 
 
 def test_without_a_source_the_input_is_missing(tmp_path):
@@ -203,7 +214,7 @@ def test_a_job_that_fails_while_it_writes_leaves_the_old_lake(tmp_path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bidrec.ingest.write_manifest", fail)
+    monkeypatch.setattr("bidrec.lake.write_json", fail)
     with pytest.raises(KeyboardInterrupt):
         ingest(config_of(tmp_path, source), force=True, now=NOW)
     assert read_manifest(tmp_path / "lake") == before
