@@ -28,7 +28,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
-from bidrec.lake import PART, open_lake
+from bidrec.lake import OWN, open_lake
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,
@@ -56,7 +56,7 @@ _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
 _CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company")}
-_OURS = ("known_at", PART, "is_publication")
+_OURS = (*OWN, "is_publication")
 _RULES = ("macros", "known", "notice", "notice_status", "company_profile", "market", "bid_log", "company_activity")
 _CODE = ("market", "running", "lists", "company")
 _logger = log.get("features")
