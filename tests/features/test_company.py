@@ -1,4 +1,5 @@
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,7 @@ from tests import tables
 from tests.features.lakes import read, write_lake
 from tests.features.worlds import facts_of, lists_of, moments, recount, versions_of, worlds, write
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = {
     "notice": "published_at, notice_id",
     "notice_status": "notice_id, known_at",
@@ -56,3 +57,43 @@ def test_building_after_every_ingest_gives_the_rows_that_one_build_at_the_end_gi
         build(Path(at_once), world)
         for table in EVENT_TIMES:
             assert rows_of(Path(day_by_day), table) == rows_of(Path(at_once), table), table
+
+
+@few
+@given(worlds(), moments)
+def test_what_becomes_known_after_a_version_changes_nothing_of_it(world, as_of):
+    first = world[0]
+    less = replace(first, bid=[row for row in first.bid if row["known_at"] <= as_of])
+    with tempfile.TemporaryDirectory() as everything, tempfile.TemporaryDirectory() as until_then:
+        build(Path(everything), [first])
+        build(Path(until_then), [less])
+        for table in ("company_activity", "company_history"):
+            known = [row for row in read(Path(everything), table) if row["known_at"] <= as_of]
+            assert known == read(Path(until_then), table)
+
+
+def test_a_company_keeps_its_last_ten_bids_newest_first_and_as_many_as_its_windows_need(home):
+    notices = [tables.notice(number) for number in range(30)]
+    write_lake(home, notice=notices, bid=[tables.bid(of=number) for number in range(30)])
+    build_features(Config(home=str(home)))
+    assert read(home, "company_history")[-1]["last_notices"] == [f"n{number}" for number in range(29, 19, -1)]
+    assert read(home, "company_activity")[-1]["bids_all"] == 30
+    assert len(read(home, "company_state")[-1]["notices"]) == 30
+
+
+def test_where_many_bid_nobody_is_a_rival(home):
+    notices = [tables.notice(number) for number in range(2)]
+    crowd = [tables.bid(0, by) for by in range(21)]
+    write_lake(home, notice=notices, bid=[*crowd, tables.bid(1, 0), tables.bid(1, 1)])
+    build_features(Config(home=str(home)))
+    newest = {row["company_id"]: row["rivals"] for row in read(home, "company_history", "ORDER BY known_at")}
+    assert (newest["c0"], newest["c1"], newest["c2"]) == (["c1"], ["c0"], [])
+
+
+def test_working_on_few_companies_at_a_time_changes_no_row(home):
+    notices = [tables.notice(number) for number in range(9)]
+    write_lake(home, notice=notices, bid=[tables.bid(n, by) for n in range(9) for by in range(7) if (n + by) % 3])
+    build_features(Config(home=str(home)))
+    whole = {table: read(home, table) for table in EVENT_TIMES}
+    build_features(Config(home=str(home)), run_rows=5)
+    assert {table: read(home, table) for table in EVENT_TIMES} == whole
