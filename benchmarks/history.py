@@ -3,9 +3,8 @@
     python -m benchmarks.history --bids 20_000_000 --companies 500_000 [--memory-limit 6GB] [--json]
 
 Builds the features of an invented lake (history_world.py), each build in a process of its own: wall and CPU seconds,
-peak memory, bytes written per table. An increment is measured twice: as it is, and without its days (`scan_s`: the
-past is looked through for what the days' companies need, by one column, and nothing is found), which is the part that
-grows with the past. The floor of the first build is the lake read and the feature tables written once (`floor_s`).
+peak memory, bytes written per table. What an increment costs with hardly any bids is the looking through of the past
+for what its companies need. The floor of the first build is the lake read and the tables written once, as they are.
 """
 
 import argparse

@@ -17,6 +17,8 @@ from bidrec.storage import read_manifest
 
 DAYS = 3650
 BIDDERS = 10
+OPENING = 14
+"""Days from a notice's publication to the opening of its bids."""
 START = datetime(2015, 1, 1, tzinfo=UTC)
 _CORRECTED = 50
 """One bid in so many of a later part corrects an older one."""
@@ -30,7 +32,7 @@ _NOTICE = """
 SELECT
     'N' || lpad(n::VARCHAR, 10, '0') AS notice_id,
     moment(n / $a_day) AS published_at,
-    published_at + INTERVAL 14 DAYS AS closes_at,
+    published_at + INTERVAL $opening DAYS AS closes_at,
     closes_at AS opened_at,
     word(n, 1) || ' ' || word(n, 2) || ' ' || word(n, 3) || ' ' || word(n, 4) || ' ' || word(n, 5) AS title,
     'B' || floor(8000 * pow(unit(n, 'buyer'), 2))::INTEGER AS buyer_id,
@@ -44,8 +46,8 @@ _BID = """
 SELECT
     'N' || lpad(n::VARCHAR, 10, '0') AS notice_id,
     'C' || lpad(company::VARCHAR, 9, '0') AS company_id,
-    moment(n / $a_day + 13) AS event_at,
-    moment(n / $a_day + 14) AS known_at,
+    moment(n / $a_day + $opening - 1) AS event_at,
+    moment(n / $a_day + $opening) AS known_at,
     exp(10 + 8 * unit(n, 'value')) AS amount,
     min(place) = 0 AS won
 FROM (
@@ -88,16 +90,16 @@ def _connection(companies: int) -> duckdb.DuckDBPyConnection:
 def _write(connection: duckdb.DuckDBPyConnection, home: Path, number: int, first: int, last: int, a_day: float) -> None:
     staging = home / "staging"
     staging.mkdir(parents=True, exist_ok=True)
-    given = {"$first": first, "$last": last, "$a_day": a_day, "$bidders": BIDDERS}
+    given = {"$first": first, "$last": last, "$a_day": a_day, "$bidders": BIDDERS, "$opening": OPENING}
     before = read_manifest(home / "lake")
-    read_at = START + timedelta(days=last / a_day + 15)
-    queries = {"notice": _NOTICE, "bid": _BID}
+    read_at = START + timedelta(days=last / a_day)
+    opened = {"$first": int(first - OPENING * a_day) if before else 0, "$last": int(last - OPENING * a_day)}
     rows = {}
-    for table, sql in queries.items():
-        for name, value in given.items():
+    for table, sql, changed in (("notice", _NOTICE, {}), ("bid", _BID, opened)):
+        for name, value in (given | changed).items():
             sql = sql.replace(name, str(value))
         if table == "bid" and before:
-            sql += f" UNION ALL {_corrections(home, before['read_at'], last - first)}"
+            sql += f" UNION ALL FROM ({_corrections(home, before['read_at'], last - first)})"
         canonical = ", ".join(
             f"CAST(NULL AS {column.type}) AS {column.name}" for column in TABLES[table].columns if not column.needed
         )

@@ -95,7 +95,7 @@ company_history = FeatureView(
         unread(
             "rivals",
             Array(String),
-            "companies met in its last 10 bids, in fields of at most 20, the 10 met most often first",
+            "companies met at least twice in its last 20 bids, in fields of at most 20, the 10 met most often first",
         ),
         unread("rival_meetings", Array(Int64), "how often each of them was met", "bids"),
         unread("won_buyers", Array(String), "buyers of its last 20 wins, the 10 it won at most often first"),

@@ -62,7 +62,7 @@ _CODE = ("market", "running", "lists", "company")
 _logger = log.get("features")
 
 
-def build_features(config: Config, *, force: bool = False, run_rows: int = 250_000) -> dict[str, Any]:
+def build_features(config: Config, *, force: bool = False, run_rows: int = 100_000) -> dict[str, Any]:
     """Bring the feature tables up to the lake and return their manifest.
 
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.

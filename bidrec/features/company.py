@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bidrec.features.lists import Back, Ranked, lists, ranked, spread
+from bidrec.features.lists import Back, Ranked, again, lists, ranked, spread
 from bidrec.features.market import NUMBERS, Coded, Events, Ints, Jagged, Market, Past
 from bidrec.features.running import DAY, HALF_LIFE, WINDOWS, Rows, Seen, Sequence, decayed, within
 
@@ -28,8 +28,8 @@ LAST = 10
 """Bids of which the lists tell."""
 RIVALS, WON, TERMS = 10, 10, 20
 """Longest lists of rivals, of buyers won at, and of words."""
-WINS_BACK, TITLES_BACK = 20, 4
-"""Outcomes and titles looked back over."""
+RIVALS_BACK, WINS_BACK, TITLES_BACK = 20, 20, 4
+"""Bids, outcomes and titles looked back over."""
 FIELD = 20
 """Most bidders of a notice that count as rivals: where hundreds bid, two of them have met by chance."""
 ROW_GROUP = 122_880
@@ -220,13 +220,13 @@ def _history(block: Block, versions: Rows, bids: Sequence, told: Told, won: Wins
         days = (versions.known[row] - told.known[event]) / DAY
         return lists(rows, row, pa.array(days.astype(np.float32)))
 
-    rivals = _rivals(market, block.first, versions, back, told)
+    rivals = _rivals(block, versions, bids, told)
     titles = back.where(back.depth < TITLES_BACK)
     begin, end = (market.terms.offsets[told.notice[titles.event] + step] for step in (0, 1))
-    titles, place = titles.spread(begin, end - begin)
-    terms = ranked(titles, market.terms.values[place], TERMS, by_count=False)
-    outcomes = Back.over(won.turns.newest, won.turns.begin[versions.company], WINS_BACK)
-    wins = ranked(outcomes, won.buyer[outcomes.event], WON, sign=won.sign[outcomes.event])
+    title, place = spread(begin, end - begin)
+    terms = ranked(titles.row[title], market.terms.values[place], titles.depth[title], TERMS, by_count=False)
+    turns = Back.over(won.turns.newest, won.turns.begin[versions.company], WINS_BACK)
+    wins = ranked(turns.row, won.buyer[turns.event], turns.depth, WON, sign=won.sign[turns.event])
     return {
         "last_notices": lists(rows, back.row, market.notice_ids.take(pa.array(notice))),
         "last_ages": ages(back.row, back.event),
@@ -243,14 +243,22 @@ def _history(block: Block, versions: Rows, bids: Sequence, told: Told, won: Wins
     }
 
 
-def _rivals(market: Market, first_company: int, versions: Rows, back: Back, told: Told) -> Ranked:
-    """Who else bid on a company's last notices, as far as known when its own bid there became known."""
-    field = market.bidder_field[told.place[back.event]]
-    begin = market.bidder_begin[told.notice[back.event]]
-    met, place = back.spread(begin, np.where(field <= FIELD, field, 0))
-    company = market.bidder_company[place].astype(np.int64)
-    other = company != versions.company[met.row] + first_company
-    return ranked(met.where(other), company[other], RIVALS)
+def _rivals(block: Block, versions: Rows, bids: Sequence, told: Told) -> Ranked:
+    """Who else bid on a company's last notices, as far as known when its own bid there became known: again and again."""
+    market = block.market
+    company = np.repeat(np.arange(block.companies), np.diff(bids.begin))
+    field = market.bidder_field[told.place]
+    bid, place = spread(market.bidder_begin[told.notice], np.where(field <= FIELD, field, 0))
+    rival = market.bidder_company[place]
+    other = rival != company[bid] + block.first
+    bid, rival = bid[other], rival[other]
+    met = again(bid, rival, company, RIVALS_BACK)
+    bid, rival = bid[met], rival[met].astype(np.int64)
+    # Each meeting is told of by the versions whose newest bid is it, or one of the next few of the company.
+    first = np.searchsorted(bids.newest, bid)
+    last = np.minimum(bid + RIVALS_BACK, bids.begin[company[bid] + 1]) - 1
+    meeting, row = spread(first, np.searchsorted(bids.newest, last, side="right") - first)
+    return ranked(row, rival[meeting], bids.newest[row] - bid[meeting], RIVALS, least=2)
 
 
 def _state(
@@ -278,7 +286,7 @@ def _state(
         return lists(len(company), row[row >= 0], words.take(pa.array(codes[row >= 0])))
 
     looked_at = within(bids, told.known, versions, max(WINDOWS.values()))[newest]
-    row, event = tail(bids, np.minimum(looked_at, bids.newest[newest] - LAST + 1))
+    row, event = tail(bids, np.minimum(looked_at, bids.newest[newest] - RIVALS_BACK + 1))
     turn_row, turn = tail(won.turns, won.turns.newest[newest] - WINS_BACK + 1)
     columns = running.set_column(
         running.column_names.index("decayed"), "decayed", running["decayed_at_bid"]

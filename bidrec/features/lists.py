@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from bidrec.features.market import Ints
 
-_DEPTH_BITS, _COUNT_BITS = 5, 12
+_DEPTH_BITS, _COUNT_BITS = 5, 6
 """Of the packed keys below: events looked back over, and how often one thing may come up in them."""
 
 
@@ -33,13 +33,8 @@ class Back:
         row, depth = np.nonzero(event >= oldest[:, None])
         return cls(row, newest[row] - depth, depth)
 
-    def where(self, kept: npt.NDArray[np.bool_] | Ints) -> "Back":
+    def where(self, kept: npt.NDArray[np.bool_]) -> "Back":
         return Back(self.row[kept], self.event[kept], self.depth[kept])
-
-    def spread(self, begin: Ints, length: Ints) -> tuple["Back", npt.NDArray[np.int64]]:
-        """Each event as many times as it has items; and where those items are: begin (M,), begin (M,) + 1, ..."""
-        every, item = spread(begin, length)
-        return self.where(every), item
 
 
 @dataclass(frozen=True)
@@ -53,30 +48,58 @@ class Ranked:
     """Of the newest event with it."""
 
 
-def ranked(back: Back, thing: Ints, limit: int, *, sign: Ints | None = None, by_count: bool = True) -> Ranked:
+def ranked(
+    row: Ints, thing: Ints, depth: Ints, limit: int, *, sign: Ints | None = None, least: int = 1, by_count: bool = True
+) -> Ranked:
     """Count each row's things and keep the first `limit`: most often first, then newest; or newest first.
 
-    thing: (M,) one per entry of `back`. sign: (M,) +1 or -1, what one counts; things that come to nothing are left out.
+    row, thing, depth: (M,) one per time that a thing comes up. sign: (M,) +1 or -1, what one counts. Things that come
+    up less than `least` times are left out. Everything is packed into integers, which sort fastest.
     """
-    bits = int(thing.max(initial=0)).bit_length()
-    minus = np.zeros(len(thing), np.int64) if sign is None else (sign < 0).astype(np.int64)
-    key = ((back.row << bits | thing) << _DEPTH_BITS | back.depth) << 1 | minus
+    bits, low = int(thing.max(initial=0)).bit_length(), _DEPTH_BITS + 1
+    key = (row << bits | thing) << low | depth << 1
+    if sign is not None:
+        key |= sign < 0
     key.sort()
-    group = key >> (_DEPTH_BITS + 1)
-    start = np.flatnonzero(np.diff(group, prepend=-1))
-    count = np.add.reduceat(1 - 2 * (key & 1), start) if len(start) else np.zeros(0, np.int64)
-    depth = (key[start] >> 1) & ((1 << _DEPTH_BITS) - 1)
-    rarity = (1 << _COUNT_BITS) - 1 - count
-    found = group[start]
-    row, thing = found >> bits, found & ((1 << bits) - 1)
+    start = np.flatnonzero(np.diff(key >> low, prepend=-1))
+    if sign is None:
+        count = np.diff(start, append=len(key))
+    else:
+        count = np.add.reduceat(1 - 2 * (key & 1), start) if len(start) else start
+    key, count = key[start][count >= least], count[count >= least]
+    depth, rarity = (key >> 1) & _mask(_DEPTH_BITS), _mask(_COUNT_BITS) - count
     order = rarity << _DEPTH_BITS | depth if by_count else depth << _COUNT_BITS | rarity
-    key = ((row << (_COUNT_BITS + _DEPTH_BITS) | order) << bits | thing)[count > 0]
-    kept = np.argsort(key)
-    row = row[count > 0][kept]
+    row, thing = key >> (low + bits), (key >> low) & _mask(bits)
+    key = (row << (_COUNT_BITS + _DEPTH_BITS) | order) << bits | thing
+    key.sort()
+    row = key >> (_COUNT_BITS + _DEPTH_BITS + bits)
     first = np.flatnonzero(np.diff(row, prepend=-1))
-    place = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
-    kept = np.flatnonzero(count > 0)[kept][place < limit]
-    return Ranked(found[kept] >> bits, found[kept] & ((1 << bits) - 1), count[kept], depth[kept])
+    kept = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row))) < limit
+    key, row = key[kept], row[kept]
+    if by_count:
+        rarity, depth = key >> (bits + _DEPTH_BITS), key >> bits
+    else:
+        rarity, depth = key >> bits, key >> (bits + _COUNT_BITS)
+    count = _mask(_COUNT_BITS) - (rarity & _mask(_COUNT_BITS))
+    return Ranked(row, key & _mask(bits), count, depth & _mask(_DEPTH_BITS))
+
+
+def _mask(bits: int) -> int:
+    return (1 << bits) - 1
+
+
+def again(event: Ints, thing: Ints, company: Ints, length: int) -> npt.NDArray[np.int64]:
+    """Of things that came up at events, the rows (into M) of those that a company had twice within `length` events.
+
+    event, thing: (M,); company: of each event, never falling, as events are in order company by company.
+    """
+    bits, width = int(thing.max(initial=0)).bit_length(), int(event.max(initial=0)).bit_length()
+    order = np.argsort(((company[event].astype(np.int64) << bits | thing) << width) | event)
+    event, thing = event[order], thing[order]
+    near = np.zeros(len(order) + 1, bool)
+    near[1:-1] = (thing[1:] == thing[:-1]) & (company[event[1:]] == company[event[:-1]])
+    near[1:-1] &= np.diff(event) < length
+    return order[near[1:] | near[:-1]]
 
 
 def spread(begin: Ints, length: Ints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -161,7 +161,7 @@ def two_days(home):
     write_lake(home, [tables.notice(number) for number in range(3)], [tables.company()], [tables.bid()], **later(19))
     build_features(Config(home=str(home)))
     changed = tables.notice(1, known_at=known_at, withdrawn_at=known_at, title="Road 1, called off")
-    add_part(home, later(21), notice=[changed, tables.notice(20)], bid=[tables.bid(20, known_at=known_at)])
+    add_part(home, later(21), notice=[changed, tables.notice(20, known_at=known_at)], bid=[tables.bid(20, known_at=known_at)])
 
 
 def test_a_segment_that_was_written_stays_as_it_is_and_a_table_without_news_gets_none(home, config):

@@ -82,9 +82,9 @@ def test_a_company_keeps_its_last_ten_bids_newest_first_and_as_many_as_its_windo
 
 
 def test_where_many_bid_nobody_is_a_rival(home):
-    notices = [tables.notice(number) for number in range(2)]
-    crowd = [tables.bid(0, by) for by in range(21)]
-    write_lake(home, notice=notices, bid=[*crowd, tables.bid(1, 0), tables.bid(1, 1)])
+    notices = [tables.notice(number) for number in range(4)]
+    crowd = [tables.bid(of, by) for of in (0, 1) for by in range(21)]
+    write_lake(home, notice=notices, bid=[*crowd, *(tables.bid(of, by) for of in (2, 3) for by in (0, 1))])
     build_features(Config(home=str(home)))
     newest = {row["company_id"]: row["rivals"] for row in read(home, "company_history", "ORDER BY known_at")}
     assert (newest["c0"], newest["c1"], newest["c2"]) == (["c1"], ["c0"], [])

@@ -173,13 +173,13 @@ def lists_of(facts: list[Fact], company: str, as_of: datetime) -> dict[str, Any]
 
     rivals: Counter[str] = Counter()
     met: dict[str, int] = {}
-    for depth, fact in enumerate(last):
+    for depth, fact in enumerate(newest[:20]):
         field_then = [one for one in facts if one.notice is fact.notice and one.known_at <= fact.known_at]
         for one in field_then if len(field_then) <= 20 else []:
             if one.company != company:
                 rivals[one.company] += 1
                 met.setdefault(one.company, depth)
-    ranked = sorted(rivals, key=lambda one: (-rivals[one], met[one], one))[:10]
+    ranked = sorted((one for one in rivals if rivals[one] > 1), key=lambda one: (-rivals[one], met[one], one))[:10]
     terms: dict[str, tuple[int, int]] = {}
     for depth, fact in enumerate(newest[:4]):
         for word in re.findall(r"[^\W\d_]\w+", (fact.notice["title"] or "").lower())[:8]:
