@@ -51,9 +51,10 @@ SELECT
     exp(10 + 8 * unit(n, 'value')) AS amount,
     min(place) = 0 AS won
 FROM (
-    SELECT n, place, by_share[1 + floor(len(by_share) * unit(n, 'bidder' || place))::BIGINT] AS company
-    FROM range($first, $last) AS t(n), range($bidders) AS p(place), share
+    SELECT n, place, floor($shares * unit(n, place))::BIGINT AS drawn
+    FROM range($first, $last) AS t(n), range($bidders) AS p(place)
 )
+JOIN share ON share.rowid = drawn
 GROUP BY n, company
 """
 
@@ -75,14 +76,14 @@ def add_days(home: Path, bids: int, companies: int, first: int, last: int) -> No
 
 
 def _connection(companies: int) -> duckdb.DuckDBPyConnection:
-    """With `share`: a list in which each company stands as often as its share of the bids says."""
+    """With `share`: a table in which each company stands as often as its share of the bids says."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '6GB'")
     connection.execute(_MACROS)
     normal = "sqrt(-2 * ln(unit(c, 'u') + 1e-9)) * cos(2 * pi() * unit(c, 'v'))"
     connection.execute(
-        f"CREATE TEMP TABLE share AS SELECT list(c) AS by_share FROM ("
-        f"SELECT c, unnest(range(ceil(4 * exp(1.2 * {normal}))::BIGINT)) FROM range({companies}) AS t(c))"
+        f"CREATE TEMP TABLE share AS SELECT company "
+        f"FROM (SELECT c AS company, unnest(range(ceil(4 * exp(1.2 * {normal}))::BIGINT)) FROM range({companies}) AS t(c))"
     )
     return connection
 
@@ -90,7 +91,9 @@ def _connection(companies: int) -> duckdb.DuckDBPyConnection:
 def _write(connection: duckdb.DuckDBPyConnection, home: Path, number: int, first: int, last: int, a_day: float) -> None:
     staging = home / "staging"
     staging.mkdir(parents=True, exist_ok=True)
+    shares = connection.execute("SELECT count(*) FROM share").fetchall()[0][0]
     given = {"$first": first, "$last": last, "$a_day": a_day, "$bidders": BIDDERS, "$opening": OPENING}
+    given["$shares"] = shares
     before = read_manifest(home / "lake")
     read_at = START + timedelta(days=last / a_day)
     opened = {"$first": int(first - OPENING * a_day) if before else 0, "$last": int(last - OPENING * a_day)}

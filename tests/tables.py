@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 def notice(number: int = 0, **changes: Any) -> dict[str, Any]:

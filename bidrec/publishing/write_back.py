@@ -56,7 +56,7 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
     vectors = embed_today(config, schema, run, as_of)
     written_at = datetime.now(UTC)
     version = home / "published" / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run.id[-6:]}"
-    open_rows = _open_notices(home, vectors)
+    open_rows = open_notices(home, vectors)
     with whole_folder(version) as staging:
         tables = _tables(vectors, open_rows, config.publish.top_k, {"written_at": written_at, "run_id": run.id})
         for name, table in tables.items():
@@ -136,7 +136,7 @@ def _offsets(matrix: np.ndarray) -> pa.Array:
     return pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1], pa.int32())
 
 
-def _open_notices(home: Path, vectors: Vectors) -> np.ndarray:
+def open_notices(home: Path, vectors: Vectors) -> np.ndarray:
     """Rows of the notices that may still be bid on, as far as known at the as-of.
 
     One without a closing time is not, nor one that was withdrawn.
