@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--bids", type=int, default=1_000_000)
     parser.add_argument("--companies", type=int, default=25_000)
     parser.add_argument("--memory-limit", default="6GB", help="DuckDB's")
-    parser.add_argument("--folder", type=Path, help="where the lake and its features are made (default: a temporary one)")
+    parser.add_argument(
+        "--folder", type=Path, help="where the lake and its features are made (default: a temporary one)"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--run", type=Path, metavar="HOME", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -75,7 +77,10 @@ def measure(home: Path, memory_limit: str) -> dict[str, Any]:
     wall, cpu = time.monotonic() - started, time.process_time() - cpu
     old = set(before["files"]) if before else set()
     new = {name: facts["bytes"] for name, facts in manifest["files"].items() if name not in old}
-    rows = {name: entry["rows"] - (before["tables"][name]["rows"] if before else 0) for name, entry in manifest["tables"].items()}
+    rows = {
+        name: entry["rows"] - (before["tables"][name]["rows"] if before else 0)
+        for name, entry in manifest["tables"].items()
+    }
     return {
         "wall_s": round(wall, 1),
         "cpu_s": round(cpu, 1),

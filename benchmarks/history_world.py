@@ -81,9 +81,9 @@ def _connection(companies: int) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'; SET memory_limit = '6GB'")
     connection.execute(_MACROS)
     normal = "sqrt(-2 * ln(unit(c, 'u') + 1e-9)) * cos(2 * pi() * unit(c, 'v'))"
+    shares = f"unnest(range(ceil(4 * exp(1.2 * {normal}))::BIGINT))"
     connection.execute(
-        f"CREATE TEMP TABLE share AS SELECT company "
-        f"FROM (SELECT c AS company, unnest(range(ceil(4 * exp(1.2 * {normal}))::BIGINT)) FROM range({companies}) AS t(c))"
+        f"CREATE TEMP TABLE share AS SELECT company FROM (SELECT c AS company, {shares} FROM range({companies}) AS t(c))"
     )
     return connection
 
@@ -121,8 +121,8 @@ def _write(connection: duckdb.DuckDBPyConnection, home: Path, number: int, first
 def _corrections(home: Path, read_at: str, bids: int) -> str:
     """Older bids whose outcome turns out the other way, a moment after the last reading."""
     return (
-        f"SELECT notice_id, company_id, event_at, TIMESTAMPTZ '{read_at}' + INTERVAL 1 HOUR AS known_at, amount, NOT won "
-        f"FROM read_parquet('{home}/lake/bid/000001.parquet') ORDER BY hash(notice_id, company_id, '{read_at}') "
+        f"SELECT notice_id, company_id, event_at, TIMESTAMPTZ '{read_at}' + INTERVAL 1 HOUR AS known_at, amount, "
+        f"NOT won FROM read_parquet('{home}/lake/bid/000001.parquet') ORDER BY hash(notice_id, company_id, '{read_at}') "
         f"LIMIT {bids * BIDDERS // _CORRECTED}"
     )
 

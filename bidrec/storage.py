@@ -48,7 +48,9 @@ def alone(home: Path, box: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Interrupted(f"another job makes the {box} of {home}", hint="run it again when that has ended") from None
+            raise Interrupted(
+                f"another job makes the {box} of {home}", hint="run it again when that has ended"
+            ) from None
         for litter in home.glob(f".{box}.*"):
             if litter.is_dir():
                 shutil.rmtree(litter, ignore_errors=True)

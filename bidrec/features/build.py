@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, 
 def _read_before(lake: dict[str, Any]) -> list[tuple[int, str]]:
     """(part, until when everything was known before it came)."""
     read = [(one["ingest"], one["read_at"]) for one in lake.get("ingests", [])]
-    return [(part, moment) for (_, moment), (part, _) in zip(read[:-1], read[1:], strict=True)]
+    return [(part, moment) for (_, moment), (part, _) in pairwise(read)]
 
 
 def _take_over(target: Path, folder: Path, before: dict[str, Any] | None) -> dict[str, list[str]]:
@@ -229,20 +230,18 @@ def _facts(
     connection: duckdb.DuckDBPyConnection, folder: Path, written: dict[str, str], before: dict[str, Any] | None
 ) -> dict[str, Any]:
     """The manifest's tables (segments, rows, first and last time in them) and files."""
-    tables, sums = {}, dict(before["files"]) if before else {}
-    for table, time_column in EVENT_TIMES.items():
-        entry = before["tables"][table] if before else {"segments": [], "rows": 0, "range": {time_column: [None, None]}}
-        tables[table] = entry
-        if table not in written:
-            continue
-        file = written[table]
+    tables: dict[str, Any] = dict(before["tables"]) if before else {}
+    sums: dict[str, Any] = dict(before["files"]) if before else {}
+    for table, file in written.items():
+        time_column = EVENT_TIMES[table]
         rows, first, last = connection.execute(
             f"SELECT count(*), min({time_column})::VARCHAR, max({time_column})::VARCHAR FROM {_rows(folder / file)}"
         ).fetchall()[0]
-        ends = [moment for moment in (*entry["range"][time_column], first, last) if moment]
+        held = tables.get(table, {"segments": [], "rows": 0, "range": {time_column: []}})
+        ends = [moment for moment in (*held["range"][time_column], first, last) if moment]
         tables[table] = {
-            "segments": [*entry["segments"], {"file": file, "rows": rows}],
-            "rows": entry["rows"] + rows,
+            "segments": [*held["segments"], {"file": file, "rows": rows}],
+            "rows": held["rows"] + rows,
             "range": {time_column: [min(ends, default=None), max(ends, default=None)]},
         }
         sums[file] = facts_of(folder / file)

@@ -177,7 +177,7 @@ def _numbers(
         "value_squares": value * value,
     }
     held = np.bincount(block.past.bids.company, minlength=block.companies)
-    count = decayed(bids, told.known, held, before["decayed"])
+    count = decayed(bids, told.known, held, before["decayed"].astype(np.float64))
     last_bid = told.known[bids.newest]
     first = np.where(held > 0, before["first"], told.known[np.minimum(bids.begin[:-1], max(len(told.known) - 1, 0))])
     return {
@@ -244,7 +244,7 @@ def _history(block: Block, versions: Rows, bids: Sequence, told: Told, won: Wins
 
 
 def _rivals(block: Block, versions: Rows, bids: Sequence, told: Told) -> Ranked:
-    """Who else bid on a company's last notices, as far as known when its own bid there became known: again and again."""
+    """Who else bid on several of a company's last notices, as far as known when its own bid there became known."""
     market = block.market
     company = np.repeat(np.arange(block.companies), np.diff(bids.begin))
     field = market.bidder_field[told.place]
@@ -288,9 +288,9 @@ def _state(
     looked_at = within(bids, told.known, versions, max(WINDOWS.values()))[newest]
     row, event = tail(bids, np.minimum(looked_at, bids.newest[newest] - RIVALS_BACK + 1))
     turn_row, turn = tail(won.turns, won.turns.newest[newest] - WINS_BACK + 1)
-    columns = running.set_column(
-        running.column_names.index("decayed"), "decayed", running["decayed_at_bid"]
-    ).take(pa.array(newest))
+    columns = running.set_column(running.column_names.index("decayed"), "decayed", running["decayed_at_bid"]).take(
+        pa.array(newest)
+    )
     rows = len(company)
     return pa.table(
         {name: columns[name] for name in ("company_id", "known_at", *NUMBERS)}

@@ -21,13 +21,16 @@ Ints = npt.NDArray[np.integer]
 STATE_TYPES = {
     "company_id": "VARCHAR",
     "known_at": "TIMESTAMPTZ",
-    **dict.fromkeys(("bids", "wins", "outcomes", "valued", "value_sum", "value_squares", "first", "last_bid"), "BIGINT"),
+    **dict.fromkeys(
+        ("bids", "wins", "outcomes", "valued", "value_sum", "value_squares", "first", "last_bid"), "BIGINT"
+    ),
     "decayed": "DOUBLE",
     **dict.fromkeys(("notices", "buyers", "places", "won_buyers"), "VARCHAR[]"),
     "won_signs": "TINYINT[]",
 }
-"""What the next build goes on from: a company's running numbers, its newest bids' notices (oldest first), the buyers and
-places it has bid to (in order of their first bid), and by which buyer it was last found to have won (+1) or not (-1)."""
+"""What the next build goes on from: a company's running numbers, the notices of its newest bids (oldest first), the
+buyers and places it has bid to (in order of the first bid), its last turns at buyers: won (+1), or not after all (-1).
+"""
 NUMBERS = [name for name, kind in STATE_TYPES.items() if kind in ("BIGINT", "DOUBLE")]
 
 
@@ -208,9 +211,7 @@ def _coded(*columns: pa.Array | pa.ChunkedArray) -> tuple[Coded, ...]:
     codes = number[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
     words = encoded.dictionary.take(order)
     ends = np.cumsum([len(column) for column in whole])
-    return tuple(
-        Coded(codes[end - len(column) : end], words) for column, end in zip(whole, ends, strict=True)
-    )
+    return tuple(Coded(codes[end - len(column) : end], words) for column, end in zip(whole, ends, strict=True))
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:

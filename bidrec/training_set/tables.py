@@ -159,7 +159,9 @@ def _refuse_types(given: dict[str, str], view: View) -> None:
         if f.read in READS and not _readable(given[f.name], f.read)
     ]
     if wrong:
-        raise ContractError(f"{view.source.parent.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column")
+        raise ContractError(
+            f"{view.source.parent.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column"
+        )
 
 
 def _readable(given: str, read: str) -> bool:

@@ -161,7 +161,9 @@ def two_days(home):
     write_lake(home, [tables.notice(number) for number in range(3)], [tables.company()], [tables.bid()], **later(19))
     build_features(Config(home=str(home)))
     changed = tables.notice(1, known_at=known_at, withdrawn_at=known_at, title="Road 1, called off")
-    add_part(home, later(21), notice=[changed, tables.notice(20, known_at=known_at)], bid=[tables.bid(20, known_at=known_at)])
+    add_part(
+        home, later(21), notice=[changed, tables.notice(20, known_at=known_at)], bid=[tables.bid(20, known_at=known_at)]
+    )
 
 
 def test_a_segment_that_was_written_stays_as_it_is_and_a_table_without_news_gets_none(home, config):
@@ -227,10 +229,13 @@ def test_killed_at_any_moment_the_old_features_are_there_and_the_next_build_comp
     write_lake(home, notices, (), [bid for bid in bids if bid["known_at"] < tables.NOW], read_at=tables.NOW.isoformat())
     first = build_features(Config(home=str(home)))
     add_part(home, later(900), bid=[bid for bid in bids if bid["known_at"] > tables.NOW])
-    code = f"from bidrec.config import Config; from bidrec.features.build import build_features as b; b(Config(home={str(home)!r}))"
+    code = (
+        "from bidrec.config import Config; from bidrec.features.build import build_features; print(flush=True); "
+        f"build_features(Config(home={str(home)!r}))"
+    )
     ends = Counter()
     for step in range(12):
-        process = subprocess.Popen([sys.executable, "-c", "print(flush=True); " + code], stdout=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         process.stdout.readline()
         time.sleep(step * 0.1)
         process.kill()

@@ -26,7 +26,9 @@ def build(home, world, upto=None):
 def rows_of(home, table):
     key = KEYS.get(table, "company_id, known_at")
     if table == "company_state":  # a company's newest row is all that is ever read
-        return read(home, table, "QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1 ORDER BY 1")
+        return read(
+            home, table, "QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1 ORDER BY 1"
+        )
     return read(home, table, f"ORDER BY {key}")
 
 

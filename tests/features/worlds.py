@@ -217,7 +217,9 @@ def _wins(facts: list[Fact], company: str, as_of: datetime) -> list[tuple[str, i
         for number, (known_at, won) in enumerate(fact.told):
             # Of one moment: in the order of the log, a bid before a correction of the same notice.
             if bool(won) != before and known_at <= as_of:
-                turns.append(((known_at, fact.notice["published_at"], fact.notice["notice_id"], number), fact, bool(won)))
+                turns.append(
+                    ((known_at, fact.notice["published_at"], fact.notice["notice_id"], number), fact, bool(won))
+                )
             before = bool(won)
     turns.sort(key=lambda turn: turn[0])
     counts: Counter[str] = Counter()

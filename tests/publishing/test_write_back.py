@@ -12,7 +12,9 @@ TOLD = tables.notice(2)["published_at"]
 
 def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
     """Of four notices, the last three are restated on day 2: prolonged, withdrawn at once, withdrawn from day 5 on."""
-    notices = [tables.notice(number, published_at=TOLD - tables.DAY, closes_at=TOLD + 9 * tables.DAY) for number in range(4)]
+    notices = [
+        tables.notice(number, published_at=TOLD - tables.DAY, closes_at=TOLD + 9 * tables.DAY) for number in range(4)
+    ]
     write_lake(home, notices, read_at=(TOLD - tables.HOUR).isoformat())
     build_features(Config(home=str(home)))
     changes = [
@@ -32,7 +34,5 @@ def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
 def open_at(home, moment):
     ids = ["n0", "n1", "n2", "n3"]
     none = np.zeros((0, 2), np.float32)
-    vectors = Vectors(
-        as_of=int(moment.timestamp()), notice_ids=ids, notice_ND=none, company_ids=[], company_CD=none
-    )
+    vectors = Vectors(as_of=int(moment.timestamp()), notice_ids=ids, notice_ND=none, company_ids=[], company_CD=none)
     return [ids[row] for row in open_notices(home, vectors)]
