@@ -59,7 +59,7 @@ _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 _CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company")}
 _OURS = (*OWN, "is_publication")
 _RULES = ("macros", "known", "notice", "notice_status", "company_profile", "market", "bid_log", "company_activity")
-_CODE = ("market", "running", "lists", "company")
+_CODE = ("market", "running", "lists", "block", "history", "state", "company")
 _logger = log.get("features")
 
 

@@ -1,5 +1,6 @@
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +9,7 @@ from bidrec.config import Config
 from bidrec.features.build import EVENT_TIMES, build_features
 from tests import tables
 from tests.features.lakes import read, write_lake
-from tests.features.worlds import facts_of, lists_of, moments, recount, versions_of, worlds, write
+from tests.features.worlds import START, Ingest, facts_of, lists_of, moments, recount, versions_of, worlds, write
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = {
@@ -99,3 +100,33 @@ def test_working_on_few_companies_at_a_time_changes_no_row(home):
     whole = {table: read(home, table) for table in EVENT_TIMES}
     build_features(Config(home=str(home)), run_rows=5)
     assert {table: read(home, table) for table in EVENT_TIMES} == whole
+
+
+def test_a_long_history_told_in_many_ingests_is_the_one_told_at_once(tmp_path):
+    """Longer than any list or window looks back: four companies, 70 notices ten days apart, won in turn."""
+    moments = [START + 10 * number * tables.DAY for number in range(71)]
+    notices = [
+        tables.notice(
+            n, published_at=at - tables.DAY, known_at=at - tables.DAY, buyer_id=f"b{n % 3}", place=f"p{n % 5}"
+        )
+        for n, at in enumerate(moments[:-1])
+    ]
+    bids = [
+        [tables.bid(n, by, known_at=at, event_at=at, won=n % 4 == by) for by in range(4) if (n + by) % 3]
+        for n, at in enumerate(moments[:-1])
+    ]
+    ends = [0, 30, 31, 55, 70]
+    world = [
+        Ingest(moments[end] - tables.HOUR, notices[first:end], [bid for row in bids[first:end] for bid in row])
+        for first, end in pairwise(ends)
+    ]
+    corrected = bids[20][0] | {"known_at": moments[40], "won": not bids[20][0]["won"]}
+    world[-2].bid.append(corrected)
+    for upto in range(1, len(world) + 1):
+        build(tmp_path / "many", world, upto)
+    build(tmp_path / "one", world)
+    for table in EVENT_TIMES:
+        assert rows_of(tmp_path / "many", table) == rows_of(tmp_path / "one", table), table
+    facts = facts_of(world)
+    newest = read(tmp_path / "one", "company_history", "ORDER BY company_id, known_at")[-1]
+    assert newest == lists_of(facts, newest["company_id"], newest["known_at"])
