@@ -82,9 +82,8 @@ def _connection(companies: int) -> duckdb.DuckDBPyConnection:
     connection.execute(_MACROS)
     normal = "sqrt(-2 * ln(unit(c, 'u') + 1e-9)) * cos(2 * pi() * unit(c, 'v'))"
     shares = f"unnest(range(ceil(4 * exp(1.2 * {normal}))::BIGINT))"
-    connection.execute(
-        f"CREATE TEMP TABLE share AS SELECT company FROM (SELECT c AS company, {shares} FROM range({companies}) AS t(c))"
-    )
+    every = f"SELECT c AS company, {shares} FROM range({companies}) AS t(c)"
+    connection.execute(f"CREATE TEMP TABLE share AS SELECT company FROM ({every})")
     return connection
 
 
@@ -122,8 +121,8 @@ def _corrections(home: Path, read_at: str, bids: int) -> str:
     """Older bids whose outcome turns out the other way, a moment after the last reading."""
     return (
         f"SELECT notice_id, company_id, event_at, TIMESTAMPTZ '{read_at}' + INTERVAL 1 HOUR AS known_at, amount, "
-        f"NOT won FROM read_parquet('{home}/lake/bid/000001.parquet') ORDER BY hash(notice_id, company_id, '{read_at}') "
-        f"LIMIT {bids * BIDDERS // _CORRECTED}"
+        f"NOT won FROM read_parquet('{home}/lake/bid/000001.parquet') "
+        f"ORDER BY hash(notice_id, company_id, '{read_at}') LIMIT {bids * BIDDERS // _CORRECTED}"
     )
 
 
