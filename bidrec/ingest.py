@@ -122,9 +122,10 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
-    for pattern in (".ingest", ".quarantine.*"):
-        for folder in home.glob(pattern):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in (home / ".ingest", *home.glob("quarantine/.*")):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in home.glob(f".{_NO_NEWS}.*"):
+        file.unlink()
     sweep(home / "lake")
 
 

@@ -199,12 +199,13 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
 
 def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    for left in (".ingest/spill", "lake/bid", ".quarantine.a1b2c3"):
+    for left in (".ingest/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
         (tmp_path / left).mkdir(parents=True)
     (tmp_path / "lake" / part_file("bid", 7)).write_text("half a part")
     ingest(config_of(tmp_path, source), now=NOW)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ingest.lock", "lake", "quarantine", "source"]
     assert os.listdir(tmp_path / "lake" / "bid") == ["000001.parquet"]
+    assert os.listdir(tmp_path / "quarantine") == ["000001"]
 
 
 def test_a_job_that_fails_while_it_writes_leaves_the_old_lake(tmp_path, monkeypatch):
