@@ -30,6 +30,8 @@ class Source:
     """postgresql:// address, used when `path` is empty. Keep it in the environment: it holds a password."""
     schema: str = "public"
     """PostgreSQL schema of the three tables."""
+    overlap_days: int = 7
+    """How far before the last ingest a database is asked for changes again: rows may come late into its tables."""
     parameters: dict[str, str] = field(default_factory=dict)
     """Values the source's SQL reads with getvariable('name')."""
 
@@ -275,6 +277,7 @@ def _impossible(config: Config) -> list[str]:
         or split.test_before > split.train_before,
         "split.test_days and split.validation_days must be at least 1": min(split.test_days, split.validation_days)
         >= 1,
+        "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
         "model.embedding_dim, table_dim, history_length and training_history must be at least 1": min(

@@ -87,6 +87,8 @@ NOTICE = Table(
         _time("closes_at"),
         # Bids become public. NULL or still to come on an open notice.
         _time("opened_at"),
+        # Called off: from then on nobody can bid. NULL: not withdrawn.
+        _time("withdrawn_at"),
         # Organisations from the top (`parent`) down to the one that needs the work (`unit`).
         *_text("title", "buyer_id", "buyer_name", "parent", "department", "unit", "unit_name"),
         *_text("place", "place_code", "region"),

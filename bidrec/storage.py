@@ -4,6 +4,7 @@ A box of the data flow (lake, features, training set, run, published) is a folde
 sibling, synced, and renamed into place; `manifest.json` is written last, so a folder without one is unfinished.
 """
 
+import ctypes
 import fcntl
 import glob
 import hashlib
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import CannotWrite, InputMissing
+from bidrec.errors import CannotWrite, InputMissing, Interrupted
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -37,6 +38,28 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def alone(home: Path, box: str) -> Iterator[None]:
+    """Be the only one that makes `box` in this home, and sweep away what a killed one has left of it.
+
+    Raises Interrupted (75) while another one does, CannotWrite (73).
+    """
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / f".{box}.lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Interrupted(
+                f"another job makes the {box} of {home}", hint="run it again when that has ended"
+            ) from None
+        for litter in home.glob(f".{box}.*"):
+            if litter.is_dir():
+                shutil.rmtree(litter, ignore_errors=True)
+        yield
+
+
+@contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
@@ -52,7 +75,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
                     file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
-                    _sync(file)
+                    sync(file)
             _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -75,7 +98,7 @@ def whole_file(target: Path) -> Iterator[Path]:
         yield partial
         with writing(target):
             partial.chmod(0o644)
-            _sync(partial)
+            sync(partial)
             os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -104,13 +127,18 @@ def read_json(path: Path) -> Any:
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
     files = {
-        str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        str(file.relative_to(folder)): facts_of(file)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
     manifest = {"format": FORMAT_VERSION, **facts, "files": files}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file: its size and SHA-256."""
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -134,12 +162,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _along(one: Path, other: Path) -> bool:
-    """Whether one of the paths lies in the other."""
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _sync(file: Path) -> None:
+def sync(file: Path) -> None:
+    """Have the disk keep the file's content; of a folder, its entries."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -157,12 +181,30 @@ def _sweep(target: Path) -> None:
             stale.unlink(missing_ok=True)
 
 
+def _along(one: Path, other: Path) -> bool:
+    """Whether one of the paths lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
 def _replace(staging: Path, target: Path) -> None:
-    """Rename `staging` to `target`; what was there is moved aside: a rename cannot replace a full folder."""
-    if target.exists():
+    """Rename `staging` to `target`. What was there takes the other name, in one step where the system can.
+
+    Where it cannot, it is moved aside first (a rename cannot replace a full folder): killed in between, there is none.
+    """
+    if not target.exists():
+        os.rename(staging, target)
+    elif not _exchange(staging, target):
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
         os.rename(target, aside / target.name)
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.rename(staging, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Have two paths change names in one step; False where the system or the disk does not know how."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0

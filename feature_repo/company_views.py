@@ -1,25 +1,32 @@
 """What a company is after each moment at which something about it became known.
 
-Two views, because they change at different times: the record, and what it bid on. Both are read as of a moment.
+The record and the bids are two views, because they change at different times. The lists of what it bid on are a third:
+they are for people and for models of their own; ours reads the bids themselves, by their place in the log.
 """
 
 from entities import FOREVER, company
 from feast import FeatureView, FileSource
-from feast.types import Array, String
+from feast.types import Array, Float32, Int64, String
 from home import file
 from reading import age, amount, bag, categorical, count, dense, position, unread
 
 profile_source = FileSource(
     name="company_profile_source",
-    path=file("features/company_profile.parquet"),
+    path=file("features/company_profile/*.parquet"),
     timestamp_field="known_at",
     description="One row per company and version of its record",
 )
 activity_source = FileSource(
     name="company_activity_source",
-    path=file("features/company_activity.parquet"),
+    path=file("features/company_activity/*.parquet"),
     timestamp_field="known_at",
-    description="One row per company and moment at which bids of it were opened",
+    description="One row per company and moment at which bids of it were opened, or an outcome was corrected",
+)
+history_source = FileSource(
+    name="company_history_source",
+    path=file("features/company_history/*.parquet"),
+    timestamp_field="known_at",
+    description="Likewise, with what its newest bids were about",
 )
 
 company_profile = FeatureView(
@@ -63,11 +70,32 @@ company_activity = FeatureView(
         amount("days_since_first_bid", "time since its first opened bid", "days"),
         amount("mean_gap_days", "mean time between its bids", "days"),
         age("last_bid_at", "when its newest bid was opened"),
-        position("log_begin", "first row of its history"),
-        position("log_end", "row after the last one of its history known here"),
-        unread("last_notices", Array(String), "notices of its last 20 bids, newest first"),
-        unread("last_buyers", Array(String), "buyers of its last 20 bids, newest first"),
-        unread("last_places", Array(String), "places of its last 20 bids, newest first"),
-        unread("last_categories", Array(String), "categories of its last 20 bids, newest first"),
+        position("history_length", "its bids in the log that are known here: its history"),
+    ],
+)
+
+company_history = FeatureView(
+    name="company_history",
+    description="What a company's newest bids were about, with whom it competed and where it won",
+    entities=[company],
+    ttl=FOREVER,
+    source=history_source,
+    schema=[
+        unread("last_notices", Array(String), "notices of its last 10 bids, newest first"),
+        unread("last_ages", Array(Float32), "time since each of them became known", "days"),
+        unread("last_buyers", Array(String), "buyers of its last 10 bids, newest first; unknown ones left out"),
+        unread("last_places", Array(String), "places of its last 10 bids, newest first; unknown ones left out"),
+        unread("last_categories", Array(String), "categories of its last 10 bids, likewise"),
+        unread("last_value_bands", Array(String), "half-octaves of the values of its last 10 bids, likewise"),
+        unread("last_terms", Array(String), "words of the titles of its last 4 bids, at most 20, newest first"),
+        unread("term_ages", Array(Float32), "time since the newest bid with each word became known", "days"),
+        unread(
+            "rivals",
+            Array(String),
+            "companies met at least twice in its last 20 bids, in fields of at most 20, the 10 met most often first",
+        ),
+        unread("rival_meetings", Array(Int64), "how often each of them was met", "bids"),
+        unread("won_buyers", Array(String), "buyers of its last 20 wins, the 10 it won at most often first"),
+        unread("won_buyer_wins", Array(Int64), "how often it won at each of them", "bids"),
     ],
 )

@@ -1,4 +1,7 @@
-"""What a notice is at its publication. Nothing that comes later is here: opening, bids, winners."""
+"""What a notice is at its publication, and what is said of it from then on.
+
+The model reads the first alone. Nothing that comes later is there: opening, bids, winners.
+"""
 
 from entities import FOREVER, notice
 from feast import FeatureView, FileSource
@@ -8,9 +11,16 @@ from reading import amount, bag, categorical, count, dense, text, unread
 
 notice_source = FileSource(
     name="notice_source",
-    path=file("features/notice.parquet"),
+    path=file("features/notice/*.parquet"),
     timestamp_field="published_at",
     description="One row per notice, known from its publication on",
+)
+
+status_source = FileSource(
+    name="notice_status_source",
+    path=file("features/notice_status/*.parquet"),
+    timestamp_field="known_at",
+    description="One row per notice and moment at which its dates became known, or became others",
 )
 
 notice_features = FeatureView(
@@ -73,5 +83,18 @@ notice_features = FeatureView(
         unread("value", Float64, "estimated value", "currency"),
         unread("buyer_name", String, "name of the buying institution"),
         unread("unit_name", String, "name of the institution that needs the work"),
+    ],
+)
+
+notice_status = FeatureView(
+    name="notice_status",
+    description="A notice's dates as last stated: prolonged, opened, withdrawn",
+    entities=[notice],
+    ttl=FOREVER,
+    source=status_source,
+    schema=[
+        unread("closes_at", UnixTimestamp, "last moment to bid", "UTC"),
+        unread("opened_at", UnixTimestamp, "when its bids become public", "UTC"),
+        unread("withdrawn_at", UnixTimestamp, "from when on nobody can bid; none: it is not withdrawn", "UTC"),
     ],
 )

@@ -5,9 +5,7 @@ is newer, also where it is about an older notice. What an earlier publication ha
 (`*.withdrawn.parquet`) as rows without values, so that materializing takes it away from readers.
 """
 
-from datetime import timedelta
-
-from entities import company, notice
+from entities import FOREVER, company, notice
 from feast import Entity, FeatureView, Field, FileSource
 from feast.types import Array, Float32, String, UnixTimestamp
 from home import file
@@ -23,7 +21,7 @@ def published(name: str, entity: Entity, description: str, *fields: Field) -> Fe
     )
     run = unread("run_id", String, "run whose weights made it")
     return FeatureView(
-        name=name, description=description, entities=[entity], ttl=timedelta(0), source=source, schema=[*fields, run]
+        name=name, description=description, entities=[entity], ttl=FOREVER, source=source, schema=[*fields, run]
     )
 
 

@@ -7,7 +7,7 @@ read     what the model makes of it
   text         words and character n-grams, hashed
   age          a time, as days until the as-of
   vector       a list of numbers of fixed length
-  position     a place in the bid log: the company's history
+  position     how many of the company's bids in the bid log are known: its history
   ignore       not read: for people and other users of the store
 unit     of the number; UTC for times
 scale    log1p: ln(1 + x) is taken first (counts)
@@ -48,7 +48,7 @@ def age(name: str, meaning: str) -> Field:
 
 
 def position(name: str, meaning: str) -> Field:
-    return _field(name, Int64, "position", meaning, unit="row of bid_log.parquet")
+    return _field(name, Int64, "position", meaning, unit="bids")
 
 
 def unread(name: str, dtype: FeastType, meaning: str, unit: str = "") -> Field:

@@ -76,8 +76,19 @@ def _wait_for(condition):
         time.sleep(0.02)
 
 
-def test_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
+def test_a_folder_is_replaced_in_one_step(tmp_path, monkeypatch):
+    """Linux can have two names change places; at no moment is there nothing of that name."""
+    for text in ("old", "new"):
+        with whole_folder(tmp_path / "lake") as folder:
+            (folder / "notice.parquet").write_text(text)
+        monkeypatch.setattr(storage.os, "rename", _refuse)
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "new"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_where_the_disk_cannot_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
     """The old folder is moved aside first: at that moment neither has the name, and both are still whole on disk."""
+    monkeypatch.setattr(storage, "_exchange", lambda one, other: False)
     with whole_folder(tmp_path / "lake") as folder:
         (folder / "notice.parquet").write_text("old")
     seen = []

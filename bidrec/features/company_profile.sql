@@ -1,6 +1,7 @@
 -- A company's static record, one row per version of it; other columns of the lake's company are carried through.
 SELECT
-    * EXCLUDE (employees),
+    * EXCLUDE (employees, part),
     ln(1 + employees) AS log_employees
 FROM lake_company
+WHERE is_news(known_at)
 ORDER BY company_id, known_at

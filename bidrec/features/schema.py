@@ -49,7 +49,7 @@ class View:
     key: str
     """Column of the side's id."""
     source: Path
-    """Absolute path of the Parquet file."""
+    """Absolute pattern of the Parquet files, the segments of one feature table."""
     event_time: str
     """Column from which on a row is known."""
     fields: tuple[Field, ...]

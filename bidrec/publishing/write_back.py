@@ -147,12 +147,21 @@ def _offsets(matrix: np.ndarray) -> pa.Array:
 
 
 def _closing(home: Path, as_of: int) -> pa.Table:
-    """notice_id, closes_at of the notices that may still be bid on; one without a closing time is not among them."""
+    """notice_id, closes_at of the notices that may still be bid on, as far as known at the as-of.
+
+    One without a closing time is not among them, nor one that was withdrawn.
+    """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     return connection.execute(
-        "SELECT notice_id, closes_at FROM read_parquet(?) WHERE closes_at > to_timestamp(?)",
-        [str(home / "features" / "notice.parquet"), as_of],
+        """
+        WITH status AS (
+            SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
+            FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
+        SELECT notice_id, last.closes_at AS closes_at FROM status
+        WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
+        """,
+        {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
     ).to_arrow_table()
 
 
@@ -166,7 +175,7 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
             FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
         ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
-        {"notices": str(features / "notice.parquet"), "as_of": as_of},
+        {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
     )
     connection.execute(
         f"""COPY (
@@ -180,8 +189,8 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
         ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
         {
-            "profiles": str(features / "company_profile.parquet"),
-            "activity": str(features / "company_activity.parquet"),
+            "profiles": str(features / "company_profile" / "*.parquet"),
+            "activity": str(features / "company_activity" / "*.parquet"),
             "as_of": as_of,
         },
     )

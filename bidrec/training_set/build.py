@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec import log
-from bidrec.casting import literal, types_of
+from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Schema
@@ -83,10 +83,10 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
 
 def _read_keys(tables: FeatureTables) -> _Keys:
     published_at = read_publications(tables)
-    events = read_log(tables, len(published_at))
+    events = read_log(tables)
     profile = tables.company_and_time("profile")
-    positions = tables.integers(f"SELECT log_begin, log_end FROM activity ORDER BY {ROW}")
-    versions = versions_of(tables.company_and_time("activity"), profile, (positions[0], positions[1]), events.company)
+    (lengths,) = tables.integers(f"SELECT {quoted(tables.position)} AS length FROM activity ORDER BY {ROW}")
+    versions = versions_of(tables.company_and_time("activity"), profile, lengths, events.company)
     return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
 
 

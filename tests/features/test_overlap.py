@@ -63,7 +63,8 @@ def test_jobs_that_share_an_sql_registry_without_sharing_a_lock_apply_at_once(tm
     store = tmp_path / "store.yaml"
     text = (repository() / "feature_store.yaml").read_text()
     path = "path: ${BIDREC_HOME}/feast/registry.db"
-    assert FILE in text and path in text
+    assert FILE in text
+    assert path in text
     store.write_text(text.replace(FILE, "registry_type: sql").replace(path, f"path: {registry}"))
     homes = [Config(home=str(tmp_path / name), feature_store=str(store)) for name in ("one", "other")]
     apply(homes[0])  # the very first alone: two that make the tables of one registry get in each other's way
