@@ -139,9 +139,10 @@ def _why(asked: Mapping[str, Any] | None) -> list[str]:
 
 
 def _reasons(row: Mapping[str, Any]) -> list[str]:
+    """The closest reason alone: a table is narrow, --json has them all."""
     from bidrec.publishing.reasons import in_words
 
-    return [in_words(row["reasons"])] if "reasons" in row else []
+    return [in_words(row["reasons"][:1])] if "reasons" in row else []
 
 
 def _number(value: float | None) -> str:
