@@ -11,15 +11,27 @@ import numpy as np
 from bidrec.publishing.today import Vectors
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.publishing.write_back import published_tables
+from bidrec.ranking.topk import top_k
 from bidrec.storage import read_manifest
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def publish(
-    home: Path, companies: Sequence[str], notices: Sequence[str] = ("road",), run: str = "first", length: int = 8
+    home: Path,
+    companies: Sequence[str],
+    notices: Sequence[str] = ("road",),
+    run: str = "first",
+    length: int = 8,
+    closed: Sequence[str] = (),
+    listed: int = 5,
+    order: int = 1,
 ) -> dict[str, Any]:
-    """Publish these companies and open notices as if `run` had embedded them; returns the manifest."""
+    """Publish these companies and notices as if `run` had embedded them; returns the manifest.
+
+    The lists of the open notices, all but `closed`, and of the companies are `listed` long at most, by cosine; with
+    `order` -1 by its opposite.
+    """
     draw = np.random.default_rng(sum(run.encode()))
     vectors = Vectors(
         as_of=int(AS_OF.timestamp()),
@@ -30,8 +42,11 @@ def publish(
     )
     written_at = next_moment(read_manifest(published_folder(home)))
     stamp = {"written_at": written_at, "run_id": run}
-    tables = published_tables(vectors, np.arange(len(notices)), 5, stamp)
-    facts = {"as_of": AS_OF.isoformat(), "open_notices": len(notices)}
+    open_rows = np.flatnonzero(~np.isin(notices, closed))
+    open_ND = order * vectors.notice_ND[open_rows]
+    lists = top_k(open_ND, vectors.company_CD, listed), top_k(vectors.company_CD, open_ND, listed)
+    tables = published_tables(vectors, open_rows, lists, stamp)
+    facts = {"as_of": AS_OF.isoformat(), "open_notices": len(open_rows)}
     return write_version(home, tables, describe=in_words, written_at=written_at, run=run, **facts)
 
 
@@ -41,11 +56,14 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but that all notices are open for another month."""
-    for table, key in (("notice", "notice_id"), ("company", "company_id")):
-        source = f"'{folder}/{table}_embedding.parquet'"
-        name = "notices" if table == "notice" else "companies"
-        duckdb.execute(
-            f"COPY (SELECT {key}, TIMESTAMPTZ '2024-12-01 00:00:00+00' AS published_at,"
-            f" TIMESTAMPTZ '2025-02-01 00:00:00+00' AS closes_at FROM {source}) TO '{folder}/{name}.parquet'"
-        )
+    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or two weeks ago."""
+    open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
+    closes_at = f"CASE WHEN notice_id IN {open_ids} THEN '2025-02-01 00:00:00+00' ELSE '2024-12-15 00:00:00+00' END"
+    duckdb.execute(
+        f"COPY (SELECT notice_id, TIMESTAMPTZ '2024-12-01 00:00:00+00' AS published_at,"
+        f" ({closes_at})::TIMESTAMPTZ AS closes_at"
+        f" FROM '{folder}/notice_embedding.parquet') TO '{folder}/notices.parquet'"
+    )
+    duckdb.execute(
+        f"COPY (SELECT company_id FROM '{folder}/company_embedding.parquet') TO '{folder}/companies.parquet'"
+    )
