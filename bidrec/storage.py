@@ -147,6 +147,17 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether the folder is finished and every file is the one that its manifest speaks of."""
+    try:
+        manifest = read_manifest(folder)
+        return manifest is not None and all(
+            sha256(folder / name) == facts["sha256"] for name, facts in manifest["files"].items()
+        )
+    except Exception:
+        return False
+
+
 def content_of(manifest: dict[str, Any]) -> str:
     """What a box holds, as one fingerprint: the SHA-256 over its files' names and sums."""
     return fingerprint({name: entry["sha256"] for name, entry in manifest["files"].items()})

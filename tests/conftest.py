@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
+
+settings.register_profile("bidrec", deadline=None)  # on a busy machine any example may take long
+settings.load_profile("bidrec")
 
 _KEPT = "BIDREC_GEPNIC_DIR"
 

@@ -76,6 +76,12 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
         ("[training]\nbatch_size = 0", "batch_size must be at least 1"),
         ("[evaluation]\ntop_k = []", "evaluation.top_k"),
         ("[contract]\nmax_bad_share = 1.5", "max_bad_share must lie in"),
+        ("[ranking]\ncandidates = 99", "publish.top_k must be at most ranking.candidates"),
+        ("[publish]\ntop_k = 901", "publish.top_k must be at most ranking.candidates"),
+        ("[publish]\ntop_k = 0", "publish.top_k must be at least 1"),
+        ("[ranking]\nknown_notices = 0", "known_notices must be at least 1"),
+        ("[ranking]\ntower_neighbours = 0", "tower_neighbours and known_notices must be at least 1"),
+        ("[ranking]\nhalf_life = 0", "ranking.half_life must be positive days"),
     ],
 )
 def test_a_setting_that_would_only_fail_hours_later_is_refused_at_once(write, text, message):

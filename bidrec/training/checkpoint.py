@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bidrec import log
 from bidrec.errors import ContractError
-from bidrec.storage import read_json, read_manifest, sha256, whole_folder, write_json, write_manifest
+from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
 
 KEPT = 2
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
@@ -76,7 +76,7 @@ class Checkpoint:
 def newest(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint; a damaged one is skipped with a warning. None where there is none."""
     for path in reversed(_checkpoints(folder)):
-        if _is_whole(path):
+        if is_whole(path):
             return Checkpoint(Progress(**read_json(path / PROGRESS)), load_file(path / STATE))
         log.get("train").warning("checkpoint skipped: damaged or half-written", path=str(path))
     return None
@@ -92,7 +92,7 @@ def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) 
 def model_settings(folder: Path) -> dict[str, Any]:
     """The [model] configuration a saved model was built by. Raises ContractError (65) where the folder is damaged."""
     manifest = read_manifest(folder)
-    if manifest is None or not _is_whole(folder):
+    if manifest is None or not is_whole(folder):
         raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
     return manifest["model"]
 
@@ -107,16 +107,6 @@ def load_weights(folder: Path, model: nn.Module) -> None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        manifest = read_manifest(folder)
-        return manifest is not None and all(
-            sha256(folder / name) == facts["sha256"] for name, facts in manifest["files"].items()
-        )
-    except Exception:
-        return False
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -14,7 +14,9 @@ from bidrec import flow
 from bidrec.config import Config, Publish, Split
 from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
 from bidrec.features.registry import open_store, repository
+from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published
+from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
 from bidrec.storage import read_json, read_manifest, write_json
@@ -42,9 +44,12 @@ def copy(config: Config, tmp_path: Path) -> Config:
 def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Config) -> None:
     metrics = find(config.home_path).metrics()
     frozen = metrics["metrics"]["frozen"]
-    assert {"towers", "popularity", "buyer", "place_category", "knn", "oracle", "ceiling"} <= set(frozen)
-    assert frozen["towers"]["recall@10"] > frozen["popularity"]["recall@10"]
-    assert frozen["oracle"]["recall@10"] > frozen["towers"]["recall@10"]
+    baselines = {"popularity", "buyer", "place_category", "counts", "knn", "cobidders", "summed"}
+    assert set(frozen) == {"final", "towers", "oracle", "ceiling"} | baselines
+    assert set(metrics["baselines"]) == baselines
+    assert metrics["difference"]["model"] == metrics["rolling_difference"]["model"] == "final"
+    for name in ("final", "towers"):
+        assert frozen["oracle"]["recall@10"] > frozen[name]["recall@10"] > frozen["popularity"]["recall@10"]
     assert set(metrics["metrics"]["rolling"]) == set(frozen)
     assert metrics["difference"]["ci"][0] <= metrics["difference"]["mean"] <= metrics["difference"]["ci"][1]
 
@@ -64,7 +69,25 @@ def test_every_embedding_and_list_can_be_read_online_and_equals_what_was_publish
             np.testing.assert_array_equal(np.float32(read), np.float32(written))
 
 
-def test_a_recommendation_list_is_the_exact_order_of_the_published_vectors(config: Config) -> None:
+def test_what_is_published_is_the_final_ranking_of_the_run_as_of_today(config: Config) -> None:
+    run, folder = find(config.home_path), config.home_path / "published" / "current"
+    assert read_manifest(run.second_stage)
+    assert read_manifest(run.validated)
+    with embedded_today(config, read_schema(config), run) as today:
+        written = duckdb.execute(
+            f"SELECT notice_id, company_ids, scores FROM '{folder}/notice_recommendations.parquet' ORDER BY 1"
+        ).fetchall()
+        rows = np.searchsorted(today.vectors.notice_ids, [notice_id for notice_id, _, _ in written])
+        scores_OC = today.ranker.scores(today.notice_row[rows])[:, today.company_row]
+        for row, (_, company_ids, scores) in enumerate(written):
+            company = np.searchsorted(today.vectors.company_ids, company_ids)
+            assert scores == sorted(scores, reverse=True)
+            np.testing.assert_allclose(scores_OC[row, company], scores, rtol=1e-3, atol=1e-3)
+            left_out = np.delete(scores_OC[row], company)
+            assert left_out.max() <= min(scores) + 1e-3
+
+
+def test_a_recommendation_list_is_read_as_it_was_written(config: Config) -> None:
     published = Published(config.home_path)
     notice_id = published.an_open_notice()
     assert notice_id
@@ -84,7 +107,7 @@ def test_a_recommendation_list_is_the_exact_order_of_the_published_vectors(confi
 
 def test_more_than_the_whole_catalogue_is_the_whole_catalogue(config: Config) -> None:
     published = Published(config.home_path)
-    _, companies = published.companies_for(str(published.an_open_notice()), 10_000)
+    companies = published.companies_near([1.0] * config.model.embedding_dim, 10_000)
     count = duckdb.execute(f"SELECT count(*) FROM '{published.folder}/company_embedding.parquet'").fetchone()
     assert count == (len(companies),)
 
@@ -99,7 +122,7 @@ def test_a_second_training_starts_a_new_run_and_makes_the_same_training_set_and_
     first = find(copy.home_path)
     second = flow.train(copy)
     assert second.id != first.id
-    for name in ("training_set/manifest.json", "model/weights.safetensors"):
+    for name in ("training_set/manifest.json", "model/weights.safetensors", "second_stage/blend.json"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
 
@@ -156,7 +179,7 @@ def test_a_model_below_its_baselines_is_refused_and_the_published_version_stays(
     version = _current(copy)
     run = find(copy.home_path)
     metrics = run.metrics()
-    metrics["metrics"]["frozen"]["towers"]["recall@100"] = 0.01
+    metrics["metrics"]["frozen"]["final"]["recall@100"] = 0.01
     write_json(run.folder / "metrics.json", metrics)
     with pytest.raises(GateRefused, match="below"):
         flow.publish(replace(copy, publish=Publish(margin=0.0)))
@@ -168,7 +191,7 @@ def test_a_model_worse_than_the_published_one_is_refused(copy: Config) -> None:
     metrics = run.metrics()
     for name in metrics["baselines"]:
         metrics["metrics"]["frozen"][name]["recall@100"] = 0.0
-    metrics["metrics"]["frozen"]["towers"]["recall@100"] -= 0.05
+    metrics["metrics"]["frozen"]["final"]["recall@100"] -= 0.05
     write_json(run.folder / "metrics.json", metrics)
     with pytest.raises(GateRefused, match="published run"):
         flow.publish(replace(copy, publish=Publish(margin=0.0)))
@@ -212,7 +235,8 @@ def test_one_company_only_is_trained_and_measured_all_the_same(copy: Config) -> 
     run = flow.train(copy)
     metrics = run.metrics()
     assert metrics["window"]["candidates"] == 1
-    assert metrics["metrics"]["frozen"]["towers"]["recall@10"] == pytest.approx(1.0)
+    for name in ("final", "towers", "summed"):
+        assert metrics["metrics"]["frozen"][name]["recall@10"] == pytest.approx(1.0)
 
 
 def test_a_changed_byte_in_the_weights_is_refused_by_the_write_back(copy: Config) -> None:

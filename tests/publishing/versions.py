@@ -13,6 +13,7 @@ from bidrec.publishing.closing import with_closing
 from bidrec.publishing.today import Vectors
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.publishing.write_back import published_tables
+from bidrec.ranking.topk import top_k
 from bidrec.storage import read_manifest
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
@@ -21,9 +22,20 @@ CLOSES_AT = datetime(2025, 2, 1, tzinfo=UTC)
 
 
 def publish(
-    home: Path, companies: Sequence[str], notices: Sequence[str] = ("road",), run: str = "first", length: int = 8
+    home: Path,
+    companies: Sequence[str],
+    notices: Sequence[str] = ("road",),
+    run: str = "first",
+    length: int = 8,
+    closed: Sequence[str] = (),
+    listed: int = 5,
+    order: int = 1,
 ) -> dict[str, Any]:
-    """Publish these companies and open notices as if `run` had embedded them; returns the manifest."""
+    """Publish these companies and notices as if `run` had embedded them; returns the manifest.
+
+    The lists of the open notices, all but `closed`, and of the companies are `listed` long at most, by cosine; with
+    `order` -1 by its opposite.
+    """
     draw = np.random.default_rng(sum(run.encode()))
     vectors = Vectors(
         as_of=int(AS_OF.timestamp()),
@@ -34,9 +46,12 @@ def publish(
     )
     written_at = next_moment(read_manifest(published_folder(home)))
     stamp = {"written_at": written_at, "run_id": run}
-    tables = published_tables(vectors, np.arange(len(notices)), 5, stamp)
-    closing = pa.table({"notice_id": list(notices), "closes_at": [CLOSES_AT] * len(notices)})
-    facts = {"as_of": AS_OF.isoformat(), "open_notices": len(notices)}
+    open_rows = np.flatnonzero(~np.isin(notices, closed))
+    open_ND = order * vectors.notice_ND[open_rows]
+    lists = top_k(open_ND, vectors.company_CD, listed), top_k(vectors.company_CD, open_ND, listed)
+    tables = published_tables(vectors, open_rows, lists, stamp)
+    closing = pa.table({"notice_id": [notices[row] for row in open_rows], "closes_at": [CLOSES_AT] * len(open_rows)})
+    facts = {"as_of": AS_OF.isoformat(), "open_notices": len(open_rows)}
     return write_version(
         home, with_closing(tables, closing), describe=in_words, written_at=written_at, run=run, **facts
     )
@@ -48,11 +63,14 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but the times."""
-    for key, described in (("notice_id", "notices"), ("company_id", "companies")):
-        source = folder / f"{key.removesuffix('_id')}_embedding.parquet"
-        duckdb.execute(
-            f"COPY (SELECT {key}, $published AS published_at, $closes AS closes_at FROM '{source}')"
-            f" TO '{folder / described}.parquet'",
-            {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT},
-        )
+    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or two weeks ago."""
+    open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
+    duckdb.execute(
+        f"COPY (SELECT notice_id, $published AS published_at,"
+        f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at"
+        f" FROM '{folder}/notice_embedding.parquet') TO '{folder}/notices.parquet'",
+        {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT, "closed": AS_OF - timedelta(days=14)},
+    )
+    duckdb.execute(
+        f"COPY (SELECT company_id FROM '{folder}/company_embedding.parquet') TO '{folder}/companies.parquet'"
+    )

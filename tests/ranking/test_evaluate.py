@@ -37,18 +37,18 @@ REVERSED = Table({5: [0, 9, 8, 0], 7: [7, 0, 8, 9]})
 
 
 def test_every_ranker_gets_its_row_with_intervals_and_the_ceiling_comes_last():
-    result = evaluate({"towers": PERFECT, "popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS)
+    result = evaluate({"final": PERFECT, "popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS, model="final")
     table = result["metrics"]["frozen"]
-    assert list(table) == ["towers", "popularity", "ceiling"]
-    assert table["towers"]["mrr"] == 1
+    assert list(table) == ["final", "popularity", "ceiling"]
+    assert table["final"]["mrr"] == 1
     assert table["popularity"]["mrr"] == 1 / 2 * (1 + 1 / 2)
     assert table["popularity"]["ci"]["mrr"] == [1 / 2, 1]
-    assert table["towers"]["coverage@10"] == 4 / 4
+    assert table["final"]["coverage@10"] == 4 / 4
     assert "coverage@10" not in table["ceiling"]
 
 
 def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold():
-    window = evaluate({"towers": PERFECT}, TRUTH, np.array([True, True, True, False]), SETTINGS)["window"]
+    window = evaluate({"final": PERFECT}, TRUTH, np.array([True, True, True, False]), SETTINGS, model="final")["window"]
     assert window["notices"] == 2
     assert window["without_bids"] == 2
     assert window["candidates"] == 3
@@ -59,8 +59,8 @@ def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold(
 def test_a_company_that_is_no_candidate_is_never_listed_and_its_bid_is_a_miss_for_everyone():
     candidates = np.array([True, True, True, False])
     assert rank(PERFECT, TRUTH.notices, candidates, 10).tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
-    table = evaluate({"towers": PERFECT}, TRUTH, candidates, SETTINGS)["metrics"]["frozen"]
-    for name in ("towers", "ceiling"):
+    table = evaluate({"final": PERFECT}, TRUTH, candidates, SETTINGS, model="final")["metrics"]["frozen"]
+    for name in ("final", "ceiling"):
         assert table[name]["recall@100"] == 1 / 2 * (1 / 2 + 1)
         assert table[name]["warm_recall@100"] == 1
         assert table[name]["cold_recall@100"] == 0
@@ -68,8 +68,8 @@ def test_a_company_that_is_no_candidate_is_never_listed_and_its_bid_is_a_miss_fo
 
 def test_the_best_baseline_is_named_and_the_model_compared_with_it_notice_by_notice():
     settings = replace(SETTINGS, top_k=(1,))
-    rankers = {"towers": PERFECT, "reversed": REVERSED, "popularity": SAME_FOR_ALL, "oracle": PERFECT}
-    result = evaluate(rankers, TRUTH, EVERYBODY, settings)
+    rankers = {"final": PERFECT, "towers": PERFECT, "reversed": REVERSED, "popularity": SAME_FOR_ALL, "oracle": PERFECT}
+    result = evaluate(rankers, TRUTH, EVERYBODY, settings, model="final")
     assert result["baselines"] == ["reversed", "popularity"]
     # Both find everybody among four companies: of equals the first is taken.
     assert result["best_baseline"] == "reversed"
@@ -79,29 +79,29 @@ def test_the_best_baseline_is_named_and_the_model_compared_with_it_notice_by_not
 
 
 def test_without_a_model_or_without_baselines_nothing_is_compared():
-    alone = evaluate({"towers": PERFECT}, TRUTH, EVERYBODY, SETTINGS)
+    alone = evaluate({"final": PERFECT}, TRUTH, EVERYBODY, SETTINGS, model="final")
     assert (alone["best_baseline"], alone["difference"]) == (None, None)
-    baselines = evaluate({"popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS)
+    baselines = evaluate({"popularity": SAME_FOR_ALL}, TRUTH, EVERYBODY, SETTINGS, model="final")
     assert (baselines["best_baseline"], baselines["difference"]) == ("popularity", None)
 
 
 def test_one_company_only_is_found_by_everyone():
     truth = replace(TRUTH, query=np.array([0, 1]), company=np.array([0, 0]), known_bids=np.array([2]))
     one = Table({5: [1.0], 7: [0.0]})
-    table = evaluate({"towers": one}, truth, np.array([True]), SETTINGS)["metrics"]["frozen"]
+    table = evaluate({"final": one}, truth, np.array([True]), SETTINGS, model="final")["metrics"]["frozen"]
     for name in ("recall@10", "recall@50", "recall@100", "hr@10", "ndcg@10", "mrr", "coverage@10"):
-        assert table["towers"][name] == 1
+        assert table["final"][name] == 1
 
 
 def test_where_nobody_is_known_everything_is_missed():
-    table = evaluate({"towers": PERFECT}, TRUTH, np.zeros(4, bool), SETTINGS)["metrics"]["frozen"]
-    assert table["towers"]["recall@100"] == table["ceiling"]["recall@100"] == 0
-    assert table["towers"]["coverage@10"] == 0
-    assert table["towers"]["warm_recall@100"] is None
+    table = evaluate({"final": PERFECT}, TRUTH, np.zeros(4, bool), SETTINGS, model="final")["metrics"]["frozen"]
+    assert table["final"]["recall@100"] == table["ceiling"]["recall@100"] == 0
+    assert table["final"]["coverage@10"] == 0
+    assert table["final"]["warm_recall@100"] is None
 
 
 def test_a_metric_that_is_undefined_for_every_notice_is_null():
-    row = evaluate({"towers": PERFECT}, TRUTH, EVERYBODY, SETTINGS)["metrics"]["frozen"]["towers"]
+    row = evaluate({"final": PERFECT}, TRUTH, EVERYBODY, SETTINGS, model="final")["metrics"]["frozen"]["final"]
     assert row["cold_recall@100"] is None
     assert row["ci"]["cold_recall@100"] is None
 
@@ -114,25 +114,25 @@ def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
 
 def test_a_ranker_that_gives_nan_is_refused():
     with pytest.raises(ValueError, match="NaN"):
-        evaluate({"towers": Table({5: [np.nan, 1, 2, 3], 7: [0, 0, 0, 0]})}, TRUTH, EVERYBODY, SETTINGS)
+        evaluate({"final": Table({5: [np.nan, 1, 2, 3], 7: [0, 0, 0, 0]})}, TRUTH, EVERYBODY, SETTINGS, model="final")
 
 
 def test_rankers_renewed_during_the_window_are_measured_as_one_ranking():
     """Notice 5 in the first period, 7 in the second: each is ranked by its own period's ranker."""
     periods = [
-        Period(slice(0, 1), {"towers": PERFECT}, EVERYBODY),
-        Period(slice(1, 2), {"towers": REVERSED}, EVERYBODY),
+        Period(slice(0, 1), {"final": PERFECT}, EVERYBODY),
+        Period(slice(1, 2), {"final": REVERSED}, EVERYBODY),
     ]
-    table = evaluate_periods(periods, TRUTH, SETTINGS)["metrics"]["rolling"]
-    assert table["towers"]["mrr"] == (1 + 1 / 4) / 2
+    table = evaluate_periods(periods, TRUTH, SETTINGS, model="final")["metrics"]["rolling"]
+    assert table["final"]["mrr"] == (1 + 1 / 4) / 2
 
 
 def test_a_company_that_becomes_known_during_the_window_is_cold_before_and_warm_after():
     """Company 1 bids on notice 7 and is known from the second period on; company 3 bids on notice 5, too early."""
     early, late = np.array([True, False, True, False]), np.array([True, True, True, True])
-    periods = [Period(slice(0, 1), {"towers": PERFECT}, early), Period(slice(1, 2), {"towers": PERFECT}, late)]
-    result = evaluate_periods(periods, TRUTH, SETTINGS)
+    periods = [Period(slice(0, 1), {"final": PERFECT}, early), Period(slice(1, 2), {"final": PERFECT}, late)]
+    result = evaluate_periods(periods, TRUTH, SETTINGS, model="final")
     assert result["window"]["candidates"] == 4
     assert result["window"]["cold_share"] == pytest.approx(1 / 3)
     assert result["metrics"]["rolling"]["ceiling"]["recall@100"] == (1 / 2 + 1) / 2
-    assert result["metrics"]["rolling"]["towers"]["recall@100"] == (1 / 2 + 1) / 2
+    assert result["metrics"]["rolling"]["final"]["recall@100"] == (1 / 2 + 1) / 2

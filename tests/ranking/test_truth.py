@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bidrec.errors import InputMissing
-from bidrec.ranking.truth import Truth, known_companies
+from bidrec.ranking.truth import Truth, known_companies, refreshes
 from tests.ranking.sets import DAY, training_set
 
 # Notices of days 0, 10, 19, 20; bids (notice, company, known on day).
@@ -40,3 +42,25 @@ def test_a_candidate_is_known_before_the_cutoff_not_at_it():
     assert known_companies(SET, 5 * DAY + 1).tolist() == [True, False, True]
     assert known_companies(SET, 16 * DAY).tolist() == [True, True, True]
     assert np.array_equal(known_companies(training_set([0], [], companies=2), DAY), [False, False])
+
+
+DAILY = training_set(range(100), [(notice, notice % 7, notice + 3) for notice in range(100)])
+
+
+@given(st.integers(0, 90), st.integers(1, 60), st.integers(1, 30))
+def test_every_notice_falls_into_one_stretch_that_began_at_most_the_given_days_before(first, length, days):
+    truth = Truth.of(DAILY, first * DAY, (first + length) * DAY)
+    stretches = refreshes(DAILY, truth, days)
+    covered = [position for queries, _ in stretches for position in range(queries.start, queries.stop)]
+    assert covered == list(range(len(truth.notices)))
+    for queries, as_of in stretches:
+        published = DAILY.notice_published_at[truth.notices[queries]]
+        assert (published >= as_of).all()
+        assert (published < as_of + days * DAY).all()
+        assert (as_of - truth.lo) % (days * DAY) == 0
+
+
+def test_a_window_that_ends_early_has_its_last_notices_in_the_last_stretch():
+    truth = Truth.of(DAILY, 0, 10 * DAY)
+    assert [(q.start, q.stop, as_of) for q, as_of in refreshes(DAILY, truth, 7)] == [(0, 7, 0), (7, 10, 7 * DAY)]
+    assert np.array_equal(truth.notices, np.arange(10))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,46 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bytes(
     assert curve(facts) == curve(wanted)
     name = "model/weights.safetensors"
     assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_bytes(
+    tmp_path: Path, unbroken: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest checkpoint is that of the first training's last epoch; the weights validated are not yet written."""
+
+    def cut(*_: object) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
+        patch.setattr("bidrec.training.loop.checkpoint.save_model", cut)
+        train(CONFIG, SET, tmp_path)
+    assert not (tmp_path / "validated").exists()
+    facts = train(CONFIG, SET, tmp_path)
+    assert facts["refit"]
+    assert curve(facts) == curve(unbroken[1])
+    for name in ("model/weights.safetensors", "validated/weights.safetensors"):
+        assert (tmp_path / name).read_bytes() == (unbroken[0] / name).read_bytes()
+
+
+def test_the_validated_weights_have_not_seen_the_validation_window_and_the_model_has(tmp_path: Path) -> None:
+    inside = (SET.pair_known_at >= SET.validation_from) & (SET.pair_known_at < SET.cutoff)
+    companies = np.where(inside, 2, SET.pair_company).astype(np.int32)
+    once = replace(CONFIG, training=replace(CONFIG.training, epochs=1))
+    weights = []
+    for name, ts in (("as_it_was", SET), ("changed", replace(SET, pair_company=companies))):
+        train(once, ts, tmp_path / name)
+        weights.append(
+            [(tmp_path / name / kind / "weights.safetensors").read_bytes() for kind in ("validated", "model")]
+        )
+    assert weights[0][0] == weights[1][0]
+    assert weights[0][1] != weights[1][1]
+    load_model(SET.schema, tmp_path / "changed" / "validated")
+
+
+def test_without_a_second_training_the_model_itself_has_not_seen_the_window(tmp_path: Path) -> None:
+    once = replace(CONFIG, training=replace(CONFIG.training, epochs=1, refit=False))
+    assert not train(once, SET, tmp_path)["refit"]
+    assert not (tmp_path / "validated").exists()
 
 
 def test_a_damaged_checkpoint_is_skipped(tmp_path: Path, unbroken: tuple[Path, dict]) -> None:

@@ -9,7 +9,6 @@ towards PRIOR, which is all there is where the window holds nothing to learn fro
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ import torch
 
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.signals import FIXED
-from bidrec.storage import read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.storage import is_whole, read_json, whole_folder, write_json, write_manifest
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -58,13 +57,13 @@ class Blend:
 
     @classmethod
     def load(cls, folder: Path) -> "Blend":
-        """Raises ContractError (65) where the file is damaged."""
-        facts = read_json(folder / "blend.json") if read_manifest(folder) else {}
-        try:
-            values: dict[str, Any] = {name: tuple(facts[name]) for name in ("signals", "mean", "deviation", "weight")}
-            return cls(**values, notices=int(facts["notices"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ContractError(f"{folder}/blend.json is damaged", hint="train again") from error
+        """Raises ContractError (65) where the folder is damaged or unfinished, or speaks of other signals than these."""
+        if not is_whole(folder):
+            raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
+        facts = read_json(folder / "blend.json")
+        if tuple(facts["signals"][: len(FIXED)]) != FIXED:
+            raise ContractError(f"{folder} was learned from other signals than these", hint="train again")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
 
 
 def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_QM: Bool) -> Blend:

@@ -19,13 +19,11 @@ Float32 = npt.NDArray[np.float32]
 
 BLOCK = 128
 """Notices looked at together."""
-BELOW = 1e4
-"""How far below every candidate the other companies stand, among themselves in the towers' order."""
 
 
 @dataclass(frozen=True)
 class FinalRanker:
-    """Scores of the blend for the candidates; every other company comes after them."""
+    """Scores of the blend for the candidates; every other company comes after them, in the towers' order."""
 
     evidence: Evidence
     blend: Blend
@@ -33,12 +31,11 @@ class FinalRanker:
 
     def scores(self, notice_rows: Int64) -> Float32:
         """(B,) notice rows -> (B, C)."""
-        scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T - np.float32(BELOW)
-        for start in range(0, len(notice_rows), BLOCK):
-            company_BM, score_BM = self._candidates(notice_rows[start : start + BLOCK])
-            row, place = np.nonzero(company_BM >= 0)
-            scores_BC[start + row, company_BM[row, place]] = score_BM[row, place]
-        return scores_BC
+        notice, company, score = self.pairs(notice_rows)
+        floor = score.min(initial=0) - np.float32(2)  # a cosine lies in [-1, 1]
+        scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T + floor
+        scores_BC[notice, company] = score
+        return np.asarray(scores_BC, np.float32)
 
     def pairs(self, notice_rows: Int64) -> tuple[Int64, Int64, Float32]:
         """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,)."""

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from bidrec.config import Evaluation
 from bidrec.ranking.baselines import fit_baselines
+from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.evaluate import evaluate
 from bidrec.ranking.truth import Truth, known_companies
 from tests.ranking.sets import DAY, training_set
@@ -16,7 +17,9 @@ ASKED = np.array([4, 5])
 
 def scores(bids, fields=FIELDS, titles=TITLES, companies=6):
     ts = training_set([0, 0, 1, 1, 9, 9], bids, fields, titles, companies)
-    return {name: ranker.scores(ASKED) for name, ranker in fit_baselines(ts, 8 * DAY, Evaluation()).items()}
+    return {
+        name: ranker.scores(ASKED) for name, ranker in fit_baselines(ts, Fields.of(ts), 8 * DAY, Evaluation()).items()
+    }
 
 
 @settings(max_examples=30)
@@ -37,14 +40,15 @@ def test_all_baselines_score_every_company_with_numbers():
 def test_absent_and_empty_fields_leave_popularity():
     found = scores(KNOWN, fields={"place": [0] * 6, "method": [1] * 6}, titles=[[]] * 6)
     order = np.argsort(-found["popularity"], axis=1, kind="stable")
-    for name in ("buyer", "place_category", "knn"):
+    for name in ("buyer", "place_category", "counts", "knn"):
         assert np.argsort(-found[name], axis=1, kind="stable").tolist() == order.tolist()
 
 
 def test_one_company_is_a_market_too():
     ts = training_set([0, 0, 9, 9], [(0, 0, 5), (2, 0, 12)], {"buyer_id": [1, 1, 1, 2]})
     truth = Truth.of(ts, 8 * DAY, 10 * DAY)
-    result = evaluate(fit_baselines(ts, 8 * DAY, Evaluation()), truth, known_companies(ts, 8 * DAY), Evaluation())
+    rankers = fit_baselines(ts, Fields.of(ts), 8 * DAY, Evaluation())
+    result = evaluate(rankers, truth, known_companies(ts, 8 * DAY), Evaluation(), model="none")
     table = result["metrics"]["frozen"]
     assert {name: row["recall@10"] for name, row in table.items()} == dict.fromkeys(table, 1.0)
     assert result["window"]["without_bids"] == 1
@@ -59,3 +63,4 @@ def test_each_baseline_finds_what_it_is_made_for():
     assert first["popularity"] == [4, 4]
     assert first["buyer"][0] == 1
     assert first["place_category"][1] == 2
+    assert first["counts"] == [1, 2]

@@ -27,6 +27,17 @@ def test_a_bid_halves_every_half_life():
     assert bids.popularity(10.0).tolist() == [1 / 8, 1 / 4 + 1 / 2]
 
 
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2), st.integers(0, 9)), max_size=12), st.integers(1, 8))
+def test_the_newest_notices_with_a_known_bid_keep_all_their_bids_and_the_others_none(bids, notices):
+    known = KnownBids.of(training_set([0] * 7, bids, companies=3), 8 * DAY)
+    newest = sorted({notice for notice, _, day in bids if day < 8})[-notices:]
+    kept = known.newest(notices)
+    expected = [bid for bid in sorted(bids) if bid[0] in newest and bid[2] < 8]
+    found = zip(kept.notice.tolist(), kept.company.tolist(), (8 - kept.age_days).tolist(), strict=True)
+    assert list(found) == expected
+    assert kept.companies == 3
+
+
 def test_the_first_field_that_says_anything_is_taken():
     fields = NoticeFields(SET.notice)
     assert fields.codes("buyer_id", "unit").tolist() == [1, 2, 1]

@@ -18,11 +18,11 @@ def _everything_counts(monkeypatch):
     monkeypatch.setattr(knn, "COMMON", 1.0)
 
 
-def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1):
+def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1, most=None):
     ts = training_set([0] * len(attributes), [(*bid, known_at) for bid in bids], companies=companies)
     popularity = np.arange(companies, 0, -1.0)
     table, text = (sparse.csr_array(np.array(rows, np.float32)) for rows in (attributes, titles))
-    return Neighbours(KnownBids.of(ts, 10 * DAY), table, text, neighbours, half_life, popularity)
+    return Neighbours(KnownBids.of(ts, 10 * DAY), table, text, neighbours, half_life, popularity, most)
 
 
 def test_the_nearer_notice_votes_louder_and_one_without_anything_in_common_not_at_all():
@@ -57,6 +57,15 @@ def test_only_the_k_nearest_vote():
     attributes = [[1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 1, 0]]
     made = ranker(attributes, np.zeros((4, 1)), [(0, 0), (1, 1), (2, 2)], 3, neighbours=1)
     assert (made.scores(np.array([3]))[0] > 1e-8).tolist() == [True, False, False]
+
+
+def test_of_the_known_notices_only_the_newest_vote_and_what_is_rare_is_judged_by_them():
+    attributes = [[1, 1, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0]]
+    bids = [(0, 0), (1, 1), (2, 2)]
+    newest = ranker(attributes, np.zeros((4, 1)), bids, 3, most=2).votes(np.array([3])).toarray()
+    alone = ranker(attributes, np.zeros((4, 1)), bids[1:], 3).votes(np.array([3])).toarray()
+    assert newest.tolist() == alone.tolist()
+    assert newest[0].argmax() == 1
 
 
 def test_an_older_vote_has_halved():

@@ -1,0 +1,59 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bidrec.publishing import lists
+from bidrec.publishing.today import Today, Vectors
+
+NOTICES, COMPANIES = 6, 7
+# Of a larger training set, whose other notices are not published yet and whose other companies are not known.
+NOTICE_ROW, COMPANY_ROW = np.arange(NOTICES) * 2, np.arange(COMPANIES) * 3 + 1
+AXES = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)
+"""Unit vectors whose products are exact."""
+
+
+@dataclass
+class Scored:
+    """The second stage's answer: (notice row, company row) -> score."""
+
+    of: dict[tuple[int, int], float]
+
+    def pairs(self, notice_rows):
+        found = [(at, c, score) for at, row in enumerate(notice_rows) for (n, c), score in self.of.items() if n == row]
+        return tuple(np.array([pair[at] for pair in found], kind) for at, kind in enumerate((int, int, np.float32)))
+
+
+ROWS = st.integers(0, len(AXES) - 1)
+SCORED = st.dictionaries(
+    st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)), st.integers(-9, 9).map(float)
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(ROWS, min_size=NOTICES, max_size=NOTICES),
+    st.lists(ROWS, min_size=COMPANIES, max_size=COMPANIES),
+    SCORED,
+    st.sets(st.integers(0, NOTICES - 1)),
+    st.integers(1, COMPANIES + 1),
+    st.integers(1, 30),
+)
+def test_both_lists_are_the_head_of_a_full_sort_of_the_dense_scores(notice, company, scored, is_open, k, at_once):
+    vectors = Vectors(0, [], AXES[notice], [], AXES[company])
+    open_rows = np.array(sorted(is_open), np.int64)
+    ranker = Scored({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])): score for (n, c), score in scored.items()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "SCORES_AT_ONCE", at_once)
+        found = lists.best_of_both(Today(vectors, ranker, NOTICE_ROW, COMPANY_ROW), open_rows, k)
+    dense = vectors.notice_ND @ vectors.company_CD.T + (min([0, *(scored[p] for p in scored if p[0] in is_open)]) - 2)
+    for pair, score in scored.items():
+        dense[pair] = score
+    dense = dense[open_rows]
+    for (rows, scores), scores_QN in zip(found, (dense, dense.T), strict=True):
+        assert rows.shape == scores.shape == (len(scores_QN), min(k, scores_QN.shape[1]))
+        order = np.argsort(-scores_QN, axis=1, kind="stable")[:, : rows.shape[1]]
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_array_equal(scores, np.take_along_axis(scores_QN, order, axis=1))

@@ -1,0 +1,82 @@
+from datetime import UTC, datetime
+
+import duckdb
+import numpy as np
+import pytest
+
+from bidrec.errors import InputMissing
+from bidrec.publishing.recommend import Published
+from tests.publishing.versions import publish
+
+COMPANIES = [f"c{number}" for number in range(9)]
+NOTICES = [f"n{number}" for number in range(6)]
+CLOSED = NOTICES[4:]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Lists of three in the order opposite to the cosines', so that it shows which was read."""
+    home = tmp_path_factory.mktemp("home")
+    publish(home, COMPANIES, NOTICES, closed=CLOSED, listed=3, order=-1)
+    return Published(home)
+
+
+def vectors(published, table):
+    rows = duckdb.execute(f"SELECT * FROM '{published.folder}/{table}_embedding.parquet' ORDER BY 1").fetchall()
+    return {row[0]: np.array(row[-1], np.float32) for row in rows}
+
+
+def by_cosine(asked_D, others):
+    return sorted(others, key=lambda name: -float(asked_D @ others[name]))
+
+
+def names(listed, key):
+    assert [row["rank"] for row in listed] == list(range(1, len(listed) + 1))
+    assert [row["score"] for row in listed] == sorted((row["score"] for row in listed), reverse=True)
+    return [row[key] for row in listed]
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_an_open_notice_has_its_published_list_however_long_that_is(published, k):
+    notice, companies = vectors(published, "notice"), vectors(published, "company")
+    for notice_id in NOTICES[:4]:
+        asked, listed = published.companies_for(notice_id, k)
+        assert asked["notice_id"] == notice_id
+        assert names(listed, "company_id") == by_cosine(-notice[notice_id], companies)[: min(k, 3)]
+
+
+@pytest.mark.parametrize("notice_id", CLOSED)
+def test_a_closed_notice_has_no_published_list_and_is_ranked_by_the_vectors(published, notice_id):
+    companies = vectors(published, "company")
+    _, listed = published.companies_for(notice_id, 100)
+    assert names(listed, "company_id") == by_cosine(vectors(published, "notice")[notice_id], companies)
+
+
+def test_a_company_has_its_published_list_and_by_the_vectors_what_was_open_at_another_time(published):
+    notice, companies = vectors(published, "notice"), vectors(published, "company")
+    for company_id in COMPANIES:
+        open_ones = {name: notice[name] for name in NOTICES[:4]}
+        _, listed = published.notices_for(company_id, 100)
+        assert names(listed, "notice_id") == by_cosine(-companies[company_id], open_ones)[:3]
+        _, then = published.notices_for(company_id, 100, datetime(2024, 12, 10, tzinfo=UTC))
+        assert names(then, "notice_id") == by_cosine(companies[company_id], notice)
+
+
+def test_a_time_at_which_nothing_was_open_and_an_unknown_id_are_missing_input(published, tmp_path):
+    for ask in (
+        lambda: published.notices_for("c0", 5, datetime(2020, 1, 1, tzinfo=UTC)),
+        lambda: published.notices_for("nobody", 5),
+        lambda: published.companies_for("nothing", 5),
+        lambda: Published(tmp_path),
+    ):
+        with pytest.raises(InputMissing) as error:
+            ask()
+        assert error.value.exit_code == 66
+
+
+def test_where_no_notice_is_open_companies_have_no_list(tmp_path):
+    publish(tmp_path, COMPANIES, NOTICES, closed=NOTICES)
+    published = Published(tmp_path)
+    assert published.an_open_notice() is None
+    with pytest.raises(InputMissing, match="no notice is open"):
+        published.notices_for("c0", 5)

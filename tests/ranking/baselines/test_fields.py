@@ -1,0 +1,40 @@
+import pytest
+
+from bidrec.ranking.baselines.fields import COUNTED, Fields
+from tests.ranking.sets import training_set
+
+
+def counted(**fields):
+    return Fields.of(training_set([0] * 4, [], fields, companies=1)).counted
+
+
+def test_a_field_the_source_lacks_and_one_that_says_nothing_are_not_counted():
+    found = counted(place=[1, 2, 1, 0], category=[0, 0, 0, 0], method=[1, 1, 1, 1])
+    assert {name: codes.tolist() for name, codes in found.items()} == {"place": [1, 2, 1, 0]}
+
+
+def test_two_fields_together_tell_apart_what_each_alone_does_not_and_are_unknown_where_either_is():
+    found = counted(unit=[1, 1, 2, 1], place=[1, 2, 1, 0])
+    assert set(found) == {"unit", "place", "unit and place"}
+    both = found["unit and place"]
+    assert both[3] == 0
+    assert len(set(both[:3].tolist()) - {0}) == 3
+
+
+def test_the_most_telling_name_of_a_field_is_taken():
+    assert counted(buyer_id=[1, 2, 3, 4], department=[1, 1, 2, 2])["unit"].tolist() == [1, 2, 3, 4]
+    assert counted(buyer_id=[1, 2, 3, 4], unit=[2, 1, 1, 1])["unit"].tolist() == [2, 1, 1, 1]
+
+
+def test_a_source_with_everything_has_every_counted_field_and_one_with_nothing_none():
+    names = {name for parts in COUNTED.values() for part in parts for name in part}
+    assert set(counted(**{name: [1, 2, 1, 2] for name in names})) == set(COUNTED)
+    assert counted() == {}
+
+
+@pytest.mark.parametrize("fields", [{}, {"place": [1, 2, 1, 2]}])
+def test_attributes_and_words_of_all_notices_are_rows_whatever_there_is(fields):
+    made = Fields.of(training_set([0] * 4, [], fields, [[0], [], [1, 2], []], companies=1))
+    assert made.attributes.shape[0] == made.text.shape[0] == 4
+    assert made.attributes.nnz == 4 * len(fields)
+    assert made.text.nnz == 3

@@ -1,0 +1,56 @@
+import numpy as np
+from hypothesis import given, settings
+
+from bidrec.config import Ranking
+from bidrec.ranking.second_stage.evidence import LASTING, NEVER, RECENT
+from tests.ranking.second_stage.worlds import ASKED, COMPANIES, FIELDS, KNOWN, LATER, TODAY, evidence
+
+EVERYBODY = np.arange(COMPANIES)[None, :]
+
+
+@settings(max_examples=25)
+@given(KNOWN, LATER)
+def test_a_bid_opened_at_or_after_the_moment_is_no_evidence(known, later):
+    before, after = evidence(known), evidence(known, later)
+    assert after.known.tolist() == before.known.tolist()
+    assert set(after.counts) == set(before.counts)
+    for name, lookup in after.counts.items():
+        np.testing.assert_array_equal(lookup.key, before.counts[name].key)
+        np.testing.assert_array_equal(lookup.value, before.counts[name].value)
+    for name in ("recent_C", "lasting_C", "last_bid_C"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    for name in ("alike", "near"):
+        votes, other = getattr(after, name).votes(ASKED), getattr(before, name).votes(ASKED)
+        np.testing.assert_array_equal(votes.toarray(), other.toarray())
+        spread = after.company_bidders.spread(votes).toarray()
+        np.testing.assert_array_equal(spread, before.company_bidders.spread(other).toarray())
+
+
+@settings(max_examples=25)
+@given(KNOWN)
+def test_a_company_s_bids_are_counted_decayed_and_dated_as_a_plain_loop_does(known):
+    made = evidence(known)
+    days = {company: [TODAY - day for (_, other), day in known.items() if other == company] for company in EVERYBODY[0]}
+    for half_life, found in ((RECENT, made.recent_C), (LASTING, made.lasting_C)):
+        decayed = [sum(0.5 ** (age / half_life) for age in days[company]) for company in EVERYBODY[0]]
+        np.testing.assert_allclose(found, np.log1p(decayed), rtol=1e-5)
+    np.testing.assert_allclose(
+        made.last_bid_C, np.log1p([min(days[company], default=NEVER) for company in EVERYBODY[0]]), rtol=1e-5
+    )
+    assert made.known.tolist() == [company for company in EVERYBODY[0] if days[company]]
+
+
+@settings(max_examples=25)
+@given(KNOWN)
+def test_an_unknown_value_of_a_field_is_counted_for_nobody(known):
+    made = evidence(known, settings=Ranking(half_life=1e9))
+    for name, lookup in made.counts.items():
+        assert not lookup.at(np.array([0]), EVERYBODY).any()
+        said = [pair for pair in known if made.fields.counted[name][pair[0]]]
+        assert lookup.value.sum() == np.float32(len(said))
+
+
+def test_a_field_the_source_lacks_is_not_counted():
+    assert set(evidence({(0, 0): 5}).counts) == {"unit", "place", "unit and place"}
+    assert set(evidence({(0, 0): 5}, fields={"unit": FIELDS["unit"]}).counts) == {"unit"}
+    assert evidence({(0, 0): 5}, fields={}).counts == {}

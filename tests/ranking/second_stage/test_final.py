@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bidrec.config import Ranking
+from bidrec.ranking.second_stage.final import FinalRanker
+from tests.ranking.second_stage.worlds import (
+    ASKED,
+    COMPANIES,
+    COMPANY_CD,
+    COUNTED,
+    KNOWN,
+    LATER,
+    NOTICE_ND,
+    NOTICES,
+    blend,
+    evidence,
+)
+
+WEIGHTS = st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=10)
+EVERY_NOTICE = np.arange(NOTICES)
+
+
+def ranker(weights, candidates, *bids, **world):
+    ranking = Ranking(candidates=candidates)
+    return FinalRanker(evidence(*bids, settings=ranking, **world), blend(weights), ranking)
+
+
+@settings(max_examples=25)
+@given(WEIGHTS, KNOWN, LATER)
+def test_a_bid_opened_at_or_after_the_moment_changes_no_score(weights, known, later):
+    after, before = ranker(weights, 6, known, later), ranker(weights, 6, known)
+    np.testing.assert_array_equal(after.scores(ASKED), before.scores(ASKED))
+
+
+@settings(max_examples=25)
+@given(WEIGHTS, KNOWN, st.integers(1, 3 * COMPANIES))
+def test_candidates_have_the_score_of_their_pair_and_all_others_come_after_them(weights, known, candidates):
+    made = ranker(weights, candidates, known)
+    notice, company, score = made.pairs(EVERY_NOTICE)
+    assert len(set(zip(notice.tolist(), company.tolist(), strict=True))) == len(notice)
+    scores_BC = made.scores(EVERY_NOTICE)
+    assert scores_BC.dtype == np.float32
+    np.testing.assert_array_equal(scores_BC[notice, company], score)
+    for row in EVERY_NOTICE:
+        looked_at = np.isin(np.arange(COMPANIES), company[notice == row])
+        assert scores_BC[row, looked_at].min(initial=np.inf) > scores_BC[row, ~looked_at].max(initial=-np.inf)
+
+
+def test_the_others_stand_in_the_order_of_the_towers():
+    made = ranker([1.0], 1, {(0, 0): 5, (0, 1): 5, (2, 2): 6, (3, 3): 6, (4, 4): 6})
+    scores_BC = made.scores(ASKED)
+    for row, notice in enumerate(ASKED):
+        company = made.pairs(ASKED)[1][made.pairs(ASKED)[0] == row]
+        others = np.setdiff1d(np.arange(COMPANIES), company)
+        cosine = COMPANY_CD[others] @ NOTICE_ND[notice]
+        assert len(others)
+        assert np.argsort(scores_BC[row, others]).tolist() == np.argsort(cosine).tolist()
+
+
+def test_the_block_changes_nothing(monkeypatch):
+    made = ranker([1.0, 2.0], 9, {(0, 0): 5, (0, 1): 5, (2, 2): 6})
+    whole, pairs = made.scores(EVERY_NOTICE), made.pairs(EVERY_NOTICE)
+    monkeypatch.setattr("bidrec.ranking.second_stage.final.BLOCK", 3)
+    np.testing.assert_allclose(made.scores(EVERY_NOTICE), whole, rtol=1e-6)
+    for column, other in zip(made.pairs(EVERY_NOTICE), pairs, strict=True):
+        np.testing.assert_allclose(column, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("known", [{}, {(0, 3): 5}])
+def test_one_known_company_or_none_is_ranked_without_any_field_or_word(known):
+    made = ranker([1.0], 900, known, fields={}, titles=[[]] * NOTICES)
+    assert made.blend.counted == tuple(COUNTED)
+    notice, company, score = made.pairs(ASKED)
+    assert sorted(zip(notice.tolist(), company.tolist(), strict=True)) == [(row, 3) for row in (0, 1) if known]
+    assert np.isfinite(score).all()
+    assert np.isfinite(made.scores(ASKED)).all()
+
+
+def test_no_notice_has_no_pair():
+    made = ranker([1.0], 900, {(0, 3): 5})
+    assert [len(column) for column in made.pairs(ASKED[:0])] == [0, 0, 0]
+    assert made.scores(ASKED[:0]).shape == (0, COMPANIES)

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bidrec.config import Config, Ranking
+from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.second_stage import learn
+from bidrec.ranking.second_stage.blend import PRIOR
+from bidrec.ranking.second_stage.evidence import Evidence
+from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.second_stage.learn import learn_blend
+from bidrec.ranking.towers import Towers
+from bidrec.ranking.truth import Truth, known_companies
+from bidrec.runs import Run
+from tests.ranking.untrained import write_model
+from tests.training.sets import DAY, KINDS, training_set
+
+SET = training_set(notices=120, companies=20, bidders=2)
+CONFIG = Config(ranking=Ranking(candidates=30, neighbours=50, tower_neighbours=20))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("runs") / "run")
+    write_model(run.model, SET)
+    return run
+
+
+@pytest.fixture
+def learned(run):
+    return learn_blend(CONFIG, run, SET)
+
+
+def test_the_blend_ranks_companies_of_the_notice_s_kind_first_though_the_towers_have_learned_nothing(run, learned):
+    vectors, known_C = Towers(SET, run.model).as_of(SET.cutoff), known_companies(SET, SET.cutoff)
+    evidence = Evidence(SET, Fields.of(SET), SET.cutoff, vectors, known_C, CONFIG.ranking)
+    truth = Truth.of(SET, SET.cutoff, SET.test_before)
+    scores_QC = FinalRanker(evidence, learned, CONFIG.ranking).scores(truth.notices)
+    kind = SET.notice.attribute_values[truth.notices] - 1
+    of_its_kind = np.arange(SET.companies) % KINDS == kind[:, None]
+    of_its_kind[:, :2] = False  # these two never bid
+    best = np.argsort(-scores_QC, axis=1)[:, :3]
+    assert np.take_along_axis(of_its_kind, best, axis=1).mean() > 0.9
+
+
+def test_it_is_learned_with_the_weights_that_have_not_seen_the_window(run, learned, tmp_path):
+    both, alone = Run(tmp_path / "both"), Run(tmp_path / "alone")
+    write_model(both.model, SET)
+    for folder in (both.validated, alone.model):
+        write_model(folder, SET, seed=2)
+    assert learn_blend(CONFIG, both, SET) == learn_blend(CONFIG, alone, SET) != learned
+
+
+def test_bids_opened_at_or_after_the_cutoff_teach_nothing(run, learned):
+    late = SET.pair_known_at >= SET.cutoff
+    companies = np.where(late, 2, SET.pair_company).astype(np.int32)
+    assert late.any()
+    assert learn_blend(CONFIG, run, replace(SET, pair_company=companies)) == learned
+
+
+def test_every_stretch_is_of_the_week_after_its_moment_and_holds_known_bids_alone(monkeypatch):
+    stretches = learn._stretches(SET)
+    everything = np.concatenate([notices for notices, _, _ in stretches])
+    published = SET.notice_published_at
+    inside = (published >= SET.validation_from) & (published + 3 * DAY < SET.cutoff)
+    assert everything.tolist() == np.flatnonzero(inside).tolist()
+    known = SET.pair_known_at < SET.cutoff
+    keys = set((SET.pair_notice[known].astype(np.int64) * SET.companies + SET.pair_company[known]).tolist())
+    for notices, moment, bids in stretches:
+        assert (published[notices] >= moment).all()
+        assert (published[notices] < moment + 7 * DAY).all()
+        assert set(bids.tolist()) <= keys
+    monkeypatch.setattr(learn, "NOTICES", 5)
+    assert len(np.concatenate([notices for notices, _, _ in learn._stretches(SET)])) <= 5 + len(stretches)
+
+
+def test_a_window_without_a_known_bid_leaves_the_prior(run):
+    split = SET.manifest["split"] | {"validation_from": SET.cutoff - DAY}
+    made = learn_blend(CONFIG, run, replace(SET, manifest=SET.manifest | {"split": split}))
+    assert dict(zip(made.signals, made.weight, strict=True)) == pytest.approx(
+        {name: PRIOR.get(name, 0) for name in made.signals}
+    )
+    assert made.notices == 0
