@@ -30,9 +30,7 @@ embedding = unread(
 )
 # For online stores that search vectors; the others take no notice of it.
 embedding.vector_index, embedding.vector_search_metric = True, "cosine"
-scores = unread(
-    "scores", Array(Float32), "their scores, in the same order: the higher the likelier, in all lists alike"
-)
+scores = unread("scores", Array(Float32), "probability that the company bids, in the same order", "probability")
 
 notice_embedding = published("notice_embedding", notice, "Vectors of the notices", embedding)
 company_embedding = published("company_embedding", company, "Vectors of the companies", embedding)

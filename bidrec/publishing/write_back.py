@@ -62,7 +62,11 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
         still_open = set(closing["notice_id"].to_pylist())
         open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
         stamp = {"written_at": written_at, "run_id": run.id}
-        tables = published_tables(vectors, open_rows, best_of_both(today, open_rows, config.publish.top_k), stamp)
+        to_companies, to_notices = (
+            (rows, today.ranker.blend.probabilities(scores))
+            for rows, scores in best_of_both(today, open_rows, config.publish.top_k)
+        )
+        tables = published_tables(vectors, open_rows, (to_companies, to_notices), stamp)
     return write_version(
         home,
         with_closing(tables, closing),
