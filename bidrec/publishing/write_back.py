@@ -29,6 +29,7 @@ from bidrec.publishing.today import Vectors, embed_today
 from bidrec.ranking.topk import top_k
 from bidrec.runs import Run
 from bidrec.storage import read_manifest, whole_folder, write_manifest, writing
+from bidrec.training_set.drift import hold_today
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -48,11 +49,13 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
     `as_of` (epoch seconds UTC) None means the newest moment in the data. Raises GateRefused (78) where the model does
-    not beat its baselines; what was published before stays in every case of failure.
+    not beat its baselines, ContractError (65) where today's features have shifted beyond the bounds of [drift]; what
+    was published before stays in every case of failure.
     """
     home, metrics = config.home_path, run.metrics()
     before = read_manifest(published_folder(home))
     gate.check(metrics, before["evaluation"] if before else None, config.publish.margin)
+    statistics = hold_today(config, schema, run.training_set, as_of)
     vectors = embed_today(config, schema, run, as_of)
     written_at = datetime.now(UTC)
     version = home / "published" / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run.id[-6:]}"
@@ -71,6 +74,7 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
             written_at=written_at.isoformat(),
             rows={name: table.num_rows for name, table in tables.items()},
             open_notices=len(open_rows),
+            statistics=statistics,
             evaluation=metrics,
         )
     _flip(home / "published", version.name)

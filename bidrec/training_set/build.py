@@ -18,6 +18,7 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
 from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
@@ -46,7 +47,8 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
     that appeared after a run, read with the run's eyes.
     Raises InputMissing (66) where there are no features, ConfigurationError (64) where a window of the split is empty,
-    ContractError (65) where tables and schema disagree or the leak audit finds one, CannotWrite (73).
+    ContractError (65) where tables and schema disagree, a field has shifted beyond the bounds of [drift], or the leak
+    audit finds one, CannotWrite (73).
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
@@ -56,6 +58,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
         else:
             bounds, windows = _read_split(fitted, schema), {}
+        figures = _statistics(config, schema, tables, bounds, staging) if fitted is None else {}
         _write_keys(tables, keys, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
@@ -72,6 +75,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
                 name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
                 for name, one in fits.items()
             },
+            "statistics": figures,
             "fields": fields_of(schema),
             "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(fields_of(schema))},
         }
@@ -88,6 +92,20 @@ def _read_keys(tables: FeatureTables) -> _Keys:
     positions = tables.integers(f"SELECT log_begin, log_end FROM activity ORDER BY {ROW}")
     versions = versions_of(tables.company_and_time("activity"), profile, (positions[0], positions[1]), events.company)
     return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+
+
+def _statistics(
+    config: Config, schema: Schema, tables: FeatureTables, bounds: Bounds, staging: Path
+) -> statistics.Figures:
+    """Measure every field in the windows of the split, write the training window's bins, and hold the others to it."""
+    started = time.monotonic()
+    figures, training = statistics.measure(drift.tables_of(tables, schema), bounds.windows())
+    write_json(staging / drift.STATISTICS, training)
+    _logger.info(
+        "fields measured", fields=sum(map(len, figures.values())), seconds=round(time.monotonic() - started, 1)
+    )
+    drift.hold(figures, training, schema, config.drift)
+    return figures
 
 
 def _encode_sides(
@@ -172,7 +190,7 @@ def _ranges(keys: _Keys) -> dict[str, list[str]]:
 
 def fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
     """What is read and how, by side and field: all that the arrays depend on, no words and no paths."""
-    words = ("unit", "meaning")
+    words = ("unit", "meaning", "source")
     return {
         side: {
             f.name: [f.read, f.scale, {tag: value for tag, value in sorted(f.tags.items()) if tag not in words}]
