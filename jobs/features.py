@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from bidrec.runs import Run
 
+WIDTH = 190
+"""Columns: what the longest row of the shipped repository needs."""
+
 
 @command
 @click.option("--importance", "measure", is_flag=True, help="Measure each field's importance with a finished run.")
@@ -54,7 +57,7 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
     ]
     measured = {name: value for name, value in importance.items() if name != "drop"} or None
     data = {"service": schema.service, "run": run.id if run else None, "importance": measured, "fields": fields}
-    return Result(data=data, text=_tables(fields, run, measured))
+    return Result(data=data, text=_tables(fields, run, measured), width=WIDTH)
 
 
 def _figures(run: "Run | None") -> tuple[dict[str, Any], dict[str, Any]]:
@@ -81,7 +84,7 @@ def _tables(fields: list[dict[str, Any]], run: "Run | None", measured: dict[str,
         rows = [field for field in fields if field["view"] == view]
         table = Table(title=f"{view}: known from {rows[0]['known_from']}", title_justify="left")
         for heading in ("field", "type", "unit", "read as", "meaning", "source"):
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading)
         for heading in ("null", "shift", "importance"):
             table.add_column(heading, justify="right", no_wrap=True)
         for field in rows:
@@ -111,15 +114,14 @@ def _legend(run: "Run | None", measured: dict[str, Any] | None) -> list[str]:
     if run is None:
         return ["Null shares, shifts and importances come with a finished run: bidrec train."]
     lines = [
-        f"Of run {run.id}: null, share of the training window's rows without a value; shift, population stability index",
-        "of the test window against the training window.",
+        f"Run {run.id}. null: share of the training window's rows without a value. shift: population stability index "
+        "of the test window against the training window."
     ]
     if measured is None:
-        return [*lines, "importance: not measured yet, bidrec features --importance does."]
+        return [*lines, "importance: not measured yet; bidrec features --importance does it."]
     return [
         *lines,
-        f"importance: drop of Recall@100 ({measured['recall@100']:.3f} over {measured['notices']:,} validation notices and "
-        f"{measured['candidates']:,} companies) when",
-        f"the field is permuted, mean of {measured['repeats']} permutations, seed {measured['seed']}; positions: the "
-        "history as a whole.",
+        f"importance: drop of Recall@100 ({measured['recall@100']:.3f} over {measured['notices']:,} validation notices "
+        f"and {measured['candidates']:,} companies) when the field is permuted; mean of {measured['repeats']}, seed "
+        f"{measured['seed']}. Positions: the history as a whole.",
     ]
