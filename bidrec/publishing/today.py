@@ -5,7 +5,7 @@ Returns vectors of all notices and all known companies, as of a moment
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from bidrec.config import Config
 from bidrec.runs import Run
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.statistics import Figures
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -29,12 +30,15 @@ class Vectors:
     notice_ND: np.ndarray
     company_ids: list[str]
     company_CD: np.ndarray
+    statistics: Figures = field(default_factory=dict)
+    """The newest rows' figures (bidrec.training_set.statistics)."""
 
 
 def embed_today(config: Config, schema: "Schema", run: Run, as_of: int | None = None) -> Vectors:
     """Encode today's features with the run's fit and embed them with its weights.
 
-    `as_of` None means the newest moment at which anything in the features became known.
+    `as_of` None means the newest moment at which anything in the features became known. Raises ContractError (65) where
+    the newest features have shifted beyond the bounds of [drift].
     """
     import torch
 
@@ -45,7 +49,7 @@ def embed_today(config: Config, schema: "Schema", run: Run, as_of: int | None = 
     config.home_path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".today.", dir=config.home_path) as temporary:
         folder = Path(temporary) / "training_set"
-        build_training_set(config, schema, folder, fitted=run.training_set)
+        manifest = build_training_set(config, schema, folder, fitted=run.training_set, as_of=as_of)
         ts = TrainingSet.open(folder)
         model = load_model(ts.schema, run.model)
         data = Resident.of(ts, torch.device("cpu"))
@@ -59,6 +63,7 @@ def embed_today(config: Config, schema: "Schema", run: Run, as_of: int | None = 
             notice_ND=notice_ND[published_N].numpy(),
             company_ids=_chosen(ts.company_ids(), known_C.numpy()),
             company_CD=company_CD[known_C].numpy(),
+            statistics=manifest["statistics"],
         )
 
 

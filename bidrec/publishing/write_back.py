@@ -29,7 +29,6 @@ from bidrec.publishing.today import Vectors, embed_today
 from bidrec.ranking.topk import top_k
 from bidrec.runs import Run
 from bidrec.storage import read_manifest, whole_folder, write_manifest, writing
-from bidrec.training_set.drift import hold_today
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -55,7 +54,6 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
     home, metrics = config.home_path, run.metrics()
     before = read_manifest(published_folder(home))
     gate.check(metrics, before["evaluation"] if before else None, config.publish.margin)
-    statistics = hold_today(config, schema, run.training_set, as_of)
     vectors = embed_today(config, schema, run, as_of)
     written_at = datetime.now(UTC)
     version = home / "published" / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run.id[-6:]}"
@@ -74,7 +72,7 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
             written_at=written_at.isoformat(),
             rows={name: table.num_rows for name, table in tables.items()},
             open_notices=len(open_rows),
-            statistics=statistics,
+            statistics=vectors.statistics,
             evaluation=metrics,
         )
     _flip(home / "published", version.name)

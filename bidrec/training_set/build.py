@@ -41,11 +41,14 @@ class _Keys:
     pairs: Pairs
 
 
-def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Path | None = None) -> dict[str, Any]:
+def build_training_set(
+    config: Config, schema: Schema, folder: Path, fitted: Path | None = None, as_of: int | None = None
+) -> dict[str, Any]:
     """Write the training set of today's feature tables into `folder` and return its manifest.
 
     fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
-    that appeared after a run, read with the run's eyes.
+    that appeared after a run, read with the run's eyes. The newest rows up to `as_of` (epoch seconds UTC; None: the
+    newest moment in the tables) are then held to the other set's training window.
     Raises InputMissing (66) where there are no features, ConfigurationError (64) where a window of the split is empty,
     ContractError (65) where tables and schema disagree, a field has shifted beyond the bounds of [drift], or the leak
     audit finds one, CannotWrite (73).
@@ -53,12 +56,17 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
         keys = _read_keys(tables)
+        newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
         else:
             bounds, windows = _read_split(fitted, schema), {}
-        figures = _statistics(config, schema, tables, bounds, staging) if fitted is None else {}
+        measured = drift.tables_of(tables, schema)
+        if fitted is None:
+            figures = _statistics(measured, schema, config, bounds, staging)
+        else:
+            figures = drift.hold_today(measured, schema, config.drift, fitted, newest if as_of is None else as_of)
         _write_keys(tables, keys, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
@@ -95,15 +103,14 @@ def _read_keys(tables: FeatureTables) -> _Keys:
 
 
 def _statistics(
-    config: Config, schema: Schema, tables: FeatureTables, bounds: Bounds, staging: Path
+    tables: list[statistics.Table], schema: Schema, config: Config, bounds: Bounds, staging: Path
 ) -> statistics.Figures:
     """Measure every field in the windows of the split, write the training window's bins, and hold the others to it."""
     started = time.monotonic()
-    figures, training = statistics.measure(drift.tables_of(tables, schema), bounds.windows())
+    figures, training = statistics.measure(tables, bounds.windows())
     write_json(staging / drift.STATISTICS, training)
-    _logger.info(
-        "fields measured", fields=sum(map(len, figures.values())), seconds=round(time.monotonic() - started, 1)
-    )
+    fields = sum(map(len, figures.values()))
+    _logger.info("fields measured", fields=fields, seconds=round(time.monotonic() - started, 1))
     drift.hold(figures, training, schema, config.drift)
     return figures
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.config import Config, Drift
+from bidrec.config import Drift
 from bidrec.errors import ContractError
 from bidrec.features.schema import Schema
 from bidrec.storage import read_json
 from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import DAY
 from bidrec.training_set.statistics import REFERENCE, Figures, Table, measure
-from bidrec.training_set.tables import FeatureTables, open_tables, views_of
+from bidrec.training_set.tables import FeatureTables, views_of
 
 STATISTICS = "statistics.json"
 SERVING = "serving"
@@ -72,23 +72,21 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     _logger.warning(message, hint=hint, others=sorted(f"{side}.{field}" for side, field in others))
 
 
-def hold_today(config: Config, schema: Schema, training_set: Path, as_of: int | None) -> Figures:
-    """Hold the rows of the last drift.serving_days before `as_of` to a run's training window; returns their figures.
+def hold_today(tables: list[Table], schema: Schema, drift: Drift, training_set: Path, as_of: int) -> Figures:
+    """Hold the rows of the drift.serving_days up to `as_of` to a run's training window; returns their figures.
 
-    `as_of` (epoch seconds UTC) None means the newest moment in the tables. A training set from before there were
-    statistics is not held to anything. Raises as `hold` does, InputMissing (66) without feature tables.
+    as_of: epoch seconds UTC, inclusive. A training set from before there were statistics is not held to anything.
+    Raises as `hold` does.
     """
     if not (training_set / STATISTICS).is_file():
         _logger.warning(
-            "the run has no statistics: nothing to hold today's features to", training_set=str(training_set)
+            "the run has no statistics: today's features are held to nothing", training_set=str(training_set)
         )
         return {}
     training = read_json(training_set / STATISTICS)
-    with open_tables(config, schema) as opened:
-        tables = tables_of(opened, schema)
-        end = 1 + (as_of if as_of is not None else max(table.newest() for table in tables))
-        figures, _ = measure(tables, {SERVING: (end - config.drift.serving_days * DAY, end)}, training)
-    hold(figures, training, schema, config.drift)
+    window = (as_of + 1 - drift.serving_days * DAY, as_of + 1)
+    figures, _ = measure(tables, {SERVING: window}, training)
+    hold(figures, training, schema, drift)
     return figures
 
 

@@ -49,11 +49,6 @@ class Table:
         """SQL: when a row became known, in whole seconds, as the training set rounds it."""
         return seconds("published_at", "floor") if self.side == "notice" else seconds("known_at")
 
-    def newest(self) -> int:
-        """The newest moment at which a row became known; 0 for an empty table."""
-        newest = f"SELECT coalesce(max({self.known_at}), 0) FROM {TABLES[self.side]}"
-        return int(self.connection.execute(newest).fetchall()[0][0])
-
     def rows(self, windows: Windows, *values: str) -> str:
         """SQL: `period`, the name of its window, and the values of every row that is in one."""
         edges = {name: (self._edge(begin), self._edge(end)) for name, (begin, end) in windows.items()}

@@ -9,7 +9,7 @@ from bidrec.config import Drift
 from bidrec.errors import ContractError
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.drift import SERVING, hold_today
+from bidrec.training_set.drift import SERVING
 from tests.training_set.tables import config_of, day, schema_of, write_features
 
 REFUSE = Drift(refuse=True, max_psi=1.0)
@@ -36,6 +36,12 @@ def build(home, drift, *tables):
     schema, config = write_features(home, *tables), dataclasses.replace(config_of(home), drift=drift)
     build_training_set(config, schema, home / "set")
     return config, schema
+
+
+def today(config, schema, as_of=None):
+    """The figures of the newest rows, read with the fit of the set that was built."""
+    folder = config.home_path / "today"
+    return build_training_set(config, schema, folder, config.home_path / "set", as_of)["statistics"]
 
 
 def test_a_steady_market_is_let_through_and_its_figures_are_in_the_manifest(tmp_path):
@@ -84,28 +90,29 @@ def test_by_default_the_same_line_is_a_warning(tmp_path):
 
 
 def test_what_chance_does_to_a_few_rows_is_no_shift(tmp_path):
-    """Seven notices in the last days, all of one place of four: three bins in four are empty, and that is luck."""
-    config, schema = build(tmp_path, REFUSE, *world())
-    short = dataclasses.replace(config, drift=dataclasses.replace(REFUSE, serving_days=1))
-    figures = hold_today(short, schema, tmp_path / "set", None)
-    assert figures["notice"]["place"][SERVING]["rows"] == 7
+    """The last seven notices are all at one of four places, which is luck."""
+    config, schema = build(tmp_path, REFUSE, *world(88.9, place="place 0"))
+    short = dataclasses.replace(config, drift=dataclasses.replace(REFUSE, serving_days=2))
+    place = today(short, schema)["notice"]["place"][SERVING]
+    assert place["rows"] == 7
+    assert place["psi"] > REFUSE.max_psi
 
 
 def test_the_newest_days_are_held_to_the_training_window_of_the_run(tmp_path):
     config, schema = build(tmp_path, REFUSE, *world())
-    assert hold_today(config, schema, tmp_path / "set", None)["notice"]["place"][SERVING]["psi"] < 0.2
+    assert today(config, schema)["notice"]["place"][SERVING]["psi"] < 0.2
     write_features(tmp_path, *world(80, place="elsewhere"))
     with pytest.raises(ContractError, match=r"notice field place: population shift .* in the serving window"):
-        hold_today(config, schema, tmp_path / "set", None)
+        today(config, schema)
     before = int(day(79).timestamp())
-    assert hold_today(config, schema, tmp_path / "set", before)["notice"]["place"][SERVING]["rows"] == 94
+    assert today(config, schema, before)["notice"]["place"][SERVING]["rows"] == 93
 
 
 def test_a_run_without_statistics_is_held_to_nothing_and_says_so(tmp_path):
     config, schema = build(tmp_path, REFUSE, *world())
     (tmp_path / "set" / "statistics.json").unlink()
     with capture_logs() as logs:
-        assert hold_today(config, schema, tmp_path / "set", None) == {}
+        assert today(config, schema) == {}
     assert "no statistics" in logs[0]["event"]
 
 

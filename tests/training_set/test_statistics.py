@@ -95,7 +95,7 @@ def index(now, then):
     return sum((share - before) * math.log(share / before) for share, before in zip(*shares, strict=True))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(rows_of_a_table)
 def test_every_figure_is_what_a_loop_over_the_rows_finds(rows):
     figures, bins = measured(rows)
@@ -138,7 +138,7 @@ def test_every_figure_is_what_a_loop_over_the_rows_finds(rows):
             assert found["psi"] == (wanted if wanted is None else pytest.approx(wanted, abs=1e-5))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(rows_of_a_table, rows_of_a_table)
 def test_nothing_known_after_the_training_window_changes_what_is_held_against(rows, others):
     training = inside(rows, REFERENCE)
@@ -151,7 +151,7 @@ def test_nothing_known_after_the_training_window_changes_what_is_held_against(ro
     }
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(rows_of_a_table)
 def test_a_later_window_alone_has_the_figures_it_has_beside_the_training_window(rows):
     figures, bins = measured(rows)
