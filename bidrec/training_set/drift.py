@@ -42,6 +42,10 @@ class Shift:
     now: dict[str, Any]
     then: dict[str, Any]
 
+    @property
+    def name(self) -> str:
+        return f"{self.side}.{self.field}"
+
     def __str__(self) -> str:
         return (
             f"{self.side} field {self.field}: {self.figure} in the {self.window} window, above drift.{self.key} "
@@ -64,12 +68,12 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     shifts = sorted(shifts_of(figures, training, schema, drift), key=lambda shift: (-shift.excess, str(shift)))
     if not shifts:
         return
-    worst, others = shifts[0], {(shift.side, shift.field) for shift in shifts} - {(shifts[0].side, shifts[0].field)}
-    message = str(worst) + (f"; {len(others)} more fields are beyond their bounds" if others else "")
+    worst, others = shifts[0], {shift.name for shift in shifts} - {shifts[0].name}
+    message = str(worst) + (f"; beyond a bound too: {_some(sorted(others))}" if others else "")
     hint = f"look at its column {_source(schema, worst)}, name it in drift.exceptions, or raise drift.{worst.key}"
     if drift.refuse:
         raise ContractError(message, hint=hint)
-    _logger.warning(message, hint=hint, others=sorted(f"{side}.{field}" for side, field in others))
+    _logger.warning(message, hint=hint, others=sorted(others))
 
 
 def hold_today(tables: list[Table], schema: Schema, drift: Drift, training_set: Path, as_of: int) -> Figures:
@@ -115,6 +119,11 @@ def _beyond(drift: Drift, where: tuple[str, str, str], now: dict[str, Any], then
     ):
         if excess > bound:
             yield Shift(*where, figure, key, bound, excess / bound if bound else inf, now, then)
+
+
+def _some(names: list[str]) -> str:
+    shown, left = names[:3], len(names) - 3
+    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
 
 
 def _source(schema: Schema, shift: Shift) -> str:

@@ -158,7 +158,8 @@ def _numbers(
         if window == REFERENCE:
             deciles = sorted(set(values[len(QUANTILES) :])) if values else []
     cuts = deciles if cuts is None else cuts
-    above = " + ".join(["0", *(f"(value > {cut!r}::DOUBLE)::INTEGER" for cut in cuts)])
+    # As text: a bare 0.1234 would be a DECIMAL first, and the double next to the one that was measured.
+    above = " + ".join(["0", *(f"(value > '{cut!r}'::DOUBLE)::INTEGER" for cut in cuts)])
     binned = f"SELECT period, CASE WHEN value IS NULL THEN {len(cuts) + 1} ELSE {above} END AS bin FROM ({rows})"
     return facts, cuts, _counts(connection, binned, "count(*)", len(cuts) + 2)
 

@@ -63,7 +63,7 @@ def test_a_column_that_goes_missing_is_named_with_its_figures_and_nothing_is_lef
         build(tmp_path, Drift(refuse=True, max_psi=99), *world(65, place=None, log_value=None))
     assert caught.value.message == (
         "notice field log_value: null share +83.0% in the test window, above drift.max_null_share_rise 0.2 "
-        "(NULL 0.0% of 267 rows in training, 83.0% of 200 now); 1 more fields are beyond their bounds"
+        "(NULL 0.0% of 267 rows in training, 83.0% of 200 now); beyond a bound too: notice.place"
     )
     assert "drift.exceptions" in str(caught.value.hint)
     assert not (tmp_path / "set").exists()

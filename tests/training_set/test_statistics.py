@@ -3,6 +3,7 @@
 import bisect
 import math
 from collections import Counter
+from datetime import timedelta
 
 import duckdb
 import pyarrow as pa
@@ -37,7 +38,7 @@ TYPES = {
     "picture": pa.list_(pa.float32()),
     "value": pa.float64(),
 }
-moments = st.integers(-5 * 86_400, 35 * 86_400).map(lambda s: day(s / 86_400))
+moments = st.integers(-5 * 86_400, 35 * 86_400).map(lambda second: day(0) + timedelta(seconds=second))
 rows_of_a_table = st.lists(
     st.fixed_dictionaries(
         {
