@@ -155,6 +155,22 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How far a field may shift from the training window: in the validation and test windows, and at write-back."""
+
+    refuse: bool = False
+    """Whether a field beyond a bound ends the job with 65; otherwise a warning names it. Honest years do shift."""
+    max_psi: float = 2.0
+    """Largest population stability index, beyond what chance gives samples of that size."""
+    max_null_share_rise: float = 0.2
+    """Largest rise of the share of rows without a value, beyond chance."""
+    exceptions: tuple[str, ...] = ("bids_all", "wins_all", "distinct_buyers", "distinct_places", "days_since_first_bid")
+    """Fields held to no bound, `name` or `side.name` (`notice.region`); the default ones grow with the data's age."""
+    serving_days: int = 14
+    """At write-back, the rows that became known in this many days before the as-of are held to the bounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     home: str = "${BIDREC_HOME}"
     """The one writable folder. Empty: `./.bidrec`."""
@@ -173,6 +189,7 @@ class Config:
     ranking: Ranking = field(default_factory=Ranking)
     evaluation: Evaluation = field(default_factory=Evaluation)
     publish: Publish = field(default_factory=Publish)
+    drift: Drift = field(default_factory=Drift)
 
     @property
     def home_path(self) -> Path:
@@ -303,5 +320,10 @@ def _impossible(config: Config) -> list[str]:
         "ranking.half_life must be positive days": config.ranking.half_life > 0,
         "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
         "publish.top_k must be at least 1": config.publish.top_k >= 1,
+        "drift.max_psi and max_null_share_rise must not be negative": min(
+            config.drift.max_psi, config.drift.max_null_share_rise
+        )
+        >= 0,
+        "drift.serving_days must be at least 1": config.drift.serving_days >= 1,
     }
     return [message for message, holds in rules.items() if not holds]

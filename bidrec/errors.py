@@ -2,7 +2,7 @@
 
     BidrecError
     ├── ConfigurationError   64  a key, a type or a value in the TOML is wrong
-    ├── ContractError        65  the data broke the contract, or a leak was found
+    ├── ContractError        65  the data broke the contract, a leak was found, or a feature shifted too far
     ├── InputMissing         66  no source, no file, an empty table
     ├── DependencyDown       69  database, GPU or store is not there
     ├── CannotWrite          73  disk full, permission

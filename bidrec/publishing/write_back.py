@@ -43,8 +43,8 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
 
     `as_of` (epoch seconds UTC) None means the newest moment in the data. One write-back at a time: a second one waits,
     so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
-    baselines, ConfigurationError (64) where `as_of` is before the published version's; what was published before stays
-    in every case of failure.
+    baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
+    features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
     """
     with one_job_at_a_time(config.home_path / "published"):
         return _write_back(config, schema, run, as_of)
@@ -75,6 +75,7 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
         run=run.id,
         as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
         open_notices=len(open_rows),
+        statistics=vectors.statistics,
         evaluation=metrics,
     )
 

@@ -18,6 +18,7 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
 from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
@@ -40,22 +41,32 @@ class _Keys:
     pairs: Pairs
 
 
-def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Path | None = None) -> dict[str, Any]:
+def build_training_set(
+    config: Config, schema: Schema, folder: Path, fitted: Path | None = None, as_of: int | None = None
+) -> dict[str, Any]:
     """Write the training set of today's feature tables into `folder` and return its manifest.
 
     fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
-    that appeared after a run, read with the run's eyes.
+    that appeared after a run, read with the run's eyes. The newest rows up to `as_of` (epoch seconds UTC; None: the
+    newest moment in the tables) are then held to the other set's training window.
     Raises InputMissing (66) where there are no features, ConfigurationError (64) where a window of the split is empty,
-    ContractError (65) where tables and schema disagree or the leak audit finds one, CannotWrite (73).
+    ContractError (65) where tables and schema disagree, a field has shifted beyond the bounds of [drift], or the leak
+    audit finds one, CannotWrite (73).
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
         keys = _read_keys(tables)
+        newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
         else:
             bounds, windows = _read_split(fitted, schema), {}
+        measured = drift.tables_of(tables, schema)
+        if fitted is None:
+            figures = _statistics(measured, schema, config, bounds, staging)
+        else:
+            figures = drift.hold_today(measured, schema, config.drift, fitted, newest if as_of is None else as_of)
         _write_keys(tables, keys, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
@@ -72,6 +83,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
                 name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
                 for name, one in fits.items()
             },
+            "statistics": figures,
             "fields": fields_of(schema),
             "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(fields_of(schema))},
         }
@@ -88,6 +100,19 @@ def _read_keys(tables: FeatureTables) -> _Keys:
     (lengths,) = tables.integers(f"SELECT {quoted(tables.position)} AS length FROM activity ORDER BY {ROW}")
     versions = versions_of(tables.company_and_time("activity"), profile, lengths, events.company)
     return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+
+
+def _statistics(
+    tables: list[statistics.Table], schema: Schema, config: Config, bounds: Bounds, staging: Path
+) -> statistics.Figures:
+    """Measure every field in the windows of the split, write the training window's bins, and hold the others to it."""
+    started = time.monotonic()
+    figures, training = statistics.measure(tables, bounds.windows())
+    write_json(staging / drift.STATISTICS, training)
+    fields = sum(map(len, figures.values()))
+    _logger.info("fields measured", fields=fields, seconds=round(time.monotonic() - started, 1))
+    drift.hold(figures, training, schema, config.drift)
+    return figures
 
 
 def _encode_sides(
@@ -172,7 +197,7 @@ def _ranges(keys: _Keys) -> dict[str, list[str]]:
 
 def fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
     """What is read and how, by side and field: all that the arrays depend on, no words and no paths."""
-    words = ("unit", "meaning")
+    words = ("unit", "meaning", "source")
     return {
         side: {
             f.name: [f.read, f.scale, {tag: value for tag, value in sorted(f.tags.items()) if tag not in words}]

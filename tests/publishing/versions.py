@@ -63,7 +63,7 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or two weeks ago."""
+    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or closed."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
     duckdb.execute(
         f"COPY (SELECT notice_id, $published AS published_at,"

@@ -66,9 +66,10 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
     def cut(*_: object) -> None:
         raise OSError("power cut")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
+    with monkeypatch.context() as patch:
         patch.setattr("bidrec.training.loop.checkpoint.save_model", cut)
-        train(CONFIG, SET, tmp_path)
+        with pytest.raises(OSError, match="power cut"):
+            train(CONFIG, SET, tmp_path)
     assert not (tmp_path / "validated").exists()
     facts = train(CONFIG, SET, tmp_path)
     assert facts["refit"]
