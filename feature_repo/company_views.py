@@ -6,23 +6,25 @@ Two views, because they change at different times: the record, and what it bid o
 from datetime import timedelta
 
 from entities import company
-from feast import FeatureView, FileSource
-from feast.types import Array, String
-from home import file
+from feast import FeatureView
+from feast.types import Array, String, UnixTimestamp
 from reading import age, amount, bag, categorical, count, dense, position, unread
+from sources import parquet
 
-profile_source = FileSource(
-    name="company_profile_source",
-    path=file("features/company_profile.parquet"),
+profile_source = parquet(
+    "company_profile_source",
+    "features/company_profile.parquet",
     timestamp_field="known_at",
     description="One row per company and version of its record",
 )
-activity_source = FileSource(
-    name="company_activity_source",
-    path=file("features/company_activity.parquet"),
+activity_source = parquet(
+    "company_activity_source",
+    "features/company_activity.parquet",
     timestamp_field="known_at",
     description="One row per company and moment at which bids of it were opened",
 )
+# Feast answers with features, never with their event time; so that is a feature as well.
+version_at = unread("version_at", UnixTimestamp, "since when this version is known", "UTC")
 
 company_profile = FeatureView(
     name="company_profile",
@@ -42,6 +44,7 @@ company_profile = FeatureView(
         bag("licences", "licences and business codes it holds"),
         bag("attributes", "other facts, each 'column=value'"),
         unread("name", String, "name of the company"),
+        version_at,
     ],
 )
 
@@ -72,5 +75,6 @@ company_activity = FeatureView(
         unread("last_buyers", Array(String), "buyers of its last 20 bids, newest first"),
         unread("last_places", Array(String), "places of its last 20 bids, newest first"),
         unread("last_categories", Array(String), "categories of its last 20 bids, newest first"),
+        version_at,
     ],
 )

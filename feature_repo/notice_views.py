@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from entities import notice
-from feast import FeatureView, FileSource
+from feast import FeatureView
 from feast.types import Float64, String, UnixTimestamp
-from home import file
 from reading import amount, bag, categorical, count, dense, text, unread
+from sources import parquet
 
-notice_source = FileSource(
-    name="notice_source",
-    path=file("features/notice.parquet"),
+notice_source = parquet(
+    "notice_source",
+    "features/notice.parquet",
     timestamp_field="published_at",
     description="One row per notice, known from its publication on",
 )

@@ -7,16 +7,16 @@ is newer, also where it is about an older notice.
 from datetime import timedelta
 
 from entities import company, notice
-from feast import Entity, FeatureView, Field, FileSource
+from feast import Entity, FeatureView, Field
 from feast.types import Array, Float32, String
-from home import file
 from reading import unread
+from sources import parquet
 
 
 def published(name: str, entity: Entity, description: str, *fields: Field) -> FeatureView:
-    source = FileSource(
-        name=f"{name}_source",
-        path=file(f"published/current/{name}.parquet"),
+    source = parquet(
+        f"{name}_source",
+        f"published/current/{name}.parquet",
         timestamp_field="written_at",
         description=description,
     )

@@ -43,6 +43,21 @@ def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Row
     return found
 
 
+def row_of(versions: tuple[Ints, Ints], company: Ints, known_at: Ints) -> Rows:
+    """The row of the version of each company that is known since exactly known_at; -1 where the company has none by then.
+
+    Shapes and units as in newest_known. Raises ContractError (65) where a company has versions by then, but not this.
+    """
+    rows = newest_known(versions, company, known_at)
+    others = np.flatnonzero((rows >= 0) & (versions[1][rows] != known_at))
+    if len(others):
+        raise ContractError(
+            f"{len(others)} versions are not in the feature tables (for example of company row {company[others[0]]})",
+            hint="the feature store reads other files than this home's features/",
+        )
+    return rows
+
+
 def check_span(companies: int, first: int, last: int) -> None:
     """Raise ContractError (65) where company * (last - first) does not fit 63 bits."""
     if (companies + 2) * (last - first + 2) >= 2**63:

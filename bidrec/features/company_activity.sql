@@ -75,6 +75,7 @@ SELECT
     days_since_first_bid,
     days_since_first_bid / nullif(bids_all - 1, 0) AS mean_gap_days,
     known_at AS last_bid_at,
+    known_at AS version_at,
     log_begin,
     log_end,
     newest_first(list_transform(latest, lambda bid: bid.notice)) AS last_notices,

@@ -1,6 +1,7 @@
 -- A company's static record, one row per version of it; other columns of the lake's company are carried through.
 SELECT
     * EXCLUDE (employees),
-    ln(1 + employees) AS log_employees
+    ln(1 + employees) AS log_employees,
+    known_at AS version_at
 FROM lake_company
 ORDER BY company_id, known_at

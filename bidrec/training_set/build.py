@@ -6,6 +6,7 @@ Writes  runs/ID/training_set/, whole or not at all; the same inputs give the sam
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec import log
+from bidrec.asof.spark import known_since
 from bidrec.casting import literal, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.registry import offline_store
 from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
 from bidrec.training_set.audit import audit_training_set
@@ -50,7 +53,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
-        keys = _read_keys(tables)
+        keys = _read_keys(config, schema, tables)
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
@@ -81,13 +84,15 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     return manifest
 
 
-def _read_keys(tables: FeatureTables) -> _Keys:
+def _read_keys(config: Config, schema: Schema, tables: FeatureTables) -> _Keys:
     published_at = read_publications(tables)
     events = read_log(tables, len(published_at))
     profile = tables.company_and_time("profile")
     positions = tables.integers(f"SELECT log_begin, log_end FROM activity ORDER BY {ROW}")
     versions = versions_of(tables.company_and_time("activity"), profile, (positions[0], positions[1]), events.company)
-    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+    views = [view for side, view in views_of(schema).items() if side != "notice"]
+    by_spark = partial(known_since, config, tables.connection, views) if offline_store(config) == "spark" else None
+    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at, by_spark))
 
 
 def _encode_sides(

@@ -81,6 +81,7 @@ def recount(notices, bids, company, as_of):
         "days_since_first_bid": pytest.approx(max(ages)),
         "mean_gap_days": pytest.approx(statistics.fmean(gaps), abs=1e-9) if gaps else None,
         "last_bid_at": as_of,
+        "version_at": as_of,
         "last_notices": newest("notice_id"),
         "last_buyers": newest("buyer_id"),
         "last_places": newest("place"),
