@@ -5,6 +5,7 @@ Feast's Spark store reads a SparkSource and nothing else. Which store it is, onl
 
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 from feast import FileSource
@@ -14,19 +15,13 @@ from home import file
 _NAMED = "FEAST_FS_YAML_FILE_PATH"
 
 
-def parquet(name: str, relative: str, timestamp_field: str, description: str) -> DataSource:
-    """Rows of a Parquet file in bidrec's home, each known from its `timestamp_field` on."""
+def parquet(name: str, relative: str, **options: Any) -> DataSource:
+    """The Parquet file in bidrec's home; options: timestamp_field and what else every source takes."""
     if _offline_store() == "spark":
         from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 
-        return SparkSource(
-            name=name,
-            path=file(relative),
-            file_format="parquet",
-            timestamp_field=timestamp_field,
-            description=description,
-        )
-    return FileSource(name=name, path=file(relative), timestamp_field=timestamp_field, description=description)
+        return SparkSource(name=name, path=file(relative), file_format="parquet", **options)
+    return FileSource(name=name, path=file(relative), **options)
 
 
 def _offline_store() -> str:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bidrec import log
+from bidrec.asof.resolve import NEVER
 from bidrec.casting import first_line, literal
 from bidrec.config import Config
 from bidrec.errors import ContractError, DependencyDown
@@ -29,12 +30,11 @@ from bidrec.features.schema import View
 from bidrec.storage import writing
 
 VERSION_AT = "version_at"
-NEVER = np.iinfo(np.int64).min
 Ints = npt.NDArray[np.integer]
 _logger = log.get("spark")
 
 
-def known_since(
+def known_since_by_spark(
     config: Config, connection: duckdb.DuckDBPyConnection, views: Sequence[View], company: Ints, as_of: Ints
 ) -> npt.NDArray[np.int64]:
     """(Q,) since when the newest version of each company known at as_of is known, or NEVER where there is none.
@@ -81,8 +81,8 @@ def _ask(config: Config, views: Sequence[str], asked: Path, answers: Path) -> No
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    ours = SparkSession.getActiveSession() is None
-    with _quiet(), _utc():
+    running = SparkSession.getActiveSession() is not None
+    with _quiet(), _environment():
         try:
             job = open_store(config).get_historical_features(
                 f"SELECT question, company_id, event_timestamp FROM parquet.`{asked}`",
@@ -94,9 +94,23 @@ def _ask(config: Config, views: Sequence[str], asked: Path, answers: Path) -> No
         except (PySparkException, Py4JError) as error:
             raise DependencyDown(f"Spark failed: {first_line(error)}", hint="see docs/scaling.md") from error
         finally:
-            session = SparkSession.getActiveSession()
-            if ours and session:
-                session.stop()  # the training that follows has a better use for the memory
+            if not running:
+                end_spark()
+
+
+def end_spark() -> None:
+    """Stop the session and its Java process: what follows, training, has a better use for the memory."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    session, gateway = SparkSession.getActiveSession(), SparkContext._gateway
+    if session:
+        session.stop()
+    if gateway:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # upon which Java ends
+        gateway.proc.wait()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 def _read_answers(
@@ -112,7 +126,7 @@ def _read_answers(
             f"Spark gave {len(rows['question'])} answers to {questions} questions",
             hint="a company has two versions of one moment in the feature tables; build the features again",
         )
-    return rows["known_at"]
+    return np.asarray(rows["known_at"], np.int64)
 
 
 @contextmanager
@@ -124,8 +138,9 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _utc() -> Iterator[None]:
-    """Feast reads the newest of the as-of times in this process's zone and drops every row after it as if it were UTC."""
+def _environment() -> Iterator[None]:
+    """In UTC: Feast takes the newest as-of in this process's zone for UTC, and leaves out every row after it."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # not the python3 on the PATH, maybe of another version
     before = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     time.tzset()

@@ -28,5 +28,5 @@ def require_spark() -> None:
         where = f"no bin/java in JAVA_HOME, {home}" if home else "there is no java on the PATH"
         raise DependencyDown(
             f"feature_store.yaml names Spark, but {where}",
-            hint="install a Java 17 runtime, for example: apt-get install openjdk-17-jre-headless",
+            hint="install Java 17 or 21, for example: apt-get install default-jre-headless",
         )

@@ -16,7 +16,6 @@ from bidrec.training_set.rows import seconds
 from bidrec.training_set.tables import ROW, FeatureTables
 from bidrec.training_set.versions import Versions
 
-
 KnownSince = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int64]], npt.NDArray[np.int64]]
 """(company row, as-of) -> known_at of the newest version by then; all (M,), times in seconds."""
 
