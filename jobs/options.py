@@ -89,7 +89,7 @@ def _run(
                 result = function(config, **own)
             emit(result, as_json)
             code = result.exit_code
-        except (click.ClickException, click.exceptions.Exit):
+        except (click.UsageError, click.exceptions.Exit):
             raise
         except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
             code = _report(error, interrupted(), verbose)

@@ -197,7 +197,9 @@ def test_a_version_that_the_feature_tables_do_not_have_is_refused():
             row_of(versions, np.array([company]), np.array([known_at]))
 
 
-@pytest.mark.parametrize(("lacking", "mend"), [("pyspark", "pip install -r requirements/spark.txt"), ("java", "default-jre-headless")])
+@pytest.mark.parametrize(
+    ("lacking", "mend"), [("pyspark", "pip install -r requirements/spark.txt"), ("java", "default-jre-headless")]
+)
 def test_where_spark_cannot_start_the_command_ends_with_69_and_what_to_install(lacking, mend, home, monkeypatch):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     if lacking == "pyspark":
