@@ -83,7 +83,7 @@ def open_store(config: Config) -> "FeatureStore":
 
     settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
-    # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
+    # Two DuckDBs: that of our store, and ibis's, in which Feast reads what is no plain Parquet file.
     if hasattr(settings.offline_store, "memory_limit"):
         settings.offline_store.memory_limit = config.memory_limit
     connection = ibis.get_backend()
