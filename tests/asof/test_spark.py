@@ -22,7 +22,7 @@ from bidrec.asof.spark import end_spark
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.build import build_features
-from bidrec.features.registry import apply, open_store, repository
+from bidrec.features.registry import apply, materialize, open_store, repository
 from bidrec.features.schema import read_schema
 from bidrec.features.spark import require_spark
 from bidrec.ingest import ingest
@@ -72,6 +72,7 @@ def stores(tmp_path_factory):
     (repo / "late_views.py").write_text(LATE_VIEW)
     settings = yaml.safe_load(SPARK.read_text())
     settings["offline_store"]["spark_conf"] |= QUICKLY
+    settings["online_store"]["path"] = "${BIDREC_HOME}/feast/by_spark.db"
     (home / "spark.yaml").write_text(yaml.safe_dump(settings))
     ours = Config(home=str(home), feature_repo=str(repo), source=Source(name="koneps", path=str(home / "source")))
     forget_every_third_company(home / "source")
@@ -174,6 +175,18 @@ def differing(one, other):
             connection.execute(f"SELECT count(*) FROM ({first} EXCEPT ALL {second})").fetchall()[0][0]
             for first, second in (picked, picked[::-1])
         )
+
+
+def test_spark_puts_the_same_values_online(stores, sets):
+    online = []
+    for config in stores:
+        apply(config)
+        materialize(config, ["company_profile", "company_activity"])
+        asked = {"company_id": sets[0][1].company_ids()[::10]}
+        service = [f"{view.name}:{f.name}" for view in sets[0][0].side("company") for f in view.fields]
+        online.append(open_store(config).get_online_features(service, asked, full_feature_names=True).to_dict())
+    assert online[0] == online[1]
+    assert len(set(online[0]["company_activity__bids_all"])) > 10
 
 
 def test_a_company_view_without_the_moment_of_its_versions_is_refused_by_name(stores, sets):
