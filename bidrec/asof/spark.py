@@ -79,9 +79,7 @@ def _ask(config: Config, views: Sequence[str], asked: Path, answers: Path) -> No
     from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
-    from pyspark.sql import SparkSession
 
-    running = SparkSession.getActiveSession() is not None
     with _quiet(), _environment():
         try:
             job = open_store(config).get_historical_features(
@@ -94,8 +92,7 @@ def _ask(config: Config, views: Sequence[str], asked: Path, answers: Path) -> No
         except (PySparkException, Py4JError) as error:
             raise DependencyDown(f"Spark failed: {first_line(error)}", hint="see docs/scaling.md") from error
         finally:
-            if not running:
-                end_spark()
+            end_spark()
 
 
 def end_spark() -> None:

@@ -82,10 +82,12 @@ def stores(tmp_path_factory):
     duckdb.execute(
         "COPY (SELECT company_id, known_at AS happened_at, known_at + to_days((hash(notice_id) % 40)::INTEGER) "
         "AS written_at, row_number() OVER () AS number "
-        f"FROM '{home}/features/bid_log.parquet' QUALIFY row_number() OVER (PARTITION BY company_id, known_at) = 1) "
+        f"FROM {rows_of(home, 'bid_log')} QUALIFY row_number() OVER (PARTITION BY company_id, known_at) = 1) "
         f"TO '{home}/late.parquet'"
     )
-    yield ours, replace(ours, feature_store=str(home / "spark.yaml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        yield ours, replace(ours, feature_store=str(home / "spark.yaml"))
     end_spark()
 
 
@@ -96,45 +98,34 @@ def forget_every_third_company(source):
         pq.write_table(rows.filter(np.arange(len(rows)) % 3 > 0), file)
 
 
-@pytest.fixture(scope="module")
-def sets(stores):
-    """The schema and the training set of both."""
-    built = []
-    for config in stores:
-        apply(config)
-        schema = read_schema(config)
-        folder = config.home_path / f"set{len(built)}"
-        with pytest.MonkeyPatch.context() as patch:
-            # Feast's Spark store mistakes clock times of this zone for UTC, which would hide the last seven hours.
-            patch.setenv("TZ", "America/Los_Angeles")
-            time.tzset()
-            build_training_set(config, schema, folder)
+def rows_of(home, table):
+    return f"read_parquet('{home}/features/{table}.parquet')"
+
+
+@pytest.fixture
+def west_of_greenwich():
+    """Feast's Spark store mistakes clock times of this zone for UTC, which would hide the last seven hours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "America/Los_Angeles")
         time.tzset()
-        built.append((schema, TrainingSet.open(folder)))
-    return built
+        yield
+    time.tzset()
 
 
-def test_the_repository_says_the_same_of_every_view_to_both_stores(sets):
-    (ours, _), (by_spark, _) = sets
-    assert ours == by_spark
+@pytest.fixture(scope="module")
+def schema(stores):
+    apply(stores[0])
+    return read_schema(stores[0])
 
 
-def test_the_job_gets_the_same_pairs_and_the_same_bytes_from_spark(sets):
-    (_, ours), (_, by_spark) = sets
-    assert len(ours.pair_version) > PAIRS
-    assert np.count_nonzero(ours.pair_version != by_spark.pair_version) == 0
-    assert np.count_nonzero(ours.pair_version < 0) > 0
-    assert ours.manifest == by_spark.manifest
-
-
-def test_feasts_client_gets_the_same_training_rows_from_spark_with_the_created_filter_on(stores, sets):
+def test_feasts_client_gets_the_same_training_rows_from_spark_with_the_created_filter_on(stores, schema):
     from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SavedDatasetSparkStorage
 
-    (ours, by_spark), (schema, _) = stores, sets[0]
+    ours, by_spark = stores
     home = ours.home_path
     duckdb.execute(
         "COPY (SELECT row_number() OVER () AS pair, notice_id, company_id, published_at AS event_timestamp "
-        f"FROM '{home}/features/bid_log.parquet' JOIN '{home}/features/notice.parquet' USING (notice_id)) "
+        f"FROM {rows_of(home, 'bid_log')} JOIN {rows_of(home, 'notice')} USING (notice_id)) "
         f"TO '{home}/pairs.parquet'"
     )
     features = [f"{view.name}:{f.name}" for view in schema.views for f in view.fields if f.read != "ignore"]
@@ -177,20 +168,23 @@ def differing(one, other):
         )
 
 
-def test_spark_puts_the_same_values_online(stores, sets):
+def test_spark_puts_the_same_values_online(stores, schema):
+    companies = duckdb.execute(
+        f"SELECT DISTINCT company_id FROM {rows_of(stores[0].home_path, 'bid_log')} ORDER BY company_id LIMIT 500"
+    )
+    asked = {"company_id": [row[0] for row in companies.fetchall()]}
+    features = [f"{view.name}:{f.name}" for view in schema.side("company") for f in view.fields]
     online = []
     for config in stores:
         apply(config)
         materialize(config, ["company_profile", "company_activity"])
-        asked = {"company_id": sets[0][1].company_ids()[::10]}
-        service = [f"{view.name}:{f.name}" for view in sets[0][0].side("company") for f in view.fields]
-        online.append(open_store(config).get_online_features(service, asked, full_feature_names=True).to_dict())
+        online.append(open_store(config).get_online_features(features, asked, full_feature_names=True).to_dict())
     assert online[0] == online[1]
     assert len(set(online[0]["company_activity__bids_all"])) > 10
 
 
-def test_a_company_view_without_the_moment_of_its_versions_is_refused_by_name(stores, sets):
-    config, (schema, _) = stores[1], sets[1]
+def test_a_company_view_without_the_moment_of_its_versions_is_refused_by_name(stores, schema):
+    config = stores[1]
     views = [
         replace(view, fields=tuple(f for f in view.fields if f.name != "version_at"))
         if view.name == "company_profile"
@@ -200,6 +194,25 @@ def test_a_company_view_without_the_moment_of_its_versions_is_refused_by_name(st
     with pytest.raises(ContractError, match=r"^company_profile: no field version_at"):
         build_training_set(config, replace(schema, views=tuple(views)), config.home_path / "refused")
     assert not (config.home_path / "refused").exists()
+
+
+def test_the_job_gets_the_same_pairs_and_the_same_bytes_from_spark_and_leaves_no_java(stores, west_of_greenwich):
+    from pyspark import SparkContext
+
+    schemas, sets = [], []
+    for config in stores:
+        apply(config)
+        schemas.append(read_schema(config))
+        folder = config.home_path / f"set{len(sets)}"
+        build_training_set(config, schemas[-1], folder)
+        sets.append(TrainingSet.open(folder))
+    ours, by_spark = sets
+    assert schemas[0] == schemas[1]
+    assert len(ours.pair_version) > PAIRS
+    assert np.count_nonzero(ours.pair_version != by_spark.pair_version) == 0
+    assert np.count_nonzero(ours.pair_version < 0) > 0
+    assert ours.manifest == by_spark.manifest
+    assert SparkContext._gateway is None
 
 
 def test_a_version_that_the_feature_tables_do_not_have_is_refused():
