@@ -15,9 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from bidrec.asof.resolve import NEVER, row_of
 from bidrec.asof.spark import end_spark
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown
@@ -29,7 +27,6 @@ from bidrec.ingest import ingest
 from bidrec.simulator import simulate
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
-from jobs.cli import main
 
 SPARK = Path(__file__).parents[2] / "examples" / "stores" / "spark.yaml"
 PAIRS = 100_000
@@ -213,29 +210,3 @@ def test_the_job_gets_the_same_pairs_and_the_same_bytes_from_spark_and_leaves_no
     assert np.count_nonzero(ours.pair_version < 0) > 0
     assert ours.manifest == by_spark.manifest
     assert SparkContext._gateway is None
-
-
-def test_a_version_that_the_feature_tables_do_not_have_is_refused():
-    versions = (np.array([0, 0, 2]), np.array([10, 20, 10]))
-    assert row_of(versions, np.array([0, 2, 1]), np.array([20, 10, NEVER])).tolist() == [1, 2, -1]
-    for company, known_at in ((0, 15), (0, 5), (1, 10)):
-        with pytest.raises(ContractError, match=f"company row {company}"):
-            row_of(versions, np.array([company]), np.array([known_at]))
-
-
-@pytest.mark.parametrize(
-    ("lacking", "mend"), [("pyspark", "pip install -r requirements/spark.txt"), ("java", "default-jre-headless")]
-)
-def test_where_spark_cannot_start_the_command_ends_with_69_and_what_to_install(lacking, mend, home, monkeypatch):
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    if lacking == "pyspark":
-        monkeypatch.setitem(sys.modules, "pyspark", None)
-    else:
-        pytest.importorskip("pyspark")
-        monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(SPARK))
-    result = CliRunner().invoke(main, ["features"])
-    assert result.exit_code == 69
-    error, hint = [line for line in result.stderr.splitlines() if line.startswith(("error:", "hint:"))]
-    assert lacking in error
-    assert mend in hint
