@@ -19,7 +19,6 @@ def parquet(home, monkeypatch):
     sys.modules.pop("home", None)
 
 
-@pytest.mark.filterwarnings("ignore:The spark data source API:RuntimeWarning")
 def test_the_source_follows_the_offline_store_that_feast_was_given(parquet, home, monkeypatch):
     given = {"timestamp_field": "known_at", "created_timestamp_column": "written_at", "description": "some rows"}
     usual = parquet("some", "features/some.parquet", **given)
