@@ -5,29 +5,31 @@ they are for people and for models of their own; ours reads the bids themselves,
 """
 
 from entities import FOREVER, company
-from feast import FeatureView, FileSource
-from feast.types import Array, Float32, Int64, String
-from home import file
+from feast import FeatureView
+from feast.types import Array, Float32, Int64, String, UnixTimestamp
 from reading import age, amount, bag, categorical, count, dense, position, unread
+from sources import parquet
 
-profile_source = FileSource(
-    name="company_profile_source",
-    path=file("features/company_profile/*.parquet"),
+profile_source = parquet(
+    "company_profile_source",
+    "features/company_profile/*.parquet",
     timestamp_field="known_at",
     description="One row per company and version of its record",
 )
-activity_source = FileSource(
-    name="company_activity_source",
-    path=file("features/company_activity/*.parquet"),
+activity_source = parquet(
+    "company_activity_source",
+    "features/company_activity/*.parquet",
     timestamp_field="known_at",
     description="One row per company and moment at which bids of it were opened, or an outcome was corrected",
 )
-history_source = FileSource(
-    name="company_history_source",
-    path=file("features/company_history/*.parquet"),
+history_source = parquet(
+    "company_history_source",
+    "features/company_history/*.parquet",
     timestamp_field="known_at",
     description="Likewise, with what its newest bids were about",
 )
+# Feast answers with features, never with their event time; so that is a feature as well.
+version_at = unread("version_at", UnixTimestamp, "since when this version is known", "UTC", source="bid.known_at")
 
 company_profile = FeatureView(
     name="company_profile",
@@ -46,6 +48,7 @@ company_profile = FeatureView(
         bag("licences", "licences and business codes it holds"),
         bag("attributes", "other facts, each 'column=value'"),
         unread("name", String, "name of the company"),
+        version_at,
     ],
 )
 
@@ -71,6 +74,7 @@ company_activity = FeatureView(
         amount("mean_gap_days", "mean time between its bids", "days", source="bid.known_at"),
         age("last_bid_at", "when its newest bid was opened", source="bid.known_at"),
         position("history_length", "its bids in the log that are known here: its history", source="bid.known_at"),
+        version_at,
     ],
 )
 
@@ -117,8 +121,9 @@ company_history = FeatureView(
         ),
         unread(
             "rivals",
-            Array(String, source="bid.company_id"),
+            Array(String),
             "companies met at least twice in its last 20 bids, in fields of at most 20, the 10 met most often first",
+            source="bid.company_id",
         ),
         unread("rival_meetings", Array(Int64), "how often each of them was met", "bids", source="bid.company_id"),
         unread(

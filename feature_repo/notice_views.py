@@ -4,21 +4,21 @@ The model reads the first alone. Nothing that comes later is there: opening, bid
 """
 
 from entities import FOREVER, notice
-from feast import FeatureView, FileSource
+from feast import FeatureView
 from feast.types import Float64, String, UnixTimestamp
-from home import file
 from reading import amount, bag, categorical, count, dense, text, unread
+from sources import parquet
 
-notice_source = FileSource(
-    name="notice_source",
-    path=file("features/notice/*.parquet"),
+notice_source = parquet(
+    "notice_source",
+    "features/notice/*.parquet",
     timestamp_field="published_at",
     description="One row per notice, known from its publication on",
 )
 
-status_source = FileSource(
-    name="notice_status_source",
-    path=file("features/notice_status/*.parquet"),
+status_source = parquet(
+    "notice_status_source",
+    "features/notice_status/*.parquet",
     timestamp_field="known_at",
     description="One row per notice and moment at which its dates became known, or became others",
 )

@@ -6,16 +6,16 @@ is newer, also where it is about an older notice. What an earlier publication ha
 """
 
 from entities import FOREVER, company, notice
-from feast import Entity, FeatureView, Field, FileSource
+from feast import Entity, FeatureView, Field
 from feast.types import Array, Float32, String, UnixTimestamp
-from home import file
 from reading import unread
+from sources import parquet
 
 
 def published(name: str, entity: Entity, description: str, *fields: Field) -> FeatureView:
-    source = FileSource(
-        name=f"{name}_source",
-        path=file(f"published/current/{name}*.parquet"),
+    source = parquet(
+        f"{name}_source",
+        f"published/current/{name}*.parquet",
         timestamp_field="written_at",
         description=description,
     )

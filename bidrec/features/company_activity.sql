@@ -17,5 +17,6 @@ SELECT
     (known - first) / days(1) AS days_since_first_bid,
     (last_bid - first) / days(1) / nullif(bids - 1, 0) AS mean_gap_days,
     make_timestamptz(last_bid) AS last_bid_at,
+    make_timestamptz(known) AS version_at,
     bids AS history_length
 FROM running

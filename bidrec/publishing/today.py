@@ -54,8 +54,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     """Encode today's features with the run's fit, embed them with its weights and gather what is known.
 
     `as_of` None means the newest moment at which anything in the features became known. What is yielded may lie in
-    files that are gone afterwards. Raises ContractError (65) where the newest features have shifted beyond the bounds of
-    [drift].
+    files that are gone afterwards. Raises ContractError (65) where the newest features have shifted beyond [drift].
     """
     from bidrec.ranking.baselines.fields import Fields
     from bidrec.ranking.second_stage.blend import Blend

@@ -6,6 +6,7 @@ Writes  runs/ID/training_set/, whole or not at all; the same inputs give the sam
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec import log
+from bidrec.asof.spark import known_since_by_spark
 from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.registry import offline_store
 from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
 from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
-from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
+from bidrec.training_set.pairs import KnownSince, Log, Pairs, pairs_of, read_log, read_publications
 from bidrec.training_set.rows import SideRows
 from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
 from bidrec.training_set.tables import ROW, FeatureTables, open_tables, views_of
@@ -55,7 +58,7 @@ def build_training_set(
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
-        keys = _read_keys(tables)
+        keys = _read_keys(tables, _answered_elsewhere(config, schema, tables))
         newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
@@ -93,13 +96,21 @@ def build_training_set(
     return manifest
 
 
-def _read_keys(tables: FeatureTables) -> _Keys:
+def _answered_elsewhere(config: Config, schema: Schema, tables: FeatureTables) -> KnownSince | None:
+    """Who says which version was known as of a publication, where it is not resolve.py on this machine."""
+    if offline_store(config) != "spark":
+        return None
+    companies = [view for side, view in views_of(schema).items() if side != "notice"]
+    return partial(known_since_by_spark, config, tables.connection, companies)
+
+
+def _read_keys(tables: FeatureTables, known_since: KnownSince | None = None) -> _Keys:
     published_at = read_publications(tables)
     events = read_log(tables)
     profile = tables.company_and_time("profile")
     (lengths,) = tables.integers(f"SELECT {quoted(tables.position)} AS length FROM activity ORDER BY {ROW}")
     versions = versions_of(tables.company_and_time("activity"), profile, lengths, events.company)
-    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at, known_since))
 
 
 def _statistics(

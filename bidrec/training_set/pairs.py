@@ -4,16 +4,20 @@ Reads   the event log, the versions
 Writes  pairs/{notice,company,version,known_at}.npy, log/{notice,company,known_at}.npy
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.asof.resolve import newest_known
+from bidrec.asof.resolve import newest_known, row_of
 from bidrec.errors import ContractError
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.tables import ROW, FeatureTables
 from bidrec.training_set.versions import Versions
+
+KnownSince = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+"""(company row, as-of) -> known_at of the newest version by then; all (M,), times in seconds."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,22 @@ def read_log(tables: FeatureTables) -> Log:
     return Log(company, notice, known_at)
 
 
-def pairs_of(log: Log, versions: Versions, published_at: npt.NDArray[np.int64]) -> Pairs:
+def pairs_of(
+    log: Log, versions: Versions, published_at: npt.NDArray[np.int64], known_since: KnownSince | None = None
+) -> Pairs:
     """One pair per bid of the log; its version is the newest known at the notice's publication.
 
+    known_since: asked instead of the versions at hand, since when that version is known.
     A bid that was public no later than its notice is left out: it would stand in its own company's history.
     """
     order = np.argsort(log.notice * (int(log.company.max(initial=0)) + 1) + log.company, kind="stable")
     order = order[log.known_at[order] > published_at[log.notice[order]]]
     notice, company = log.notice[order].astype(np.int32), log.company[order].astype(np.int32)
-    version = newest_known((versions.company, versions.known_at), company, published_at[notice])
+    keys, as_of = (versions.company, versions.known_at), published_at[notice]
+    if known_since is None:
+        version = newest_known(keys, company, as_of)
+    else:
+        version = row_of(keys, company, known_since(company, as_of))
     return Pairs(notice, company, version, log.known_at[order])
 
 
