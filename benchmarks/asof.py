@@ -90,7 +90,9 @@ def table(found: dict[str, Any]) -> str:
             f"{name:6} {one['cpu_s']:8.2f} {one['wall_s']:8.2f} {one['peak_mib']:9.0f} {ratios[0]:>10} {ratios[1]:>11}"
         )
     if found["stock"]["parts"] > 1:
-        lines.append(f"stock in {found['stock']['parts']} parts, one after the other: seconds added, peak of the largest")
+        lines.append(
+            f"stock in {found['stock']['parts']} parts, one after the other: seconds added, peak of the largest"
+        )
     return "\n".join(lines)
 
 

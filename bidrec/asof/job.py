@@ -5,11 +5,10 @@ Writes  Arrow and pandas in memory; Parquet whole or not at all, without the tab
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
 import ibis
@@ -23,8 +22,11 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
+from bidrec.asof.files import stamps
 from bidrec.asof.join import ASKED, View, select
-from bidrec.casting import literal, quoted
+from bidrec.casting import first_line, literal, quoted
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
+from bidrec.storage import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,14 @@ class Question:
 
     @contextmanager
     def asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection in which `asked` is a table: its size is known to the optimizer, and it can spill."""
-        with self.limits.connect() as connection:
+        """A connection in which `asked` is a table: its size is known to the optimizer, and it can spill.
+
+        What fails in it is told as one of bidrec's errors. Rows are found in one reading of the files and fetched by
+        their number in another, so files that changed meanwhile make the answer void: Interrupted (75).
+        """
+        files = {file for view in self.views for file in view.files}
+        before = stamps(files)
+        with _told(files), self.limits.connect() as connection:
             if isinstance(self.entity_rows, str):
                 rows = f"({self.entity_rows})"
             else:
@@ -78,6 +86,9 @@ class Question:
             if not isinstance(self.entity_rows, str):
                 connection.unregister("entity_rows")
             yield connection
+        changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
+        if changed:
+            raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
     def _untyped(self) -> dict[str, str]:
         """A key that is NULL in every row has no type, and DuckDB compares nothing with it."""
@@ -130,20 +141,15 @@ class AsofRetrievalJob(RetrievalJob):
 
         Views on demand need the whole answer in memory; without them it is streamed.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{uuid4().hex}")
-        try:
+        with whole_file(Path(path)) as partial:
             if self._on_demand_feature_views:
                 answer = self.to_arrow()
-                with self._question.limits.connect() as connection:
+                with _told(()), self._question.limits.connect() as connection:
                     connection.register("answer", answer)
                     _copy(connection, "SELECT * FROM answer", partial)
             else:
                 with self._question.asked() as connection:
                     _copy(connection, self._question.sql, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
@@ -160,5 +166,30 @@ class AsofRetrievalJob(RetrievalJob):
             _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
 
 
+@contextmanager
+def _told(files: Collection[str]) -> Iterator[None]:
+    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            f"as-of join: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
+        ) from error
+    except (duckdb.ConversionException, duckdb.BinderException) as error:
+        raise ContractError(
+            f"as-of join: {first_line(error)}", hint="entity rows and views must have the same types of keys"
+        ) from error
+    except duckdb.Error as error:
+        gone = [file for file in files if not os.path.exists(file)]
+        named = [file for file in files if file in str(error)]
+        if gone or named:
+            raise InputMissing(f"as-of join: cannot read {[*gone, *named][0]}: {first_line(error)}") from error
+        if isinstance(error, duckdb.IOException):
+            raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
+        raise
+
+
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    connection.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION snappy)")
+    # The file is there already, empty and locked: DuckDB must write into it and not beside it.
+    how = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
+    connection.execute(f"COPY ({sql}) TO {literal(str(path))} ({how})")

@@ -26,8 +26,8 @@ _ROW = "(file_index::HUGEINT * 1099511627776 + file_row_number)::BIGINT"
 class View:
     """What of one view is asked for. Columns are named as in the file."""
 
-    path: str
-    """A Parquet file or a pattern of several; absolute."""
+    files: Sequence[str]
+    """Parquet files, absolute. Named one by one: a pattern could match other files on the second reading."""
     keys: Mapping[str, str]
     """Key column of the file -> column of `asked`."""
     key_types: Mapping[str, str]
@@ -44,7 +44,7 @@ class View:
 
     @property
     def source(self) -> str:
-        return f"read_parquet({literal(self.path)})"
+        return f"read_parquet([{', '.join(literal(file) for file in self.files)}])"
 
 
 def select(columns: Sequence[str], as_of: str, views: Sequence[View], untyped: Mapping[str, str] | None = None) -> str:

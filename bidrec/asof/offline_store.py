@@ -25,10 +25,11 @@ from feast.repo_config import RepoConfig
 from pydantic import StrictStr
 
 from bidrec import log
+from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
-from bidrec.casting import first_line, literal, quoted, types_of
-from bidrec.errors import ContractError, InputMissing
+from bidrec.casting import quoted
+from bidrec.errors import ContractError
 
 _logger = log.get("asof")
 
@@ -128,10 +129,8 @@ def _view(
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
     path = str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
-    try:
-        types = types_of(connection, f"(SELECT * FROM read_parquet({literal(path)}))")
-    except duckdb.Error as error:
-        raise InputMissing(f"view {view.name}: cannot read {path}: {first_line(error)}") from error
+    files = find(connection, view.name, path)
+    types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}
 
     def column(name: str) -> str:
@@ -144,8 +143,8 @@ def _view(
     asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(prefix)]
     named = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {key.name: key.name for key in view.entity_columns}
-    return View(
-        path=path,
+    found = View(
+        files=files.names,
         keys={column(key): entity for key, entity in keys.items()},
         key_types={entity: types[column(key)] for key, entity in keys.items()},
         event_time=column(source.timestamp_field),
@@ -154,6 +153,9 @@ def _view(
         ttl=view.ttl,
         features={f"{named}{name}": column(name) for name in asked},
     )
+    times = [found.event_time, *([found.created] if found.created else [])]
+    files.refuse_changed_types([*found.keys, *times, *found.features.values()])
+    return found
 
 
 def _refuse_collisions(names: list[str]) -> None:
