@@ -51,7 +51,7 @@ class ParquetFiles:
 
 
 def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> ParquetFiles:
-    """The files behind a path: a file, a folder or a pattern. InputMissing (66) where one cannot be read, or none is."""
+    """The files behind a path: a file, a folder, a pattern. InputMissing (66): there is none, or one cannot be read."""
     try:
         alike = connection.execute(
             "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
