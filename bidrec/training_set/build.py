@@ -50,7 +50,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
-        keys = _read_keys(tables)
+        keys = read_keys(tables)
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
@@ -81,7 +81,8 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     return manifest
 
 
-def _read_keys(tables: FeatureTables) -> _Keys:
+def read_keys(tables: FeatureTables) -> _Keys:
+    """Every row, version and pair from ids and times alone: no feature is read, let alone copied to a pair."""
     published_at = read_publications(tables)
     events = read_log(tables, len(published_at))
     profile = tables.company_and_time("profile")
