@@ -71,6 +71,16 @@ def stamps(files: Iterable[str]) -> Stamps:
     return {file: _stamp(file) for file in files}
 
 
+def is_readable(file: str) -> bool:
+    """Whether every page of the file can be read. DuckDB does not always name the file that it cannot read."""
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"SELECT any_value(COLUMNS(*)) FROM read_parquet({literal(file)})").fetchall()
+    except duckdb.Error:
+        return False
+    return True
+
+
 def _stamp(file: str) -> tuple[int, int, int] | None:
     try:
         found = os.stat(file)

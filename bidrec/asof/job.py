@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -22,9 +23,9 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
-from bidrec.asof.files import stamps
+from bidrec.asof.files import is_readable, stamps
 from bidrec.asof.join import ASKED, View, select
-from bidrec.casting import first_line, literal, quoted
+from bidrec.casting import first_line, literal, quoted, types_of
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
 from bidrec.storage import whole_file
 
@@ -64,7 +65,7 @@ class Question:
     @property
     def sql(self) -> str:
         """Over the relation `asked`, which holds the entity rows."""
-        return select(self.columns, self.as_of, self.views, self._untyped())
+        return select(self.columns, self.as_of, self.views, self._untyped)
 
     @contextmanager
     def asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -85,11 +86,23 @@ class Question:
             connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
             if not isinstance(self.entity_rows, str):
                 connection.unregister("entity_rows")
+            self._refuse_types(types_of(connection, quoted(ASKED)))
             yield connection
         changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
         if changed:
             raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
+    def _refuse_types(self, given: dict[str, str]) -> None:
+        """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
+        for view in self.views:
+            for column, kind in view.key_types.items():
+                if column not in self._untyped and _is_text(given[column]) != _is_text(kind):
+                    raise ContractError(
+                        f"entity rows: {column} is {given[column]}, but {kind} in {view.files[0]}",
+                        hint="give the keys the type they have in the view",
+                    )
+
+    @cached_property
     def _untyped(self) -> dict[str, str]:
         """A key that is NULL in every row has no type, and DuckDB compares nothing with it."""
         if isinstance(self.entity_rows, str):
@@ -175,18 +188,19 @@ def _told(files: Collection[str]) -> Iterator[None]:
         raise ConfigurationError(
             f"as-of join: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
         ) from error
-    except (duckdb.ConversionException, duckdb.BinderException) as error:
-        raise ContractError(
-            f"as-of join: {first_line(error)}", hint="entity rows and views must have the same types of keys"
-        ) from error
+    except duckdb.ConversionException as error:
+        raise ContractError(f"as-of join: {first_line(error)}", hint="see the types of the views' columns") from error
     except duckdb.Error as error:
-        gone = [file for file in files if not os.path.exists(file)]
-        named = [file for file in files if file in str(error)]
-        if gone or named:
-            raise InputMissing(f"as-of join: cannot read {[*gone, *named][0]}: {first_line(error)}") from error
+        unread = next((file for file in files if file in str(error) or not is_readable(file)), None)
+        if unread:
+            raise InputMissing(f"as-of join: cannot read {unread}: {first_line(error)}") from error
         if isinstance(error, duckdb.IOException):
             raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
         raise
+
+
+def _is_text(kind: str) -> bool:
+    return kind == "VARCHAR" or kind.startswith("ENUM")
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:

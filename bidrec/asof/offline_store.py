@@ -28,8 +28,8 @@ from bidrec import log
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
-from bidrec.casting import quoted
-from bidrec.errors import ContractError
+from bidrec.casting import first_line, quoted
+from bidrec.errors import ContractError, InputMissing
 
 _logger = log.get("asof")
 
@@ -90,6 +90,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
+        _refuse_missing_keys(columns, views)
         _refuse_collisions([*columns, *(name for view in views for name in view.features)])
         metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
         question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
@@ -108,10 +109,15 @@ def _entity_rows(
 ) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
     """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
     if isinstance(entity_df, str):
-        empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
-        as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
-        moment = f"{quoted(as_of)}::TIMESTAMPTZ"
-        span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        try:
+            empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
+            as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
+            moment = f"{quoted(as_of)}::TIMESTAMPTZ"
+            span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        except duckdb.Error as error:
+            raise InputMissing(
+                f"entity rows: {first_line(error)}", hint="they are a DataFrame, or a SELECT in DuckDB's SQL"
+            ) from error
         return list(empty.columns), as_of, span, entity_df
     as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
     span = _get_entity_df_event_timestamp_range(entity_df, as_of)
@@ -156,6 +162,12 @@ def _view(
     times = [found.event_time, *([found.created] if found.created else [])]
     files.refuse_changed_types([*found.keys, *times, *found.features.values()])
     return found
+
+
+def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
+    missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
+    if missing:
+        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="it is the key of a view")
 
 
 def _refuse_collisions(names: list[str]) -> None:
