@@ -10,7 +10,7 @@ Each runs in a process of its own. CPU counts from after the imports and the rea
 for stock and api (about 4 s and 0.5 GB at 1 M pairs); the peak is the process's, those included.
 
 What does not fit a machine is not guessed. The stock store makes a row of every pair and earlier version, so beyond
-STOCK_ROWS pairs x versions it gets the world in parts, each with the pairs of some companies and the versions of only
+--whole pairs x versions it gets the world in parts, each with the pairs of some companies and the versions of only
 these: its CPU is the sum over the parts, its peak the largest of a part. Both flatter it: the ratios are then lower
 bounds, and "stock" says how many parts there were. api and job always get the whole.
 
@@ -30,9 +30,8 @@ from benchmarks import asof_contenders, asof_world
 
 CONTENDERS = ("stock", "api", "job")
 SAMPLE = 10_000
-STOCK_ROWS = 40_000_000
-"""Pairs x versions that the stock store gets as one: about 10 GB at its peak."""
-PART_ROWS = 20_000_000
+WHOLE = 40_000_000
+"""Pairs x versions that the stock store gets as one, about 10 GB at its peak; beyond it parts have half as many."""
 
 
 def main() -> None:
@@ -41,6 +40,9 @@ def main() -> None:
     parser.add_argument("--versions", type=int, default=40, help="versions of a company, on average (default: 40)")
     parser.add_argument("--call", choices=("persist", "to_arrow"), default="persist", help="what is asked of the job")
     parser.add_argument("--memory-limit", default="4GB", help="DuckDB's, of api and job; beyond it they spill")
+    parser.add_argument(
+        "--whole", type=int, default=WHOLE, help="pairs x versions that stock gets as one (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bidrec-asof-") as folder:
@@ -52,7 +54,7 @@ def compare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Write the world, let each contender run on it, and compare what they left in the folder."""
     facts = asof_world.write(folder, options.pairs, options.versions)
     rows = options.pairs * options.versions
-    parts = asof_world.split(folder, 1 if rows <= STOCK_ROWS else -(-rows // PART_ROWS))
+    parts = asof_world.split(folder, 1 if rows <= options.whole else -(-2 * rows // options.whole))
     limits = {"call": options.call, "memory_limit": options.memory_limit}
     measured = {"stock": added(run("stock", part, call=options.call) for part in parts)}
     measured |= {name: run(name, folder, **limits) for name in CONTENDERS[1:]}
@@ -65,11 +67,13 @@ def compare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(contender: str, folder: Path, **how: str) -> dict[str, float]:
-    """What asof_contenders.measure returns, from a process of its own; its progress lines go to stderr."""
+    """What asof_contenders.measure returns, from a process of its own; also told on stderr."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.asof_contenders", contender, str(folder)]
     command.append(json.dumps(how))
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(finished.stdout.splitlines()[-1])
+    measured = json.loads(finished.stdout.splitlines()[-1])
+    print(f"{contender}: {measured}", file=sys.stderr)
+    return measured
 
 
 def added(parts: Any) -> dict[str, float]:

@@ -24,7 +24,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from bidrec.asof.files import is_readable, stamps
-from bidrec.asof.join import ASKED, View, select
+from bidrec.asof.join import ASKED, FOUND, View, fetch, find, select
 from bidrec.casting import first_line, literal, quoted, types_of
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
 from bidrec.storage import whole_file
@@ -68,8 +68,11 @@ class Question:
         return select(self.columns, self.as_of, self.views, self._untyped)
 
     @contextmanager
-    def asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection in which `asked` is a table: its size is known to the optimizer, and it can spill.
+    def answer(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A connection, and the SELECT that gives the answer in it.
+
+        Both halves of the join are statements of their own: the first, over keys and times, is done with its memory
+        before the second reads the features. Tables and not views, so that they can spill and their size is known.
 
         What fails in it is told as one of bidrec's errors. Rows are found in one reading of the files and fetched by
         their number in another, so files that changed meanwhile make the answer void: Interrupted (75).
@@ -87,7 +90,10 @@ class Question:
             if not isinstance(self.entity_rows, str):
                 connection.unregister("entity_rows")
             self._refuse_types(types_of(connection, quoted(ASKED)))
-            yield connection
+            found = find(self.columns, self.as_of, self.views, self._untyped)
+            connection.execute(f"CREATE TEMP TABLE {quoted(FOUND)} AS {found}")
+            connection.execute(f"DROP TABLE {quoted(ASKED)}")
+            yield connection, fetch(self.columns, self.views)
         changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
         if changed:
             raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
@@ -143,8 +149,8 @@ class AsofRetrievalJob(RetrievalJob):
         return self._question.sql
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        with self._question.asked() as connection:
-            return connection.execute(self._question.sql).to_arrow_table()
+        with self._question.answer() as (connection, sql):
+            return connection.execute(sql).to_arrow_table()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         return self._to_arrow_internal(timeout).to_pandas()
@@ -161,8 +167,8 @@ class AsofRetrievalJob(RetrievalJob):
                     connection.register("answer", answer)
                     _copy(connection, "SELECT * FROM answer", partial)
             else:
-                with self._question.asked() as connection:
-                    _copy(connection, self._question.sql, partial)
+                with self._question.answer() as (connection, sql):
+                    _copy(connection, sql, partial)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""

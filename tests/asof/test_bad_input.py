@@ -153,7 +153,7 @@ def test_a_file_that_is_replaced_while_it_is_read_makes_the_answer_void(home):
     path = write(home / "v.parquet", [("a", 1, 1)])
     ours, _ = stores(home, view(path))
     job = ours.get_historical_features(asked(("a", 2)), VALUE)
-    with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read") as caught, job._question.asked():
+    with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read") as caught, job._question.answer():
         shutil.move(write(home / "new.parquet", [("b", 1, 1), ("a", 1, 1)]), path)
     assert caught.value.exit_code == 75
     assert answers(ours, asked(("a", 2)), VALUE) == [(1,)]
