@@ -8,6 +8,7 @@ Writes  FOLDER/pairs.parquet  company_id, notice_id, event_timestamp (the notice
 Each pair is a bid and becomes a version of its company 20 days later, at the opening.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -53,17 +54,19 @@ def write(folder: Path, pairs: int, versions: int) -> dict[str, int]:
 
 
 def split(folder: Path, parts: int) -> list[Path]:
-    """Folders that each hold the pairs and versions of some companies, and all notices."""
+    """Folders that each hold the pairs and versions of as many companies, and all notices."""
     found = []
     with duckdb.connect() as connection:
         limit(connection, folder)
-        for part in range(parts):
+        last = connection.sql(f"SELECT max(company_id) FROM '{folder}/pairs.parquet'").fetchall()[0][0]
+        bounds = [f"{part * (int(last) + 1) // parts:010d}" for part in range(parts + 1)]
+        for part, (low, high) in enumerate(pairwise(bounds)):
             target = folder / f"part{part}"
             target.mkdir()
             (target / "notice.parquet").symlink_to(folder / "notice.parquet")
             for name in ("pairs", "company"):
                 connection.execute(
-                    f"COPY (SELECT * FROM '{folder}/{name}.parquet' WHERE hash(company_id) % {parts} = {part}) "
+                    f"COPY (FROM '{folder}/{name}.parquet' WHERE company_id >= '{low}' AND company_id < '{high}') "
                     f"TO '{target}/{name}.parquet' (FORMAT parquet, COMPRESSION zstd)"
                 )
             found.append(target)
