@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from bidrec import storage
 from bidrec.errors import CannotWrite, InputMissing
-from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.storage import (
+    content_of,
+    fingerprint,
+    read_json,
+    read_manifest,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_manifest,
+    write_text,
+)
 
 
 def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
@@ -177,3 +187,30 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys():
 def test_a_home_below_a_folder_that_cannot_be_made_is_73_and_names_it():
     with pytest.raises(CannotWrite, match="/proc/none/home/lake"), whole_folder(Path("/proc/none/home/lake")):
         pass
+
+
+def test_a_file_that_is_left_normally_is_there_whole_and_replaces_the_old_one(tmp_path):
+    for text in ("old", "new"):
+        with whole_file(tmp_path / "deep" / "pairs.parquet") as partial:
+            partial.write_text(text)
+        assert (tmp_path / "deep" / "pairs.parquet").read_text() == text
+        assert os.listdir(tmp_path / "deep") == ["pairs.parquet"]
+
+
+def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_writer_keeps_its_own(tmp_path):
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half')\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pairs.parquet")])
+    (tmp_path / ".pairs.parquet.notes").write_text("somebody's")
+    left = ".pairs.parquet.*.partial"
+    _wait_for(lambda: [path for path in tmp_path.glob(left) if path.read_text() == "half"])
+    write_text(tmp_path / "pairs.parquet", "first")
+    assert len(list(tmp_path.glob(left))) == 1
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    write_text(tmp_path / "pairs.parquet", "second")
+    assert sorted(os.listdir(tmp_path)) == [".pairs.parquet.notes", "pairs.parquet"]
+    assert (tmp_path / "pairs.parquet").read_text() == "second"

@@ -29,10 +29,11 @@ from feast.repo_config import RepoConfig
 from pydantic import StrictStr, field_validator
 
 from bidrec import log
+from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
-from bidrec.casting import first_line, literal, quoted, types_of
+from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 
 _logger = log.get("asof")
@@ -107,6 +108,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
+        _refuse_missing_keys(columns, views)
         _refuse_collisions([*columns, *(name for view in views for name in view.features)])
         metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
         question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
@@ -172,10 +174,15 @@ def _entity_rows(
 ) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
     """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
     if isinstance(entity_df, str):
-        empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
-        as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
-        moment = f"{quoted(as_of)}::TIMESTAMPTZ"
-        span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        try:
+            empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
+            as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
+            moment = f"{quoted(as_of)}::TIMESTAMPTZ"
+            span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        except duckdb.Error as error:
+            raise InputMissing(
+                f"entity rows: {first_line(error)}", hint="they are a DataFrame, or a SELECT in DuckDB's SQL"
+            ) from error
         return list(empty.columns), as_of, span, entity_df
     as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
     span = _get_entity_df_event_timestamp_range(entity_df, as_of)
@@ -193,10 +200,8 @@ def _view(
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
     path = _path(config, source)
-    try:
-        types = types_of(connection, f"(SELECT * FROM read_parquet({literal(path)}))")
-    except duckdb.Error as error:
-        raise InputMissing(f"view {view.name}: cannot read {path}: {first_line(error)}") from error
+    files = find(connection, view.name, path)
+    types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}
 
     def column(name: str) -> str:
@@ -209,8 +214,8 @@ def _view(
     asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(prefix)]
     named = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {key.name: key.name for key in view.entity_columns}
-    return View(
-        path=path,
+    found = View(
+        files=files.names,
         keys={column(key): entity for key, entity in keys.items()},
         key_types={entity: types[column(key)] for key, entity in keys.items()},
         event_time=column(source.timestamp_field),
@@ -219,6 +224,15 @@ def _view(
         ttl=view.ttl,
         features={f"{named}{name}": column(name) for name in asked},
     )
+    times = [found.event_time, *([found.created] if found.created else [])]
+    files.refuse_changed_types([*found.keys, *times, *found.features.values()])
+    return found
+
+
+def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
+    missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
+    if missing:
+        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="it is the key of a view")
 
 
 def _refuse_collisions(names: list[str]) -> None:

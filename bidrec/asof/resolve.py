@@ -19,6 +19,9 @@ Rows = npt.NDArray[np.int32]
 NEVER = np.iinfo(np.int64).min
 """In place of a moment: there is none."""
 
+BLOCK = 1 << 22
+"""Questions answered at once: beyond the versions' keys, memory does not grow with the questions."""
+
 
 def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Rows:
     """The row of the newest version of each company with known_at <= as_of, or -1 where there is none.
@@ -35,13 +38,15 @@ def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Row
     span = last - first + 2
     check_span(int(version_company.max()), first, last)
     keys = version_company.astype(np.int64) * span + (known_at.astype(np.int64) - first + 1)
-    # Moments outside the versions' times are moved to just before or at them: the answer stays, the key fits its span.
-    asked = np.clip(as_of.astype(np.int64), first - 1, last) - first + 1
-    questions = company.astype(np.int64) * span + asked
-    order = np.argsort(questions)
-    rows = np.searchsorted(keys, questions[order], side="right") - 1
-    same_company = (rows >= 0) & (version_company[rows] == company[order])
-    found[order] = np.where(same_company, rows, -1)
+    for begin in range(0, len(company), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        # Moments outside the versions' times move to just before or at them: the answer stays, the key fits its span.
+        asked = np.clip(as_of[block].astype(np.int64), first - 1, last) - first + 1
+        questions = company[block].astype(np.int64) * span + asked
+        order = np.argsort(questions)
+        rows = np.searchsorted(keys, questions[order], side="right") - 1
+        same_company = (rows >= 0) & (version_company[rows] == company[block][order])
+        found[begin + order] = np.where(same_company, rows, -1)
     return found
 
 

@@ -58,7 +58,7 @@ def build_training_set(
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
-        keys = _read_keys(tables, _answered_elsewhere(config, schema, tables))
+        keys = read_keys(tables, _answered_elsewhere(config, schema, tables))
         newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
@@ -104,7 +104,8 @@ def _answered_elsewhere(config: Config, schema: Schema, tables: FeatureTables) -
     return partial(known_since_by_spark, config, tables.connection, companies)
 
 
-def _read_keys(tables: FeatureTables, known_since: KnownSince | None = None) -> _Keys:
+def read_keys(tables: FeatureTables, known_since: KnownSince | None = None) -> _Keys:
+    """Every row, version and pair from ids and times alone: no feature is read, let alone copied to a pair."""
     published_at = read_publications(tables)
     events = read_log(tables)
     profile = tables.company_and_time("profile")

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bidrec.asof import resolve
 from bidrec.asof.resolve import NEVER, newest_known, row_of
 from bidrec.errors import ContractError
 
@@ -28,6 +29,15 @@ def test_the_newest_version_known_by_then_is_found_as_brute_force_finds_it(versi
     found = newest_known(columns(versions), *columns(questions))
     assert found.dtype == np.int32
     assert found.tolist() == [brute_force(versions, company, as_of) for company, as_of in questions]
+
+
+@given(keys, keys, st.integers(1, 4))
+def test_the_questions_may_be_answered_in_blocks_of_any_size(versions, questions, block):
+    versions = columns(sorted(versions))
+    whole = newest_known(versions, *columns(questions))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolve, "BLOCK", block)
+        assert newest_known(versions, *columns(questions)).tolist() == whole.tolist()
 
 
 def test_a_version_known_at_the_very_moment_counts_and_one_later_does_not():
