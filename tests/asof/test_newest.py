@@ -28,7 +28,7 @@ def newest(rows, created, start, end):
     return sorted(number for _, _, number in best.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(versions, st.booleans(), st.integers(0, 6), st.integers(0, 6), st.sampled_from(["UTC", None, "Asia/Seoul"]))
 def test_of_each_key_the_row_written_last_at_the_newest_time_is_taken(rows, created, start, end, zone):
     with tempfile.TemporaryDirectory() as folder:
