@@ -49,10 +49,14 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 def in_words(folder: Path) -> None:
     """notices.parquet and companies.parquet, with nothing known but the times."""
-    for key, described in (("notice_id", "notices"), ("company_id", "companies")):
-        source = folder / f"{key.removesuffix('_id')}_embedding.parquet"
+    words = {
+        "notices": "notice_id, NULL AS title, NULL AS buyer, NULL AS place, NULL AS value, $published AS published_at,"
+        " $closes AS closes_at",
+        "companies": "company_id, NULL AS name, NULL AS region, 3 AS bids, $published AS last_bid_at, $closes AS _",
+    }
+    for name, columns in words.items():
+        source = folder / f"{columns.partition('_id')[0]}_embedding.parquet"
         duckdb.execute(
-            f"COPY (SELECT {key}, $published AS published_at, $closes AS closes_at FROM '{source}')"
-            f" TO '{folder / described}.parquet'",
+            f"COPY (SELECT {columns} FROM '{source}') TO '{folder / name}.parquet'",
             {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT},
         )
