@@ -4,6 +4,8 @@ A box of the data flow (lake, features, training set, run, published) is a folde
 sibling, synced, and renamed into place; `manifest.json` is written last, so a folder without one is unfinished.
 """
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -18,6 +20,7 @@ from bidrec.errors import CannotWrite, InputMissing
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+PARTIAL = ".partial"
 
 
 @contextmanager
@@ -55,20 +58,34 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write one file whole: temporary sibling, sync, rename."""
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
+
+    A writer that was killed leaves its sibling; the next one of the same target sweeps it. That of a living writer is
+    locked, and stays. Raises CannotWrite where the disk refuses.
+    """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        _sweep(target)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    partial = Path(name)
+    try:
+        yield partial
+        with writing(target):
+            partial.chmod(0o644)
+            _sync(partial)
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write one file whole."""
+    with whole_file(target) as partial, writing(target):
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -128,6 +145,16 @@ def _sync(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
+        with stale.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            stale.unlink(missing_ok=True)
 
 
 def _replace(staging: Path, target: Path) -> None:

@@ -3,9 +3,7 @@
 Two views, because they change at different times: the record, and what it bid on. Both are read as of a moment.
 """
 
-from datetime import timedelta
-
-from entities import company
+from entities import FOREVER, company
 from feast import FeatureView, FileSource
 from feast.types import Array, String
 from home import file
@@ -28,8 +26,7 @@ company_profile = FeatureView(
     name="company_profile",
     description="A company's static record",
     entities=[company],
-    # A record holds until the next one; a company that last bid in spring is still one: no time to live.
-    ttl=timedelta(0),
+    ttl=FOREVER,  # a company that last bid in spring is still one
     source=profile_source,
     schema=[
         categorical("region", "region of its seat"),
@@ -49,7 +46,7 @@ company_activity = FeatureView(
     name="company_activity",
     description="What a company has bid on, as far as opened",
     entities=[company],
-    ttl=timedelta(0),
+    ttl=FOREVER,
     source=activity_source,
     schema=[
         count("bids_all", "bids opened so far", "bids"),

@@ -1,8 +1,6 @@
 """What a notice is at its publication. Nothing that comes later is here: opening, bids, winners."""
 
-from datetime import timedelta
-
-from entities import notice
+from entities import FOREVER, notice
 from feast import FeatureView, FileSource
 from feast.types import Float64, String, UnixTimestamp
 from home import file
@@ -19,8 +17,7 @@ notice_features = FeatureView(
     name="notice_features",
     description="A notice as of its publication",
     entities=[notice],
-    # A notice does not change, and nothing is forgotten: no time to live.
-    ttl=timedelta(0),
+    ttl=FOREVER,
     source=notice_source,
     schema=[
         text("title", "title of the notice"),

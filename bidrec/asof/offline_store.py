@@ -3,16 +3,20 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-Everything but get_historical_features is inherited from Feast's DuckDB store: materialize, saved datasets, logging.
+What is materialized is chosen by `newest.py`; all else is inherited from Feast's DuckDB store: saved datasets, logging.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
 
+import os
+import re
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pandas as pd
 from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
@@ -22,13 +26,14 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
-from pydantic import StrictStr
+from pydantic import StrictStr, field_validator
 
 from bidrec import log
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
+from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.casting import first_line, literal, quoted, types_of
-from bidrec.errors import ContractError, InputMissing
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
 
 _logger = log.get("asof")
 
@@ -40,7 +45,20 @@ class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """What DuckDB may use, e.g. '4GB'; beyond it joins spill to temp_directory. None: DuckDB's default, 80% of RAM."""
     threads: int | None = None
     temp_directory: str | None = None
-    """Where joins spill to. None: DuckDB's default, `.tmp` in the working directory."""
+    """Where joins spill to, an absolute path. None: DuckDB's default, `.tmp` in the working directory."""
+
+    @field_validator("temp_directory")
+    @classmethod
+    def _is_a_place(cls, folder: str | None) -> str | None:
+        """Feast leaves a variable that is not set as it stands, and would make a folder named `${BIDREC_HOME}`."""
+        unset = re.search(r"\$\{(\w+)\}", folder or "")
+        if unset:
+            raise ConfigurationError(f"{unset[1]} is not set", hint=f"for example: export {unset[1]}=$PWD/.bidrec")
+        if folder and not os.path.isabs(folder):
+            raise ConfigurationError(
+                f"Feast needs absolute paths, not {folder!r}", hint="for example: export BIDREC_HOME=$PWD/.bidrec"
+            )
+        return folder
 
 
 class AsofOfflineStore(DuckDBOfflineStore):
@@ -51,18 +69,22 @@ class AsofOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
         """A lazy job: each entity row once, with the features that were known at its event timestamp (naive: UTC).
 
         entity_df: a DataFrame, or a SELECT in DuckDB's SQL whose rows then never pass through pandas.
         Raises ContractError (65) where names of the answer collide or a column is missing, InputMissing (66) where a
-        source cannot be read.
+        source cannot be read, or there are no entity rows: a stretch of time (start_date, end_date) alone asks nothing.
         """
+        if entity_df is None:
+            raise InputMissing("no entity rows", hint="give each key with its event_timestamp (feast: --dataframe)")
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         stock = [view.name for view in feature_views if not _is_plain_parquet(view.batch_source)]
         stock += [view.name for view in on_demand if view.mode == "substrait"]
@@ -78,11 +100,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 full_feature_names,
                 filter_by_created_timestamp,
             )
-        limits = Limits(
-            memory_limit=getattr(config.offline_store, "memory_limit", None),
-            threads=getattr(config.offline_store, "threads", None),
-            temp_directory=getattr(config.offline_store, "temp_directory", None),
-        )
+        limits = _limits(config)
         with limits.connect() as connection:
             columns, as_of, span, entity_df = _entity_rows(connection, entity_df)
             views = [
@@ -93,6 +111,53 @@ class AsofOfflineStore(DuckDBOfflineStore):
         metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
         question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
         return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> RetrievalJob:
+        """A lazy job: of each key the newest row from start_date to end_date, both included (naive: UTC)."""
+        if not _is_plain_parquet(data_source):
+            return DuckDBOfflineStore.pull_latest_from_table_or_query(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+        stretch = Stretch(
+            source=data_source.name,
+            path=_path(config, data_source),
+            keys=join_key_columns,
+            features=feature_name_columns,
+            event_time=timestamp_field,
+            created=created_timestamp_column or None,
+            start=start_date,
+            end=end_date,
+        )
+        return NewestRetrievalJob(stretch, _limits(config))
+
+
+def _limits(config: RepoConfig) -> Limits:
+    return Limits(
+        memory_limit=getattr(config.offline_store, "memory_limit", None),
+        threads=getattr(config.offline_store, "threads", None),
+        temp_directory=getattr(config.offline_store, "temp_directory", None),
+    )
+
+
+def _path(config: RepoConfig, source: FileSource) -> str:
+    return str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
 
 
 def _is_plain_parquet(source: Any) -> bool:
@@ -127,7 +192,7 @@ def _view(
 ) -> View:
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
-    path = str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
+    path = _path(config, source)
     try:
         types = types_of(connection, f"(SELECT * FROM read_parquet({literal(path)}))")
     except duckdb.Error as error:

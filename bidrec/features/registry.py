@@ -86,7 +86,7 @@ def open_store(config: Config) -> "FeatureStore":
 
     settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
-    # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
+    # Two DuckDBs: that of our store, and ibis's, in which Feast reads what is no plain Parquet file.
     settings.offline_store.memory_limit = config.memory_limit
     connection = ibis.get_backend()
     connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
 from bidrec.features.registry import apply, materialize, open_store
 from tests.feature_repo.homes import MICROSECOND, VIEWS, day, write_home
@@ -88,8 +89,10 @@ def test_online_features_are_the_newest_historical_ones(store, elsewhere):
 
 
 def test_a_key_that_nobody_knows_has_no_features_online(store, elsewhere):
-    answer = store.get_online_features(["company_activity:bids_all"], [{"company_id": "nobody"}]).to_dict()
-    assert answer["bids_all"] == [None]
+    answer = store.get_online_features(["company_activity:bids_all"], [{"company_id": "nobody"}])
+    assert answer.to_dict()["bids_all"] == [None]
+    [status] = answer.proto.results[answer.proto.metadata.feature_names.val[:].index("bids_all")].statuses
+    assert FieldStatus.Name(status) == "NOT_FOUND"
 
 
 def same_value(value):
