@@ -3,7 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -143,6 +143,14 @@ def test_writing_back_again_changes_no_vector_and_keeps_a_link_to_one_whole_vers
     assert before == after
     assert (copy.home_path / "published" / "current").is_symlink()
     assert read_manifest(_current(copy))
+
+
+def test_a_write_back_as_of_an_earlier_time_is_refused_and_the_published_version_stays(copy: Config) -> None:
+    version, published = _current(copy), read_manifest(_current(copy)) or {}
+    moment = int(datetime.fromisoformat(published["as_of"]).timestamp())
+    with pytest.raises(ConfigurationError, match="older than what is published"):
+        flow.publish(copy, as_of=moment - 1)
+    assert _current(copy) == version
 
 
 def test_a_copied_home_leaves_the_online_store_of_the_first_alone(config: Config, copy: Config) -> None:

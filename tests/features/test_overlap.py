@@ -1,7 +1,9 @@
 """Jobs that overlap, each a process of its own: two that apply at once, on each kind of registry."""
 
 import multiprocessing
+import shutil
 import traceback
+from dataclasses import replace
 
 import pytest
 
@@ -13,24 +15,25 @@ FORK = multiprocessing.get_context("fork")  # Feast is imported already: all chi
 FILE = "registry_type: file"
 
 
-def apply_when_told(config, go, outcomes):
+def apply_when_told(configs, go, outcomes):
     go.wait()
     try:
-        apply(config)
+        for config in configs:
+            apply(config)
         outcomes.put("applied")
     except BaseException:
         outcomes.put(traceback.format_exc())
 
 
-def applied_at_once(*configs):
-    """What came of applying each of them, all at once."""
-    go, outcomes = FORK.Barrier(len(configs)), FORK.Queue()
-    jobs = [FORK.Process(target=apply_when_told, args=(config, go, outcomes)) for config in configs]
-    for job in jobs:
-        job.start()
-    found = [outcomes.get(timeout=300) for _ in jobs]
-    for job in jobs:
-        job.join()
+def applied_at_once(*jobs):
+    """What came of jobs that start at once, each of which applies its configurations one after the other."""
+    go, outcomes = FORK.Barrier(len(jobs)), FORK.Queue()
+    processes = [FORK.Process(target=apply_when_told, args=(configs, go, outcomes)) for configs in jobs]
+    for process in processes:
+        process.start()
+    found = [outcomes.get(timeout=300) for _ in processes]
+    for process in processes:
+        process.join()
     return found
 
 
@@ -40,9 +43,12 @@ def views(config):
 
 
 def test_jobs_of_one_home_apply_one_after_the_other_on_its_registry_file(tmp_path):
-    config = Config(home=str(tmp_path / "home"))
-    assert applied_at_once(*[config] * 4) == ["applied"] * 4
-    assert views(config) == 7
+    repo = shutil.copytree(repository(), tmp_path / "repo")
+    (repo / "services.py").write_text((repo / "services.py").read_text().replace("Published vectors", "Vectors"))
+    given = Config(home=str(tmp_path / "home"))
+    changed = replace(given, feature_repo=str(repo))  # so that every apply has something to write
+    assert applied_at_once([given, changed] * 3, [changed, given] * 3) == ["applied"] * 2
+    assert views(given) == 7
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -69,5 +75,5 @@ def test_jobs_that_share_an_sql_registry_without_sharing_a_lock_apply_at_once(tm
     homes = [Config(home=str(tmp_path / name), feature_store=str(store)) for name in ("one", "other")]
     apply(homes[0])  # the very first alone: two that make the tables of one registry get in each other's way
     # Each makes its own files the sources of every view, so both have much to write.
-    assert applied_at_once(*homes) == ["applied"] * 2
+    assert applied_at_once(homes[:1], homes[1:]) == ["applied"] * 2
     assert views(homes[0]) == 7

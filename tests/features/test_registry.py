@@ -1,5 +1,6 @@
 import os
 import sys
+import threading
 
 import pytest
 
@@ -7,6 +8,7 @@ from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.registry import apply, materialize, open_store
+from bidrec.locks import one_job_at_a_time
 from tests.feature_repo.homes import VIEWS, day, write_home
 
 
@@ -61,6 +63,19 @@ def test_a_view_that_feast_serves_no_more_after_a_kill_or_a_failed_repair_can_be
         bids_online(config)
     materialize(config, ["notice_features"])
     assert bids_online(config) == [2]
+
+
+@pytest.mark.parametrize(
+    "job", [apply, lambda config: materialize(config, ["company_activity"])], ids=["apply", "materialize"]
+)
+def test_a_job_waits_while_another_changes_the_registry(config, job):
+    waiting = threading.Thread(target=job, args=(config,))
+    with one_job_at_a_time(config.home_path / "feast"):
+        waiting.start()
+        waiting.join(1)
+        assert waiting.is_alive()
+    waiting.join(120)
+    assert not waiting.is_alive()
 
 
 def bids_online(config):

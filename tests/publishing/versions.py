@@ -63,14 +63,17 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or closed."""
+    """notices.parquet and companies.parquet, with nothing known but the times: a notice closes in a month, or is closed."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
-    duckdb.execute(
-        f"COPY (SELECT notice_id, $published AS published_at,"
-        f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at"
-        f" FROM '{folder}/notice_embedding.parquet') TO '{folder}/notices.parquet'",
-        {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT, "closed": AS_OF - timedelta(days=14)},
-    )
-    duckdb.execute(
-        f"COPY (SELECT company_id FROM '{folder}/company_embedding.parquet') TO '{folder}/companies.parquet'"
-    )
+    words = {
+        "notices": "notice_id, NULL AS title, NULL AS buyer, NULL AS place, NULL AS value, $published AS published_at,"
+        f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at",
+        "companies": "company_id, NULL AS name, NULL AS region, 3 AS bids, $published AS last_bid_at,"
+        " $closes AS _, $closed AS __",
+    }
+    for name, columns in words.items():
+        source = folder / f"{columns.partition('_id')[0]}_embedding.parquet"
+        duckdb.execute(
+            f"COPY (SELECT {columns} FROM '{source}') TO '{folder / name}.parquet'",
+            {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT, "closed": AS_OF - timedelta(days=14)},
+        )
