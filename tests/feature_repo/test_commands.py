@@ -59,4 +59,4 @@ def test_a_relative_home_is_refused_with_the_line_that_mends_it(monkeypatch):
     monkeypatch.setenv("BIDREC_HOME", "homes/mine")
     file = runpy.run_path(str(repository() / "home.py"))["file"]
     with pytest.raises(SystemExit, match=r"export BIDREC_HOME=\$PWD/homes/mine"):
-        file("features/notice.parquet")
+        file("features/notice/*.parquet")
