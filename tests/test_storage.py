@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec import storage
@@ -166,6 +166,7 @@ def test_a_damaged_manifest_is_missing_input(tmp_path):
 files = st.dictionaries(st.sampled_from(["a", "b", "part/a"]), st.binary(max_size=3), max_size=3)
 
 
+@settings(deadline=None)
 @given(one=files, other=files)
 def test_two_folders_have_the_same_content_exactly_if_their_files_agree(tmp_path_factory, one, other):
     assert (_content(tmp_path_factory, one) == _content(tmp_path_factory, other)) == (one == other)

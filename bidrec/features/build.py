@@ -78,10 +78,10 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
         raise InputMissing(f"no lake in {home}", hint="run: bidrec ingest")
     recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
-    if before and (before["recipe"], before["parts"]) == (recipe, parts) and not force:
+    if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
         _logger.info("features are up to date")
         return before
-    if force or before is None or before["recipe"] != recipe or not _continues(parts, before["parts"]):
+    if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
         before = None
     with alone(home, "features"), whole_folder(target) as folder, _workspace(config) as connection:
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}

@@ -141,7 +141,7 @@ def test_the_repository_refuses_such_a_home_whatever_the_offline_store(monkeypat
     monkeypatch.setenv("BIDREC_HOME", home)
     file = runpy.run_path(str(repository() / "home.py"))["file"]
     with pytest.raises(SystemExit, match=said):
-        file("features/notice.parquet")
+        file("features/notice/*.parquet")
 
 
 def test_a_relative_home_is_refused_with_the_line_that_mends_it():

@@ -70,6 +70,9 @@ def worlds(draw: st.DrawFn) -> list[Ingest]:
             value=draw(st.sampled_from([None, 0.0, 12.5, 1e9])),
         )
         world[at].notice.append(notice)
+        for part in draw(st.sets(st.integers(at + 1, len(world)), max_size=1)) - {len(world)}:
+            restated = {"known_at": _told(world, part, published), "withdrawn_at": world[part].read_at}
+            world[part].notice.append(notice | restated)
         for company in draw(st.sets(st.integers(0, 2))):
             for part in sorted(draw(st.sets(st.integers(at, len(world) - 1), min_size=1))):
                 stated = max(draw(moments), published, notice["known_at"] if part == at else START)

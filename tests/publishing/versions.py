@@ -63,7 +63,7 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but the times: a notice closes in a month, or is closed."""
+    """notices.parquet and companies.parquet, with nothing known but the times; the notices close in a month, or did."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
     words = {
         "notices": "notice_id, NULL AS title, NULL AS buyer, NULL AS place, NULL AS value, $published AS published_at,"
