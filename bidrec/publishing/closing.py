@@ -1,11 +1,13 @@
-"""Until when a list holds: a notice's to its closing, a company's entry by entry.
+"""Which notices are open, and until when a list holds: a notice's to its closing, a company's entry by entry.
 
-Reads   the closing times of the open notices
-Returns the tables of lists with a column closes_at, by which a reader leaves out what has closed since the write-back
+Reads   features/notice_status
+Returns the closing times of the open notices, and the tables of lists with a column closes_at, by which a reader leaves out what has closed since the write-back
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,3 +33,22 @@ def with_closing(tables: Mapping[str, pa.Table], closing: pa.Table) -> dict[str,
 def _closing(notice_ids: pa.StringArray, closing: pa.Table) -> pa.Array:
     rows = pc.index_in(notice_ids, closing["notice_id"].combine_chunks())
     return closing["closes_at"].combine_chunks().take(rows)
+
+
+def open_notices(home: Path, as_of: int) -> pa.Table:
+    """notice_id, closes_at of the notices that may still be bid on, as far as known at the as-of.
+
+    One without a closing time is not among them, nor one that was withdrawn.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection.execute(
+        """
+        WITH status AS (
+            SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
+            FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
+        SELECT notice_id, last.closes_at AS closes_at FROM status
+        WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
+        """,
+        {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
+    ).to_arrow_table()

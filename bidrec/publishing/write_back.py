@@ -24,7 +24,7 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
-from bidrec.publishing.closing import with_closing
+from bidrec.publishing.closing import open_notices, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
@@ -58,7 +58,7 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     written_at = next_moment(before)
     with embedded_today(config, schema, run, as_of) as today:
         vectors = today.vectors
-        closing = _closing(home, vectors.as_of)
+        closing = open_notices(home, vectors.as_of)
         still_open = set(closing["notice_id"].to_pylist())
         open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
         stamp = {"written_at": written_at, "run_id": run.id}
@@ -149,25 +149,6 @@ def _list_of(matrix: np.ndarray) -> pa.Array:
 
 def _offsets(matrix: np.ndarray) -> pa.Array:
     return pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1], pa.int32())
-
-
-def _closing(home: Path, as_of: int) -> pa.Table:
-    """notice_id, closes_at of the notices that may still be bid on, as far as known at the as-of.
-
-    One without a closing time is not among them, nor one that was withdrawn.
-    """
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection.execute(
-        """
-        WITH status AS (
-            SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
-            FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
-        SELECT notice_id, last.closes_at AS closes_at FROM status
-        WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
-        """,
-        {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
-    ).to_arrow_table()
 
 
 def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
