@@ -1,7 +1,8 @@
 """Which notices are open, and until when a list holds: a notice's to its closing, a company's entry by entry.
 
 Reads   features/notice_status
-Returns the closing times of the open notices, and the tables of lists with a column closes_at, by which a reader leaves out what has closed since the write-back
+Returns the closing times of the open notices, and the tables of lists with a column closes_at, by which a reader
+        leaves out what has closed since the write-back
 """
 
 from collections.abc import Mapping
