@@ -56,7 +56,7 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but when notices close: in a month, or two weeks ago."""
+    """notices.parquet and companies.parquet, with nothing known but the closing: in a month, or two weeks ago."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
     closes_at = f"CASE WHEN notice_id IN {open_ids} THEN '2025-02-01 00:00:00+00' ELSE '2024-12-15 00:00:00+00' END"
     duckdb.execute(

@@ -66,9 +66,10 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
     def cut(*_: object) -> None:
         raise OSError("power cut")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
+    with monkeypatch.context() as patch:
         patch.setattr("bidrec.training.loop.checkpoint.save_model", cut)
-        train(CONFIG, SET, tmp_path)
+        with pytest.raises(OSError, match="power cut"):
+            train(CONFIG, SET, tmp_path)
     assert not (tmp_path / "validated").exists()
     facts = train(CONFIG, SET, tmp_path)
     assert facts["refit"]
@@ -84,7 +85,9 @@ def test_the_validated_weights_have_not_seen_the_validation_window_and_the_model
     weights = []
     for name, ts in (("as_it_was", SET), ("changed", replace(SET, pair_company=companies))):
         train(once, ts, tmp_path / name)
-        weights.append([(tmp_path / name / kind / "weights.safetensors").read_bytes() for kind in ("validated", "model")])
+        weights.append(
+            [(tmp_path / name / kind / "weights.safetensors").read_bytes() for kind in ("validated", "model")]
+        )
     assert weights[0][0] == weights[1][0]
     assert weights[0][1] != weights[1][1]
     load_model(SET.schema, tmp_path / "changed" / "validated")

@@ -57,13 +57,14 @@ class Blend:
 
     @classmethod
     def load(cls, folder: Path) -> "Blend":
-        """Raises ContractError (65) where the folder is damaged or unfinished, or speaks of other signals than these."""
+        """Raises ContractError (65) where the folder is damaged or unfinished, or of other signals than these."""
         if not is_whole(folder):
             raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
         facts = read_json(folder / "blend.json")
         if tuple(facts["signals"][: len(FIXED)]) != FIXED:
             raise ContractError(f"{folder} was learned from other signals than these", hint="train again")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
+        columns = (tuple(facts[name]) for name in ("signals", "mean", "deviation", "weight"))
+        return cls(*columns, notices=facts["notices"])
 
 
 def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_QM: Bool) -> Blend:

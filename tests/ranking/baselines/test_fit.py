@@ -17,7 +17,9 @@ ASKED = np.array([4, 5])
 
 def scores(bids, fields=FIELDS, titles=TITLES, companies=6):
     ts = training_set([0, 0, 1, 1, 9, 9], bids, fields, titles, companies)
-    return {name: ranker.scores(ASKED) for name, ranker in fit_baselines(ts, Fields.of(ts), 8 * DAY, Evaluation()).items()}
+    return {
+        name: ranker.scores(ASKED) for name, ranker in fit_baselines(ts, Fields.of(ts), 8 * DAY, Evaluation()).items()
+    }
 
 
 @settings(max_examples=30)

@@ -78,5 +78,7 @@ def test_every_stretch_is_of_the_week_after_its_moment_and_holds_known_bids_alon
 def test_a_window_without_a_known_bid_leaves_the_prior(run):
     split = SET.manifest["split"] | {"validation_from": SET.cutoff - DAY}
     made = learn_blend(CONFIG, run, replace(SET, manifest=SET.manifest | {"split": split}))
-    assert dict(zip(made.signals, made.weight, strict=True)) == pytest.approx({name: PRIOR.get(name, 0) for name in made.signals})
+    assert dict(zip(made.signals, made.weight, strict=True)) == pytest.approx(
+        {name: PRIOR.get(name, 0) for name in made.signals}
+    )
     assert made.notices == 0
