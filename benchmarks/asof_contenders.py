@@ -1,11 +1,13 @@
-"""What benchmarks/asof.py measures: one as-of question, answered by each contender.
+"""What benchmarks/asof.py and asof_growth.py measure: one as-of question, answered by each contender.
 
 Reads   the folder of asof_world.py
 Writes  FOLDER/CONTENDER.parquet (stock, api: pairs with features) or job.*.npy (row numbers of notice and version)
 """
 
 import atexit
+import json
 import resource
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 
-from benchmarks import asof_world
+from benchmarks import asof_floor, asof_world
 from bidrec.asof.resolve import newest_known
 
 if TYPE_CHECKING:
@@ -24,17 +26,28 @@ TYPES = {"stock": "duckdb", "api": "bidrec.asof.offline_store.AsofOfflineStore"}
 VIEWS = {"company": "known_at", "notice": "published_at"}
 
 
-def measure(contender: str, folder: Path, call: str, memory_limit: str) -> dict[str, float]:
+def main() -> None:
+    contender, folder, how = sys.argv[1:]
+    print(json.dumps(measure(contender, Path(folder), **json.loads(how))))
+
+
+def measure(contender: str, folder: Path, **how: str) -> dict[str, float]:
     """CPU and wall seconds of the question itself, and the peak of this process in MiB."""
-    prepare = _job if contender == "job" else _feast
-    question = prepare(contender, folder, call, memory_limit)
+    prepare = {"job": _job, **asof_floor.CONTENDERS}.get(contender, _feast)
+    question = prepare(contender, folder, **how)
     before, started = _cpu(), time.monotonic()
     question()
     return {
         "cpu_s": round(_cpu() - before, 2),
         "wall_s": round(time.monotonic() - started, 2),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": _peak_kib() // 1024,
     }
+
+
+def _peak_kib() -> int:
+    """Of this program alone: ru_maxrss would begin at the memory of the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def _cpu() -> float:
@@ -42,7 +55,8 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _feast(contender: str, folder: Path, call: str, memory_limit: str):
+def _feast(contender: str, folder: Path, call: str = "persist", memory_limit: str = "", entity_rows: str = "pandas"):
+    """entity_rows: pandas, which both stores take, or select, which only ours does: pairs then stay in their file."""
     import pandas as pd
     import pyarrow.parquet as pq
     from feast import FeatureStore, RepoConfig
@@ -54,7 +68,7 @@ def _feast(contender: str, folder: Path, call: str, memory_limit: str):
             project="asof",
             provider="local",
             registry=str(folder / f"{contender}.db"),
-            offline_store={"type": TYPES[contender]} | (limits if memory_limit and contender == "api" else {}),
+            offline_store={"type": TYPES[contender]} | (limits if memory_limit else {}),
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
             entity_key_serialization_version=3,
         )
@@ -62,7 +76,9 @@ def _feast(contender: str, folder: Path, call: str, memory_limit: str):
     views = [_view(name, folder) for name in VIEWS]
     store.apply([*_entities().values(), *views])
     refs = [f"{view.name}:{field.name}" for view in views for field in view.features]
-    pairs = pd.read_parquet(folder / "pairs.parquet")
+    pairs = f"SELECT * FROM '{folder}/pairs.parquet'"
+    if entity_rows == "pandas":
+        pairs = pd.read_parquet(folder / "pairs.parquet")
     target = folder / f"{contender}.parquet"
 
     def question() -> None:
@@ -98,12 +114,12 @@ def _view(name: str, folder: Path) -> "FeatureView":
     )
 
 
-def _job(contender: str, folder: Path, call: str, memory_limit: str):
+def _job(contender: str, folder: Path, memory_limit: str, call: str = ""):
     """As the training set's build does: ids to numbers in DuckDB, then one binary search a pair."""
 
     def question() -> None:
         with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+            asof_world.limit(connection, folder, memory_limit)
             connection.execute(
                 f"""
                 CREATE TEMP TABLE company AS SELECT company_id, (row_number() OVER () - 1)::INTEGER AS number
@@ -112,15 +128,15 @@ def _job(contender: str, folder: Path, call: str, memory_limit: str):
             )
             version = connection.sql(
                 f"""
-                SELECT number AS company, epoch(known_at)::BIGINT AS known_at, file_row_number AS file_row
+                SELECT number AS company, epoch(known_at)::BIGINT AS known_at, file_row_number::INTEGER AS file_row
                 FROM read_parquet('{folder}/company.parquet', file_row_number = true)
                 JOIN company USING (company_id) ORDER BY ALL
                 """
             ).fetchnumpy()
             pair = connection.sql(
                 f"""
-                SELECT coalesce(number, -1) AS company, n.file_row_number AS notice,
-                    epoch(event_timestamp)::BIGINT AS as_of, p.file_row_number AS pair
+                SELECT coalesce(number, -1) AS company, n.file_row_number::INTEGER AS notice,
+                    epoch(event_timestamp)::BIGINT AS as_of, p.file_row_number::INTEGER AS pair
                 FROM read_parquet('{folder}/pairs.parquet', file_row_number = true) p
                 LEFT JOIN company USING (company_id)
                 JOIN (SELECT notice_id, file_row_number
@@ -137,16 +153,17 @@ def _job(contender: str, folder: Path, call: str, memory_limit: str):
 
 def answers_are_equal(folder: Path, sample: int) -> bool:
     """Whether the three answers agree on every feature of about `sample` pairs, and on the number of pairs."""
+    files = {"stock": folder / "part*" / "stock.parquet", "api": folder / "api.parquet"}
     features = [name for view in VIEWS for name in _flat(asof_world.names(view))]
     columns = ", ".join(["company_id", "notice_id", "event_timestamp", *features])
     job = {name: np.load(folder / f"job.{name}.npy") for name in ("company", "notice", "pair")}
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        rows = [connection.sql(f"SELECT count(*) FROM '{folder}/{name}.parquet'").fetchall() for name in TYPES]
+        asof_world.limit(connection, folder)
+        rows = [connection.sql(f"SELECT count(*) FROM '{file}'").fetchall() for file in files.values()]
         every = max(1, rows[0][0][0] // sample)
         kept = f"hash(company_id, notice_id, event_timestamp) % {every} = 0"
         connection.register("job_rows", _arrow(job))
-        answers = [f"SELECT {columns} FROM '{folder}/{name}.parquet' WHERE {kept}" for name in TYPES]
+        answers = [f"SELECT {columns} FROM '{file}' WHERE {kept}" for file in files.values()]
         numbered = "read_parquet('{}', file_row_number = true)"
         answers.append(
             f"""
@@ -178,3 +195,7 @@ def _arrow(columns: dict[str, np.ndarray]):
     import pyarrow as pa
 
     return pa.table(columns)
+
+
+if __name__ == "__main__":
+    main()

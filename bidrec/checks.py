@@ -7,7 +7,7 @@ A broken schema or a duplicate key ends the job with 65 here; a bad row is only 
 """
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -29,23 +29,49 @@ class Checked:
     quarantined: int = 0
     warnings: list[str] = field(default_factory=list)
 
+    def counting(self, connection: duckdb.DuckDBPyConnection, rows: str) -> "Checked":
+        """The same, with the bad rows that are in the relation `rows`."""
+        bad = f"FROM {rows} WHERE {REASON} IS NOT NULL"
+        reasons = connection.execute(
+            f"SELECT each, count(*) AS n FROM (SELECT unnest(string_split({REASON}, '; ')) AS each {bad}) "
+            "GROUP BY each ORDER BY n DESC, each"
+        ).fetchall()
+        return replace(self, reasons=dict(reasons), quarantined=_count(connection, f"({bad})"))
 
-def check(connection: duckdb.DuckDBPyConnection, rules: Contract, now: datetime | None = None) -> dict[str, Checked]:
+    def narrowed(self, connection: duckdb.DuckDBPyConnection, good: str, bad: str) -> "Checked":
+        """The same of fewer rows: those in the relations `good` and `bad`."""
+        given = _count(connection, good) + _count(connection, bad)
+        return replace(self, given=given).counting(connection, bad)
+
+
+def check(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Contract,
+    now: datetime | None = None,
+    *,
+    held: bool = False,
+    whole: bool = True,
+) -> dict[str, Checked]:
     """Turn given_notice, given_company and given_bid into checked_*; `now` (UTC) is where the future begins.
 
+    held: the connection has the views of a lake (`bidrec/lake.py`), whose notices and companies are known too.
+    whole: the rows are all that the source has; a part of them may be empty, or lack the values of a column.
     Raises InputMissing (66) on an empty table; ContractError (65) on a missing column, a type that does not fit, a
     naive time, a personal column or a duplicate key.
     """
     latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
-    checked = {table.name: _check_table(connection, table, rules, latest) for table in TABLES.values()}
-    checked["notice"].warnings += _limits_nobody_meets(connection)
+    checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
+    if whole:
+        checked["notice"].warnings += _limits_nobody_meets(connection)
     return checked
 
 
-def _check_table(connection: duckdb.DuckDBPyConnection, table: Table, rules: Contract, latest: datetime) -> Checked:
+def _check_table(
+    connection: duckdb.DuckDBPyConnection, table: Table, rules: Contract, latest: datetime, held: bool, whole: bool
+) -> Checked:
     source = f"given_{table.name}"
     rows = _count(connection, source)
-    if not rows:
+    if not rows and whole:
         raise InputMissing(f"the source gives no row of {table.name}", hint="is the table empty, or a parameter wrong?")
     given = types_of(connection, source)
     refuse_columns(table, given)
@@ -58,13 +84,13 @@ def _check_table(connection: duckdb.DuckDBPyConnection, table: Table, rules: Con
     reasons = [f"CASE WHEN {condition} THEN {literal(reason)} END" for reason, condition in _bad(table, rules, latest)]
     connection.execute(
         f"CREATE TABLE checked_{table.name} AS "
-        f"SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') AS {REASON} FROM typed{_joins(table)}"
+        f"SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') AS {REASON} FROM typed{_joins(table, held)}"
     )
-    warnings = _warnings(connection, table, given)
+    warnings = _empty_columns(connection, table, given) if whole else []
+    if table.name == "bid":
+        warnings += _unknown_companies(connection, held)
     connection.execute(f"DROP VIEW typed; DROP TABLE {source}")
-    found = _reasons(connection, table)
-    bad = _count(connection, f"checked_{table.name} WHERE {REASON} IS NOT NULL")
-    return Checked(given=rows, reasons=found, quarantined=bad, warnings=warnings)
+    return Checked(given=rows, warnings=warnings).counting(connection, f"checked_{table.name}")
 
 
 def refuse_columns(table: Table, given: dict[str, str]) -> None:
@@ -85,8 +111,11 @@ def refuse_columns(table: Table, given: dict[str, str]) -> None:
             f"{table.name}: {', '.join(personal)} holds names or numbers of persons, which never enter the lake",
             hint=f"leave it out of {table.name}.sql",
         )
-    if REASON in lower:
-        raise ContractError(f"{table.name}: a column may not be called {REASON}", hint="rename it in the source's SQL")
+    for name in table.reserved:
+        if name in lower:
+            raise ContractError(
+                f"{table.name}: a column may not be called {name}", hint="rename it in the source's SQL"
+            )
 
 
 def _refuse_naive_times(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> None:
@@ -163,15 +192,22 @@ def _bad(table: Table, rules: Contract, latest: datetime) -> list[tuple[str, str
     return bad
 
 
-def _joins(table: Table) -> str:
+def _joins(table: Table, held: bool) -> str:
     if table.name != "bid":
         return ""
     # Aliased, so that the rules' bare column names can only mean the bid's.
     notices = f"SELECT notice_id AS id, published_at AS published, {REASON} IS NOT NULL AS bad FROM checked_notice"
-    return f" LEFT JOIN ({notices} WHERE notice_id IS NOT NULL) AS parent ON typed.notice_id = parent.id"
+    if held:
+        # A good row before the lake's, that before a bad one: a notice once good is not lost by a bad change.
+        notices = (
+            "SELECT id, arg_min(published, age) AS published, min(age) = 2 AS bad FROM ("
+            f"SELECT id, published, 2 * bad::INTEGER AS age FROM ({notices}) "
+            "UNION ALL SELECT notice_id, published_at, 1 FROM lake_notice_now) GROUP BY id"
+        )
+    return f" LEFT JOIN (SELECT * FROM ({notices}) WHERE id IS NOT NULL) AS parent ON typed.notice_id = parent.id"
 
 
-def _warnings(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
+def _empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
     """Faults that a row survives: columns without any value, notices without a title."""
     counts = ", ".join(f"count({quoted(name)})" for name in given)
     total, *present = connection.execute(f"SELECT count(*), {counts} FROM typed").fetchall()[0]
@@ -180,14 +216,17 @@ def _warnings(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[s
     warnings = [f"{table.name}: no row has a value of {', '.join(empty)}"] if empty else []
     if table.name == "notice" and 0 < filled.get("title", 0) < total:
         warnings.append(f"notice: title is empty in {total - filled['title']} of {total} rows")
-    if table.name == "bid":
-        unknown = "company_id NOT IN (SELECT company_id FROM checked_company WHERE company_id IS NOT NULL)"
-        companies, bids = connection.execute(
-            f"SELECT count(DISTINCT company_id), count(*) FROM typed WHERE {unknown}"
-        ).fetchall()[0]
-        if companies:
-            warnings.append(f"bid: {bids} bids by {companies} companies that are not in the company table (kept)")
     return warnings
+
+
+def _unknown_companies(connection: duckdb.DuckDBPyConnection, held: bool) -> list[str]:
+    known = "SELECT company_id FROM checked_company WHERE company_id IS NOT NULL"
+    if held:
+        known += " UNION ALL SELECT company_id FROM lake_company"
+    companies, bids = connection.execute(
+        f"SELECT count(DISTINCT company_id), count(*) FROM typed WHERE company_id NOT IN ({known})"
+    ).fetchall()[0]
+    return [f"bid: {bids} bids by {companies} companies that are not in the company table (kept)"] if companies else []
 
 
 def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -203,15 +242,6 @@ def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
         if named and holders and not met:
             warnings.append(f"notice: no company meets any of the {named} values of {limit}: another list of codes?")
     return warnings
-
-
-def _reasons(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, int]:
-    return dict(
-        connection.execute(
-            f"SELECT each, count(*) AS n FROM (SELECT unnest(string_split({REASON}, '; ')) AS each "
-            f"FROM checked_{table.name} WHERE {REASON} IS NOT NULL) GROUP BY each ORDER BY n DESC, each"
-        ).fetchall()
-    )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:

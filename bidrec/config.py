@@ -30,6 +30,8 @@ class Source:
     """postgresql:// address, used when `path` is empty. Keep it in the environment: it holds a password."""
     schema: str = "public"
     """PostgreSQL schema of the three tables."""
+    overlap_days: int = 7
+    """How far before the last ingest a database is asked for changes again: rows may come late into its tables."""
     parameters: dict[str, str] = field(default_factory=dict)
     """Values the source's SQL reads with getvariable('name')."""
 
@@ -76,8 +78,10 @@ class Model:
     """Share of companies whose activity numbers are hidden in a training step."""
     half_lives: tuple[float, ...] = (60.0, 400.0)
     """Half-lives of the decayed means over a company's history, in days."""
-    history_length: int = 48
+    history_length: int = 128
     """Bids of a company's history that are read, newest first."""
+    training_history: int = 48
+    """How many of them a training step reads; more would cost time and teach little."""
     temperature: float = 0.07
     """Starting temperature of the cosine softmax."""
     learn_temperature: bool = True
@@ -95,7 +99,7 @@ class Training:
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
     """Companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform sample."""
-    history_gradients: int = 2048
+    history_gradients: int = 4096
     """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
     from a cache of the notice tower's outputs."""
     patience: int = 2
@@ -151,6 +155,22 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drift:
+    """How far a field may shift from the training window: in the validation and test windows, and at write-back."""
+
+    refuse: bool = False
+    """Whether a field beyond a bound ends the job with 65; otherwise a warning names it. Honest years do shift."""
+    max_psi: float = 2.0
+    """Largest population stability index, beyond what chance gives samples of that size."""
+    max_null_share_rise: float = 0.2
+    """Largest rise of the share of rows without a value, beyond chance."""
+    exceptions: tuple[str, ...] = ("bids_all", "wins_all", "distinct_buyers", "distinct_places", "days_since_first_bid")
+    """Fields held to no bound, `name` or `side.name` (`notice.region`); the default ones grow with the data's age."""
+    serving_days: int = 14
+    """At write-back, the rows that became known in this many days before the as-of are held to the bounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     home: str = "${BIDREC_HOME}"
     """The one writable folder. Empty: `./.bidrec`."""
@@ -169,6 +189,7 @@ class Config:
     ranking: Ranking = field(default_factory=Ranking)
     evaluation: Evaluation = field(default_factory=Evaluation)
     publish: Publish = field(default_factory=Publish)
+    drift: Drift = field(default_factory=Drift)
 
     @property
     def home_path(self) -> Path:
@@ -273,10 +294,11 @@ def _impossible(config: Config) -> list[str]:
         or split.test_before > split.train_before,
         "split.test_days and split.validation_days must be at least 1": min(split.test_days, split.validation_days)
         >= 1,
+        "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
-        "model.embedding_dim, table_dim and history_length must be at least 1": min(
-            model.embedding_dim, model.table_dim, model.history_length
+        "model.embedding_dim, table_dim, history_length and training_history must be at least 1": min(
+            model.embedding_dim, model.table_dim, model.history_length, model.training_history
         )
         >= 1,
         "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0
@@ -298,5 +320,10 @@ def _impossible(config: Config) -> list[str]:
         "ranking.half_life must be positive days": config.ranking.half_life > 0,
         "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
         "publish.top_k must be at least 1": config.publish.top_k >= 1,
+        "drift.max_psi and max_null_share_rise must not be negative": min(
+            config.drift.max_psi, config.drift.max_null_share_rise
+        )
+        >= 0,
+        "drift.serving_days must be at least 1": config.drift.serving_days >= 1,
     }
     return [message for message, holds in rules.items() if not holds]

@@ -2,7 +2,7 @@
 
     BidrecError
     ├── ConfigurationError   64  a key, a type or a value in the TOML is wrong
-    ├── ContractError        65  the data broke the contract, or a leak was found
+    ├── ContractError        65  the data broke the contract, a leak was found, or a feature shifted too far
     ├── InputMissing         66  no source, no file, an empty table
     ├── DependencyDown       69  database, GPU or store is not there
     ├── CannotWrite          73  disk full, permission
@@ -10,21 +10,28 @@
     └── GateRefused          78  the model was not good enough to publish
 
 0 is done, 2 is usage (Click's own), 70 is a bug (any other exception).
+
+They are Click's exceptions because Feast's own commands are Click's, and bidrec's stores run inside them: so `feast`,
+too, ends with the one line and the exit code, and not with a traceback.
 """
 
+import click
 
-class BidrecError(Exception):
+
+class BidrecError(click.ClickException):
     """One clear line, and a hint that says what to do about it."""
 
     exit_code = 70
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
         return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+    def format_message(self) -> str:
+        return str(self)
 
 
 class ConfigurationError(BidrecError):

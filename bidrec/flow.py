@@ -53,7 +53,13 @@ def train(config: Config) -> Run:
     if read_manifest(run.second_stage) is None:
         learn_blend(config, run, ts).save(run.second_stage)
     metrics = evaluate(config, run)
-    run.finish(inputs=inputs, window=metrics["window"], curve=model["curve"], parameters=model["parameters"])
+    run.finish(
+        inputs=inputs,
+        window=metrics["window"],
+        curve=model["curve"],
+        parameters=model["parameters"],
+        statistics=ts.manifest.get("statistics", {}),
+    )
     return run
 
 
@@ -65,6 +71,17 @@ def evaluate(config: Config, run: Run) -> dict[str, Any]:
     metrics = {"run": run.id, "inputs": settings["inputs"], **evaluate_run(config, run)}
     write_json(run.folder / "metrics.json", metrics)
     return metrics
+
+
+def measure_importance(run: Run, *, repeats: int, seed: int) -> dict[str, Any]:
+    """Permute every field in turn and see how far validation falls; writes and returns importance.json."""
+    from bidrec.training.importance import importance
+    from bidrec.training.loop import load_model
+
+    ts = TrainingSet.open(run.training_set)
+    found = importance(load_model(ts.schema, run.model), ts, repeats=repeats, seed=seed)
+    write_json(run.folder / "importance.json", found)
+    return found
 
 
 def publish(config: Config, run_id: str | None = None, as_of: int | None = None) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Ingest: a source's rows, held against the contract, become the lake; whole or not at all.
+"""Ingest: what a source has, held against the contract and compared with the lake, becomes the lake's next part.
 
-Reads   a source (`bidrec/sources/`)
-Writes  lake/{notice,company,bid}.parquet + manifest.json, and quarantine/ with the rows that were not good enough
+Reads   a source (`bidrec/sources/`), and the lake there is
+Writes  a part of the lake (`bidrec/lake.py`), and the rows that were not good enough (`bidrec/quarantine.py`)
 
 The same rows give the same bytes: the order is total, and Parquet is written in that order with fixed settings.
+Reading them again changes nothing.
 """
 
 import fcntl
@@ -11,52 +12,69 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from bidrec import log, sources
+from bidrec import log, quarantine, sources
 from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
-from bidrec.contract import REASON, TABLES, Table
-from bidrec.errors import CannotWrite, ConfigurationError, ContractError, Interrupted
-from bidrec.storage import fingerprint, read_manifest, whole_folder, write_manifest, writing
+from bidrec.contract import TABLES, Table
+from bidrec.errors import CannotWrite, ConfigurationError, Interrupted
+from bidrec.increment import take_all, take_news
+from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
+from bidrec.sources.definition import Definition
+from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
 
-_PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+_NO_NEWS = ".ingest.json"
+"""In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
 _logger = log.get("ingest")
 
 
-def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
-    """Write the lake of the configured source and return its manifest.
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """A lake, and the last time its source was read."""
 
-    Skipped when the inputs are files that have not changed since (unless `force`). `now` (UTC) is where the future
-    begins, for the contract. Raises ConfigurationError 64, ContractError 65 (the quarantine is written all the same,
-    the old lake stays), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at work).
+    manifest: dict[str, Any]
+    read_at: datetime
+    inputs: str | None
+
+
+def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
+    """Bring the lake up to date with the configured source and return its manifest.
+
+    New and changed rows become a new part; where there are none, the lake is left alone. It begins anew with `force`,
+    or where the source's SQL, columns, zone or parameters have changed. Files that have not changed are not read.
+    `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the quarantine is written
+    all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at work).
     """
     started = time.monotonic()
     definition = sources.load_definition(config.source.name)
-    inputs = sources.inputs(config.source, definition)
-    mark = fingerprint({"inputs": inputs, "contract": config.contract, "tables": TABLES}) if inputs else None
-    lake = config.home_path / "lake"
-    before = read_manifest(lake)
-    if before and mark and before["inputs"] == mark and not force:
+    files = sources.files(config.source, definition)
+    inputs = fingerprint({"files": files, "contract": config.contract}) if files else None
+    made_by = fingerprint({"source": sources.identity(config.source, definition), "tables": TABLES})
+    last = None if force else _last_reading(config.home_path, made_by)
+    if last and inputs and last.inputs == inputs:
         _logger.info("lake is up to date", source=definition.name)
-        return before
+        return last.manifest
     with _workspace(config) as (connection, staging):
-        sources.open_source(connection, config.source, definition, staging)
-        for table in TABLES:
-            sources.select(connection, definition, table)
-        connection.execute("SET TimeZone = 'UTC'")
-        checked = check(connection, config.contract, now)
-        _report(checked)
-        _write_quarantine(connection, config, checked)
-        _refuse_too_many(connection, config, checked)
-        manifest = _write_lake(connection, lake, checked, source=definition.name, zone=definition.zone, inputs=mark)
-    rows = {name: entry["rows"] for name, entry in manifest["tables"].items()}
-    _logger.info("lake written", **rows, seconds=round(time.monotonic() - started, 1))
+        last = None if force else _last_reading(config.home_path, made_by)  # another ingest may have ended meanwhile
+        read_at = now or datetime.now(UTC)
+        if last:  # whatever the clock says, a reading is later than the one before
+            read_at = max(read_at, last.read_at + timedelta(seconds=1))
+        checked = _read(connection, config, definition, staging, last, read_at)
+        facts = {"source": definition.name, "zone": definition.zone, "made_by": made_by, "inputs": inputs}
+        manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
+    _logger.info(
+        "nothing new" if last and last.manifest == manifest else "lake written",
+        part=manifest["ingest"],
+        **{name: entry["rows"] for name, entry in manifest["tables"].items()},
+        seconds=round(time.monotonic() - started, 1),
+    )
     return manifest
 
 
@@ -104,9 +122,110 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
-    for pattern in (".ingest", ".lake.*", ".quarantine.*"):
-        for folder in home.glob(pattern):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in (home / ".ingest", *home.glob("quarantine/.*")):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in home.glob(f".{_NO_NEWS}.*"):
+        file.unlink()
+    sweep(home / "lake")
+
+
+def _last_reading(home: Path, made_by: str) -> _Reading | None:
+    """None where the lake has to begin anew."""
+    manifest = read_manifest(home / "lake")
+    if manifest is None or manifest.get("made_by") != made_by:
+        return None
+    later = read_json(home / _NO_NEWS) if (home / _NO_NEWS).is_file() else {}
+    read = later if later.get("ingest") == manifest["ingest"] else manifest
+    return _Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    definition: Definition,
+    staging: Path,
+    last: _Reading | None,
+    read_at: datetime,
+) -> dict[str, Checked]:
+    """Make came_<table> and bad_<table>, and say what the check found of them."""
+    since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
+    whole = sources.open_source(connection, config.source, definition, staging, since)
+    for table in TABLES:
+        sources.select(connection, definition, table)
+    connection.execute("SET TimeZone = 'UTC'")
+    if last:
+        open_lake(connection, config.home_path / "lake")
+    checked = check(connection, config.contract, read_at, held=last is not None, whole=whole)
+    if last is None:
+        take_all(connection)
+        return checked
+    earlier = [quarantine.folder_of(config.home_path, each["ingest"]) for each in last.manifest["ingests"]]
+    return take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    staging: Path,
+    checked: dict[str, Checked],
+    last: _Reading | None,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the quarantine and the lake's next part; returns the manifest, the old one where nothing good came."""
+    _report(checked)
+    home, before = config.home_path, last.manifest if last else None
+    number = (read_manifest(home / "lake") or {}).get("ingest", 0) + 1
+    if before is None or any(found.given for found in checked.values()):
+        folder = quarantine.folder_of(home, number)
+        quarantine.write(connection, folder, checked)
+        quarantine.refuse_too_many(connection, folder, checked, config.contract.max_bad_share, first=before is None)
+    came = {name: _came(connection, name) for name in TABLES}
+    if before and not any(entry["rows"] for entry in came.values()):
+        reading = {name: facts[name] for name in ("read_at", "inputs")}
+        write_json(home / _NO_NEWS, {"ingest": before["ingest"], **reading})
+        return before
+    rows = {name: entry["rows"] for name, entry in came.items() if entry["rows"] or before is None}
+    for name in rows:
+        good = f"SELECT * EXCLUDE (came, late) FROM came_{name}"
+        copy_sorted(connection, TABLES[name], good, staging / part_file(name, number))
+    tables = {name: _facts(connection, table, checked[name], before) for name, table in TABLES.items()}
+    ingests = [*(before["ingests"] if before else []), {"ingest": number, "read_at": facts["read_at"], "came": came}]
+    return add_parts(home / "lake", staging, number, rows, before, **facts, tables=tables, ingests=ingests)
+
+
+def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
+    """How many rows came, and of which kind: new (some of them late), changed, withdrawn."""
+    kinds = connection.execute(
+        f"SELECT 'rows', count(*) FROM came_{name} UNION ALL SELECT 'late', count_if(late) FROM came_{name} "
+        f"UNION ALL SELECT came, count(*) FROM came_{name} GROUP BY came"
+    ).fetchall()
+    return {kind: 0 for kind in ("rows", "new", "late", "changed", "withdrawn")} | dict(kinds)
+
+
+def _facts(
+    connection: duckdb.DuckDBPyConnection, table: Table, found: Checked, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Of the whole lake: rows, first and last time (UTC) of every needed time column. Of this ingest: what was bad."""
+    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
+    ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
+    rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM came_{table.name}").fetchall()[0]
+    span = {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)}
+    if before:
+        held = before["tables"][table.name]
+        rows += held["rows"]
+        span = {name: _hull(*held["range"][name], *span[name]) for name in span}
+    return {
+        "rows": rows,
+        "range": span,
+        "quarantined": found.quarantined,
+        "reasons": found.reasons,
+        "warnings": found.warnings,
+    }
+
+
+def _hull(*times: str | None) -> list[str]:
+    there = [time for time in times if time]  # of one form, so that their order as text is that in time
+    return [min(there), max(there)]
 
 
 def _report(checked: dict[str, Checked]) -> None:
@@ -115,66 +234,3 @@ def _report(checked: dict[str, Checked]) -> None:
             _logger.warning(warning)
         for reason, number in found.reasons.items():
             _logger.warning("quarantined", table=name, reason=reason, rows=number, of=found.given)
-
-
-def _write_quarantine(connection: duckdb.DuckDBPyConnection, config: Config, checked: dict[str, Checked]) -> None:
-    with whole_folder(config.home_path / "quarantine") as folder:
-        for table in TABLES.values():
-            _copy(connection, table, folder, f"SELECT * FROM checked_{table.name} WHERE {REASON} IS NOT NULL")
-        facts = {
-            name: {"given": found.given, "quarantined": found.quarantined, "reasons": found.reasons}
-            for name, found in checked.items()
-        }
-        write_manifest(folder, kind="quarantine", tables=facts)
-
-
-def _refuse_too_many(connection: duckdb.DuckDBPyConnection, config: Config, checked: dict[str, Checked]) -> None:
-    """Raise ContractError (65) if a table has more bad rows than contract.max_bad_share, or no good one."""
-    limit = config.contract.max_bad_share
-    for name, found in checked.items():
-        if found.quarantined < found.given and found.quarantined <= limit * found.given:
-            continue
-        key = TABLES[name].key
-        row = connection.execute(
-            f"SELECT {REASON}, {', '.join(key)} FROM checked_{name} WHERE {REASON} IS NOT NULL "
-            f"ORDER BY {', '.join(key)} LIMIT 1"
-        ).fetchall()[0]
-        example = ", ".join(f"{column} {value}" for column, value in zip(key, row[1:], strict=True))
-        reasons = "; ".join(f"{reason}: {number}" for reason, number in list(found.reasons.items())[:5])
-        raise ContractError(
-            f"{name}: {found.quarantined} of {found.given} rows are bad, more than {limit:.2%} "
-            f"({reasons}; for example {example}: {row[0]})",
-            hint=f"look into {config.home_path / 'quarantine' / name}.parquet, or raise contract.max_bad_share",
-        )
-
-
-def _write_lake(
-    connection: duckdb.DuckDBPyConnection, lake: Path, checked: dict[str, Checked], **facts: Any
-) -> dict[str, Any]:
-    with whole_folder(lake) as folder:
-        tables = {}
-        for table in TABLES.values():
-            good = f"SELECT * EXCLUDE ({REASON}) FROM checked_{table.name} WHERE {REASON} IS NULL"
-            _copy(connection, table, folder, good)
-            tables[table.name] = _facts(connection, table, good, checked[table.name])
-        return write_manifest(folder, kind="lake", **facts, tables=tables)
-
-
-def _facts(connection: duckdb.DuckDBPyConnection, table: Table, good: str, found: Checked) -> dict[str, Any]:
-    """Row count, first and last time (UTC) of every needed time column, and what was left behind."""
-    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
-    ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
-    rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM ({good})").fetchall()[0]
-    return {
-        "rows": rows,
-        "range": {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)},
-        "quarantined": found.quarantined,
-        "reasons": found.reasons,
-        "warnings": found.warnings,
-    }
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, table: Table, folder: Path, rows: str) -> None:
-    order = ", ".join(table.order)
-    with writing(folder):
-        connection.execute(f"COPY ({rows} ORDER BY {order}) TO '{folder / table.name}.parquet' ({_PARQUET})")

@@ -8,6 +8,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     model/          weights and how to rebuild the model
     second_stage/   the blend that orders what the model finds
     metrics.json    the evaluation
+    importance.json what each field is worth, where it was measured
     manifest.json   written last
 """
 
@@ -65,6 +66,11 @@ class Run:
         """The run's evaluation. Raises InputMissing (66) where it has none yet."""
         return read_json(self.folder / "metrics.json")
 
+    def importance(self) -> dict[str, Any] | None:
+        """What each field is worth (bidrec.training.importance), or None where it was not measured."""
+        path = self.folder / "importance.json"
+        return read_json(path) if path.is_file() else None
+
     def finish(self, **facts: Any) -> None:
         """Write the manifest: the run is whole from here on. The boxes inside have manifests of their own."""
         write_json(
@@ -103,13 +109,19 @@ def all_runs(home: Path) -> list[Run]:
     return [Run(path.parent) for path in sorted((home / "runs").glob("*/config.json"))]
 
 
-def find(home: Path, run_id: str | None = None) -> Run:
-    """The finished run with this id, or the newest finished one. Raises InputMissing (66) where there is none."""
+def newest(home: Path, run_id: str | None = None) -> Run | None:
+    """The finished run with this id, or the newest finished one; None where there is none."""
     finished = [run for run in all_runs(home) if run.finished and run_id in (None, run.id)]
-    if not finished:
+    return finished[-1] if finished else None
+
+
+def find(home: Path, run_id: str | None = None) -> Run:
+    """The same; raises InputMissing (66) where there is none."""
+    found = newest(home, run_id)
+    if found is None:
         what = f"no finished run {run_id}" if run_id else "no finished run"
         raise InputMissing(f"{what} in {home / 'runs'}", hint="bidrec train makes one; bidrec runs lists them")
-    return finished[-1]
+    return found
 
 
 def _made_from(run: Run) -> str:

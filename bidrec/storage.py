@@ -4,6 +4,9 @@ A box of the data flow (lake, features, training set, run, published) is a folde
 sibling, synced, and renamed into place; `manifest.json` is written last, so a folder without one is unfinished.
 """
 
+import ctypes
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -14,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import CannotWrite, InputMissing
+from bidrec.errors import CannotWrite, InputMissing, Interrupted
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+PARTIAL = ".partial"
 
 
 @contextmanager
@@ -31,6 +35,28 @@ def writing(path: Path) -> Iterator[None]:
         raise CannotWrite(
             f"cannot write {path}: {error.strerror or error}", hint="check space and permission"
         ) from error
+
+
+@contextmanager
+def alone(home: Path, box: str) -> Iterator[None]:
+    """Be the only one that makes `box` in this home, and sweep away what a killed one has left of it.
+
+    Raises Interrupted (75) while another one does, CannotWrite (73).
+    """
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / f".{box}.lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Interrupted(
+                f"another job makes the {box} of {home}", hint="run it again when that has ended"
+            ) from None
+        for litter in home.glob(f".{box}.*"):
+            if litter.is_dir():
+                shutil.rmtree(litter, ignore_errors=True)
+        yield
 
 
 @contextmanager
@@ -49,26 +75,40 @@ def whole_folder(target: Path) -> Iterator[Path]:
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
                     file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
-                    _sync(file)
+                    sync(file)
             _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write one file whole: temporary sibling, sync, rename."""
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
+
+    A writer that was killed leaves its sibling; the next one of the same target sweeps it. That of a living writer is
+    locked, and stays. Raises CannotWrite where the disk refuses.
+    """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        _sweep(target)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    partial = Path(name)
+    try:
+        yield partial
+        with writing(target):
+            partial.chmod(0o644)
+            sync(partial)
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write one file whole."""
+    with whole_file(target) as partial, writing(target):
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(target: Path, value: Any) -> None:
@@ -87,13 +127,18 @@ def read_json(path: Path) -> Any:
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
     files = {
-        str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        str(file.relative_to(folder)): facts_of(file)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
     manifest = {"format": FORMAT_VERSION, **facts, "files": files}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file: its size and SHA-256."""
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -128,12 +173,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _along(one: Path, other: Path) -> bool:
-    """Whether one of the paths lies in the other."""
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _sync(file: Path) -> None:
+def sync(file: Path) -> None:
+    """Have the disk keep the file's content; of a folder, its entries."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -141,12 +182,40 @@ def _sync(file: Path) -> None:
         os.close(descriptor)
 
 
+def _sweep(target: Path) -> None:
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
+        with stale.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            stale.unlink(missing_ok=True)
+
+
+def _along(one: Path, other: Path) -> bool:
+    """Whether one of the paths lies in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
 def _replace(staging: Path, target: Path) -> None:
-    """Rename `staging` to `target`; what was there is moved aside: a rename cannot replace a full folder."""
-    if target.exists():
+    """Rename `staging` to `target`. What was there takes the other name, in one step where the system can.
+
+    Where it cannot, it is moved aside first (a rename cannot replace a full folder): killed in between, there is none.
+    """
+    if not target.exists():
+        os.rename(staging, target)
+    elif not _exchange(staging, target):
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
         os.rename(target, aside / target.name)
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
-    else:
-        os.rename(staging, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Have two paths change names in one step; False where the system or the disk does not know how."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0

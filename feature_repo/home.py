@@ -4,7 +4,9 @@ import os
 
 
 def file(relative: str) -> str:
-    """The absolute path of a file in bidrec's home. Ends the command with one line where BIDREC_HOME cannot serve.
+    """The absolute path of a file, or a pattern of files, in bidrec's home.
+
+    Ends the command with one line where BIDREC_HOME cannot serve.
 
     Feast reads a relative path from the repository in one place and from the working directory in another, so only an
     absolute one names the same file everywhere.

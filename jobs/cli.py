@@ -12,8 +12,11 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
-    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and write the lake."),
-    "features": ("jobs.features:features", "List the fields the model reads, and how it reads each."),
+    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and bring the lake up to date."),
+    "features": (
+        "jobs.features:features",
+        "List the fields the model reads, how it reads each, and what each is worth.",
+    ),
     "train": ("jobs.train:train", "Materialise the training set, train the model, evaluate it."),
     "evaluate": ("jobs.evaluate:evaluate", "Measure a run again, beside the baselines."),
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),

@@ -10,9 +10,9 @@ from jobs.output import Result
 
 
 @command
-@click.option("--force", is_flag=True, help="Read the tables even if they have not changed.")
+@click.option("--force", is_flag=True, help="Begin the lake anew from the tables as they are.")
 def ingest(config: Config, force: bool) -> Result:
-    """Read the source's tables, check them, and write the lake."""
+    """Read the source's tables, check them, and add what is new or changed to the lake."""
     from bidrec.ingest import ingest as write_lake
 
     manifest = write_lake(config, force=force)
@@ -23,7 +23,16 @@ def _text(config: Config, manifest: dict[str, Any]) -> str:
     lines = [f"{config.home_path / 'lake'} (source {manifest['source']}, clock times of {manifest['zone']})"]
     for name, table in manifest["tables"].items():
         first, last = table["range"].get("published_at") or table["range"]["known_at"]
-        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first[:10]} to {last[:10]}")
+        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first[:10]} to {last[:10]}{_came(manifest, name)}")
         lines += [f"  {'':<8} {number:>10,} quarantined: {reason}" for reason, number in table["reasons"].items()]
         lines += [f"  {'':<8} note: {warning.partition(': ')[2]}" for warning in table["warnings"]]
     return "\n".join(lines)
+
+
+def _came(manifest: dict[str, Any], name: str) -> str:
+    """Of what kind the rows of the newest part are, where it is not the first."""
+    if len(manifest["ingests"]) == 1:
+        return ""
+    newest = manifest["ingests"][-1]
+    kinds = [f"{number:,} {kind}" for kind, number in newest["came"][name].items() if number and kind != "rows"]
+    return f"; at {newest['read_at'][:16]}: {', '.join(kinds) or 'none'}"

@@ -25,12 +25,15 @@ import click
 from bidrec import config as configuration
 from bidrec import log, signals
 from bidrec.config import Config
-from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, InputMissing, Interrupted
+from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
 from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 """Read, the first that is there, where neither --config nor BIDREC_CONFIG names a file."""
 
+# Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
+_STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
+_OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 BUG = BidrecError.exit_code
 
@@ -89,7 +92,7 @@ def _run(
                 result = function(config, **own)
             emit(result, as_json)
             code = result.exit_code
-        except (click.ClickException, click.exceptions.Exit):
+        except (click.UsageError, click.exceptions.Exit):
             raise
         except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
             code = _report(error, interrupted(), verbose)
@@ -126,6 +129,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return Interrupted("stopped by a signal", hint="run the same command again")
     if isinstance(error, BidrecError):
         return error
+    if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
+        return DependencyDown(str(error), hint="see to the server that feature_store.yaml names, then run again")
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PIPED_WIDTH = 120
-
 
 @dataclass(frozen=True)
 class Result:
@@ -24,6 +22,8 @@ class Result:
     """The JSON object; numpy numbers, dates and paths are fine, NaN becomes null."""
     text: "RenderableType" = ""
     """Text as it is, or anything rich can print (a Table, a Group)."""
+    width: int = 120
+    """Columns of the text where stdout is not a terminal."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
 
@@ -59,7 +59,7 @@ def emit(result: Result, as_json: bool) -> None:
         if as_json:
             print(_json_line(result.data))
         elif result.text != "":
-            _print_text(result.text)
+            _print_text(result.text, result.width)
         if sys.stdout:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -73,11 +73,11 @@ def _json_line(data: dict[str, Any]) -> str:
     return orjson.dumps(data, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _print_text(text: "RenderableType") -> None:
+def _print_text(text: "RenderableType", piped_width: int) -> None:
     if isinstance(text, str):
         print(text)
         return
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if terminal else _PIPED_WIDTH).print(text)
+    Console(file=sys.stdout, width=None if terminal else piped_width).print(text)

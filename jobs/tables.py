@@ -21,6 +21,8 @@ COLUMNS = {
 """Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm: of the
 bids by companies known at the time."""
 
+FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR"}
+
 
 def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
     """Model and baselines side by side, the model first; Recall@100 with its 95 % interval."""
@@ -44,10 +46,31 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
             interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
             table.add_row(mode, name, *(_number(row.get(column)) for column in COLUMNS), interval)
         table.add_section()
-    lines = [_comparison(metrics)]
+    parts: list[RenderableType] = [table, _comparison(metrics)]
+    if metrics.get("for_companies"):
+        parts += [_companies_table(metrics["for_companies"]), _comparison(metrics["for_companies"])]
     if folder is not None:
-        lines.append(f"Run: {folder}")
-    return Group(table, "\n".join(lines))
+        parts.append(f"Run: {folder}")
+    return Group(*parts)
+
+
+def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
+    """The other way round: notices for companies."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"New notices for a company, period by period: {metrics['queries']:,} lists of "
+        f"{metrics['open_notices']:,.0f} notices on average",
+        title_justify="left",
+    )
+    table.add_column("mode")
+    table.add_column("ranker")
+    for heading in FOR_COMPANIES.values():
+        table.add_column(heading, justify="right")
+    for mode, rankers in metrics["metrics"].items():
+        for name, row in rankers.items():
+            table.add_row(mode, name, *(_number(row.get(column)) for column in FOR_COMPANIES))
+    return table
 
 
 def _comparison(metrics: Mapping[str, Any]) -> str:
@@ -55,7 +78,7 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
     if not difference:
         return f"Best baseline: {best}"
     low, high = difference["ci"]
-    change = f"recall@100 {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
+    change = f"{difference['metric']} {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
     return f"{difference['model']} against the best baseline ({best}): {change}"
 
 
@@ -116,9 +139,10 @@ def _why(asked: Mapping[str, Any] | None) -> list[str]:
 
 
 def _reasons(row: Mapping[str, Any]) -> list[str]:
+    """The closest reason alone: a table is narrow, --json has them all."""
     from bidrec.publishing.reasons import in_words
 
-    return [in_words(row["reasons"])] if "reasons" in row else []
+    return [in_words(row["reasons"][:1])] if "reasons" in row else []
 
 
 def _number(value: float | None) -> str:

@@ -20,6 +20,18 @@ class Server:
     url: str
     """postgresql:// address of the superuser, with its password."""
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same for libpq, as PG* environment variables."""
+        return {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGDATABASE": "postgres",
+            "PGUSER": "bidrec",
+            "PGPASSWORD": PASSWORD,
+            "PGSSLMODE": "prefer",
+        }
+
 
 def missing() -> str | None:
     """Why no server can be started here, or None."""

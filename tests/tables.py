@@ -11,11 +11,13 @@ from pyarrow import parquet
 
 from bidrec import config
 from bidrec.contract import TABLES
+from bidrec.lake import open_lake
 
 Row = Mapping[str, Any]
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 def notice(number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -86,3 +88,11 @@ def write_source(folder: Path, **tables: Sequence[Row]) -> config.Source:
         (folder / f"{name}.sql").write_text(f"SELECT * FROM raw_{name}")
     (folder / "source.toml").write_text(toml)
     return config.Source(name=str(folder), path=str(folder), url="")
+
+
+def lake(home: Path, view: str, columns: str = "*", rest: str = "") -> list[tuple[Any, ...]]:
+    """Rows of one of the lake's views (bidrec.lake), times in UTC."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        open_lake(connection, home / "lake")
+        return connection.execute(f"SELECT {columns} FROM {view} {rest}").fetchall()

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from bidrec.checks import Checked, check
 from bidrec.config import Contract
 from bidrec.errors import ContractError, InputMissing
-from tests.tables import DAY, NOW, bid, company, give, notice
+from bidrec.lake import open_lake
+from tests.features.lakes import write_lake
+from tests.tables import DAY, NOW, arrow, bid, company, give, notice
 
 RULES = Contract()
 
@@ -260,3 +262,28 @@ def test_every_row_is_kept_or_quarantined_and_none_is_lost(notices, bids):
         assert found[name].given == len(rows)
         assert kept[name] + found[name].quarantined == len(rows)
         assert kept[name] == len(expected)
+
+
+def test_a_part_of_a_source_is_checked_with_the_notices_and_companies_that_the_lake_holds(home):
+    write_lake(home, notice=[notice(0), notice(1)], company=[company(0)])
+    with duckdb.connect() as connection:
+        open_lake(connection, home / "lake")
+        bids = [bid(0), bid(1), bid(2), bid(0, 7, known_at=notice(0)["published_at"] - DAY, event_at=None)]
+        give(connection, notice=arrow([notice(1, value=-1.0)]), company=arrow([company(0)]).slice(0, 0), bid=bids)
+        found = check(connection, Contract(), NOW, held=True, whole=False)
+        assert found["company"].given == 0
+        reasons = dict(connection.execute("SELECT notice_id || company_id, reason FROM checked_bid").fetchall())
+    assert reasons == {
+        "n0c0": None,
+        "n1c0": None,  # its change is quarantined, but the notice is not
+        "n2c0": "no notice has this notice_id",
+        "n0c7": "event_at is missing; known_at is before the notice's published_at",
+    }
+    assert found["bid"].warnings == ["bid: 1 bids by 1 companies that are not in the company table (kept)"]
+
+
+@pytest.mark.parametrize(("table", "name"), [("notice", "Known_At"), ("bid", "part"), ("company", "reason")])
+def test_a_column_named_like_one_of_the_ingest_is_refused(connection, table, name):
+    row = {"notice": notice, "company": company, "bid": bid}[table](**{name: "x"})
+    with pytest.raises(ContractError, match=f"{table}: a column may not be called {name.lower()}"):
+        checked(connection, **{table: [row]})

@@ -1,7 +1,9 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from bidrec import errors
 from bidrec.errors import BidrecError
@@ -27,6 +29,15 @@ def test_the_readme_explains_every_exit_code(code):
     if "xit code" not in text:
         pytest.skip("the README has no table of exit codes")
     assert re.search(rf"^\| *`?{code}`? *\|", text, re.MULTILINE)
+
+
+def test_it_ends_a_command_of_click_such_as_feasts_with_its_line_and_its_code():
+    @click.command()
+    def command():
+        raise errors.ContractError("no registry", hint="apply")
+
+    ended = CliRunner().invoke(command)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (65, "", "Error: no registry (hint: apply)\n")
 
 
 def test_an_error_reads_as_message_and_hint():

@@ -6,12 +6,22 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec import storage
 from bidrec.errors import CannotWrite, InputMissing
-from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.storage import (
+    content_of,
+    fingerprint,
+    read_json,
+    read_manifest,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_manifest,
+    write_text,
+)
 
 
 def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
@@ -76,8 +86,19 @@ def _wait_for(condition):
         time.sleep(0.02)
 
 
-def test_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
+def test_a_folder_is_replaced_in_one_step(tmp_path, monkeypatch):
+    """Linux can have two names change places; at no moment is there nothing of that name."""
+    for text in ("old", "new"):
+        with whole_folder(tmp_path / "lake") as folder:
+            (folder / "notice.parquet").write_text(text)
+        monkeypatch.setattr(storage.os, "rename", _refuse)
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "new"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_where_the_disk_cannot_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
     """The old folder is moved aside first: at that moment neither has the name, and both are still whole on disk."""
+    monkeypatch.setattr(storage, "_exchange", lambda one, other: False)
     with whole_folder(tmp_path / "lake") as folder:
         (folder / "notice.parquet").write_text("old")
     seen = []
@@ -145,6 +166,7 @@ def test_a_damaged_manifest_is_missing_input(tmp_path):
 files = st.dictionaries(st.sampled_from(["a", "b", "part/a"]), st.binary(max_size=3), max_size=3)
 
 
+@settings(deadline=None)
 @given(one=files, other=files)
 def test_two_folders_have_the_same_content_exactly_if_their_files_agree(tmp_path_factory, one, other):
     assert (_content(tmp_path_factory, one) == _content(tmp_path_factory, other)) == (one == other)
@@ -166,3 +188,30 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys():
 def test_a_home_below_a_folder_that_cannot_be_made_is_73_and_names_it():
     with pytest.raises(CannotWrite, match="/proc/none/home/lake"), whole_folder(Path("/proc/none/home/lake")):
         pass
+
+
+def test_a_file_that_is_left_normally_is_there_whole_and_replaces_the_old_one(tmp_path):
+    for text in ("old", "new"):
+        with whole_file(tmp_path / "deep" / "pairs.parquet") as partial:
+            partial.write_text(text)
+        assert (tmp_path / "deep" / "pairs.parquet").read_text() == text
+        assert os.listdir(tmp_path / "deep") == ["pairs.parquet"]
+
+
+def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_writer_keeps_its_own(tmp_path):
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half')\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pairs.parquet")])
+    (tmp_path / ".pairs.parquet.notes").write_text("somebody's")
+    left = ".pairs.parquet.*.partial"
+    _wait_for(lambda: [path for path in tmp_path.glob(left) if path.read_text() == "half"])
+    write_text(tmp_path / "pairs.parquet", "first")
+    assert len(list(tmp_path.glob(left))) == 1
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    write_text(tmp_path / "pairs.parquet", "second")
+    assert sorted(os.listdir(tmp_path)) == [".pairs.parquet.notes", "pairs.parquet"]
+    assert (tmp_path / "pairs.parquet").read_text() == "second"

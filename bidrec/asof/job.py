@@ -5,11 +5,11 @@ Writes  Arrow and pandas in memory; Parquet whole or not at all, without the tab
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
 import ibis
@@ -23,8 +23,11 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
-from bidrec.asof.join import ASKED, View, select
-from bidrec.casting import literal, quoted
+from bidrec.asof.files import is_readable, stamps
+from bidrec.asof.join import ASKED, FOUND, View, fetch, find, select
+from bidrec.casting import first_line, literal, quoted, types_of
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
+from bidrec.storage import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +65,21 @@ class Question:
     @property
     def sql(self) -> str:
         """Over the relation `asked`, which holds the entity rows."""
-        return select(self.columns, self.as_of, self.views, self._untyped())
+        return select(self.columns, self.as_of, self.views, self._untyped)
 
     @contextmanager
-    def asked(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection in which `asked` is a table: its size is known to the optimizer, and it can spill."""
-        with self.limits.connect() as connection:
+    def answer(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        """A connection, and the SELECT that gives the answer in it.
+
+        Both halves of the join are statements of their own: the first, over keys and times, is done with its memory
+        before the second reads the features. Tables and not views, so that they can spill and their size is known.
+
+        What fails in it is told as one of bidrec's errors. Rows are found in one reading of the files and fetched by
+        their number in another, so files that changed meanwhile make the answer void: Interrupted (75).
+        """
+        files = {file for view in self.views for file in view.files}
+        before = stamps(files)
+        with _told(files), self.limits.connect() as connection:
             if isinstance(self.entity_rows, str):
                 rows = f"({self.entity_rows})"
             else:
@@ -77,8 +89,26 @@ class Question:
             connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
             if not isinstance(self.entity_rows, str):
                 connection.unregister("entity_rows")
-            yield connection
+            self._refuse_types(types_of(connection, quoted(ASKED)))
+            found = find(self.columns, self.as_of, self.views, self._untyped)
+            connection.execute(f"CREATE TEMP TABLE {quoted(FOUND)} AS {found}")
+            connection.execute(f"DROP TABLE {quoted(ASKED)}")
+            yield connection, fetch(self.columns, self.views)
+        changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
+        if changed:
+            raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
+    def _refuse_types(self, given: dict[str, str]) -> None:
+        """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
+        for view in self.views:
+            for column, kind in view.key_types.items():
+                if column not in self._untyped and _is_text(given[column]) != _is_text(kind):
+                    raise ContractError(
+                        f"entity rows: {column} is {given[column]}, but {kind} in {view.files[0]}",
+                        hint="give the keys the type they have in the view",
+                    )
+
+    @cached_property
     def _untyped(self) -> dict[str, str]:
         """A key that is NULL in every row has no type, and DuckDB compares nothing with it."""
         if isinstance(self.entity_rows, str):
@@ -119,8 +149,8 @@ class AsofRetrievalJob(RetrievalJob):
         return self._question.sql
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        with self._question.asked() as connection:
-            return connection.execute(self._question.sql).to_arrow_table()
+        with self._question.answer() as (connection, sql):
+            return connection.execute(sql).to_arrow_table()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         return self._to_arrow_internal(timeout).to_pandas()
@@ -130,20 +160,15 @@ class AsofRetrievalJob(RetrievalJob):
 
         Views on demand need the whole answer in memory; without them it is streamed.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{uuid4().hex}")
-        try:
+        with whole_file(Path(path)) as partial:
             if self._on_demand_feature_views:
                 answer = self.to_arrow()
-                with self._question.limits.connect() as connection:
+                with _told(()), self._question.limits.connect() as connection:
                     connection.register("answer", answer)
                     _copy(connection, "SELECT * FROM answer", partial)
             else:
-                with self._question.asked() as connection:
-                    _copy(connection, self._question.sql, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+                with self._question.answer() as (connection, sql):
+                    _copy(connection, sql, partial)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
@@ -160,5 +185,31 @@ class AsofRetrievalJob(RetrievalJob):
             _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
 
 
+@contextmanager
+def _told(files: Collection[str]) -> Iterator[None]:
+    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            f"as-of join: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
+        ) from error
+    except duckdb.ConversionException as error:
+        raise ContractError(f"as-of join: {first_line(error)}", hint="see the types of the views' columns") from error
+    except duckdb.Error as error:
+        unread = next((file for file in files if file in str(error) or not is_readable(file)), None)
+        if unread:
+            raise InputMissing(f"as-of join: cannot read {unread}: {first_line(error)}") from error
+        if isinstance(error, duckdb.IOException):
+            raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
+        raise
+
+
+def _is_text(kind: str) -> bool:
+    return kind == "VARCHAR" or kind.startswith("ENUM")
+
+
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    connection.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION snappy)")
+    # The file is there already, empty and locked: DuckDB must write into it and not beside it.
+    how = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
+    connection.execute(f"COPY ({sql}) TO {literal(str(path))} ({how})")

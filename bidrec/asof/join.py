@@ -16,6 +16,8 @@ from bidrec.casting import literal, quoted
 
 ASKED = "asked"
 """The relation with the questions; the caller creates it."""
+FOUND = "found"
+"""The questions with the numbers of the rows that answer them: what `find` selects and `fetch` reads."""
 
 _NEVER = "'-infinity'::TIMESTAMPTZ"
 # A row of a source of one or many files; file_index and file_row_number are DuckDB's own columns.
@@ -26,8 +28,8 @@ _ROW = "(file_index::HUGEINT * 1099511627776 + file_row_number)::BIGINT"
 class View:
     """What of one view is asked for. Columns are named as in the file."""
 
-    path: str
-    """A Parquet file or a pattern of several; absolute."""
+    files: Sequence[str]
+    """Parquet files, absolute. Named one by one: a pattern could match other files on the second reading."""
     keys: Mapping[str, str]
     """Key column of the file -> column of `asked`."""
     key_types: Mapping[str, str]
@@ -44,17 +46,22 @@ class View:
 
     @property
     def source(self) -> str:
-        return f"read_parquet({literal(self.path)})"
+        return f"read_parquet([{', '.join(literal(file) for file in self.files)}])"
 
 
 def select(columns: Sequence[str], as_of: str, views: Sequence[View], untyped: Mapping[str, str] | None = None) -> str:
-    """The SELECT that answers `asked`: its columns, then the features of each view in order; one row per question.
+    """The SELECT that answers `asked`: its columns, then the features of each view in order; one row per question."""
+    return f"WITH {FOUND} AS ({find(columns, as_of, views, untyped)})\n{fetch(columns, views)}"
+
+
+def find(columns: Sequence[str], as_of: str, views: Sequence[View], untyped: Mapping[str, str] | None = None) -> str:
+    """The first half: each question with the number of the row that answers it, by view.
 
     columns: those of `asked`, without as_of's duplicates. as_of: the column with the moment asked about; naive ones are
     UTC (so is the session's zone). untyped: column of `asked` that holds only NULL -> type to compare it as.
     """
     steps: list[str] = []
-    joins, fetches, rows, features = "", "", "", ""
+    joins, rows = "", ""
     for number, view in enumerate(views):
         steps.append(f"known{number} AS ({_known(view)})")
         matches = [
@@ -64,12 +71,18 @@ def select(columns: Sequence[str], as_of: str, views: Sequence[View], untyped: M
         matches.append(f"known{number}.visible <= q.{quoted(as_of)}::TIMESTAMPTZ")
         joins += f"\nASOF LEFT JOIN known{number} ON {' AND '.join(matches)}"
         rows += f", {_alive(view, number, as_of)} AS {_row_name(number)}"
-        fetches += f"\nLEFT JOIN ({_features(view)}) f{number} ON f{number}.file_row = found.{_row_name(number)}"
-        features += "".join(f", f{number}.v{place} AS {quoted(name)}" for place, name in enumerate(view.features))
     asked = ", ".join(f"q.{quoted(column)}" for column in columns)
-    answer = ", ".join(f"found.{quoted(column)}" for column in columns)
-    steps.append(f"found AS (SELECT {asked}{rows}\nFROM {ASKED} q{joins})")
-    return "WITH " + ",\n".join(steps) + f"\nSELECT {answer}{features}\nFROM found{fetches}"
+    return "WITH " + ",\n".join(steps) + f"\nSELECT {asked}{rows}\nFROM {ASKED} q{joins}"
+
+
+def fetch(columns: Sequence[str], views: Sequence[View]) -> str:
+    """The second half, over the relation `found`: the questions with their features."""
+    fetches, features = "", ""
+    for number, view in enumerate(views):
+        fetches += f"\nLEFT JOIN ({_features(view)}) f{number} ON f{number}.file_row = {FOUND}.{_row_name(number)}"
+        features += "".join(f", f{number}.v{place} AS {quoted(name)}" for place, name in enumerate(view.features))
+    answer = ", ".join(f"{FOUND}.{quoted(column)}" for column in columns)
+    return f"SELECT {answer}{features}\nFROM {FOUND}{fetches}"
 
 
 def _known(view: View) -> str:

@@ -3,16 +3,20 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-Everything but get_historical_features is inherited from Feast's DuckDB store: materialize, saved datasets, logging.
+What is materialized is chosen by `newest.py`; all else is inherited from Feast's DuckDB store: saved datasets, logging.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
 
+import os
+import re
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pandas as pd
 from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
@@ -22,13 +26,15 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
-from pydantic import StrictStr
+from pydantic import StrictStr, field_validator
 
 from bidrec import log
+from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
-from bidrec.casting import first_line, literal, quoted, types_of
-from bidrec.errors import ContractError, InputMissing
+from bidrec.asof.newest import NewestRetrievalJob, Stretch
+from bidrec.casting import first_line, quoted
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
 
 _logger = log.get("asof")
 
@@ -40,7 +46,20 @@ class AsofOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """What DuckDB may use, e.g. '4GB'; beyond it joins spill to temp_directory. None: DuckDB's default, 80% of RAM."""
     threads: int | None = None
     temp_directory: str | None = None
-    """Where joins spill to. None: DuckDB's default, `.tmp` in the working directory."""
+    """Where joins spill to, an absolute path. None: DuckDB's default, `.tmp` in the working directory."""
+
+    @field_validator("temp_directory")
+    @classmethod
+    def _is_a_place(cls, folder: str | None) -> str | None:
+        """Feast leaves a variable that is not set as it stands, and would make a folder named `${BIDREC_HOME}`."""
+        unset = re.search(r"\$\{(\w+)\}", folder or "")
+        if unset:
+            raise ConfigurationError(f"{unset[1]} is not set", hint=f"for example: export {unset[1]}=$PWD/.bidrec")
+        if folder and not os.path.isabs(folder):
+            raise ConfigurationError(
+                f"Feast needs absolute paths, not {folder!r}", hint="for example: export BIDREC_HOME=$PWD/.bidrec"
+            )
+        return folder
 
 
 class AsofOfflineStore(DuckDBOfflineStore):
@@ -51,18 +70,22 @@ class AsofOfflineStore(DuckDBOfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str,
+        entity_df: pd.DataFrame | str | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
     ) -> RetrievalJob:
         """A lazy job: each entity row once, with the features that were known at its event timestamp (naive: UTC).
 
         entity_df: a DataFrame, or a SELECT in DuckDB's SQL whose rows then never pass through pandas.
         Raises ContractError (65) where names of the answer collide or a column is missing, InputMissing (66) where a
-        source cannot be read.
+        source cannot be read, or there are no entity rows: a stretch of time (start_date, end_date) alone asks nothing.
         """
+        if entity_df is None:
+            raise InputMissing("no entity rows", hint="give each key with its event_timestamp (feast: --dataframe)")
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         stock = [view.name for view in feature_views if not _is_plain_parquet(view.batch_source)]
         stock += [view.name for view in on_demand if view.mode == "substrait"]
@@ -78,21 +101,65 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 full_feature_names,
                 filter_by_created_timestamp,
             )
-        limits = Limits(
-            memory_limit=getattr(config.offline_store, "memory_limit", None),
-            threads=getattr(config.offline_store, "threads", None),
-            temp_directory=getattr(config.offline_store, "temp_directory", None),
-        )
+        limits = _limits(config)
         with limits.connect() as connection:
             columns, as_of, span, entity_df = _entity_rows(connection, entity_df)
             views = [
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
+        _refuse_missing_keys(columns, views)
         _refuse_collisions([*columns, *(name for view in views for name in view.features)])
         metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
         question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
         return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> RetrievalJob:
+        """A lazy job: of each key the newest row from start_date to end_date, both included (naive: UTC)."""
+        if not _is_plain_parquet(data_source):
+            return DuckDBOfflineStore.pull_latest_from_table_or_query(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+        stretch = Stretch(
+            source=data_source.name,
+            path=_path(config, data_source),
+            keys=join_key_columns,
+            features=feature_name_columns,
+            event_time=timestamp_field,
+            created=created_timestamp_column or None,
+            start=start_date,
+            end=end_date,
+        )
+        return NewestRetrievalJob(stretch, _limits(config))
+
+
+def _limits(config: RepoConfig) -> Limits:
+    return Limits(
+        memory_limit=getattr(config.offline_store, "memory_limit", None),
+        threads=getattr(config.offline_store, "threads", None),
+        temp_directory=getattr(config.offline_store, "temp_directory", None),
+    )
+
+
+def _path(config: RepoConfig, source: FileSource) -> str:
+    return str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
 
 
 def _is_plain_parquet(source: Any) -> bool:
@@ -107,10 +174,15 @@ def _entity_rows(
 ) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
     """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
     if isinstance(entity_df, str):
-        empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
-        as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
-        moment = f"{quoted(as_of)}::TIMESTAMPTZ"
-        span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        try:
+            empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
+            as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
+            moment = f"{quoted(as_of)}::TIMESTAMPTZ"
+            span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
+        except duckdb.Error as error:
+            raise InputMissing(
+                f"entity rows: {first_line(error)}", hint="they are a DataFrame, or a SELECT in DuckDB's SQL"
+            ) from error
         return list(empty.columns), as_of, span, entity_df
     as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
     span = _get_entity_df_event_timestamp_range(entity_df, as_of)
@@ -127,11 +199,9 @@ def _view(
 ) -> View:
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
-    path = str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
-    try:
-        types = types_of(connection, f"(SELECT * FROM read_parquet({literal(path)}))")
-    except duckdb.Error as error:
-        raise InputMissing(f"view {view.name}: cannot read {path}: {first_line(error)}") from error
+    path = _path(config, source)
+    files = find(connection, view.name, path)
+    types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}
 
     def column(name: str) -> str:
@@ -144,8 +214,8 @@ def _view(
     asked = [ref.split(":")[1] for ref in feature_refs if ref.startswith(prefix)]
     named = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {key.name: key.name for key in view.entity_columns}
-    return View(
-        path=path,
+    found = View(
+        files=files.names,
         keys={column(key): entity for key, entity in keys.items()},
         key_types={entity: types[column(key)] for key, entity in keys.items()},
         event_time=column(source.timestamp_field),
@@ -154,6 +224,15 @@ def _view(
         ttl=view.ttl,
         features={f"{named}{name}": column(name) for name in asked},
     )
+    times = [found.event_time, *([found.created] if found.created else [])]
+    files.refuse_changed_types([*found.keys, *times, *found.features.values()])
+    return found
+
+
+def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
+    missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
+    if missing:
+        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="it is the key of a view")
 
 
 def _refuse_collisions(names: list[str]) -> None:

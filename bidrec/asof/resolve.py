@@ -16,6 +16,11 @@ from bidrec.errors import ContractError
 
 Ints = npt.NDArray[np.integer]
 Rows = npt.NDArray[np.int32]
+NEVER = np.iinfo(np.int64).min
+"""In place of a moment: there is none."""
+
+BLOCK = 1 << 22
+"""Questions answered at once: beyond the versions' keys, memory does not grow with the questions."""
 
 
 def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Rows:
@@ -33,14 +38,33 @@ def newest_known(versions: tuple[Ints, Ints], company: Ints, as_of: Ints) -> Row
     span = last - first + 2
     check_span(int(version_company.max()), first, last)
     keys = version_company.astype(np.int64) * span + (known_at.astype(np.int64) - first + 1)
-    # Moments outside the versions' times are moved to just before or at them: the answer stays, the key fits its span.
-    asked = np.clip(as_of.astype(np.int64), first - 1, last) - first + 1
-    questions = company.astype(np.int64) * span + asked
-    order = np.argsort(questions)
-    rows = np.searchsorted(keys, questions[order], side="right") - 1
-    same_company = (rows >= 0) & (version_company[rows] == company[order])
-    found[order] = np.where(same_company, rows, -1)
+    for begin in range(0, len(company), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        # Moments outside the versions' times move to just before or at them: the answer stays, the key fits its span.
+        asked = np.clip(as_of[block].astype(np.int64), first - 1, last) - first + 1
+        questions = company[block].astype(np.int64) * span + asked
+        order = np.argsort(questions)
+        rows = np.searchsorted(keys, questions[order], side="right") - 1
+        same_company = (rows >= 0) & (version_company[rows] == company[block][order])
+        found[begin + order] = np.where(same_company, rows, -1)
     return found
+
+
+def row_of(versions: tuple[Ints, Ints], company: Ints, known_at: Ints) -> Rows:
+    """The row of each company's version that is known since exactly known_at, or -1 where that is NEVER.
+
+    Shapes and units as in newest_known. Raises ContractError (65) where there is no such version.
+    """
+    rows = newest_known(versions, company, known_at)
+    exact = np.zeros(len(rows), bool)
+    exact[rows >= 0] = versions[1][rows[rows >= 0]] == known_at[rows >= 0]
+    strange = np.flatnonzero(~exact & (known_at != NEVER))
+    if len(strange):
+        raise ContractError(
+            f"{len(strange)} versions are not in the feature tables (for example of company row {company[strange[0]]})",
+            hint="the feature store reads other files than this home's features/",
+        )
+    return rows
 
 
 def check_span(companies: int, first: int, last: int) -> None:

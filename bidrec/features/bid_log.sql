@@ -1,11 +1,12 @@
--- Every bid, company by company in the order in which the bids became known. A company's history at some moment is
--- a run of these rows: company_activity says which.
+-- Every bid that became known, company by company in the order in which it did. What is later corrected of a bid is no
+-- second one. The first history_length rows of a company, in this order over all segments, are its history.
 SELECT
-    bid.company_id,
-    bid.notice_id,
-    notice.notice_row, -- row of features/notice.parquet
-    bid.known_at,      -- the opening; sealed until then
-    bid.won
-FROM lake_bid AS bid
-JOIN numbered_notice AS notice USING (notice_id)
-ORDER BY bid.company_id, bid.known_at, notice.published_at, bid.notice_id
+    company.company_id,
+    fact.notice_id,
+    make_timestamptz(known) AS known_at, -- the opening; sealed until then
+    won                                  -- as first stated
+FROM bidder
+JOIN company ON company.rowid = bidder.company
+JOIN fact ON fact.rowid = bidder.notice
+WHERE known > epoch_us(getvariable('known_after'))
+ORDER BY bidder.company, known, bidder.notice

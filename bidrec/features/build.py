@@ -1,89 +1,134 @@
-"""Features: the canonical tables become feature tables, by one SQL file each; whole or not at all.
+"""Features: what became known in the lake since the last build becomes a further segment of each feature table.
 
-Reads   lake/{notice,company,bid}.parquet
-Writes  features/{notice,company_profile,bid_log,company_activity}.parquet + manifest.json, which the Feast repository
-        and bidrec.training_set read
+Reads   lake/ (bidrec/lake.py), the features as they are
+Writes  features/<table>/NNNNNN.parquet + manifest.json, which the Feast repository and bidrec.training_set read; NNNNNN
+        is the newest ingest it is made of
 
-A row's place in notice.parquet and bid_log.parquet is its number: the other tables point at it. The same lake gives
-the same bytes. A column a source adds to its notices or companies is carried through to the feature table.
+A segment never changes and holds what became known in (known_after, known_until], so that building after every ingest
+gives the rows that one build at the end gives. The folder is replaced whole: the old segments go over as hard links. A
+changed rule, or a lake made from scratch, gives features made from scratch.
 """
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, types_of
+from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
-from bidrec.storage import content_of, fingerprint, read_manifest, whole_folder, write_manifest, writing
+from bidrec.features.company import write_companies
+from bidrec.features.market import STATE_TYPES, read_market
+from bidrec.lake import OWN, open_lake
+from bidrec.storage import (
+    FORMAT_VERSION,
+    MANIFEST,
+    alone,
+    facts_of,
+    fingerprint,
+    read_manifest,
+    whole_folder,
+    write_json,
+    writing,
+)
 
 EVENT_TIMES = {
     "notice": "published_at",
+    "notice_status": "known_at",
     "company_profile": "known_at",
     "bid_log": "known_at",
     "company_activity": "known_at",
+    "company_history": "known_at",
+    "company_state": "known_at",
 }
-"""The feature tables, in the order in which they are made, each with the time from which on a row is known."""
+"""The feature tables, each with the time from which on a row is known; company_state is for the next build alone."""
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
-# Later tables read earlier ones by row number; the files are in row order.
-_NUMBERED = {
-    "notice": ("numbered_notice", "notice_row", "INTEGER"),
-    "bid_log": ("numbered_bid_log", "log_row", "BIGINT"),
-}
-# Lake table -> feature table that carries a source's own columns.
-_CARRIED = {"notice": "notice", "company": "company_profile"}
+_BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
+# Lake table -> feature table that carries a source's own columns, and what its SQL reads.
+_CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company")}
+_OURS = (*OWN, "is_publication")
+_RULES = ("macros", "known", "notice", "notice_status", "company_profile", "market", "bid_log", "company_activity")
+_CODE = ("market", "running", "lists", "block", "history", "state", "company")
 _logger = log.get("features")
 
 
-def build_features(config: Config, *, force: bool = False, run_rows: int = 250_000) -> dict[str, Any]:
-    """Write the feature tables of the lake and return their manifest.
+def build_features(config: Config, *, force: bool = False, run_rows: int = 100_000) -> dict[str, Any]:
+    """Bring the feature tables up to the lake and return their manifest.
 
-    Skipped when neither the lake nor the SQL has changed since (unless `force`). `run_rows`: about how many bids are
-    worked on at a time, which bounds memory. Raises InputMissing (66) without a lake, ContractError (65) where a
-    source's own column has the name of a feature, CannotWrite (73).
+    Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
+    `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
+    lake, ContractError (65) where a source's own column has the name of a feature, CannotWrite (73), Interrupted (75)
+    while another build is at work.
     """
     started = time.monotonic()
-    lake, target = config.home_path / "lake", config.home_path / "features"
-    lake_manifest = read_manifest(lake)
-    if lake_manifest is None:
-        raise InputMissing(f"no lake in {config.home_path}", hint="run: bidrec ingest")
-    sql = {name: _sql(name) for name in ("macros", *EVENT_TIMES)}
-    inputs = fingerprint({"lake": content_of(lake_manifest), "sql": sql, "parquet": _PARQUET, "run_rows": run_rows})
+    home, target = config.home_path, config.home_path / "features"
+    lake = read_manifest(home / "lake")
+    if lake is None:
+        raise InputMissing(f"no lake in {home}", hint="run: bidrec ingest")
+    recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
-    if before and before["inputs"] == inputs and not force:
+    if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
         _logger.info("features are up to date")
         return before
-    with whole_folder(target) as folder:
-        with _workspace(config) as (connection, spill):
-            connection.execute(sql["macros"])
-            _open_lake(connection, lake, sql)
-            tables = {}
-            for name in EVENT_TIMES:
-                if name == "company_activity":
-                    sql[name] = _in_runs(connection, sql[name], spill, run_rows)
-                tables[name] = _write_table(connection, name, sql[name], folder)
-        manifest = write_manifest(folder, kind="features", inputs=inputs, tables=tables)
-    rows = {name: entry["rows"] for name, entry in tables.items()}
-    _logger.info("features written", **rows, seconds=round(time.monotonic() - started, 1))
+    if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
+        before = None
+    with alone(home, "features"), whole_folder(target) as folder, _workspace(config) as connection:
+        known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
+        _open(connection, home / "lake", known)
+        held = _take_over(target, folder, before)
+        tables = _write_segment(connection, folder, f"{lake['ingest']:06d}.parquet", held, run_rows)
+        manifest = {
+            "format": FORMAT_VERSION,
+            "kind": "features",
+            "recipe": recipe,
+            "parts": parts,
+            "known_until": known["known_until"],
+            **_facts(connection, folder, tables, before),
+        }
+        write_json(folder / MANIFEST, manifest)
+    rows = {name: entry["rows"] for name, entry in manifest["tables"].items()}
+    _logger.info("features written", **rows, new=before is None, seconds=round(time.monotonic() - started, 1))
     return manifest
 
 
-def _sql(name: str) -> str:
-    return files("bidrec.features").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+def _text(name: str) -> str:
+    return files("bidrec.features").joinpath(name).read_text(encoding="utf-8")
+
+
+def _recipe(run_rows: int) -> str:
+    """Fingerprint of all that decides what is made of a lake."""
+    texts = [_text(f"{name}.sql") for name in _RULES] + [_text(f"{name}.py") for name in _CODE]
+    return fingerprint({"texts": texts, "parquet": _PARQUET, "run_rows": run_rows})
+
+
+def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:
+    """Table -> the sums of its parts, in order."""
+    return {table: [part["sha256"] for part in lake["parts"][table]] for table in TABLES}
+
+
+def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> bool:
+    """Whether a lake of these parts is the one before, and more."""
+    return all(parts[table][: len(before[table])] == before[table] for table in TABLES)
+
+
+def _known_until(lake: dict[str, Any]) -> str:
+    """Until when the lake knows everything; a row that is known only later waits for a later build."""
+    return str(lake.get("read_at") or _END)
 
 
 @contextmanager
-def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def _workspace(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that spills to the home beyond config.memory_limit; gone afterwards."""
     with writing(config.home_path):
         spill = Path(tempfile.mkdtemp(prefix=".features.", dir=config.home_path))
@@ -92,68 +137,116 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"SET memory_limit = '{config.memory_limit}'")
             connection.execute(f"SET temp_directory = {literal(str(spill))}")
-            yield connection, spill
+            yield connection
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _open_lake(connection: duckdb.DuckDBPyConnection, lake: Path, sql: dict[str, str]) -> None:
-    """Create lake_notice, lake_company and lake_bid: the canonical columns and those a source added.
+def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, str]) -> None:
+    """The lake's views, the bounds of what is news, and known_notice.
 
-    Raises ContractError (65) where an added column has the name of a feature: DuckDB would rename one without a word.
+    Raises ContractError (65) where a column that a source added has the name of a feature: DuckDB would rename one
+    without a word.
     """
-    for name, table in TABLES.items():
-        rows = f"read_parquet({literal(str(lake / f'{name}.parquet'))})"
-        canonical = ", ".join(column.name for column in table.columns)
-        connection.execute(f"CREATE VIEW lake_{name} AS SELECT {canonical} FROM {rows}")
-        added = {
-            column.lower() for column in types_of(connection, f"(SELECT * FROM {rows})") if table.column(column) is None
-        }
-        if name in _CARRIED and (twice := added & {*types_of(connection, f"({sql[_CARRIED[name]]})")}):
+    lake = open_lake(connection, folder)
+    for name, moment in known.items():
+        connection.execute(f"SET VARIABLE {name} = {literal(moment)}::TIMESTAMPTZ")
+    connection.execute(f"SET VARIABLE first_part = {lake['parts']['bid'][0]['part']}")
+    connection.execute("CREATE TEMP TABLE read_before (part INTEGER, moment TIMESTAMPTZ)")
+    moments = _read_before(lake)
+    if moments:
+        connection.executemany("INSERT INTO read_before VALUES (?, ?)", moments)
+    connection.execute(_text("macros.sql"))
+    connection.execute(_text("known.sql"))
+    for name, (feature_table, relation) in _CARRIED.items():
+        canonical = [column.name for column in TABLES[name].columns]
+        given = types_of(connection, relation)
+        added = {column.lower() for column in given} - {*canonical, *_OURS}
+        columns = ", ".join(quoted(column) for column in given if column.lower() not in added)
+        features = types_of(
+            connection,
+            f"(WITH {relation} AS (SELECT {columns} FROM {relation}) SELECT * FROM ({_text(f'{feature_table}.sql')}))",
+        )
+        if twice := added & {*features}:
             raise ContractError(
                 f"{name}: the source has a column of its own named like a feature: {', '.join(sorted(twice))}",
                 hint="rename it in the source's SQL",
             )
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{name} AS SELECT * FROM {rows}")
 
 
-def _write_table(connection: duckdb.DuckDBPyConnection, name: str, sql: str, folder: Path) -> dict[str, Any]:
-    """Write one feature table, leave it readable to the SQL of the later ones, and return its facts."""
-    path, time_column = folder / f"{name}.parquet", EVENT_TIMES[name]
-    rows_of = f"read_parquet({literal(str(path))}, file_row_number = true)"
+def _read_before(lake: dict[str, Any]) -> list[tuple[int, str]]:
+    """(part, until when everything was known before it came)."""
+    read = [(one["ingest"], one["read_at"]) for one in lake.get("ingests", [])]
+    return [(part, moment) for (_, moment), (part, _) in pairwise(read)]
+
+
+def _take_over(target: Path, folder: Path, before: dict[str, Any] | None) -> dict[str, list[str]]:
+    """Link the segments there are into the new folder; returns table -> their names."""
+    held: dict[str, list[str]] = {}
+    for table in EVENT_TIMES:
+        held[table] = [segment["file"] for segment in before["tables"][table]["segments"]] if before else []
+        with writing(folder):
+            (folder / table).mkdir()
+            for file in held[table]:
+                os.link(target / file, folder / file)
+    return held
+
+
+def _write_segment(
+    connection: duckdb.DuckDBPyConnection, folder: Path, file: str, held: dict[str, list[str]], run_rows: int
+) -> dict[str, str]:
+    """Write what is new; returns table -> the new file, of those that have any row or would have no file at all."""
+
+    def copy(table: str) -> None:
+        with writing(folder):
+            connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
+
+    for table in ("notice", "notice_status", "company_profile"):
+        copy(table)
+    notices = ", ".join(literal(str(folder / one)) for one in (*held["notice"], f"notice/{file}"))
+    connection.execute(f"CREATE TEMP VIEW notice_table AS FROM read_parquet([{notices}])")
+    if held["company_state"]:
+        states = ", ".join(literal(str(folder / one)) for one in held["company_state"])
+        connection.execute(f"CREATE TEMP VIEW company_state AS FROM read_parquet([{states}])")
+    else:
+        columns = ", ".join(f"{name} {kind}" for name, kind in STATE_TYPES.items())
+        connection.execute(f"CREATE TEMP TABLE company_state ({columns})")
     with writing(folder):
-        connection.execute(f"COPY ({sql}) TO {literal(str(path))} ({_PARQUET})")
-    if name in _NUMBERED:
-        view, number, kind = _NUMBERED[name]
-        connection.execute(
-            f"CREATE VIEW {view} AS "
-            f"SELECT * EXCLUDE (file_row_number), file_row_number::{kind} AS {number} FROM {rows_of}"
-        )
-    rows, first, last = connection.execute(
-        f"SELECT count(*), min({time_column})::VARCHAR, max({time_column})::VARCHAR FROM {rows_of}"
-    ).fetchall()[0]
-    return {"rows": rows, "range": {time_column: [first, last]}}
+        connection.execute(_text("market.sql"))
+    copy("bid_log")
+    with writing(folder):
+        write_companies(connection, read_market(connection), _text("company_activity.sql"), folder, file, run_rows)
+    written = {}
+    for table in EVENT_TIMES:
+        rows = connection.execute(f"SELECT count(*) FROM {_rows(folder / table / file)}").fetchall()[0][0]
+        if rows or not held[table]:
+            written[table] = f"{table}/{file}"
+        else:
+            (folder / table / file).unlink()
+    return written
 
 
-def _in_runs(connection: duckdb.DuckDBPyConnection, sql: str, spill: Path, run_rows: int) -> str:
-    """Run `sql` for one run of companies after the other; returns the SQL that reads the parts in order."""
-    parts: list[str] = []
-    for first_company, last_company in _company_runs(connection, run_rows):
-        connection.execute("SET VARIABLE first_company = ?", [first_company])
-        connection.execute("SET VARIABLE last_company = ?", [last_company])
-        parts.append(literal(str(spill / f"part{len(parts):06d}.parquet")))
-        with writing(spill):
-            connection.execute(f"COPY ({sql}) TO {parts[-1]} (FORMAT parquet)")
-    return f"SELECT * FROM read_parquet([{', '.join(parts)}])"
+def _facts(
+    connection: duckdb.DuckDBPyConnection, folder: Path, written: dict[str, str], before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The manifest's tables (segments, rows, first and last time in them) and files."""
+    tables: dict[str, Any] = dict(before["tables"]) if before else {}
+    sums: dict[str, Any] = dict(before["files"]) if before else {}
+    for table, file in written.items():
+        time_column = EVENT_TIMES[table]
+        rows, first, last = connection.execute(
+            f"SELECT count(*), min({time_column})::VARCHAR, max({time_column})::VARCHAR FROM {_rows(folder / file)}"
+        ).fetchall()[0]
+        held = tables.get(table, {"segments": [], "rows": 0, "range": {time_column: []}})
+        ends = [moment for moment in (*held["range"][time_column], first, last) if moment]
+        tables[table] = {
+            "segments": [*held["segments"], {"file": file, "rows": rows}],
+            "rows": held["rows"] + rows,
+            "range": {time_column: [min(ends, default=None), max(ends, default=None)]},
+        }
+        sums[file] = facts_of(folder / file)
+    return {"tables": tables, "files": dict(sorted(sums.items()))}
 
 
-def _company_runs(connection: duckdb.DuckDBPyConnection, run_rows: int) -> list[tuple[str, str]]:
-    """Cut the bid log between companies into runs of about `run_rows` bids: (first company, last company) of each."""
-    runs = connection.execute(
-        f"""
-        SELECT min(company_id), max(company_id)
-        FROM (SELECT company_id, min(log_row) // {run_rows} AS run FROM numbered_bid_log GROUP BY company_id)
-        GROUP BY run ORDER BY run
-        """
-    ).fetchall()
-    return runs or [("", "")]
+def _rows(path: Path) -> str:
+    return f"read_parquet({literal(str(path))})"

@@ -1,6 +1,8 @@
 -- A company's static record, one row per version of it; other columns of the lake's company are carried through.
 SELECT
-    * EXCLUDE (employees),
-    ln(1 + employees) AS log_employees
+    * EXCLUDE (employees, part),
+    ln(1 + employees) AS log_employees,
+    known_at AS version_at
 FROM lake_company
+WHERE is_news(known_at)
 ORDER BY company_id, known_at

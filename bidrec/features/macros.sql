@@ -7,5 +7,5 @@ CREATE MACRO size_band(size) AS
 -- A length of time in the unit of epoch_us.
 CREATE MACRO days(number) AS number * 86400000000;
 
--- Feast turns a NULL inside a list into '' or refuses it, so the unknown ones are left out.
-CREATE MACRO newest_first(items) AS list_reverse(list_filter(items, lambda item: item IS NOT NULL));
+-- What became known since the last build. Bounds are constants, so that Parquet's statistics leave the past unread.
+CREATE MACRO is_news(moment) AS moment > getvariable('known_after') AND moment <= getvariable('known_until');

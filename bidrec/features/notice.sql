@@ -1,9 +1,9 @@
--- What a notice is at its publication: one row per notice; the row's number is the notice's number everywhere after.
+-- What a notice is at its publication: one row per notice, whatever is said of it later (notice_status).
 -- Whatever else the lake's notice has (a column a source added) is carried through as it is.
 -- Never opened_at, bids or winners: nobody knew them then.
 WITH measured AS (
     SELECT
-        * EXCLUDE (opened_at, deposit, fee, duration_days)
+        * EXCLUDE (opened_at, withdrawn_at, deposit, fee, duration_days, known_at, part, is_publication)
           REPLACE (nullif(regexp_replace(lower(trim(place)), '\s+', ' ', 'g'), '') AS place),
         -- Sizes span eight powers of ten. ln(1 + x) keeps 0 (no deposit asked) apart from NULL (not stated).
         ln(1 + value) AS log_value,
@@ -20,7 +20,8 @@ WITH measured AS (
         size_band(lead_days) AS lead_band,
         monthname(published_at AT TIME ZONE 'UTC') AS month,
         dayname(published_at AT TIME ZONE 'UTC') AS weekday
-    FROM lake_notice
+    FROM known_notice
+    WHERE is_publication AND is_news(known_at)
 )
 SELECT
     *,

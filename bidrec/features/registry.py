@@ -22,6 +22,7 @@ from bidrec import log
 from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.features import spark
 from bidrec.locks import one_job_at_a_time
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def apply(config: Config) -> None:
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with (
         one_job_at_a_time(home / "feast"),
-        _home_in_environment(home),
+        _environment(config),
         _as_guest(repo),
         redirect_stdout(io.StringIO()),
     ):
@@ -86,12 +87,19 @@ def open_store(config: Config) -> "FeatureStore":
 
     settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
-    # Two DuckDBs: that of our as-of join, and ibis's, in which Feast materializes.
-    settings.offline_store.memory_limit = config.memory_limit
+    # Two DuckDBs: that of our store, and ibis's, in which Feast reads what is no plain Parquet file.
+    if hasattr(settings.offline_store, "memory_limit"):
+        settings.offline_store.memory_limit = config.memory_limit
     connection = ibis.get_backend()
     connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")
     connection.raw_sql(f"SET temp_directory = {literal(str(spill))}")
     return FeatureStore(config=settings)
+
+
+def offline_store(config: Config) -> str:
+    """The type of the offline store that feature_store.yaml names, as Feast spells it: `spark`, `duckdb`, a class."""
+    with _environment(config):
+        return str(_settings(config).offline_store.type)
 
 
 def open_registry(config: Config) -> tuple["BaseRegistry", str]:
@@ -149,7 +157,7 @@ def _repository(config: Config) -> Path:
 
 
 def _applied_settings(config: Config) -> "RepoConfig":
-    with _home_in_environment(config.home_path):
+    with _environment(config):
         settings = _settings(config)
     if settings.registry.registry_type == "file" and not Path(settings.registry.path).is_file():
         raise InputMissing(
@@ -162,21 +170,21 @@ def _settings(config: Config) -> "RepoConfig":
     """What feature_store.yaml says, with `${NAME}` replaced from the environment.
 
     Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
-    not set, or where Feast refuses what it says.
+    not set, or where Feast refuses what it says; DependencyDown (69) where it names Spark and there is none.
     """
     from feast.errors import FeastError
     from feast.repo_config import FeastConfigError, load_repo_config
     from yaml import YAMLError
 
-    repo = _repository(config)
-    named = config.feature_store or os.environ.get("FEAST_FS_YAML_FILE_PATH")
-    file = Path(named or repo / "feature_store.yaml").resolve()
+    file = _store_file(config)
     try:
         text = re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8"))
         unset = sorted({name for name in re.findall(r"\$\{(\w+)\}", text) if not os.environ.get(name)})
         if unset:
             raise ConfigurationError(f"{file} needs {', '.join(unset)}", hint=f"export {unset[0]}=...")
-        settings = load_repo_config(repo, file)
+        if spark.is_named(text):
+            spark.require_spark()
+        settings = load_repo_config(_repository(config), file)
         settings.registry  # noqa: B018  Feast checks it only when it is first read
         return settings
     except OSError as error:
@@ -187,18 +195,25 @@ def _settings(config: Config) -> "RepoConfig":
         raise ConfigurationError(f"{file}: {reason}", hint="see docs/feast.md") from None
 
 
+def _store_file(config: Config) -> Path:
+    named = config.feature_store or os.environ.get("FEAST_FS_YAML_FILE_PATH")
+    return Path(named or _repository(config) / "feature_store.yaml").resolve()
+
+
 @contextmanager
-def _home_in_environment(home: Path) -> Iterator[None]:
-    """The repository reads BIDREC_HOME, which must be the absolute home of this configuration."""
-    before = os.environ.get("BIDREC_HOME")
-    os.environ["BIDREC_HOME"] = str(home)
+def _environment(config: Config) -> Iterator[None]:
+    """What the repository reads: the home and the feature_store.yaml of this configuration, absolute."""
+    given = {"BIDREC_HOME": str(config.home_path), "FEAST_FS_YAML_FILE_PATH": str(_store_file(config))}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["BIDREC_HOME"]
-        else:
-            os.environ["BIDREC_HOME"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

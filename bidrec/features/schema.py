@@ -37,6 +37,8 @@ class Field:
     meaning: str = ""
     scale: str = "linear"
     """`log1p`: ln(1 + x) is taken before the normalisation."""
+    source: str = ""
+    """The canonical columns it comes from, as table.column."""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """All tags as given."""
 
@@ -49,7 +51,7 @@ class View:
     key: str
     """Column of the side's id."""
     source: Path
-    """Absolute path of the Parquet file."""
+    """Absolute pattern of the Parquet files, the segments of one feature table."""
     event_time: str
     """Column from which on a row is known."""
     fields: tuple[Field, ...]
@@ -127,11 +129,11 @@ def _view(
         key=keys[0],
         source=Path(view.batch_source.path),
         event_time=view.batch_source.timestamp_field,
-        fields=tuple(_field(view.name, field, errors) for field in fields),
+        fields=tuple(_field(view.name, side, field, errors) for field in fields),
     )
 
 
-def _field(view: str, field: "feast.Field", errors: list[str]) -> Field:
+def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Field:
     read, scale = field.tags.get("read", ""), field.tags.get("scale", "linear")
     if read not in READINGS:
         errors.append(f"{view}.{field.name} has the tag read={read or 'nothing'}, not one of {', '.join(READINGS)}")
@@ -144,5 +146,7 @@ def _field(view: str, field: "feast.Field", errors: list[str]) -> Field:
         unit=field.tags.get("unit", ""),
         meaning=field.tags.get("meaning", field.description),
         scale=scale,
+        # A column of the lake is carried through by its name; what is made of others says so.
+        source=field.tags.get("source", f"{side}.{field.name}"),
         tags=dict(field.tags),
     )

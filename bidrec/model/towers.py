@@ -1,11 +1,13 @@
 """The towers: a notice to a unit vector, a company to a unit vector in the same space.
 
-The company tower has no company id: a company is the recency-weighted means of the notice tower's own outputs over
-its last known bids, corrected by a small network that starts near the identity, so that training starts from
-nearest neighbours in the embedding space and a company that appears tomorrow has a vector after its first opening.
+The company tower has no company id: a company is the weighted means of the notice tower's own outputs over its last
+known bids, the later the heavier and, as learned, some kinds of notice more than others. A small network corrects them,
+which starts near the identity: training starts from nearest neighbours in the embedding space, and a company that
+appears tomorrow has a vector after its first opening.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,14 +73,17 @@ class HistoryTower(nn.Module):
         last = self.network[-1]
         nn.init.normal_(last.weight, std=0.01)  # near the identity, yet never the zero vector for a new company
         nn.init.normal_(last.bias, std=0.01)
+        self.gate = nn.Parameter(torch.zeros(len(self.half_lives), embedding_dim))
         self.mix = nn.Parameter(torch.full((len(self.half_lives),), 1 / len(self.half_lives)))
 
     def forward(
         self, notice_ND: Tensor, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
     ) -> Tensor:
         means, facts = [], []
-        for half_life in self.half_lives:
-            weight_BL = torch.exp2(-history.age_days_BL / half_life) * history.known_BL
+        gate_NH = notice_ND @ self.gate.T
+        for at, half_life in enumerate(self.half_lives):
+            age_BL = history.age_days_BL / half_life
+            weight_BL = torch.exp(gate_NH[:, at][history.notice_BL] - math.log(2) * age_BL) * history.known_BL
             total_B1 = weight_BL.sum(1, keepdim=True)
             means.append(
                 functional.embedding_bag(

@@ -22,12 +22,18 @@ class TwoTower(nn.Module):
         temperature: float,
         learn_temperature: bool,
         history_length: int,
+        training_history: int,
     ) -> None:
         super().__init__()
-        self.history_length = history_length
+        self.history_length, self.training_history = history_length, training_history
         self.notice = notice
         self.company = company
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learn_temperature)
+
+    @property
+    def bids_read(self) -> int:
+        """Bids of a company's history that are read, newest first: fewer in a training step."""
+        return self.training_history if self.training else self.history_length
 
     @property
     def scale(self) -> Tensor:
@@ -48,6 +54,7 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         temperature=config.temperature,
         learn_temperature=config.learn_temperature,
         history_length=config.history_length,
+        training_history=min(config.training_history, config.history_length),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-WORDS = {"office": "of this office", "place": "in this place", "category": "of this category"}
+WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 
 
 def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -> list[list[dict[str, Any]]]:
@@ -43,9 +43,10 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
 def in_words(reasons: Sequence[dict[str, Any]]) -> str:
     """The reasons as one line for people."""
     if not reasons:
-        return "bids like those of companies that bid on such notices"
-    said = [f"{reason['bids']:,} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons]
-    return "bid on " + "; ".join(said)
+        return "its bids are like those on such notices"
+    return "; ".join(
+        f"{reason['bids']:,} bids {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
+    )
 
 
 def _reasons(row: Sequence[Any], as_of: datetime) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ Yields  vectors of all notices and all known companies as of a moment, and a ran
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from bidrec.config import Config
 from bidrec.runs import Run
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.statistics import Figures
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -32,6 +33,8 @@ class Vectors:
     notice_ND: np.ndarray
     company_ids: list[str]
     company_CD: np.ndarray
+    statistics: Figures = field(default_factory=dict)
+    """The newest rows' figures (bidrec.training_set.statistics)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     """Encode today's features with the run's fit, embed them with its weights and gather what is known.
 
     `as_of` None means the newest moment at which anything in the features became known. What is yielded may lie in
-    files that are gone afterwards.
+    files that are gone afterwards. Raises ContractError (65) where the newest features have shifted beyond [drift].
     """
     from bidrec.ranking.baselines.fields import Fields
     from bidrec.ranking.second_stage.blend import Blend
@@ -63,7 +66,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     config.home_path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".today.", dir=config.home_path) as temporary:
         folder = Path(temporary) / "training_set"
-        build_training_set(config, schema, folder, fitted=run.training_set)
+        manifest = build_training_set(config, schema, folder, fitted=run.training_set, as_of=as_of)
         ts = TrainingSet.open(folder)
         as_of = as_of if as_of is not None else newest_known_at(ts)
         known_before = as_of + 1  # what became known at the moment itself is known
@@ -77,6 +80,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
                 notice_ND=vectors.notice_ND[notice_row],
                 company_ids=_chosen(ts.company_ids(), company_row),
                 company_CD=vectors.company_CD[company_row],
+                statistics=manifest["statistics"],
             ),
             ranker=FinalRanker(evidence, Blend.load(run.second_stage), config.ranking),
             notice_row=notice_row,

@@ -5,9 +5,9 @@ Writes  published/<UTC time>-<run's 6 hex>/ and the link published/current, whic
 
     notice_embedding.parquet          notice_id, written_at, run_id, embedding FLOAT[]
     company_embedding.parquet         company_id, written_at, run_id, embedding FLOAT[]
-    notice_recommendations.parquet    notice_id, written_at, run_id, company_ids, scores    one row an open notice
-    company_recommendations.parquet   company_id, written_at, run_id, notice_ids, scores    one row a known company
-    <each of the four>.withdrawn.parquet  what an earlier version has and this one not, see bidrec.publishing.withdrawn
+    notice_recommendations.parquet    notice_id, written_at, run_id, closes_at, company_ids, scores     open notices
+    company_recommendations.parquet   company_id, written_at, run_id, closes_at, notice_ids, scores     known companies
+    (of each of these four)           *.withdrawn.parquet, see bidrec.publishing.withdrawn
     notices.parquet, companies.parquet  what they are, in words
 """
 
@@ -24,6 +24,7 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
+from bidrec.publishing.closing import open_notices, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
@@ -42,8 +43,8 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
 
     `as_of` (epoch seconds UTC) None means the newest moment in the data. One write-back at a time: a second one waits,
     so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
-    baselines, ConfigurationError (64) where `as_of` is before the published version's; what was published before stays
-    in every case of failure.
+    baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
+    features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
     """
     with one_job_at_a_time(config.home_path / "published"):
         return _write_back(config, schema, run, as_of)
@@ -57,17 +58,24 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     written_at = next_moment(before)
     with embedded_today(config, schema, run, as_of) as today:
         vectors = today.vectors
-        open_rows = _open_notices(home, vectors)
+        closing = open_notices(home, vectors.as_of)
+        still_open = set(closing["notice_id"].to_pylist())
+        open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
         stamp = {"written_at": written_at, "run_id": run.id}
-        tables = published_tables(vectors, open_rows, best_of_both(today, open_rows, config.publish.top_k), stamp)
+        to_companies, to_notices = (
+            (rows, today.ranker.blend.probabilities(scores))
+            for rows, scores in best_of_both(today, open_rows, config.publish.top_k)
+        )
+        tables = published_tables(vectors, open_rows, (to_companies, to_notices), stamp)
     return write_version(
         home,
-        tables,
+        with_closing(tables, closing),
         describe=lambda staging: _describe(home, vectors, staging),
         written_at=written_at,
         run=run.id,
         as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
         open_notices=len(open_rows),
+        statistics=vectors.statistics,
         evaluation=metrics,
     )
 
@@ -143,16 +151,6 @@ def _offsets(matrix: np.ndarray) -> pa.Array:
     return pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1], pa.int32())
 
 
-def _open_notices(home: Path, vectors: Vectors) -> np.ndarray:
-    """Rows of the notices that may still be bid on at the as-of; one without a closing time is not."""
-    closing = duckdb.execute(
-        "SELECT notice_id FROM read_parquet(?) WHERE closes_at > to_timestamp(?)",
-        [str(home / "features" / "notice.parquet"), vectors.as_of],
-    ).fetchall()
-    still_open = {notice_id for (notice_id,) in closing}
-    return np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], dtype=np.int64)
-
-
 def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
     """notices.parquet and companies.parquet: the words that `bidrec recommend` prints, as known at the as-of."""
     features, as_of = home / "features", vectors.as_of
@@ -163,7 +161,7 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
             FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
         ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
-        {"notices": str(features / "notice.parquet"), "as_of": as_of},
+        {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
     )
     connection.execute(
         f"""COPY (
@@ -177,8 +175,8 @@ def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
             FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
         ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
         {
-            "profiles": str(features / "company_profile.parquet"),
-            "activity": str(features / "company_activity.parquet"),
+            "profiles": str(features / "company_profile" / "*.parquet"),
+            "activity": str(features / "company_activity" / "*.parquet"),
             "as_of": as_of,
         },
     )

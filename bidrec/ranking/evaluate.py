@@ -15,19 +15,21 @@ import numpy.typing as npt
 
 from bidrec import log
 from bidrec.config import Evaluation
-from bidrec.ranking import bootstrap, metrics
+from bidrec.ranking import metrics
+from bidrec.ranking.compare import compare
+from bidrec.ranking.other_way import OtherWay
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.topk import best
 from bidrec.ranking.truth import Truth
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
+NOBODY = np.empty(0, np.int64)
 CHOSEN_BY = "recall@100"
 """The metric that names the best baseline."""
-NO_BASELINE = ("towers", "ceiling", "oracle")
-"""Shown for comparison: a part of the model, and what no model can be asked to beat."""
 SCORES_AT_ONCE = 1 << 23
 """Scores in memory at a time, 32 MiB; a block has at least one notice and at most 512."""
 
@@ -70,13 +72,16 @@ def evaluate_periods(
     *,
     model: str,
     mode: str = "rolling",
+    other_way: bool = False,
     seed: int = 7,
 ) -> dict[str, Any]:
     """The same where rankers and candidates are renewed during the window.
 
     The periods follow each other and cover truth.notices; each has the same rankers by name. They are asked for one at
-    a time, so only one period's rankers need be in memory.
+    a time, so only one period's rankers need be in memory. With `other_way`, the same scores are read the other way
+    too: which of a period's notices suit each company (other_way.py says what that adds).
     """
+    sideways = OtherWay(truth) if other_way else None
     depth = max(*settings.top_k, metrics.DEPTH)
     listed: dict[str, list[Int64]] = {}
     seconds: dict[str, float] = {}
@@ -86,17 +91,22 @@ def evaluate_periods(
         of_period = (truth.query >= period.queries.start) & (truth.query < period.queries.stop)
         known_P[of_period] = period.candidates_C[truth.company[of_period]]
         candidates_C |= period.candidates_C
+        active_A = sideways.begin(period.queries, known_P) if sideways else NOBODY
         for name, ranker in period.rankers.items():
             began = time.perf_counter()
-            lists = rank(ranker, truth.notices[period.queries], period.candidates_C, depth)
+            notices = truth.notices[period.queries]
+            lists, score_QA = rank_and_read(ranker, notices, period.candidates_C, depth, active_A)
             listed.setdefault(name, []).append(lists)
+            if sideways:
+                sideways.add(name, score_QA)
             seconds[name] = round(seconds.get(name, 0) + time.perf_counter() - began, 2)
     listed_QK = {name: np.concatenate(lists) for name, lists in listed.items()}
-    return {
+    result = {
         "window": _window(truth, candidates_C, known_P),
         "seconds": seconds,
         **_measure(listed_QK, truth, candidates_C, known_P, settings, seed, model, mode),
     }
+    return result | ({"for_companies": sideways.result(settings.bootstrap, seed, model, mode)} if sideways else {})
 
 
 def _measure(
@@ -116,59 +126,34 @@ def _measure(
         log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
     lists = {name: metrics.of_the_lists(lists, candidates_C, truth.known_bids) for name, lists in listed.items()}
     values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
-    return _compare(values, lists, settings.bootstrap, seed, model, mode)
+    return compare(values, lists, settings.bootstrap, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
 
 
 def rank(ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int) -> Int64:
     """(Q, K) the best candidates for each notice, best first, K = min(depth, C); -1 where there are no more."""
+    return rank_and_read(ranker, notices, candidates_C, depth, NOBODY)[0]
+
+
+def rank_and_read(
+    ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int, read_A: Int64
+) -> tuple[Int64, Float32]:
+    """The same, and the scores (Q, A) of the companies `read_A`."""
     masked_C = np.where(candidates_C, 0, -np.inf).astype(np.float32)
     block = min(512, max(1, SCORES_AT_ONCE // max(1, len(candidates_C))))
     listed = [np.empty((0, min(depth, len(candidates_C))), np.int64)]
+    read_QA = np.empty((len(notices), len(read_A)), np.float32)
     for start in range(0, len(notices), block):
         scores_BC = ranker.scores(notices[start : start + block])
         # Adding keeps a NaN a NaN, which best() refuses, of whatever company it is.
         scores_BC += masked_C
+        read_QA[start : start + block] = scores_BC[:, read_A]
         rows, score_BK = best(scores_BC, depth)
         listed.append(np.where(np.isneginf(score_BK), -1, rows))
-    return np.concatenate(listed)
+    return np.concatenate(listed), read_QA
 
 
 def _per_notice(ranks_P: Int64, truth: Truth, known_P: Bool, settings: Evaluation) -> dict[str, Float64]:
     return metrics.per_notice(ranks_P, truth.query, known_P, len(truth.notices), settings.top_k)
-
-
-def _compare(
-    values: dict[str, dict[str, Float64]],
-    lists: dict[str, dict[str, float]],
-    resamples: int,
-    seed: int,
-    model: str,
-    mode: str,
-) -> dict[str, Any]:
-    """All rankers' means and intervals, and the model's lead, from the same resamples of the notices."""
-    names = list(values["ceiling"])
-    value_QM = np.stack([of_ranker[name] for of_ranker in values.values() for name in names], axis=1)
-    shape = (-1, len(values), len(names))
-    mean = dict(zip(values, bootstrap.means(value_QM).reshape(shape)[0], strict=True))
-    resampled = bootstrap.resampled_means(value_QM, resamples, seed).reshape(shape)
-    drawn = {ranker: resampled[:, at] for at, ranker in enumerate(values)}
-    table = {name: _figures(names, mean[name], lists.get(name, {}), drawn[name]) for name in values}
-    baselines = [name for name in values if name not in (model, *NO_BASELINE)]
-    best_baseline = max(baselines, key=lambda name: table[name][CHOSEN_BY], default=None)
-    difference = None
-    if best_baseline is not None and model in values:
-        ahead = _figures(names, mean[model] - mean[best_baseline], {}, drawn[model] - drawn[best_baseline])
-        by_metric = {name: {"mean": ahead[name], "ci": ahead["ci"][name]} for name in names}
-        difference = {"model": model, "baseline": best_baseline, "metric": CHOSEN_BY, **by_metric[CHOSEN_BY]}
-        difference["by_metric"] = by_metric
-    return {"metrics": {mode: table}, "baselines": baselines, "best_baseline": best_baseline, "difference": difference}
-
-
-def _figures(names: list[str], mean_M: Float64, of_lists: dict[str, float], drawn_RM: Float64) -> dict[str, Any]:
-    means: dict[str, Any] = {
-        name: None if np.isnan(value) else float(value) for name, value in zip(names, mean_M, strict=True)
-    }
-    return means | of_lists | {"ci": dict(zip(names, bootstrap.intervals(drawn_RM), strict=True))}
 
 
 def _window(truth: Truth, candidates_C: Bool, known_P: Bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
+from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.towers import Towers
@@ -32,9 +33,10 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     """Rank every test notice's candidates: the final ranking, its towers alone, the baselines and, if any, the oracle.
 
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
-    with what became known by then, as a nightly write-back would, the weights unchanged. Everything but
-    metrics["rolling"] and rolling_difference speaks of the frozen mode. Raises InputMissing (66) where the test window
-    holds no bid.
+    with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
+    way round, rolling. Everything but that, metrics["rolling"] and rolling_difference speaks of the frozen mode, also
+    `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py). Raises InputMissing (66)
+    where the test window holds no bid.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -42,27 +44,36 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     oracle = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
     towers, fields, blend = Towers(ts, run.model), Fields.of(ts), Blend.load(run.second_stage)
 
-    def period(queries: slice, as_of: int) -> Period:
-        vectors, known_C = towers.as_of(as_of), known_companies(ts, as_of)
-        final = FinalRanker(Evidence(ts, fields, as_of, vectors, known_C, config.ranking), blend, config.ranking)
-        rankers: dict[str, Ranker] = {
-            MODEL: final,
-            "towers": vectors,
-            **fit_baselines(ts, fields, as_of, config.evaluation),
-            **oracle,
-        }
-        return Period(queries, rankers, known_C)
+    def final_as_of(moment: int) -> FinalRanker:
+        evidence = Evidence(ts, fields, moment, towers.as_of(moment), known_companies(ts, moment), config.ranking)
+        return FinalRanker(evidence, blend, config.ranking)
 
-    frozen = evaluate_periods(
-        [period(slice(0, len(truth.notices)), ts.cutoff)], truth, config.evaluation, model=MODEL, mode="frozen"
-    )
+    def period(queries: slice, moment: int, final: FinalRanker) -> Period:
+        rankers: dict[str, Ranker] = {MODEL: final, "towers": final.evidence.vectors}
+        rankers |= fit_baselines(ts, fields, moment, config.evaluation) | oracle
+        return Period(queries, rankers, known_companies(ts, moment))
+
+    final = final_as_of(ts.cutoff)
+    whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
+    frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen")
+    frozen["calibration"] = _calibration(truth, final, blend)
     if config.evaluation.refresh_days:
         stretches = refreshes(ts, truth, config.evaluation.refresh_days)
-        rolling = evaluate_periods((period(*stretch) for stretch in stretches), truth, config.evaluation, model=MODEL)
+        renewed = (period(queries, moment, final_as_of(moment)) for queries, moment in stretches)
+        rolling = evaluate_periods(renewed, truth, config.evaluation, model=MODEL, other_way=True)
         frozen["metrics"] |= rolling["metrics"]
+        frozen["for_companies"] = rolling["for_companies"]
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
     return frozen
+
+
+def _calibration(truth: Truth, final: FinalRanker, blend: Blend) -> dict[str, Any]:
+    """How well the probabilities of the candidates hold on the test window."""
+    query, company, score = final.pairs(truth.notices)
+    span = len(truth.known_bids)
+    bid = np.isin(query * span + company, truth.query * span + truth.company)
+    return reliability(blend.probabilities(score), bid, query, np.bincount(truth.query))
 
 
 class OracleRanker:

@@ -1,12 +1,13 @@
 """Sources: somebody's tables, mapped to the canonical ones by three SELECTs each.
 
-Reads   a folder of dumps or PostgreSQL
+Reads   a folder of dumps, or PostgreSQL: at first whole, later what may have changed (`changes.py`)
 Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/checks.py` holds to the contract
 
 Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
 """
 
 import difflib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,33 @@ from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
 
-__all__ = ["inputs", "load_definition", "open_source", "select"]
+__all__ = ["files", "identity", "load_definition", "open_source", "select"]
 
 
-def inputs(source: config.Source, definition: Definition) -> dict[str, Any] | None:
-    """What the rows depend on, to be fingerprinted: the files' sizes and times, the SQL, the parameters.
-
-    None for a database, which does not say whether it has changed. Raises InputMissing (66) without path and url.
-    """
-    if not source.path:
-        if not source.url:
-            raise InputMissing(
-                "the source has neither a folder nor a database",
-                hint="set source.path (is the variable it names unset?), or BIDREC_SOURCE_URL",
-            )
-        return None
-    files = [file for raw in definition.raw for file in dumps.files_of(_folder(source), raw)]
+def identity(source: config.Source, definition: Definition) -> dict[str, Any]:
+    """What decides which rows the tables become: the SQL, the zone, the columns, the parameters."""
     return {
-        "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "sql": definition.sql,
         "zone": definition.zone,
         "raw": [(raw.name, raw.table, raw.columns, raw.optional) for raw in definition.raw],
         "parameters": parameters(source, definition),
     }
+
+
+def files(source: config.Source, definition: Definition) -> list[tuple[str, int, int]] | None:
+    """The dumps with their sizes and times; None for a database, which does not say whether it has changed.
+
+    Raises InputMissing (66) without path and url.
+    """
+    if source.path:
+        found = [file for raw in definition.raw for file in dumps.files_of(_folder(source), raw)]
+        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in found]
+    if not source.url:
+        raise InputMissing(
+            "the source has neither a folder nor a database",
+            hint="set source.path (is the variable it names unset?), or BIDREC_SOURCE_URL",
+        )
+    return None
 
 
 def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
@@ -55,10 +60,15 @@ def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
 
 
 def open_source(
-    connection: duckdb.DuckDBPyConnection, source: config.Source, definition: Definition, staging: Path
-) -> None:
+    connection: duckdb.DuckDBPyConnection,
+    source: config.Source,
+    definition: Definition,
+    staging: Path,
+    since: datetime | None = None,
+) -> bool:
     """Make the views raw_<table> and set the variables the SQL reads; `staging` takes what has to be copied.
 
+    `since` (UTC): rows of a database that have not changed from then on may be left out. Returns whether none were.
     Leaves the session's TimeZone at the source's, so that a conversion somebody forgot is still read in it.
     """
     connection.execute(f"SET TimeZone = '{definition.zone}'")
@@ -70,9 +80,10 @@ def open_source(
             for raw in definition.raw
         }
     else:
-        relations = postgres.fetch(source.url, source.schema, definition.raw, staging)
+        relations = postgres.fetch(source.url, source.schema, definition, staging, since)
     for raw in definition.raw:
         make_view(connection, raw, relations[raw.name])
+    return bool(source.path) or since is None or not definition.watermarked
 
 
 def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:

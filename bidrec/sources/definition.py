@@ -30,6 +30,8 @@ class RawTable:
     """Column -> DuckDB type. Nothing else is read: names and telephone numbers of persons stay where they are."""
     optional: dict[str, str]
     """Columns that some copies of the table lack; NULL there."""
+    since: tuple[str, ...] = ()
+    """Times of a row (declared columns): one of them lies at or after the row's last change. Empty: it has none."""
 
     @property
     def all_columns(self) -> dict[str, str]:
@@ -46,6 +48,13 @@ class Definition:
     raw: tuple[RawTable, ...]
     sql: dict[str, str]
     """Canonical table -> SELECT."""
+    together: str = ""
+    """Column of several raw tables: if a row of one has changed, all rows with its value are read, of each of them."""
+
+    @property
+    def watermarked(self) -> bool:
+        """Whether a database may be asked for the changed rows only."""
+        return any(raw.since for raw in self.raw)
 
 
 def load_definition(name: str) -> Definition:
@@ -84,12 +93,15 @@ def _folder(name: str) -> Path:
 
 
 def _definition(name: str, path: Path, tree: dict[str, Any], sql: dict[str, str]) -> Definition:
-    unknown = tree.keys() - {"description", "zone", "parameters", "raw"}
+    unknown = tree.keys() - {"description", "zone", "parameters", "together", "raw"}
     if unknown:
         raise ConfigurationError(f"{path}: unknown key {', '.join(sorted(unknown))}")
     try:
         zone = str(ZoneInfo(tree["zone"]))
         raw = tuple(_raw(table, entry) for table, entry in tree["raw"].items())
+        together = str(tree.get("together", ""))
+        if together and not any(together in table.columns for table in raw):
+            raise ValueError(f"together: no raw table has a column {together}")
         parameters = {key: str(value) for key, value in tree.get("parameters", {}).items()}
     except ZoneInfoNotFoundError as error:
         raise ConfigurationError(f"{path}: zone {tree['zone']} is no IANA name such as Asia/Seoul") from error
@@ -97,13 +109,24 @@ def _definition(name: str, path: Path, tree: dict[str, Any], sql: dict[str, str]
         raise ConfigurationError(f"{path}: needs zone (an IANA name) and, in each [raw.<table>], columns") from error
     except (TypeError, ValueError, AttributeError, OSError) as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    return Definition(name=name, zone=zone, parameters=parameters, raw=raw, sql=sql)
+    return Definition(name=name, zone=zone, parameters=parameters, raw=raw, sql=sql, together=together)
 
 
 def _raw(name: str, entry: dict[str, Any]) -> RawTable:
-    unknown = entry.keys() - {"table", "columns", "optional"}
+    unknown = entry.keys() - {"table", "columns", "optional", "since"}
     if unknown:
         raise ValueError(f"unknown key {', '.join(sorted(unknown))} in [raw.{name}]")
-    return RawTable(
-        name=name, table=entry.get("table", name), columns=entry["columns"], optional=entry.get("optional", {})
+    raw = RawTable(
+        name=name,
+        table=entry.get("table", name),
+        columns=entry["columns"],
+        optional=entry.get("optional", {}),
+        since=tuple(entry.get("since", ())),
     )
+    for column in raw.since:
+        if column not in raw.all_columns:
+            near = difflib.get_close_matches(column, raw.all_columns, n=1)
+            raise ValueError(
+                f"since names {column}, which is no column of [raw.{name}]" + (f"; is it {near[0]}?" if near else "")
+            )
+    return raw

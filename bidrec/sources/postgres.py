@@ -1,6 +1,7 @@
 """Raw tables from PostgreSQL, through ADBC: Arrow batches streamed into Parquet, never a whole table in memory.
 
-Reads   the declared columns of the raw tables, in one repeatable-read transaction: bids and notices agree
+Reads   the declared columns of the raw tables, in one repeatable-read transaction: bids and notices agree; at first
+        whole, later the rows that may have changed (`changes.py`)
 Writes  STAGING/<raw table>.parquet
 
 ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
@@ -8,13 +9,15 @@ download. A password never gets into a message.
 """
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from bidrec.casting import first_line, literal, quoted
 from bidrec.errors import ConfigurationError, DependencyDown, InputMissing
-from bidrec.sources.definition import RawTable
+from bidrec.sources.changes import changed_rows
+from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
 
 _CONNECT_SECONDS = 10
@@ -23,9 +26,13 @@ _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|
 """PostgreSQL types that come over as they are; any other (numeric, char(1), enums) is asked for as text."""
 
 
-def fetch(url: str, schema: str, tables: tuple[RawTable, ...], staging: Path) -> dict[str, str]:
+def fetch(
+    url: str, schema: str, definition: Definition, staging: Path, since: datetime | None = None
+) -> dict[str, str]:
     """Copy the tables' declared columns; returns raw table's name -> SQL for its rows.
 
+    since (UTC): of the tables that have a watermark, only the rows that may have changed from then on, and those that
+    are to be read together with them.
     Raises DependencyDown (69) where the server cannot be reached, refuses, or goes away; InputMissing (66) on a
     missing table; ContractError (65) on a missing column; ConfigurationError (64) on an address of another kind.
     """
@@ -38,7 +45,12 @@ def fetch(url: str, schema: str, tables: tuple[RawTable, ...], staging: Path) ->
         with dbapi.connect(url + options, autocommit=False) as connection, connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute("SET client_encoding TO 'UTF8'")  # Arrow's text is UTF-8; the database may be EUC_KR
-            return {raw.name: _copy(cursor, schema, raw, where, staging) for raw in tables}
+            types = {raw.name: _types(cursor, schema, raw, where) for raw in definition.raw}
+            chosen = changed_rows(definition, schema, types, since) if since else {}
+            return {
+                raw.name: _copy(cursor, schema, raw, types[raw.name], chosen.get(raw.name, ""), staging)
+                for raw in definition.raw
+            }
     except Error as error:
         # Not `from error`: its text may hold the address, and a traceback would print it.
         raise DependencyDown(
@@ -75,16 +87,16 @@ def scrub(message: str, url: str) -> str:
     return message
 
 
-def _copy(cursor: Any, schema: str, raw: RawTable, where: str, staging: Path) -> str:
+def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen: str, staging: Path) -> str:
+    """Copy the rows for which the condition `chosen` holds ('': all of them)."""
     from pyarrow import parquet
 
-    types = _types(cursor, schema, raw, where)
     columns = ", ".join(
         quoted(name) if _NATIVE.fullmatch(types[name]) else f"{quoted(name)}::text AS {quoted(name)}"
         for name in match_columns(raw, list(types)).values()
     )
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-    cursor.execute(f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}")
+    cursor.execute(f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
     batches = cursor.fetch_record_batch()
     with parquet.ParquetWriter(target, batches.schema, compression="zstd") as writer:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bidrec.model.towers import HistoryTower
 from bidrec.model.two_tower import TwoTower
-from bidrec.training.resident import Resident
+from bidrec.training.resident import Companies, Resident
 
 BLOCK = 8192
 
@@ -46,8 +46,14 @@ def _blocks(rows: Tensor) -> list[Tensor]:
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
     if isinstance(model.company, HistoryTower):
-        companies = data.company_batch(version_B, as_of, model.history_length)
+        return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
+    return model.company(data.profiles(data.version_profile[version_B], as_of))
+
+
+def gathered_companies(model: TwoTower, notice_ND: Tensor, companies: Companies) -> Tensor:
+    """(B, D) unit vectors of companies that were gathered already."""
+    if isinstance(model.company, HistoryTower):
         return model.company(
             notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B
         )
-    return model.company(data.profiles(data.version_profile[version_B], as_of))
+    return model.company(companies.profile)

@@ -119,7 +119,7 @@ class NoticeSteps:
         """All notices' vectors (N, D), fresh and with gradients for the batch and a draw of the histories, and the
         batch's own (B, D). The draw goes by how often a notice stands in the histories, where the gradient is."""
         data = self.data
-        history = data.histories(version_K, as_of, model.history_length)
+        history = data.histories(version_K, as_of, model.bids_read)
         reads_N = torch.bincount(history.notice_BL[history.known_BL], minlength=len(data.notice)).float()
         reads_N[batch] = 0
         draw = min(self.settings.history_gradients, int((reads_N > 0).sum()))

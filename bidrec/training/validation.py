@@ -16,31 +16,36 @@ def validation_recall(model: TwoTower, data: Resident, validation_from: int, cut
 
     Returns NaN where the window holds no bid.
     """
-    notices, bidders_PC = _window(data, validation_from, cutoff)
+    notices, bidders_QC = window(data, validation_from, cutoff, NOTICES)
     if not len(notices):
         return float("nan")
     all_notices_ND = notice_vectors(model, data)
     company_CD, known_C = company_vectors(model, data, all_notices_ND, validation_from)
     known = known_C.nonzero().flatten()
-    if not len(known):
+    return recall(all_notices_ND[notices], bidders_QC, company_CD[known], known, k)
+
+
+def recall(notice_QD: Tensor, bidders_QC: list[Tensor], company_KD: Tensor, company_K: Tensor, k: int = 100) -> float:
+    """Macro Recall@k of ranking the companies `company_K` (rows) for each notice; bidders not among them are missed."""
+    if not len(company_K):
         return 0.0
     recalls = []
-    for block in torch.arange(len(notices), device=data.device).split(512):
-        score_BK = all_notices_ND[notices[block]] @ company_CD[known].T
-        top_BK = known[score_BK.topk(min(k, len(known)), dim=1).indices]
+    for block in torch.arange(len(notice_QD), device=notice_QD.device).split(512):
+        score_BK = notice_QD[block] @ company_KD.T
+        top_BK = company_K[score_BK.topk(min(k, len(company_K)), dim=1).indices]
         recalls += [
-            float(torch.isin(bidders_PC[int(i)], top).sum()) / len(bidders_PC[int(i)])
+            float(torch.isin(bidders_QC[int(i)], top).sum()) / len(bidders_QC[int(i)])
             for i, top in zip(block, top_BK, strict=True)
         ]
     return sum(recalls) / len(recalls)
 
 
-def _window(data: Resident, validation_from: int, cutoff: int) -> tuple[Tensor, list[Tensor]]:
+def window(data: Resident, validation_from: int, cutoff: int, at_most: int) -> tuple[Tensor, list[Tensor]]:
     """The window's notices that have a bid known before the cutoff, thinned evenly, and their bidders."""
     published = data.published_at[data.pair_notice.long()]
     inside = (published >= validation_from) & (published < cutoff) & (data.pair_known_at < cutoff)
     notice, company = data.pair_notice[inside].long(), data.pair_company[inside].long()
     notices, counts = torch.unique_consecutive(notice, return_counts=True)
     bidders = list(company.split(counts.tolist()))
-    stride = max(1, -(-len(notices) // NOTICES))
+    stride = max(1, -(-len(notices) // at_most))
     return notices[::stride], bidders[::stride]

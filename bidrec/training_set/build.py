@@ -6,6 +6,7 @@ Writes  runs/ID/training_set/, whole or not at all; the same inputs give the sam
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec import log
-from bidrec.casting import literal, types_of
+from bidrec.asof.spark import known_since_by_spark
+from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.registry import offline_store
 from bidrec.features.schema import Schema
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
-from bidrec.training_set.pairs import Log, Pairs, pairs_of, read_log, read_publications
+from bidrec.training_set.pairs import KnownSince, Log, Pairs, pairs_of, read_log, read_publications
 from bidrec.training_set.rows import SideRows
 from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
 from bidrec.training_set.tables import ROW, FeatureTables, open_tables, views_of
@@ -40,22 +44,32 @@ class _Keys:
     pairs: Pairs
 
 
-def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Path | None = None) -> dict[str, Any]:
+def build_training_set(
+    config: Config, schema: Schema, folder: Path, fitted: Path | None = None, as_of: int | None = None
+) -> dict[str, Any]:
     """Write the training set of today's feature tables into `folder` and return its manifest.
 
     fitted: another training set whose vocabularies, scales, IDF and split are used instead of fitting anew: features
-    that appeared after a run, read with the run's eyes.
+    that appeared after a run, read with the run's eyes. The newest rows up to `as_of` (epoch seconds UTC; None: the
+    newest moment in the tables) are then held to the other set's training window.
     Raises InputMissing (66) where there are no features, ConfigurationError (64) where a window of the split is empty,
-    ContractError (65) where tables and schema disagree or the leak audit finds one, CannotWrite (73).
+    ContractError (65) where tables and schema disagree, a field has shifted beyond the bounds of [drift], or the leak
+    audit finds one, CannotWrite (73).
     """
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
-        keys = _read_keys(tables)
+        keys = read_keys(tables, _answered_elsewhere(config, schema, tables))
+        newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
             windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
         else:
             bounds, windows = _read_split(fitted, schema), {}
+        measured = drift.tables_of(tables, schema)
+        if fitted is None:
+            figures = _statistics(measured, schema, config, bounds, staging)
+        else:
+            figures = drift.hold_today(measured, schema, config.drift, fitted, newest if as_of is None else as_of)
         _write_keys(tables, keys, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
@@ -72,6 +86,7 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
                 name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
                 for name, one in fits.items()
             },
+            "statistics": figures,
             "fields": fields_of(schema),
             "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(fields_of(schema))},
         }
@@ -81,13 +96,35 @@ def build_training_set(config: Config, schema: Schema, folder: Path, fitted: Pat
     return manifest
 
 
-def _read_keys(tables: FeatureTables) -> _Keys:
+def _answered_elsewhere(config: Config, schema: Schema, tables: FeatureTables) -> KnownSince | None:
+    """Who says which version was known as of a publication, where it is not resolve.py on this machine."""
+    if offline_store(config) != "spark":
+        return None
+    companies = [view for side, view in views_of(schema).items() if side != "notice"]
+    return partial(known_since_by_spark, config, tables.connection, companies)
+
+
+def read_keys(tables: FeatureTables, known_since: KnownSince | None = None) -> _Keys:
+    """Every row, version and pair from ids and times alone: no feature is read, let alone copied to a pair."""
     published_at = read_publications(tables)
-    events = read_log(tables, len(published_at))
+    events = read_log(tables)
     profile = tables.company_and_time("profile")
-    positions = tables.integers(f"SELECT log_begin, log_end FROM activity ORDER BY {ROW}")
-    versions = versions_of(tables.company_and_time("activity"), profile, (positions[0], positions[1]), events.company)
-    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at))
+    (lengths,) = tables.integers(f"SELECT {quoted(tables.position)} AS length FROM activity ORDER BY {ROW}")
+    versions = versions_of(tables.company_and_time("activity"), profile, lengths, events.company)
+    return _Keys(published_at, profile, events, versions, pairs_of(events, versions, published_at, known_since))
+
+
+def _statistics(
+    tables: list[statistics.Table], schema: Schema, config: Config, bounds: Bounds, staging: Path
+) -> statistics.Figures:
+    """Measure every field in the windows of the split, write the training window's bins, and hold the others to it."""
+    started = time.monotonic()
+    figures, training = statistics.measure(tables, bounds.windows())
+    write_json(staging / drift.STATISTICS, training)
+    fields = sum(map(len, figures.values()))
+    _logger.info("fields measured", fields=fields, seconds=round(time.monotonic() - started, 1))
+    drift.hold(figures, training, schema, config.drift)
+    return figures
 
 
 def _encode_sides(
@@ -172,7 +209,7 @@ def _ranges(keys: _Keys) -> dict[str, list[str]]:
 
 def fields_of(schema: Schema) -> dict[str, dict[str, list[Any]]]:
     """What is read and how, by side and field: all that the arrays depend on, no words and no paths."""
-    words = ("unit", "meaning")
+    words = ("unit", "meaning", "source")
     return {
         side: {
             f.name: [f.read, f.scale, {tag: value for tag, value in sorted(f.tags.items()) if tag not in words}]

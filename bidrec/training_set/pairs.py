@@ -4,16 +4,20 @@ Reads   the event log, the versions
 Writes  pairs/{notice,company,version,known_at}.npy, log/{notice,company,known_at}.npy
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.asof.resolve import newest_known
+from bidrec.asof.resolve import newest_known, row_of
 from bidrec.errors import ContractError
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.tables import ROW, FeatureTables
 from bidrec.training_set.versions import Versions
+
+KnownSince = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+"""(company row, as-of) -> known_at of the newest version by then; all (M,), times in seconds."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +39,43 @@ class Pairs:
     known_at: npt.NDArray[np.int64]
 
 
-def read_log(tables: FeatureTables, notices: int) -> Log:
-    """The event log; ContractError where an event's notice_row is not the row of its notice."""
-    company, known_at = tables.company_and_time("bid_log")
-    (notice,) = tables.integers(f"SELECT notice_row FROM bid_log ORDER BY {ROW}")
+def read_log(tables: FeatureTables) -> Log:
+    """The event log; ContractError where an event's notice is not there."""
     strays, example = tables.connection.execute(
-        f"SELECT count(*), min(l.notice_id) FROM bid_log l LEFT JOIN notice n ON n.{ROW} = l.notice_row "
-        "WHERE n.notice_id IS DISTINCT FROM l.notice_id"
+        "SELECT count(*), min(notice_id) FROM bid_log WHERE notice_row IS NULL"
     ).fetchall()[0]
     if strays:
         raise ContractError(
-            f"bid_log: notice_row of {strays} bids is not the row of their notice (for example {example})",
+            f"bid_log: the notice of {strays} bids is not among the notices (for example {example})",
             hint="build the features again",
         )
+    company, known_at = tables.company_and_time("bid_log")
+    (notice,) = tables.integers(f"SELECT notice_row FROM bid_log ORDER BY {ROW}")
     return Log(company, notice, known_at)
 
 
-def pairs_of(log: Log, versions: Versions, published_at: npt.NDArray[np.int64]) -> Pairs:
+def pairs_of(
+    log: Log, versions: Versions, published_at: npt.NDArray[np.int64], known_since: KnownSince | None = None
+) -> Pairs:
     """One pair per bid of the log; its version is the newest known at the notice's publication.
 
+    known_since: asked instead of the versions at hand, since when that version is known.
     A bid that was public no later than its notice is left out: it would stand in its own company's history.
     """
     order = np.argsort(log.notice * (int(log.company.max(initial=0)) + 1) + log.company, kind="stable")
     order = order[log.known_at[order] > published_at[log.notice[order]]]
     notice, company = log.notice[order].astype(np.int32), log.company[order].astype(np.int32)
-    version = newest_known((versions.company, versions.known_at), company, published_at[notice])
+    keys, as_of = (versions.company, versions.known_at), published_at[notice]
+    if known_since is None:
+        version = newest_known(keys, company, as_of)
+    else:
+        version = row_of(keys, company, known_since(company, as_of))
     return Pairs(notice, company, version, log.known_at[order])
 
 
 def read_publications(tables: FeatureTables) -> npt.NDArray[np.int64]:
-    """(N,) seconds, rounded down; ContractError unless the notices are sorted by them."""
+    """(N,) seconds, rounded down."""
     (published_at,) = tables.integers(
         f"SELECT {seconds('published_at', 'floor')} AS published_at FROM notice ORDER BY {ROW}"
     )
-    if len(published_at) and np.diff(published_at).min(initial=0) < 0:
-        raise ContractError("features: notice is not sorted by published_at", hint="build the features again")
     return published_at

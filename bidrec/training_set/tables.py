@@ -1,9 +1,10 @@
-"""The feature tables as DuckDB relations, in the order of their files, with companies numbered.
+"""The feature tables as DuckDB relations, each in one order over all its segments, with rows and companies numbered.
 
-Reads   features/{notice,company_profile,company_activity,bid_log}.parquet, as the views of the schema name them
-Writes  nothing; companies are numbered in a temporary table
+Reads   features/{notice,company_profile,company_activity,bid_log}/*.parquet, as the views of the schema name them
+Writes  nothing that stays: the tables in their order, below the home, as long as they are open
 """
 
+import glob
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +26,13 @@ from bidrec.training_set.rows import seconds
 
 ROW = "file_row_number"
 _KEYS = {
-    "notice": ("notice_id", "published_at"),
+    "notice": ("published_at", "notice_id"),
     "profile": ("company_id", "known_at"),
-    "version": ("company_id", "known_at", "log_begin", "log_end"),
+    "version": ("company_id", "known_at"),
 }
+"""Of each side; its rows are numbered in this order."""
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
-_LOG_COLUMNS = ("company_id", "notice_id", "notice_row", "known_at")
+_LOG_COLUMNS = ("company_id", "notice_id", "known_at")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class FeatureTables:
     connection: duckdb.DuckDBPyConnection
     fields: dict[str, list[Field]]
     """What the model reads of notice, profile and version, in the schema's order."""
+    position: str
+    """The version's field that says how many of its company's bids are known, in the order of the log."""
     manifest: dict[str, Any]
     """The features' manifest."""
 
@@ -52,18 +56,11 @@ class FeatureTables:
         return tuple(np.ma.getdata(values).astype(np.int64) for values in columns.values())
 
     def company_and_time(self, table: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Company row and known_at (seconds) of each row; ContractError unless sorted by both."""
+        """Company row and known_at (seconds) of each row, sorted by both."""
         company, known_at = self.integers(
             f"SELECT c.company, {seconds('known_at')} AS known_at FROM {table} t "
             f"LEFT JOIN company c USING (company_id) ORDER BY t.{ROW}"
         )
-        step = np.diff(company)
-        bad = np.flatnonzero((step < 0) | ((step == 0) & (np.diff(known_at) < 0)))
-        if len(bad):
-            raise ContractError(
-                f"features: {table} is not sorted by company_id, known_at ({len(bad)} rows, the first is {bad[0] + 1})",
-                hint="build the features again",
-            )
         return company, known_at
 
 
@@ -85,24 +82,36 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
         connection.execute(f"SET temp_directory = {literal(spill.name)}")
         connection.execute("SET TimeZone = 'UTC'")
         for name, view in views.items():
-            relation = "activity" if name == "version" else name
-            _relation(connection, relation, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
-            _refuse_types(types_of(connection, relation), view)
-        _relation(connection, "bid_log", features / "bid_log.parquet", _LOG_COLUMNS)
+            relation, order = "activity" if name == "version" else name, ", ".join(_KEYS[name])
+            given = _columns(connection, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
+            _refuse_types(given, view)
+            _relation(connection, relation, f"SELECT * FROM {_rows(view.source)} ORDER BY {order}", spill.name)
+        log = features / "bid_log" / "*.parquet"
+        _columns(connection, log, _LOG_COLUMNS)
+        _relation(
+            connection,
+            "bid_log",
+            f"SELECT log.company_id, log.notice_id, log.known_at, notice.{ROW} AS notice_row FROM {_rows(log)} AS log "
+            "LEFT JOIN notice USING (notice_id) ORDER BY log.company_id, log.known_at, notice_row",
+            spill.name,
+        )
         connection.execute(
             "CREATE TEMP TABLE company AS "
             "SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS company "
             "FROM (SELECT company_id FROM bid_log UNION SELECT company_id FROM profile) ORDER BY company_id"
         )
         fields = {name: [f for f in view.fields if f.read in READS] for name, view in views.items()}
-        yield FeatureTables(connection, fields, manifest)
+        (position,) = (f.name for f in views["version"].fields if f.read == "position")
+        yield FeatureTables(connection, fields, position, manifest)
 
 
 def views_of(schema: Schema) -> dict[str, View]:
-    """The schema's views by side: the one of notices; of companies, the one with positions in the log is `version`."""
+    """The schema's views by side: the one of notices; of companies, the one with a position in the log is `version`."""
     found: dict[str, View] = {}
     for view in schema.views:
         positions = [f.name for f in view.fields if f.read == "position"]
+        if len(positions) > 1:
+            raise ContractError(f"{view.name} has more than one position in the log: {', '.join(positions)}")
         side = "notice" if view.side == "notice" else "version" if positions else "profile"
         if side in found:
             raise ContractError(
@@ -116,19 +125,30 @@ def views_of(schema: Schema) -> dict[str, View]:
     return {side: found[side] for side in ("notice", "profile", "version")}
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, name: str, path: Path, needed: tuple[str, ...]) -> None:
-    if not path.is_file():
-        raise InputMissing(f"no feature table {path}", hint="build the features again")
-    connection.execute(
-        f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({literal(str(path))}, {ROW} = true)"
-    )
-    given = types_of(connection, quoted(name))
+def _rows(pattern: Path) -> str:
+    return f"read_parquet({literal(str(pattern))})"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, pattern: Path, needed: tuple[str, ...]) -> dict[str, str]:
+    """Column -> type of the files; InputMissing where there are none, ContractError where they lack what is needed."""
+    table = pattern.parent.name
+    if not glob.glob(str(pattern)):
+        raise InputMissing(f"no feature table {pattern.parent}", hint="build the features again")
+    given = types_of(connection, f"(SELECT * FROM {_rows(pattern)})")
     missing = [column for column in needed if column not in given]
     if missing:
         raise ContractError(
-            f"{path.name} has no column {', '.join(missing)}, which the feature service reads",
+            f"{table} has no column {', '.join(missing)}, which the feature service reads",
             hint="build the features again, or take the field out of the feature view",
         )
+    return given
+
+
+def _relation(connection: duckdb.DuckDBPyConnection, name: str, ordered: str, folder: str) -> None:
+    """Make the view `name` of a query's rows in their order, which `file_row_number` numbers."""
+    file = literal(f"{folder}/{name}.parquet")
+    connection.execute(f"COPY ({ordered}) TO {file} (FORMAT parquet)")
+    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file}, {ROW} = true)")
 
 
 def _refuse_types(given: dict[str, str], view: View) -> None:
@@ -139,7 +159,9 @@ def _refuse_types(given: dict[str, str], view: View) -> None:
         if f.read in READS and not _readable(given[f.name], f.read)
     ]
     if wrong:
-        raise ContractError(f"{view.source.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column")
+        raise ContractError(
+            f"{view.source.parent.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column"
+        )
 
 
 def _readable(given: str, read: str) -> bool:

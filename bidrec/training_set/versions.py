@@ -1,10 +1,10 @@
 """Versions: one row per company and moment at which something about it became known.
 
-Reads   activity and profile keys, the event log's keys
+Reads   activity and profile keys, how many bids each activity row knows of, the event log's companies
 Writes  version/{company,known_at,profile,log_begin,log_end}.npy
 
 A bid's opening makes a version, and so does a new static record. A version points at the newest activity row and the
-newest profile row known by then; its history is a stretch of the event log, empty as long as no bid is known.
+newest profile row known by then; its history is the first so many of its company's events in the log.
 """
 
 from dataclasses import dataclass
@@ -30,22 +30,21 @@ class Versions:
     log_end: npt.NDArray[np.int64]
 
 
-def versions_of(activity: Keys, profile: Keys, positions: Keys, log_company: npt.NDArray[np.integer]) -> Versions:
+def versions_of(
+    activity: Keys, profile: Keys, history_length: npt.NDArray[np.integer], log_company: npt.NDArray[np.integer]
+) -> Versions:
     """Every distinct (company, known_at) of both tables.
 
-    positions: log_begin and log_end of each activity row; log_company: (E,) company row of each log event, sorted.
+    history_length: of each activity row; log_company: (E,) company row of each log event, sorted.
     """
     company, known_at = _distinct(np.concatenate([activity[0], profile[0]]), np.concatenate([activity[1], profile[1]]))
     of_activity = newest_known(activity, company, known_at)
-    # Without a known bid, the history is the empty stretch at the place where the company's events begin.
     begin = np.searchsorted(log_company, company)
+    length = np.zeros(len(company), np.int64)
     known = of_activity >= 0
-    log_begin, log_end = begin.copy(), begin.copy()
-    log_begin[known] = positions[0][of_activity[known]]
-    log_end[known] = positions[1][of_activity[known]]
-    return Versions(
-        company.astype(np.int32), known_at, of_activity, newest_known(profile, company, known_at), log_begin, log_end
-    )
+    length[known] = history_length[of_activity[known]]
+    of_profile = newest_known(profile, company, known_at)
+    return Versions(company.astype(np.int32), known_at, of_activity, of_profile, begin, begin + length)
 
 
 def _distinct(company: npt.NDArray[np.int64], known_at: npt.NDArray[np.int64]) -> Keys:

@@ -9,13 +9,12 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from feast import FeatureService, Field, RequestSource
-from feast.errors import SavedDatasetLocationAlreadyExists
+from feast.infra.data_sources.contrib.iceberg_catalog.iceberg_source import IcebergSource
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.transformation.pandas_transformation import PandasTransformation
@@ -23,8 +22,7 @@ from feast.types import Int64
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bidrec.errors import ContractError, InputMissing
-from tests.asof.worlds import answers, asked, minute, store, stores, view, write
+from tests.asof.worlds import OURS, answers, asked, company, minute, store, stores, view, write
 
 MICROSECOND = 1 / 60_000_000
 QUESTIONS = 240
@@ -199,8 +197,57 @@ def test_a_feature_on_demand_is_computed_from_what_was_known(home):
     questions = asked(("a", 1), ("a", 2)).assign(extra=[10, 20])
     features = ["versions:value", "doubled:sum"]
     assert answers(ours, questions, features) == answers(stock, questions, features) == [(0, 10), (1, 21)]
-    ours.get_historical_features(questions, features).persist(SavedDatasetFileStorage(str(home / "saved.parquet")))
-    assert sorted(pq.read_table(home / "saved.parquet")["sum"].to_pylist()) == [10, 21]
+    for name, one in (("ours", ours), ("stock", stock)):
+        storage = SavedDatasetFileStorage(str(home / f"{name}.parquet"))
+        one.get_historical_features(questions, features).persist(storage)
+    assert sorted(pq.read_table(home / "ours.parquet")["sum"].to_pylist()) == [10, 21]
+    assert "sum" not in pq.read_schema(home / "stock.parquet").names
+
+
+def test_a_view_of_no_entity_answers_every_row_with_what_was_newest(home):
+    path = write(home / "v.parquet", [("a", 1, 1), ("b", 3, 9), (None, 4, 4)])
+    ours, stock = stores(home, view(path, of=(), ttl=at(10)))
+    questions = asked(("a", 0), (None, 3), ("z", 8), ("z", 15))
+    for options in ({}, {"filter_by_created_timestamp": True}):
+        found = answers(ours, questions, ["versions:value"], **options)
+        assert found == answers(stock, questions, ["versions:value"], **options)
+        assert found == [(None,), (0,) if options else (1,), (2,), (None,)]
+
+
+def test_a_reference_to_a_version_of_a_view_reads_that_version_where_the_registry_keeps_them(home):
+    write(home / "v0.parquet", [("a", 1, 1)])
+    write(home / "v1.parquet", [("a", 1, 1)], value=pa.array([7]), height=pa.array([8]))
+    ours, stock = (store(home, kind, enable_online_feature_view_versioning=True) for kind in (OURS, "duckdb"))
+    ours.apply([company, view(home / "v0.parquet")])
+    ours.apply([view(home / "v1.parquet", fields=("value", "height"))])
+    for one in (ours, stock):
+        assert answers(one, asked(("a", 2)), ["versions:value"]) == [(7,)]
+        assert answers(one, asked(("a", 2)), ["versions@v0:value", "versions@v1:height"]) == [(0, 8)]
+    with pytest.raises(ValueError, match=r"versions@v0.* not supported"):
+        answers(store(home), asked(("a", 2)), ["versions@v0:value"])
+
+
+def test_a_source_that_is_no_parquet_is_left_to_the_stock_store(home, capsys):
+    catalog = pytest.importorskip("pyiceberg.catalog", reason="pyiceberg is not installed")
+    place = {"catalog_type": "sql", "warehouse": f"file://{home}/lake", "namespace": "bidrec"}
+    database = {"uri": f"sqlite:///{home}/catalog.db"}
+    iceberg = catalog.load_catalog("feast_iceberg", type="sql", warehouse=place["warehouse"], **database)
+    iceberg.create_namespace("bidrec")
+    table = pq.read_table(write(home / "v.parquet", [("a", 1, 1), ("a", 2, 2)]))
+    iceberg.create_table("bidrec.versions", schema=table.schema).append(table)
+    versions = view(home / "v.parquet")
+    versions.batch_source = IcebergSource(
+        table="versions",
+        catalog_properties=database,
+        timestamp_field="known_at",
+        created_timestamp_column="written_at",
+        **place,
+    )
+    ours, stock = stores(home, versions)
+    (home / "v.parquet").unlink()
+    for one in (ours, stock):
+        assert answers(one, asked(("a", 0), ("a", 1), ("a", 2)), ["versions:value"]) == [(None,), (0,), (1,)]
+    assert "views left to Feast's own DuckDB store" in capsys.readouterr().out
 
 
 # Where the stock store is wrong or undefined (docs/asof.md).
@@ -220,88 +267,12 @@ def test_a_feature_named_like_a_column_of_a_join_is_a_feature_like_any_other(hom
         answers(stock, asked(("a", 2)), ["versions:city_y"])
 
 
-def test_an_entity_column_named_like_a_feature_is_refused_with_the_way_out(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
-    with pytest.raises(ContractError, match="value") as refused:
-        answers(ours, asked(("a", 2)).assign(Value=1), ["versions:value"])
-    assert "full_feature_names" in refused.value.hint
-
-
-def test_a_source_that_cannot_be_read_is_named(home):
-    ours, _ = stores(home, view(home / "missing.parquet"))
-    with pytest.raises(InputMissing, match=r"versions: cannot read .*missing\.parquet"):
-        answers(ours, asked(("a", 2)), ["versions:value"])
-
-
-def test_a_field_without_a_column_is_named(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)]), fields=("value", "height")))
-    with pytest.raises(ContractError, match="'height'"):
-        answers(ours, asked(("a", 2)), ["versions:height"])
-
-
-# What the job offers.
-
-
-def test_entity_rows_may_be_a_select_and_never_pass_through_pandas(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1), ("a", 2, 2)])))
-    asked(("a", 1), ("a", 2), ("b", 2)).to_parquet(home / "pairs.parquet")
-    job = ours.get_historical_features(f"SELECT * FROM '{home}/pairs.parquet'", ["versions:value"])
-    assert job.to_arrow().sort_by("question")["value"].to_pylist() == [0, 1, None]
-    assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (minute(1), minute(2))
-
-
-def test_the_sql_gives_the_answer_in_any_duckdb_that_has_the_entity_rows(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
-    questions = asked(("a", 1), ("a", 0))
-    job = ours.get_historical_features(questions, ["versions:value"])
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("asked", questions)
-        assert connection.sql(f"SELECT value FROM ({job.to_sql()}) ORDER BY question").fetchall() == [(0,), (None,)]
-
-
-def test_a_saved_dataset_holds_the_answer_and_is_not_overwritten_unasked(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
-    storage = SavedDatasetFileStorage(str(home / "saved.parquet"))
-    job = ours.get_historical_features(asked(("a", 1), ("a", 0)), ["versions:value"])
-    with pytest.warns(RuntimeWarning, match="experimental"):
-        ours.create_saved_dataset(job, "saved", storage)
-    with pytest.warns(RuntimeWarning, match="experimental"):
-        saved = ours.get_saved_dataset("saved")
-    assert sorted(saved.to_df()["value"].tolist(), key=str) == [0, pytest.approx(float("nan"), nan_ok=True)]
-    with pytest.raises(SavedDatasetLocationAlreadyExists):
-        job.persist(storage)
-    job.persist(storage, allow_overwrite=True)
-
-
-def test_a_parquet_file_is_whole_or_not_there(home):
-    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
-    job = ours.get_historical_features(asked(("a", 1)), ["versions:value"])
-    (home / "v.parquet").unlink()
-    (home / "out").mkdir()
-    with pytest.raises(duckdb.Error):
-        job.to_parquet(home / "out" / "answer.parquet")
-    assert list((home / "out").iterdir()) == []
-
-
-def test_limits_reach_duckdb_and_a_join_beyond_them_spills(home):
-    stores(home, view(write(home / "v.parquet", [(str(n % 5000), n, n) for n in range(50_000)])))
-    limited = store(
-        home,
-        {
-            "type": "bidrec.asof.offline_store.AsofOfflineStore",
-            "memory_limit": "100MB",
-            "threads": 1,
-            "temp_directory": str(home / "spill"),
-        },
-    )
-    questions = asked(*((str(n % 5000), n) for n in range(50_000)))
-    job = limited.get_historical_features(questions, ["versions:value"])
-    assert job.to_arrow().sort_by("question")["value"].to_pylist() == list(range(50_000))
-    with job._question.limits.connect() as connection:
-        assert connection.sql("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall() == [
-            ("95.3 MiB", 1)
-        ]
+def test_entity_rows_as_a_select_and_the_sql_of_the_answer_are_ours_alone(home):
+    _, stock = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
+    with pytest.raises(AttributeError):
+        stock.get_historical_features("SELECT 'a' AS company_id, now() AS event_timestamp", ["versions:value"])
+    with pytest.raises(NotImplementedError):
+        stock.get_historical_features(asked(("a", 1)), ["versions:value"]).to_sql()
 
 
 def test_materialize_is_feasts_own(home):

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.asof.resolve import newest_known
+from bidrec.asof import resolve
+from bidrec.asof.resolve import NEVER, newest_known, row_of
 from bidrec.errors import ContractError
 
 companies = st.integers(0, 4)
@@ -30,6 +31,15 @@ def test_the_newest_version_known_by_then_is_found_as_brute_force_finds_it(versi
     assert found.tolist() == [brute_force(versions, company, as_of) for company, as_of in questions]
 
 
+@given(keys, keys, st.integers(1, 4))
+def test_the_questions_may_be_answered_in_blocks_of_any_size(versions, questions, block):
+    versions = columns(sorted(versions))
+    whole = newest_known(versions, *columns(questions))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolve, "BLOCK", block)
+        assert newest_known(versions, *columns(questions)).tolist() == whole.tolist()
+
+
 def test_a_version_known_at_the_very_moment_counts_and_one_later_does_not():
     versions = columns([(0, 10), (0, 20)])
     found = newest_known(versions, np.zeros(4, int), np.array([9, 10, 19, 20]))
@@ -53,3 +63,11 @@ def test_empty_tables_answer_nothing_and_unknown():
 def test_times_too_far_apart_are_refused_rather_than_wrapped():
     with pytest.raises(ContractError, match="too far apart"):
         newest_known(columns([(0, -(2**61)), (9, 2**61)]), np.array([0]), np.array([0]))
+
+
+def test_a_version_that_the_feature_tables_do_not_have_is_refused():
+    versions = (np.array([0, 0, 2]), np.array([10, 20, 10]))
+    assert row_of(versions, np.array([0, 2, 1]), np.array([20, 10, NEVER])).tolist() == [1, 2, -1]
+    for company, known_at in ((0, 15), (0, 5), (1, 10)):
+        with pytest.raises(ContractError, match=f"company row {company}"):
+            row_of(versions, np.array([company]), np.array([known_at]))

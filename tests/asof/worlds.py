@@ -21,13 +21,14 @@ def minute(number: float) -> datetime:
     return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
 
 
-def store(folder: Path, offline: str | dict = OURS) -> FeatureStore:
+def store(folder: Path, offline: str | dict = OURS, **registry) -> FeatureStore:
+    """offline: a type, or the settings of the offline store; registry: settings of Feast's registry."""
     settings = offline if isinstance(offline, dict) else {"type": offline}
     return FeatureStore(
         config=RepoConfig(
             project="worlds",
             provider="local",
-            registry=str(folder / "registry.db"),
+            registry={"path": str(folder / "registry.db"), **registry},
             offline_store=settings,
             online_store={"type": "sqlite", "path": str(folder / "online.db")},
             entity_key_serialization_version=3,
@@ -60,10 +61,12 @@ def write(path: Path, rows, *, zone: str | None = "UTC", **columns) -> Path:
     return path
 
 
-def view(path: Path, *, name="versions", created=True, ttl=None, fields=("value",), mapping=None) -> FeatureView:
+def view(
+    path: Path, *, name="versions", created=True, ttl=None, fields=("value",), mapping=None, of=(company,)
+) -> FeatureView:
     return FeatureView(
         name=name,
-        entities=[company],
+        entities=list(of),
         ttl=ttl,
         schema=[Field(name=field, dtype=Int64) for field in fields],
         source=FileSource(

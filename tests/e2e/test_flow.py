@@ -3,24 +3,25 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bidrec import flow
-from bidrec.config import Config, Publish, Split
+from bidrec.config import Config, Drift, Publish, Split
 from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
-from bidrec.features.registry import open_store, repository
+from bidrec.features.registry import open_store
 from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
 from bidrec.storage import read_json, read_manifest, write_json
-from bidrec.training_set.load import TrainingSet
+from jobs.cli import main
 from tests.e2e.markets import market
 
 
@@ -144,6 +145,14 @@ def test_writing_back_again_changes_no_vector_and_keeps_a_link_to_one_whole_vers
     assert read_manifest(_current(copy))
 
 
+def test_a_write_back_as_of_an_earlier_time_is_refused_and_the_published_version_stays(copy: Config) -> None:
+    version, published = _current(copy), read_manifest(_current(copy)) or {}
+    moment = int(datetime.fromisoformat(published["as_of"]).timestamp())
+    with pytest.raises(ConfigurationError, match="older than what is published"):
+        flow.publish(copy, as_of=moment - 1)
+    assert _current(copy) == version
+
+
 def test_a_copied_home_leaves_the_online_store_of_the_first_alone(config: Config, copy: Config) -> None:
     flow.publish(copy)
     company = Published(config.home_path).companies_for(str(Published(config.home_path).an_open_notice()), 1)[1][0]
@@ -197,25 +206,36 @@ def test_a_model_worse_than_the_published_one_is_refused(copy: Config) -> None:
         flow.publish(replace(copy, publish=Publish(margin=0.0)))
 
 
-def test_one_more_tagged_column_reaches_the_model_without_a_change_to_its_code(copy: Config) -> None:
-    """The column: one name in the source's SELECT. The feature: one line in the Feast view."""
-    before = TrainingSet.open(find(copy.home_path).training_set).notice
-    sources = shutil.copytree(Path("bidrec/sources/koneps").resolve(), copy.home_path / "own")
-    sql = sources / "notice.sql"
-    text = sql.read_text()
-    assert "presmptprce" in text
-    sql.write_text(f"SELECT *, length(title) % 3 || '' AS title_kind FROM ({text.rstrip().rstrip(';')}\n)")
-    repo = shutil.copytree(repository(), copy.home_path / "repo")
-    views = repo / "notice_views.py"
-    views.write_text(views.read_text().replace("schema=[", 'schema=[categorical("title_kind", "length mod 3"),', 1))
-    own = replace(copy, source=replace(copy.source, name=str(sources)), feature_repo=str(repo))
-    run = flow.train(own)
-    after = TrainingSet.open(run.training_set).notice
-    assert {field["name"] for field in after.schema["attributes"]} == {"title_kind"} | {
-        field["name"] for field in before.schema["attributes"]
-    }
-    assert after.attribute_rows == before.attribute_rows + 4
-    assert run.metrics()["metrics"]["frozen"]["towers"]["recall@100"] > 0
+def test_what_each_field_is_worth_is_measured_on_demand_and_listed_from_then_on(
+    copy: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIDREC_HOME", copy.home)
+    before = CliRunner().invoke(main, ["features"])
+    assert "not measured yet" in before.stdout
+    measured = json.loads(CliRunner().invoke(main, ["features", "--importance", "--repeats", "1", "--json"]).stdout)
+    field = {(field["view"], field["name"]): field for field in measured["fields"]}
+    assert measured["run"] == find(copy.home_path).id
+    assert field["company_activity", "log_begin"]["importance"]["mean"] > 0.02
+    assert field["notice_features", "value"]["importance"] is None
+    assert field["notice_features", "value"]["windows"]["training"].keys() == {"rows", "null_share"}
+    assert field["notice_features", "value_band"]["source"] == "notice.value"
+    assert json.loads(CliRunner().invoke(main, ["features", "--json"]).stdout) == measured
+
+
+def test_a_column_that_breaks_after_the_training_is_named_at_the_write_back_and_the_published_version_stays(
+    copy: Config,
+) -> None:
+    version = _current(copy)
+    _rewrite(
+        copy.home_path / "source" / "notice",
+        columns="* REPLACE (CASE WHEN bidntcedt < TIMESTAMP '2025-06-17' THEN bidntcenm END AS bidntcenm)",
+    )
+    flow.publish(copy)
+    version, before = _current(copy), version
+    assert version != before
+    with pytest.raises(ContractError, match=r"notice field title: .* in the serving window"):
+        flow.publish(replace(copy, drift=Drift(refuse=True)))
+    assert _current(copy) == version
 
 
 def test_a_test_window_without_bids_is_refused_before_training(copy: Config) -> None:
@@ -269,8 +289,8 @@ def _append(folder: Path, replaced: str, which: str) -> None:
     )
 
 
-def _rewrite(folder: Path, which: str) -> None:
-    table = duckdb.execute(f"SELECT * FROM '{folder}/*.parquet' {which}").to_arrow_table()
+def _rewrite(folder: Path, which: str = "", columns: str = "*") -> None:
+    table = duckdb.execute(f"SELECT {columns} FROM '{folder}/*.parquet' {which}").to_arrow_table()
     for file in folder.glob("*.parquet"):
         file.unlink()
     duckdb.register("kept", table)

@@ -12,7 +12,7 @@ from tests import tables
 from tests.features.lakes import write_lake
 
 MICROSECOND = timedelta(microseconds=1)
-VIEWS = ["notice_features", "company_profile", "company_activity"]
+VIEWS = ["notice_features", "notice_status", "company_profile", "company_activity", "company_history"]
 
 
 def day(number: float) -> datetime:

@@ -2,8 +2,10 @@
 
 import pandas as pd
 import pytest
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 
 from bidrec.features.registry import apply, materialize, open_store
+from tests import tables
 from tests.feature_repo.homes import MICROSECOND, VIEWS, day, write_home
 
 
@@ -72,9 +74,17 @@ def test_the_whole_schema_can_be_asked_for_by_the_services_name(store, elsewhere
     service = store.get_feature_service("bidrec_v1")
     answer = store.get_historical_features(asked, service, full_feature_names=True).to_df()
     assert len(answer) == 1
-    assert answer["company_activity__last_notices"][0].tolist() == ["bridge", "road"]
     assert answer["notice_features__region"].isna().all()
     assert answer["company_profile__region"].tolist() == ["North"]
+
+
+def test_the_lists_of_a_company_and_the_status_of_a_notice_are_as_of_the_moment_too(store, elsewhere):
+    features = ["company_history:last_notices", "company_history:last_ages", "notice_status:closes_at"]
+    closes_at = pd.Timestamp(tables.notice(0)["closes_at"])
+    assert as_of(store, ("apex", "road", day(9)), ("apex", "road", day(20)), features=features) == [
+        (None, None, closes_at),
+        (["bridge", "road"], [0.0, 10.0], closes_at),
+    ]
 
 
 def test_online_features_are_the_newest_historical_ones(store, elsewhere):
@@ -88,8 +98,10 @@ def test_online_features_are_the_newest_historical_ones(store, elsewhere):
 
 
 def test_a_key_that_nobody_knows_has_no_features_online(store, elsewhere):
-    answer = store.get_online_features(["company_activity:bids_all"], [{"company_id": "nobody"}]).to_dict()
-    assert answer["bids_all"] == [None]
+    answer = store.get_online_features(["company_activity:bids_all"], [{"company_id": "nobody"}])
+    assert answer.to_dict()["bids_all"] == [None]
+    [status] = answer.proto.results[answer.proto.metadata.feature_names.val[:].index("bids_all")].statuses
+    assert FieldStatus.Name(status) == "NOT_FOUND"
 
 
 def same_value(value):

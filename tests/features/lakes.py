@@ -1,6 +1,7 @@
 """Small lakes for tests: canonical rows written as the ingest writes them, every canonical column there."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pyarrow
 from pyarrow import parquet
 
 from bidrec.contract import TABLES, Table
-from bidrec.storage import write_manifest
+from bidrec.lake import add_parts, part_file
+from bidrec.storage import read_manifest
 from tests.tables import Row
 
 _TYPES = {
@@ -22,19 +24,41 @@ _TYPES = {
 }
 
 
-def write_lake(home: Path, notice: Sequence[Row], company: Sequence[Row] = (), bid: Sequence[Row] = ()) -> None:
-    lake = home / "lake"
-    lake.mkdir(parents=True, exist_ok=True)
-    for name, rows in {"notice": notice, "company": company, "bid": bid}.items():
-        parquet.write_table(_table(TABLES[name], rows), lake / f"{name}.parquet")
-    write_manifest(lake, kind="lake")
+def write_lake(
+    home: Path, notice: Sequence[Row], company: Sequence[Row] = (), bid: Sequence[Row] = (), **facts: Any
+) -> None:
+    """A lake of one part, whatever there was before. facts: of the manifest (read_at)."""
+    _add_part(home, 1, {"notice": notice, "company": company, "bid": bid}, None, facts)
+
+
+def add_part(home: Path, facts: Mapping[str, Any] | None = None, **tables: Sequence[Row]) -> None:
+    """What a later ingest appends; the rows of a notice say when they were known (known_at)."""
+    before = read_manifest(home / "lake")
+    assert before is not None
+    _add_part(home, before["ingest"] + 1, tables, before, facts or {})
+
+
+def _add_part(
+    home: Path,
+    number: int,
+    tables: Mapping[str, Sequence[Row]],
+    before: dict[str, Any] | None,
+    facts: Mapping[str, Any],
+) -> None:
+    for name, rows in tables.items():
+        file = home / "staging" / part_file(name, number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(_table(TABLES[name], rows), file)
+    counts = {name: len(rows) for name, rows in tables.items()}
+    add_parts(home / "lake", home / "staging", number, counts, before, **facts)
+    shutil.rmtree(home / "staging", ignore_errors=True)
 
 
 def read(home: Path, table: str, order: str = "") -> list[dict[str, Any]]:
-    """The rows of a feature table, in the file's order, times in UTC."""
+    """The rows of a feature table, segment after segment in the order of each, times in UTC."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        relation = connection.execute(f"SELECT * FROM read_parquet('{home / 'features' / table}.parquet') {order}")
+        relation = connection.execute(f"SELECT * FROM read_parquet('{home / 'features' / table}/*.parquet') {order}")
         names = [column[0] for column in relation.description]
         return [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
 
@@ -45,4 +69,6 @@ def _table(table: Table, rows: Sequence[Row]) -> pyarrow.Table:
     rows = sorted(rows, key=lambda row: tuple(row[name] for name in table.order))
     columns = {name: pyarrow.array([row.get(name) for row in rows], kind) for name, kind in canonical.items()}
     columns |= {name: pyarrow.array([row.get(name) for row in rows]) for name in extra}
+    if table.name == "notice" and "known_at" not in columns:
+        columns["known_at"] = columns["published_at"]
     return pyarrow.table(columns)

@@ -1,14 +1,19 @@
 import math
+import subprocess
+import sys
+import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bidrec.config import Config
-from bidrec.errors import ContractError, InputMissing
-from bidrec.features.build import build_features
-from bidrec.storage import content_of, read_manifest
+from bidrec.errors import ContractError, InputMissing, Interrupted
+from bidrec.features.build import EVENT_TIMES, build_features
+from bidrec.lake import part_file
+from bidrec.storage import alone, content_of, read_manifest, sha256
 from tests import tables
-from tests.features.lakes import read, write_lake
+from tests.features.lakes import add_part, read, write_lake
 
 
 @pytest.fixture
@@ -89,15 +94,15 @@ def test_without_a_lake_the_build_says_what_to_run(config):
         build_features(config)
 
 
-def test_row_numbers_point_at_the_rows_they_mean(home, config):
+def test_rows_are_sorted_within_a_segment(home, config):
     notices = [tables.notice(number, published_at=tables.NOW - number * tables.DAY) for number in range(5)]
     write_lake(home, notice=notices, bid=[tables.bid(of=number, by=number % 2) for number in range(5)])
     build_features(config)
-    rows = read(home, "notice")
-    assert [row["notice_id"] for row in rows] == ["n4", "n3", "n2", "n1", "n0"]
-    log = read(home, "bid_log")
-    assert [rows[bid["notice_row"]]["notice_id"] for bid in log] == [bid["notice_id"] for bid in log]
-    assert [bid["company_id"] for bid in log] == ["c0", "c0", "c0", "c1", "c1"]
+    assert [row["notice_id"] for row in read(home, "notice")] == ["n4", "n3", "n2", "n1", "n0"]
+    assert [(bid["company_id"], bid["notice_id"]) for bid in read(home, "bid_log")] == [
+        *(("c0", f"n{number}") for number in (0, 2, 4)),
+        *(("c1", f"n{number}") for number in (1, 3)),
+    ]
 
 
 def test_a_company_may_bid_without_a_record_and_have_a_record_without_a_bid(home, config):
@@ -112,9 +117,12 @@ def test_a_market_without_bids_has_empty_histories(home, config):
     manifest = build_features(config)
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
         "notice": 1,
+        "notice_status": 1,
         "company_profile": 0,
         "bid_log": 0,
         "company_activity": 0,
+        "company_history": 0,
+        "company_state": 0,
     }
 
 
@@ -135,8 +143,111 @@ def test_a_build_that_dies_leaves_the_old_features_and_nothing_else(home, config
     write_lake(home, notice=[tables.notice()], bid=[tables.bid()])
     before = build_features(config)
     write_lake(home, notice=[tables.notice(), tables.notice(1)], bid=[tables.bid()])
-    (home / "lake" / "bid.parquet").write_bytes(b"PAR1 torn")
-    with pytest.raises(Exception, match=r"bid\.parquet"):
+    (home / "lake" / part_file("bid", 1)).write_bytes(b"PAR1 torn")
+    with pytest.raises(Exception, match=r"000001\.parquet"):
         build_features(config)
     assert read_manifest(home / "features") == before
-    assert sorted(path.name for path in home.iterdir()) == ["features", "lake"]
+    assert sorted(path.name for path in home.iterdir()) == [".features.lock", "features", "lake"]
+
+
+def later(day):
+    """A lake that knows everything until that day of 2024."""
+    return {"read_at": (tables.notice()["published_at"] + day * tables.DAY).isoformat()}
+
+
+def two_days(home):
+    """A lake of three notices, of which one day later one is withdrawn, one is new, and a bid on it is known."""
+    known_at = tables.notice(20)["published_at"]
+    write_lake(home, [tables.notice(number) for number in range(3)], [tables.company()], [tables.bid()], **later(19))
+    build_features(Config(home=str(home)))
+    changed = tables.notice(1, known_at=known_at, withdrawn_at=known_at, title="Road 1, called off")
+    add_part(
+        home, later(21), notice=[changed, tables.notice(20, known_at=known_at)], bid=[tables.bid(20, known_at=known_at)]
+    )
+
+
+def test_a_segment_that_was_written_stays_as_it_is_and_a_table_without_news_gets_none(home, config):
+    two_days(home)
+    inodes = {path: path.stat().st_ino for path in (home / "features").glob("*/000001.parquet")}
+    manifest = build_features(config)
+    assert len(inodes) == len(EVENT_TIMES)
+    assert {path: path.stat().st_ino for path in inodes} == inodes
+    files = {name: [one["file"] for one in table["segments"]] for name, table in manifest["tables"].items()}
+    assert files["company_profile"] == ["company_profile/000001.parquet"]
+    assert files["bid_log"] == ["bid_log/000001.parquet", "bid_log/000002.parquet"]
+    on_disk = {str(path.relative_to(home / "features")) for path in (home / "features").glob("*/*.parquet")}
+    assert on_disk == set(manifest["files"])
+
+
+def test_a_notice_stays_what_it_was_at_its_publication_and_its_status_says_what_became_of_it(home, config):
+    two_days(home)
+    build_features(config)
+    assert [row["title"] for row in read(home, "notice", "WHERE notice_id = 'n1'")] == ["Road 1"]
+    told = tables.notice(20)["published_at"]
+    status = read(home, "notice_status", "WHERE notice_id = 'n1' ORDER BY known_at")
+    assert [(row["known_at"], row["withdrawn_at"]) for row in status] == [
+        (tables.notice(1)["published_at"], None),
+        (told, told),
+    ]
+
+
+def test_the_same_ingests_give_the_same_bytes(tmp_path):
+    sums = []
+    for name in ("one", "other"):
+        two_days(tmp_path / name)
+        sums.append(content_of(build_features(Config(home=str(tmp_path / name)))))
+    assert sums[0] == sums[1]
+
+
+def test_what_is_known_only_after_the_lake_was_read_waits(home, config):
+    write_lake(home, [tables.notice(number) for number in range(3)], (), [tables.bid(2)], **later(1))
+    assert build_features(config)["tables"]["notice"]["rows"] == 2
+    add_part(home, later(30), notice=[tables.notice(29)])
+    tables_of = build_features(config)["tables"]
+    assert (tables_of["notice"]["rows"], tables_of["bid_log"]["rows"]) == (4, 1)
+
+
+def test_features_of_another_lake_are_not_gone_on_with(home, config):
+    two_days(home)
+    build_features(config)
+    write_lake(home, notice=[tables.notice(5)], bid=[tables.bid(5)])
+    tables_of = build_features(config)["tables"]
+    assert (tables_of["notice"]["rows"], tables_of["bid_log"]["rows"]) == (1, 1)
+
+
+def test_one_build_at_a_time_works_in_a_home(home, config):
+    write_lake(home, notice=[tables.notice()])
+    with alone(home, "features"), pytest.raises(Interrupted, match="another job makes the features"):
+        build_features(config)
+
+
+def test_killed_at_any_moment_the_old_features_are_there_and_the_next_build_completes_them(tmp_path):
+    """SIGKILL, twelve times over the length of a build of some 20,000 bids."""
+    home = tmp_path / "home"
+    notices = [tables.notice(number) for number in range(300)]
+    bids = [tables.bid(number, by) for number in range(300) for by in range(40) if (number + by) % 2]
+    write_lake(home, notices, (), [bid for bid in bids if bid["known_at"] < tables.NOW], read_at=tables.NOW.isoformat())
+    first = build_features(Config(home=str(home)))
+    add_part(home, later(900), bid=[bid for bid in bids if bid["known_at"] > tables.NOW])
+    code = (
+        "from bidrec.config import Config; from bidrec.features.build import build_features; print(flush=True); "
+        f"build_features(Config(home={str(home)!r}))"
+    )
+    ends = Counter()
+    for step in range(12):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(step * 0.1)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        manifest = read_manifest(home / "features")
+        ends[manifest == first] += 1
+        for file, facts in manifest["files"].items():
+            assert sha256(home / "features" / file) == facts["sha256"]
+    assert ends[True], "no build was killed before its end"
+    build_features(Config(home=str(home)))
+    versions = read(home, "company_activity", "ORDER BY company_id, known_at")
+    assert sorted(path.name for path in home.iterdir()) == [".features.lock", "features", "lake"]
+    build_features(Config(home=str(home)), force=True)
+    assert versions == read(home, "company_activity", "ORDER BY company_id, known_at")

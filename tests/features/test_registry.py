@@ -1,12 +1,14 @@
 import os
 import sys
+import threading
 
 import pytest
 
 from bidrec import log
 from bidrec.config import Config
-from bidrec.errors import InputMissing
+from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.registry import apply, materialize, open_store
+from bidrec.locks import one_job_at_a_time
 from tests.feature_repo.homes import VIEWS, day, write_home
 
 
@@ -41,18 +43,39 @@ def test_materialize_brings_what_was_known_by_the_end_online(config, capsys):
     assert bids_online(config) == [2]
 
 
-def test_a_view_that_a_killed_run_left_half_written_can_be_read_after_the_next_run(config):
+def test_older_values_do_not_overwrite_newer_ones(config):
+    materialize(config, VIEWS)
+    with pytest.raises(ConfigurationError, match=r"company_activity: online as of .* after 2024-01-16"):
+        materialize(config, ["company_activity"], end=day(15))
+    assert bids_online(config) == [2]
+
+
+@pytest.mark.parametrize("state", ["MATERIALIZING", "GENERATED"])
+def test_a_view_that_feast_serves_no_more_after_a_kill_or_a_failed_repair_can_be_read_after_the_next_run(config, state):
     from feast.feature_view import FeatureViewState
 
     materialize(config, VIEWS)
     store = open_store(config)
     view = store.get_feature_view("company_activity")
-    view.state = FeatureViewState.MATERIALIZING
+    view.state = FeatureViewState[state]
     store.registry.apply_feature_view(view, store.project, commit=True)
-    with pytest.raises(ValueError, match="MATERIALIZING"):
+    with pytest.raises(ValueError, match=state):
         bids_online(config)
     materialize(config, ["notice_features"])
     assert bids_online(config) == [2]
+
+
+@pytest.mark.parametrize(
+    "job", [apply, lambda config: materialize(config, ["company_activity"])], ids=["apply", "materialize"]
+)
+def test_a_job_waits_while_another_changes_the_registry(config, job):
+    waiting = threading.Thread(target=job, args=(config,))
+    with one_job_at_a_time(config.home_path / "feast"):
+        waiting.start()
+        waiting.join(1)
+        assert waiting.is_alive()
+    waiting.join(120)
+    assert not waiting.is_alive()
 
 
 def bids_online(config):

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from bidrec.config import Config
+from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.registry import apply, repository
 from bidrec.features.schema import Schema, read_schema
@@ -55,6 +56,13 @@ def test_every_field_says_what_it_means_and_every_number_its_unit(schema):
         assert [field.name for field in view.fields if not field.meaning] == []
         numbers = [field for field in view.fields if field.dtype in ("Float64", "Int64", "UnixTimestamp")]
         assert [field.name for field in numbers if not field.unit] == []
+
+
+def test_every_field_comes_from_canonical_columns(schema):
+    known = {f"{name}.{column.name}" for name, table in TABLES.items() for column in table.columns}
+    sources = {field.name: field.source.split(", ") for view in schema.views for field in view.fields}
+    assert {name: source for name, source in sources.items() if not known.issuperset(source)} == {}
+    assert (sources["title"], sources["place_unit"]) == (["notice.title"], ["notice.place", "notice.unit"])
 
 
 def test_a_schema_survives_json(schema):

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -142,6 +143,29 @@ def test_a_memory_limit_that_is_too_small_is_a_matter_of_configuration():
     outcome = call(body)
     assert outcome.exit_code == 64
     assert said(outcome)[1] == "hint: raise memory_limit"
+
+
+@pytest.mark.parametrize("client", ["redis", "sqlalchemy"])
+def test_a_store_that_does_not_answer_is_a_dependency_that_is_not_there(client):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+
+    def body(config: Config) -> Result:
+        if client == "redis":
+            import redis
+
+            redis.Redis.from_url(f"redis://:s3cret@{address}").ping()
+        import sqlalchemy
+
+        sqlalchemy.create_engine(f"postgresql+psycopg://bidrec:s3cret@{address}/bidrec").connect()
+        raise AssertionError("answered")
+
+    outcome = call(body)
+    assert outcome.exit_code == 69
+    assert address.split(":")[1] in said(outcome)[0]
+    assert said(outcome)[1].startswith("hint: see to the server")
+    assert "s3cret" not in outcome.stderr
 
 
 def test_a_library_that_exits_does_not_choose_the_exit_code():

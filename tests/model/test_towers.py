@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from bidrec.config import Model
@@ -44,6 +46,15 @@ def test_before_training_a_company_is_the_decayed_mean_of_the_notices_it_bid_on(
     torch.testing.assert_close(out[0], mean / mean.norm())
 
 
+def test_a_kind_of_notice_that_the_gate_opens_weighs_more() -> None:
+    tower = build(SMALL, SCHEMA).company.eval()
+    start_near_identity(tower)
+    vectors = torch.eye(4)[:3]
+    tower.gate.data[:] = math.log(3) * torch.eye(4)[2]
+    out = company(tower, vectors, history([[2, 0]], [[10.0, 10.0]]))
+    torch.testing.assert_close(out[0], torch.tensor([1.0, 0.0, 3.0, 0.0]) / math.sqrt(10))
+
+
 def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> None:
     tower = build(SMALL, SCHEMA).company
     out = company(tower, torch.randn(3, 4), history([[-1, -1]], [[0.0, 0.0]]))
@@ -53,7 +64,7 @@ def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> No
 
 
 def test_history_beyond_the_known_is_not_read() -> None:
-    tower = build(SMALL, SCHEMA).company
+    tower = build(SMALL, SCHEMA).company.eval()
     vectors = torch.randn(3, 4)
     padded = company(tower, vectors, history([[2, -1]], [[3.0, 0.0]]))
     other = company(tower, torch.cat([torch.full((1, 4), 99.0), vectors[1:]]), history([[2, -1]], [[3.0, 50.0]]))

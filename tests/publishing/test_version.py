@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Config
-from bidrec.features.registry import apply, materialize, open_store
+from bidrec.features.registry import apply, materialize, open_store, repository
 from bidrec.publishing.version import next_moment, published_folder
 from bidrec.publishing.write_back import VIEWS
 from bidrec.storage import read_manifest
-from tests.publishing.versions import publish
+from tests.publishing.versions import CLOSES_AT, publish
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,16 @@ def test_what_the_newest_publication_lacks_reads_as_nothing_whatever_publication
     publish(applied.home_path, ["bharat"], ["bridge"], run="third")
     materialize(applied, VIEWS)
     assert runs_online(applied, "apex", "bharat") == [None, "third"]
+
+
+def test_every_entry_of_a_list_says_until_when_it_holds(applied):
+    publish(applied.home_path, ["apex"], ["road", "bridge"], run="first")
+    materialize(applied, VIEWS)
+    store, key = open_store(applied), {"company_id": "apex", "notice_id": "road"}
+    company = store.get_online_features(["company_recommendations:closes_at"], [key]).to_dict()
+    notice = store.get_online_features(["notice_recommendations:closes_at"], [key]).to_dict()
+    assert company["closes_at"] == [[CLOSES_AT, CLOSES_AT]]
+    assert notice["closes_at"] == [CLOSES_AT]
 
 
 def test_feasts_own_materialize_of_an_older_range_brings_no_older_publication_back(applied):
@@ -111,21 +121,25 @@ MATERIALIZE = """
 import sys
 from bidrec.config import Config
 from bidrec.features.registry import materialize
-materialize(Config(home=sys.argv[1]), ["company_embedding"])
+materialize(Config(home=sys.argv[1], feature_store=sys.argv[2]), ["company_embedding"])
 """
 
 
 def test_a_view_whose_materialization_was_killed_is_whole_again_after_the_next_job(tmp_path):
     from feast.feature_view import FeatureViewState
 
-    config = Config(home=str(tmp_path / "home"))
+    store = tmp_path / "store.yaml"
+    store.write_text((repository() / "feature_store.yaml").read_text().replace("batch_size: 10000", "batch_size: 500"))
+    config = Config(home=str(tmp_path / "home"), feature_store=str(store))
     apply(config)
-    companies = [f"c{number:05d}" for number in range(30_000)]
+    companies = [f"c{number:05d}" for number in range(10_000)]
     publish(config.home_path, companies[:1], run="before")
     materialize(config, VIEWS)
     publish(config.home_path, companies, run="killed")
 
-    job = subprocess.Popen([sys.executable, "-c", MATERIALIZE, config.home], stderr=subprocess.DEVNULL)
+    job = subprocess.Popen(
+        [sys.executable, "-c", MATERIALIZE, config.home, config.feature_store], stderr=subprocess.DEVNULL
+    )
     try:
         while values_online(config) <= 2:
             assert job.poll() is None, "the job ended before it could be killed"
@@ -139,7 +153,7 @@ def test_a_view_whose_materialization_was_killed_is_whole_again_after_the_next_j
         runs_online(config, companies[0])
 
     materialize(config, ["company_recommendations"])
-    assert runs_online(config, *companies[::60]) == ["killed"] * 500
+    assert runs_online(config, *companies[::20]) == ["killed"] * 500
     assert values_online(config) == 2 * len(companies)
 
 

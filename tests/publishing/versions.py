@@ -1,13 +1,15 @@
 """Publications without a model: unit vectors drawn at random, and the lists made of them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
+from bidrec.publishing.closing import with_closing
 from bidrec.publishing.today import Vectors
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.publishing.write_back import published_tables
@@ -15,6 +17,8 @@ from bidrec.ranking.topk import top_k
 from bidrec.storage import read_manifest
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
+CLOSES_AT = datetime(2025, 2, 1, tzinfo=UTC)
+"""When the notices close."""
 
 
 def publish(
@@ -46,8 +50,11 @@ def publish(
     open_ND = order * vectors.notice_ND[open_rows]
     lists = top_k(open_ND, vectors.company_CD, listed), top_k(vectors.company_CD, open_ND, listed)
     tables = published_tables(vectors, open_rows, lists, stamp)
+    closing = pa.table({"notice_id": [notices[row] for row in open_rows], "closes_at": [CLOSES_AT] * len(open_rows)})
     facts = {"as_of": AS_OF.isoformat(), "open_notices": len(open_rows)}
-    return write_version(home, tables, describe=in_words, written_at=written_at, run=run, **facts)
+    return write_version(
+        home, with_closing(tables, closing), describe=in_words, written_at=written_at, run=run, **facts
+    )
 
 
 def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
@@ -56,14 +63,17 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but the closing: in a month, or two weeks ago."""
+    """notices.parquet and companies.parquet, with nothing known but the times; the notices close in a month, or did."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
-    closes_at = f"CASE WHEN notice_id IN {open_ids} THEN '2025-02-01 00:00:00+00' ELSE '2024-12-15 00:00:00+00' END"
-    duckdb.execute(
-        f"COPY (SELECT notice_id, TIMESTAMPTZ '2024-12-01 00:00:00+00' AS published_at,"
-        f" ({closes_at})::TIMESTAMPTZ AS closes_at"
-        f" FROM '{folder}/notice_embedding.parquet') TO '{folder}/notices.parquet'"
-    )
-    duckdb.execute(
-        f"COPY (SELECT company_id FROM '{folder}/company_embedding.parquet') TO '{folder}/companies.parquet'"
-    )
+    words = {
+        "notices": "notice_id, NULL AS title, NULL AS buyer, NULL AS place, NULL AS value, $published AS published_at,"
+        f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at",
+        "companies": "company_id, NULL AS name, NULL AS region, 3 AS bids, $published AS last_bid_at,"
+        " $closes AS _, $closed AS __",
+    }
+    for name, columns in words.items():
+        source = folder / f"{columns.partition('_id')[0]}_embedding.parquet"
+        duckdb.execute(
+            f"COPY (SELECT {columns} FROM '{source}') TO '{folder / name}.parquet'",
+            {"published": AS_OF - timedelta(days=30), "closes": CLOSES_AT, "closed": AS_OF - timedelta(days=14)},
+        )

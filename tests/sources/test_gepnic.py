@@ -59,7 +59,7 @@ def test_times_are_indian_and_a_zero_value_is_none(tmp_path):
     write(tmp_path / "data")
     run(tmp_path, tmp_path / "data")
     rows = duckdb.sql(
-        f"SELECT notice_id, published_at, opened_at, value, unit, attributes FROM '{tmp_path}/lake/notice.parquet'"
+        f"SELECT notice_id, published_at, opened_at, value, unit, attributes FROM '{tmp_path}/lake/notice/*.parquet'"
     ).fetchall()
     published, opened = datetime(2024, 1, 1, 4, 30, tzinfo=UTC), datetime(2024, 1, 10, 6, 30, tzinfo=UTC)
     assert rows == [
@@ -71,7 +71,9 @@ def test_times_are_indian_and_a_zero_value_is_none(tmp_path):
 def test_a_submission_time_that_cannot_be_is_replaced_by_the_opening(tmp_path):
     write(tmp_path / "data")
     run(tmp_path, tmp_path / "data")
-    rows = duckdb.sql(f"SELECT company_id, event_at, known_at FROM '{tmp_path}/lake/bid.parquet' ORDER BY 1").fetchall()
+    rows = duckdb.sql(
+        f"SELECT company_id, event_at, known_at FROM '{tmp_path}/lake/bid/*.parquet' ORDER BY 1"
+    ).fetchall()
     opened = datetime(2024, 1, 10, 6, 30, tzinfo=UTC)
     assert rows == [
         ("HP:a", opened, opened),  # after the opening

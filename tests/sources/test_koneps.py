@@ -30,7 +30,7 @@ def run(home: Path, folder: Path, max_bad_share: float = 0.01) -> dict:
 
 
 def one(home: Path, table: str, columns: str, where: str = "true") -> tuple:
-    rows = duckdb.sql(f"SELECT {columns} FROM '{home}/lake/{table}.parquet' WHERE {where}").fetchall()
+    rows = duckdb.sql(f"SELECT {columns} FROM '{home}/lake/{table}/*.parquet' WHERE {where}").fetchall()
     assert len(rows) == 1
     return rows[0]
 
@@ -66,9 +66,10 @@ def test_a_company_is_known_from_its_last_change_on(tmp_path):
 
 def test_licences_are_in_the_codes_of_the_licence_limit_or_not_known(tmp_path):
     for columns, licences in (({"indstrytycd": "0002, 0003"}, ["0002", "0003"]), ({}, None)):
-        write_dump(tmp_path / "dump", [raw_notice()], [raw_company(**columns)], [raw_bid()])
-        manifest = run(tmp_path, tmp_path / "dump")
-        assert one(tmp_path, "company", "licences") == (licences,)
+        home = tmp_path / str(len(columns))
+        write_dump(home / "dump", [raw_notice()], [raw_company(**columns)], [raw_bid()])
+        manifest = run(home, home / "dump")
+        assert one(home, "company", "licences") == (licences,)
         assert not any("licence_limit" in warning for warning in manifest["tables"]["notice"]["warnings"])
 
 
@@ -123,7 +124,7 @@ def test_files_of_two_encodings_give_one_table(tmp_path):
     write_csv(dump / "company.csv", [raw_company()], "cp949")
     write_csv(dump / "bid.csv", [raw_bid()])
     run(tmp_path, dump)
-    titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/lake/notice.parquet'").fetchall()
+    titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/lake/notice/*.parquet'").fetchall()
     assert titles == [("도로, 포장 공사",)]
 
 
@@ -131,7 +132,8 @@ def test_no_name_or_number_of_a_person_is_anywhere_in_the_lake(tmp_path):
     write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
     run(tmp_path, tmp_path / "dump")
     everything = "".join(
-        str(duckdb.sql(f"FROM '{tmp_path}/lake/{table}.parquet'").fetchall()) for table in ("notice", "company", "bid")
+        str(duckdb.sql(f"FROM '{tmp_path}/lake/{table}/*.parquet'").fetchall())
+        for table in ("notice", "company", "bid")
     )
     assert "가나건설" in everything
     assert not any(person in everything for person in ("김공무", "홍길동", "02-123-4567"))

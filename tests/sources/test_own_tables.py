@@ -22,7 +22,9 @@ def test_three_selects_bring_own_tables_in(tmp_path):
     for name, text in DUMPS.items():
         (tmp_path / name).write_text(text)
     ingest(Config(home=str(tmp_path / "home"), source=Source(name=str(OWN_TABLES), path=str(tmp_path), url="")))
-    notices = duckdb.sql(f"SELECT notice_id, published_at, value FROM '{tmp_path}/home/lake/notice.parquet'").fetchall()
+    notices = duckdb.sql(
+        f"SELECT notice_id, published_at, value FROM '{tmp_path}/home/lake/notice/*.parquet'"
+    ).fetchall()
     assert notices == [("T1", datetime(2024, 7, 1, 9, tzinfo=UTC), 1000.0)]  # summer time in Lisbon
-    bids = duckdb.sql(f"SELECT company_id, amount, won FROM '{tmp_path}/home/lake/bid.parquet'").fetchall()
+    bids = duckdb.sql(f"SELECT company_id, amount, won FROM '{tmp_path}/home/lake/bid/*.parquet'").fetchall()
     assert bids == [("501", 900.0, True), ("502", 950.5, False)]

@@ -44,8 +44,7 @@ ACTIVITY_FIELDS = (
     field("bids_all", "Int64", "dense", scale="log1p"),
     field("win_share", "Float64", "dense"),
     field("last_bid_at", "UnixTimestamp", "age"),
-    field("log_begin", "Int64", "position"),
-    field("log_end", "Int64", "position"),
+    field("history_length", "Int64", "position"),
 )
 _TYPES = {
     "String": pa.string(),
@@ -71,7 +70,7 @@ def schema_of(home, notice=NOTICE_FIELDS, profile=PROFILE_FIELDS, activity=ACTIV
                 name=name,
                 side=side,
                 key=f"{side}_id",
-                source=features / f"{table}.parquet",
+                source=features / table / "*.parquet",
                 event_time=event_time,
                 fields=fields,
             )
@@ -99,19 +98,19 @@ def write_features(home, notices, bids, profiles=(), schema=None):
     features = home / "features"
     features.mkdir(parents=True, exist_ok=True)
     notices = sorted(notices, key=lambda n: (n["published_at"], n["notice_id"]))
-    row_of = {n["notice_id"]: row for row, n in enumerate(notices)}
-    log = sorted(bids, key=lambda b: (b[1], b[2], notices[row_of[b[0]]]["published_at"], b[0]))
+    published = {n["notice_id"]: n["published_at"] for n in notices}
+    log = sorted(bids, key=lambda b: (b[1], b[2], published[b[0]], b[0]))
     _write(schema.views[0], notices)
     _write(schema.views[1], sorted(profiles, key=lambda p: (p["company_id"], p["known_at"])))
     _write(schema.views[2], _activity(log))
     table = {
         "company_id": pa.array([b[1] for b in log], pa.string()),
         "notice_id": pa.array([b[0] for b in log], pa.string()),
-        "notice_row": pa.array([row_of[b[0]] for b in log], pa.int32()),
         "known_at": pa.array([b[2] for b in log], TIME),
         "won": pa.array([b[3] for b in log], pa.bool_()),
     }
-    pq.write_table(pa.table(table), features / "bid_log.parquet")
+    (features / "bid_log").mkdir(exist_ok=True)
+    pq.write_table(pa.table(table), features / "bid_log" / "000001.parquet")
     write_manifest(features, kind="features")
     return schema
 
@@ -127,8 +126,7 @@ def _activity(log):
                 "bids_all": len(seen),
                 "win_share": sum(log[i][3] for i in seen) / len(seen),
                 "last_bid_at": known_at,
-                "log_begin": seen[0],
-                "log_end": seen[-1] + 1,
+                "history_length": len(seen),
             }
         )
     return rows
@@ -137,7 +135,8 @@ def _activity(log):
 def _write(view, rows):
     types = {view.key: pa.string(), view.event_time: TIME} | {f.name: _TYPES[f.dtype] for f in view.fields}
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in types.items()}
-    pq.write_table(pa.table(columns), view.source)
+    view.source.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), view.source.parent / "000001.parquet")
 
 
 def small_world():

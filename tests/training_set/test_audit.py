@@ -189,11 +189,12 @@ def test_a_scale_of_other_rows_is_a_leak(folder):
 
 def test_a_leak_in_the_feature_tables_leaves_no_training_set_behind(tmp_path):
     schema = write_features(tmp_path, *small_world())
-    path = tmp_path / "features" / "company_activity.parquet"
+    path = tmp_path / "features" / "company_activity" / "000001.parquet"
     table = pq.ParquetFile(path).read()
-    ends = table["log_end"].to_numpy().copy()
-    ends[2] += 1
-    pq.write_table(table.set_column(table.column_names.index("log_end"), "log_end", pa.array(ends)), path)
+    lengths = table["history_length"].to_numpy().copy()
+    lengths[2] += 1
+    column = table.column_names.index("history_length")
+    pq.write_table(table.set_column(column, "history_length", pa.array(lengths)), path)
     with pytest.raises(ContractError, match="versions have a bid in their history known later"):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
     assert not (tmp_path / "set").exists()

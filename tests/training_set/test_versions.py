@@ -16,9 +16,8 @@ def keys(rows):
 @given(events, st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=8).map(sorted))
 def test_versions_are_the_moments_at_which_a_bid_or_a_record_became_known(log, profile):
     activity = sorted(set(log))
-    first = [next(i for i, e in enumerate(log) if e[0] == c) for c, _ in activity]
-    last = [max(i for i, e in enumerate(log) if e == key) + 1 for key in activity]
-    found = versions_of(keys(activity), keys(profile), (np.array(first), np.array(last)), keys(log)[0])
+    length = [sum(e[0] == company and e[1] <= known_at for e in log) for company, known_at in activity]
+    found = versions_of(keys(activity), keys(profile), np.array(length, np.int64), keys(log)[0])
     assert list(zip(found.company.tolist(), found.known_at.tolist(), strict=True)) == sorted({*activity, *profile})
     for v, (company, known_at) in enumerate(zip(found.company, found.known_at, strict=True)):
         seen = [e for e in log if e[0] == company and e[1] <= known_at]

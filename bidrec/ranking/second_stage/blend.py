@@ -7,14 +7,16 @@ weights minimise a softmax over a notice's candidates with every bidder as a tar
 towards PRIOR, which is all there is where the window holds nothing to learn from.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from bidrec.errors import ContractError
+from bidrec.ranking.second_stage.calibrate import calibrate
 from bidrec.ranking.second_stage.signals import FIXED
 from bidrec.storage import is_whole, read_json, whole_folder, write_json, write_manifest
 
@@ -38,6 +40,9 @@ class Blend:
     weight: tuple[float, ...]
     notices: int
     """Of the validation window, learned from."""
+    slope: float
+    offset: float
+    """A candidate bids with probability 1 / (1 + exp(-(slope * score + offset)))."""
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -50,6 +55,10 @@ class Blend:
         shift = np.float32(np.array(self.mean, np.float32) @ scale_S)
         return np.asarray(signal_BMS @ scale_S - shift, np.float32)
 
+    def probabilities(self, score: Float32) -> Float32:
+        """Scores, of any shape -> the probability that a candidate with such a score bids."""
+        return np.asarray(1 / (1 + np.exp(-(self.slope * score + self.offset))), np.float32)
+
     def save(self, folder: Path) -> None:
         with whole_folder(folder) as staging:
             write_json(staging / "blend.json", asdict(self))
@@ -57,14 +66,16 @@ class Blend:
 
     @classmethod
     def load(cls, folder: Path) -> "Blend":
-        """Raises ContractError (65) where the folder is damaged or unfinished, or of other signals than these."""
+        """Raises ContractError (65) where the folder is damaged or unfinished, or speaks of other signals."""
         if not is_whole(folder):
             raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
         facts = read_json(folder / "blend.json")
         if tuple(facts["signals"][: len(FIXED)]) != FIXED:
             raise ContractError(f"{folder} was learned from other signals than these", hint="train again")
-        columns = (tuple(facts[name]) for name in ("signals", "mean", "deviation", "weight"))
-        return cls(*columns, notices=facts["notices"])
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
+        }
+        return cls(**values)
 
 
 def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_QM: Bool) -> Blend:
@@ -84,7 +95,9 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
         weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), torch.from_numpy(bidder_QM[taught]), prior_S)
     columns = (mean_S, deviation_S, weight_S.numpy())
     mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
-    return Blend(names, mean, deviation, weight, int(taught.sum()))
+    blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0)
+    slope, offset = calibrate(blend.scores(signal_QMS)[present_QM], bidder_QM[present_QM])
+    return replace(blend, slope=round(slope, 6), offset=round(offset, 6))
 
 
 def _fit(x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor, prior_S: torch.Tensor) -> torch.Tensor:

@@ -40,9 +40,8 @@ class Evidence:
     ) -> None:
         """`vectors`: the towers', the companies' as of the moment; `known_C`: the companies known then."""
         bids = KnownBids.of(ts, moment)
-        notice_ND, company_CD = vectors.notice_ND, vectors.company_CD
         self.fields, self.companies = fields, ts.companies
-        self.notice_ND, self.company_CD = notice_ND, company_CD
+        self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
         self.known = np.flatnonzero(known_C)
         self.alike = Neighbours(
             bids,
@@ -54,7 +53,7 @@ class Evidence:
             most=settings.known_notices,
         )
         self.near = TowerNeighbours(
-            bids, notice_ND, settings.tower_neighbours, settings.known_notices, settings.half_life
+            bids, vectors.notice_ND, settings.tower_neighbours, settings.known_notices, settings.half_life
         )
         weight_P = bids.weights(settings.half_life)
         self.counts = {

@@ -5,7 +5,8 @@
 --   rbidopengdt                                                          a second round of bids, if there is one
 --   bssamt and what is released with it at bssamtopendt (rsrvtnprcerngbgnrate, rsrvtnprcerngendrate, evlbssamt,
 --   *bssrate, dfcltydgrcfcnt, sftymngcst ... qltymngcst, bidprcecalclayn, qltymngcstaobjyn)  days after publication
---   chgdt, chgntcersn                                                    later changes of the notice
+--   chgdt, chgntcersn                                                    later changes of the notice (chgdt dates a
+--                                                                        withdrawal, which is no feature)
 -- And for other reasons: sucsfbidmthdcd (says what sucsfbidmthdnm says), all names and numbers of officials.
 SELECT
     bidntceno || '-' || bidntceord AS notice_id,
@@ -13,6 +14,13 @@ SELECT
     greatest(bidntcedt, rgstdt) AT TIME ZONE getvariable('zone') AS published_at,
     bidclsedt AT TIME ZONE getvariable('zone') AS closes_at,
     opengdt AT TIME ZONE getvariable('zone') AS opened_at,
+    -- Called off by a notice of the kind '취소공고' with the same number: itself, or one of a later order.
+    list_min(
+        list_transform(
+            list_filter(cancelled.notices, lambda cancel: cancel.bidntceord >= notice.bidntceord),
+            lambda cancel: cancel.dated
+        )
+    ) AT TIME ZONE getvariable('zone') AS withdrawn_at,
     bidntcenm AS title,
     ntceinsttcd AS buyer_id,
     ntceinsttnm AS buyer_name,
@@ -66,4 +74,8 @@ SELECT
         lambda item: item <> ''
     ) AS licence_limit,
     TRY_CAST(bidntceord AS INTEGER) AS reissue
-FROM raw_notice
+FROM raw_notice AS notice
+LEFT JOIN (
+    SELECT bidntceno, list({'bidntceord': bidntceord, 'dated': greatest(bidntcedt, rgstdt, chgdt)}) AS notices
+    FROM raw_notice WHERE ntcekindnm LIKE '취소%' GROUP BY bidntceno
+) AS cancelled USING (bidntceno)

@@ -1,0 +1,89 @@
+"""The Parquet files of a view: which they are, that they agree on their types, that they stay as they are.
+
+Reads   the footers of a file, of a folder or of a pattern of files; their inode, size and time of change
+Writes  nothing
+
+DuckDB takes the types of several files from the first and casts the others, so 2.5 would be read as 2 where the first
+file has whole numbers. Here a column has one type in all files, or the question is refused.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+
+from bidrec.casting import first_line, literal, types_of
+from bidrec.errors import ContractError, InputMissing
+
+Stamps = dict[str, tuple[int, int, int] | None]
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """The files of a view as found at one moment."""
+
+    view: str
+    names: tuple[str, ...]
+    """Absolute, sorted."""
+    kinds: dict[str, dict[str, str]]
+    """One file of each set of columns that occurs -> its columns' DuckDB types."""
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Of the first file."""
+        return next(iter(self.kinds.values()))
+
+    def refuse_changed_types(self, columns: Iterable[str]) -> None:
+        """Raise ContractError (65) where one of the columns is missing in a file or has another type than in the first.
+
+        The columns are those of the first file.
+        """
+        first = next(iter(self.kinds))
+        for column in columns:
+            for file, types in self.kinds.items():
+                if types.get(column) != self.types[column]:
+                    other = f"{types[column]} in {file}" if column in types else f"missing in {file}"
+                    raise ContractError(
+                        f"view {self.view}: column {column!r} is {self.types[column]} in {first} but {other}",
+                        hint="write the files again with one type for each column",
+                    )
+
+
+def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> ParquetFiles:
+    """The files behind a path: a file, a folder, a pattern. InputMissing (66): there is none, or one cannot be read."""
+    try:
+        alike = connection.execute(
+            "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
+            "list((name, duckdb_type, logical_type, num_children) ORDER BY column_id) AS columns "
+            f"FROM parquet_schema({literal(path)}) GROUP BY file_name) GROUP BY columns ORDER BY files"
+        ).fetchall()
+        kinds = {
+            files[0]: types_of(connection, f"(SELECT * FROM read_parquet({literal(files[0])}))") for (files,) in alike
+        }
+    except duckdb.Error as error:
+        raise InputMissing(f"view {view}: cannot read {path}: {first_line(error)}") from error
+    return ParquetFiles(view, tuple(sorted(file for (files,) in alike for file in files)), kinds)
+
+
+def stamps(files: Iterable[str]) -> Stamps:
+    """What changes when a file is written again or replaced; None for one that is not there."""
+    return {file: _stamp(file) for file in files}
+
+
+def is_readable(file: str) -> bool:
+    """Whether every page of the file can be read. DuckDB does not always name the file that it cannot read."""
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"SELECT any_value(COLUMNS(*)) FROM read_parquet({literal(file)})").fetchall()
+    except duckdb.Error:
+        return False
+    return True
+
+
+def _stamp(file: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

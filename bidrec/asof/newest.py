@@ -1,0 +1,112 @@
+"""The newest row of each key in a stretch of time: what Feast materializes, chosen as the as-of join chooses.
+
+Reads   the Parquet files of one source
+Writes  Arrow in memory
+
+Equal event times are settled by `created` and then by the last row in the file, as in join.py: what is served online is
+what training would have seen at the end of the stretch.
+"""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.saved_dataset import SavedDatasetStorage
+
+from bidrec import log
+from bidrec.asof.job import Limits
+from bidrec.casting import first_line, literal, quoted
+from bidrec.errors import InputMissing
+
+WRITING_TIME = "written_at"
+"""Event time of a source that is stamped as it is written: while it is not, no stretch of time can miss a row of it."""
+
+_ROW = "(file_index, file_row_number)"  # DuckDB's own columns
+_logger = log.get("asof")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """What is asked of one source. Columns are named as in the file."""
+
+    source: str
+    """Its name, for messages."""
+    path: str
+    """A Parquet file or a pattern of several; absolute."""
+    keys: Sequence[str]
+    features: Sequence[str]
+    event_time: str
+    created: str | None = None
+    start: datetime
+    end: datetime
+    """Both ends included; aware."""
+
+    @property
+    def sql(self) -> str:
+        """(keys, features, event time, created): one row per key; rows with a NULL key or event time are left out."""
+        columns = dict.fromkeys(
+            [*self.keys, *self.features, self.event_time, *([self.created] if self.created else [])]
+        )
+        moment = f"{quoted(self.event_time)}::TIMESTAMPTZ"
+        written = f"coalesce({quoted(self.created)}::TIMESTAMPTZ, '-infinity')" if self.created else "0"
+        keys = ", ".join(map(quoted, self.keys))
+        known = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in self.keys)
+        files = f"read_parquet({literal(self.path)})"
+        # Chosen by row number over narrow columns; the features, most of the bytes, are fetched once and never sorted.
+        return (
+            f"SELECT {', '.join(map(quoted, columns))} FROM {files} WHERE {_ROW} IN ("
+            f"SELECT max_by({_ROW}, ({moment}, {written}, {_ROW})) FROM {files} "
+            f"WHERE {moment} BETWEEN {_moment(self.start)} AND {_moment(self.end)} AND {known} GROUP BY {keys})"
+        )
+
+
+class NewestRetrievalJob(RetrievalJob):
+    def __init__(self, stretch: Stretch, limits: Limits) -> None:
+        self._stretch, self._limits = stretch, limits
+
+    @property
+    def full_feature_names(self) -> bool:
+        return False
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        return []
+
+    @property
+    def metadata(self) -> RetrievalMetadata | None:
+        return None
+
+    def to_sql(self) -> str:
+        return self._stretch.sql
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        """Raises InputMissing (66) where the source cannot be read; without rows where it is only to be written yet."""
+        stretch = self._stretch
+        if stretch.event_time == WRITING_TIME and not glob.glob(stretch.path):
+            _logger.warning("nothing is written yet", source=stretch.source, path=stretch.path)
+            columns = [*stretch.keys, *stretch.features, stretch.event_time]
+            return pa.table({column: pa.nulls(0) for column in columns})
+        try:
+            with self._limits.connect() as connection:
+                return connection.execute(stretch.sql).to_arrow_table()
+        except (duckdb.IOException, duckdb.BinderException, duckdb.InvalidInputException) as error:
+            raise InputMissing(
+                f"{stretch.source}: cannot read {stretch.path}: {first_line(error)}",
+                hint="run bidrec train (features) or bidrec write-back (published), or name other views with -v",
+            ) from error
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        raise NotImplementedError("what is materialized goes to the online store only")
+
+
+def _moment(time: datetime) -> str:
+    return f"{literal(time.isoformat())}::TIMESTAMPTZ"

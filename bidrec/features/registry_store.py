@@ -1,0 +1,61 @@
+"""The registry's file, written whole or not at all; one that this Feast cannot read is refused and left as it is.
+
+Reads   feast/registry.db, where feature_store.yaml names this class as registry_store_type
+Writes  the same
+
+Feast's own store writes in place, so a reader meets half a registry; a garbled one ends in a traceback, and an empty
+file or a newer format is taken for a registry without anything in it, and overwritten.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+from feast.infra.registry.file import FileRegistryStore
+from feast.infra.registry.registry import REGISTRY_SCHEMA_VERSION
+from feast.protos.feast.core.Registry_pb2 import Registry
+from google.protobuf.message import DecodeError
+
+from bidrec.errors import ContractError
+from bidrec.storage import whole_file, writing
+
+
+class WholeRegistryStore(FileRegistryStore):
+    def get_registry_proto(self) -> Registry:
+        """Raises ContractError (65) where the file is no registry that this Feast can read."""
+        try:
+            registry = super().get_registry_proto()
+        except DecodeError as error:
+            raise self._unreadable("it is garbled") from error
+        if registry.registry_schema_version != REGISTRY_SCHEMA_VERSION:
+            raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
+        self._forget_lost_tables(registry)
+        return registry
+
+    def _write_registry(self, registry_proto: Registry) -> None:
+        registry_proto.version_id = str(uuid4())
+        registry_proto.last_updated.GetCurrentTime()
+        with whole_file(self._filepath) as partial, writing(self._filepath):
+            partial.write_bytes(registry_proto.SerializeToString())
+
+    def _forget_lost_tables(self, registry: Registry) -> None:
+        """Forget SQLite tables whose file is gone (`feast teardown` removes it) or lies in another folder.
+
+        Otherwise `apply` would not make them anew, or, in a copy of a home, drop those of the original.
+        """
+        kept = [
+            entry
+            for entry in registry.infra.infra_objects
+            if not entry.HasField("sqlite_table") or self._is_beside(Path(entry.sqlite_table.path))
+        ]
+        del registry.infra.infra_objects[:]
+        registry.infra.infra_objects.extend(kept)
+
+    def _is_beside(self, online: Path) -> bool:
+        return online.is_file() and online.parent == self._filepath.parent
+
+    def _unreadable(self, reason: str) -> ContractError:
+        return ContractError(
+            f"{self._filepath} is no registry that Feast {version('feast')} can read: {reason}",
+            hint="use the Feast that wrote it; or move it away, apply and materialize: it holds definitions only",
+        )

@@ -1,0 +1,119 @@
+"""What is new in a reading: the rows that the lake does not hold yet, and from when on they were known.
+
+Reads   checked_<table> (`bidrec/checks.py`), and the lake's views (`bidrec/lake.py`) where there is a lake already
+Writes  came_<table>, the good rows to be appended, with `came` ('new', 'changed', 'withdrawn') and `late`;
+        bad_<table>, the bad rows that no earlier quarantine holds
+
+What came after the last reading may say that it was known before, but nobody who read the lake then was told. Such a
+row is late: its known_at is the time of this reading. A row that only restates another known_at is no news.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from bidrec.casting import literal, quoted, types_of
+from bidrec.checks import Checked
+from bidrec.contract import REASON, TABLES, Table
+
+
+def take_all(connection: duckdb.DuckDBPyConnection) -> None:
+    """The first reading: every row is new, and known at the time it states."""
+    for name in TABLES:
+        known = ", published_at AS known_at" if name == "notice" else ""
+        connection.execute(
+            f"CREATE VIEW came_{name} AS SELECT * EXCLUDE ({REASON}){known}, 'new' AS came, false AS late "
+            f"FROM checked_{name} WHERE {REASON} IS NULL"
+        )
+        connection.execute(f"CREATE VIEW bad_{name} AS SELECT * FROM checked_{name} WHERE {REASON} IS NOT NULL")
+
+
+def take_news(
+    connection: duckdb.DuckDBPyConnection,
+    checked: dict[str, Checked],
+    *,
+    watermark: datetime,
+    read_at: datetime,
+    quarantines: Sequence[Path],
+) -> dict[str, Checked]:
+    """A later reading: what the lake does not hold yet. Returns `checked`, counted over that alone.
+
+    watermark, read_at: when the last reading and this one began (UTC). What says it was known by the watermark is in
+    the lake, or late. quarantines: the folders of the bad rows found so far.
+    """
+    connection.execute("SET VARIABLE watermark = ?", [watermark])
+    connection.execute("SET VARIABLE read_at = ?", [read_at])
+    for name, table in TABLES.items():
+        columns = list(types_of(connection, f"checked_{name}"))
+        facts = [column for column in columns if column not in ("known_at", REASON)]
+        news = _company_news(facts) if name == "company" else _news_by_key(table, facts)
+        connection.execute(f"CREATE TABLE came_{name} AS {news}")
+        connection.execute(f"CREATE TABLE bad_{name} AS {_new_bad(name, columns, quarantines)}")
+    return {name: found.narrowed(connection, f"came_{name}", f"bad_{name}") for name, found in checked.items()}
+
+
+def _news_by_key(table: Table, facts: list[str]) -> str:
+    """Notices and bids: a key that the lake does not have, or whose newest row there says something else."""
+    name, first_key = table.name, table.key[0]
+    stated = "published_at" if name == "notice" else "known_at"
+    same = " AND ".join(f"given.{key} = held.{key}" for key in table.key)
+    differ = " OR ".join(f"given.{quoted(fact)} IS DISTINCT FROM held.{quoted(fact)}" for fact in facts)
+    withdrawn = "WHEN held.withdrawn_at IS NULL AND given.withdrawn_at IS NOT NULL THEN 'withdrawn'"
+    return f"""
+        SELECT {", ".join(f"given.{quoted(fact)}" for fact in facts)},
+            CASE WHEN given.{stated} > getvariable('watermark') THEN given.{stated} ELSE getvariable('read_at') END
+                AS known_at,
+            CASE WHEN held.{first_key} IS NULL THEN 'new' {withdrawn if name == "notice" else ""} ELSE 'changed' END
+                AS came,
+            given.{stated} <= getvariable('watermark') AND held.{first_key} IS NULL AS late
+        FROM checked_{name} AS given LEFT JOIN lake_{name}_now AS held ON {same}
+        WHERE given.{REASON} IS NULL AND (held.{first_key} IS NULL OR {differ})
+    """
+
+
+def _company_news(facts: list[str]) -> str:
+    """Companies: the versions that begin after the watermark, or else the newest one, where it says something new.
+
+    One that begins later than this reading is left for a reading after that. A company's versions stay in order: the
+    new ones begin after the last one in the lake, by a microsecond if they have to.
+    """
+    columns = ", ".join(quoted(fact) for fact in facts)
+    repeats = " AND ".join(f"{quoted(fact)} IS NOT DISTINCT FROM lag({quoted(fact)}) OVER by_time" for fact in facts)
+    return f"""
+        WITH given AS (
+            SELECT {columns}, known_at, known_at <= getvariable('watermark') AS early
+            FROM checked_company WHERE {REASON} IS NULL AND known_at <= getvariable('read_at')
+            QUALIFY NOT early OR row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1
+        ),
+        held AS (
+            SELECT {columns}, known_at
+            FROM lake_company SEMI JOIN given USING (company_id) WHERE known_at <= getvariable('read_at')
+            QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC, part DESC) = 1
+        ),
+        versions AS (
+            SELECT *, {repeats} AS repeated, row_number() OVER by_time AS place,
+                first_value(CASE WHEN is_held THEN known_at END) OVER by_time AS held_at
+            FROM (SELECT *, false AS is_held FROM given UNION ALL BY NAME SELECT *, true AS is_held FROM held)
+            WINDOW by_time AS (PARTITION BY company_id ORDER BY NOT is_held, known_at)
+        )
+        SELECT {columns},
+            greatest(
+                CASE WHEN early THEN getvariable('read_at') ELSE known_at END,
+                held_at + to_microseconds(place)
+            ) AS known_at,
+            CASE WHEN held_at IS NULL THEN 'new' ELSE 'changed' END AS came,
+            early AND held_at IS NULL AS late
+        FROM versions WHERE NOT is_held AND NOT repeated
+    """
+
+
+def _new_bad(name: str, columns: list[str], quarantines: Sequence[Path]) -> str:
+    bad = f"SELECT * FROM checked_{name} WHERE {REASON} IS NOT NULL"
+    files = [literal(str(file)) for folder in quarantines if (file := folder / f"{name}.parquet").is_file()]
+    if not files:
+        return bad
+    known = f"read_parquet([{', '.join(files)}], union_by_name = true)"
+    # ALL: two bad rows may be the same in every column.
+    return f"{bad} EXCEPT ALL SELECT {', '.join(quoted(column) for column in columns)} FROM {known}"

@@ -1,0 +1,118 @@
+"""The lake: canonical rows in parts that never change, one part of a table an ingest that brought something new.
+
+    lake/manifest.json               which parts there are; replaced last, in one rename
+    lake/notice/000001.parquet       the first ingest's notices; company/ and bid/ likewise
+    lake/bid/000002.parquet          the bids that the second ingest found new or changed
+
+Reads   lake/, for everybody right of it, and for the next ingest
+Writes  the parts and the manifest, for `bidrec/ingest.py`
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec.casting import literal
+from bidrec.contract import TABLES, Table
+from bidrec.errors import InputMissing
+from bidrec.storage import FORMAT_VERSION, MANIFEST, facts_of, read_manifest, sync, write_json, writing
+
+PART = "part"
+"""Column of the views that says which ingest wrote the row. It is not in the files."""
+OWN = ("known_at", PART)
+"""Columns that no source gives to its notices: known_at, from when on the row was known, is in the notices' files."""
+
+
+def part_file(table: str, number: int) -> str:
+    """Path of a part within the lake, or within anything that is laid out like it."""
+    return f"{table}/{number:06d}.parquet"
+
+
+def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path, since: int = 0) -> dict[str, Any]:
+    """Make the views lake_notice, lake_company and lake_bid over the parts after `since`; returns the manifest.
+
+    Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key.
+    An ingest meanwhile takes nothing away from the views. Raises InputMissing (66) without a lake in parts.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None or "parts" not in manifest:
+        raise InputMissing(f"no lake in {folder.parent}", hint="run: bidrec ingest")
+    for table, parts in manifest["parts"].items():
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts, since)}")
+    for table in ("notice", "bid"):
+        numbers = [part["part"] for part in manifest["parts"][table] if part["part"] > since]
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_now AS {_newest(table, numbers)}")
+    return manifest
+
+
+def add_parts(
+    lake: Path, staging: Path, number: int, rows: dict[str, int], before: dict[str, Any] | None, **facts: Any
+) -> dict[str, Any]:
+    """Take the part `number` of the tables in `rows` from `staging` into the lake; returns the new manifest.
+
+    rows: table -> rows of its new part. before: the manifest whose parts stay; None for a lake that begins with these.
+    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep`.
+    Raises CannotWrite (73).
+    """
+    parts: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    parts |= before["parts"] if before else {}
+    files = dict(before["files"]) if before else {}
+    for table, number_of_rows in rows.items():
+        name = part_file(table, number)
+        with writing(lake):
+            (lake / table).mkdir(parents=True, exist_ok=True)
+            (staging / name).chmod(0o644)
+            sync(staging / name)
+            os.replace(staging / name, lake / name)
+            sync(lake / table)
+        files[name] = facts_of(lake / name)
+        entry = {"file": name, "part": number, "rows": number_of_rows, "sha256": files[name]["sha256"]}
+        parts[table] = [*parts[table], entry]
+    manifest = {"format": FORMAT_VERSION, "kind": "lake", "ingest": number, **facts, "parts": parts, "files": files}
+    write_json(lake / MANIFEST, manifest)
+    return manifest
+
+
+def copy_sorted(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, file: Path) -> None:
+    """Write the SELECT `rows` as Parquet, in the table's total order. Raises CannotWrite (73)."""
+    with writing(file):
+        file.parent.mkdir(exist_ok=True)
+        connection.execute(
+            f"COPY ({rows} ORDER BY {', '.join(table.order)}) TO {literal(str(file))} "
+            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+        )
+
+
+def sweep(lake: Path) -> None:
+    """Delete the files that the manifest does not name: those of a killed ingest, or of a lake that was replaced."""
+    manifest = read_manifest(lake)
+    named = set(manifest["files"]) if manifest else set()
+    for file in lake.rglob("*"):
+        if file.is_file() and file.name != MANIFEST and str(file.relative_to(lake)) not in named:
+            file.unlink()
+
+
+def _rows(folder: Path, parts: list[dict[str, Any]], since: int) -> str:
+    """SELECT of the parts after `since`; where there are none, of the columns alone."""
+    chosen = [part for part in parts if part["part"] > since]
+    files = ", ".join(literal(str(folder / part["file"])) for part in chosen or parts[-1:])
+    rows = (
+        f"SELECT * EXCLUDE (filename), parse_filename(filename, true)::INTEGER AS {PART} "
+        f"FROM read_parquet([{files}], union_by_name = true, filename = true)"
+    )
+    return rows if chosen else f"{rows} LIMIT 0"
+
+
+def _newest(table: str, numbers: list[int]) -> str:
+    """SELECT of each key's row of its latest part; `numbers`: the parts there are."""
+    if len(numbers) < 2:
+        return f"SELECT * FROM lake_{table}"
+    key = ", ".join(TABLES[table].key)
+    # Only the later parts can have replaced anything: the hash table is as small as they are.
+    return (
+        f"WITH replaced AS (SELECT {key}, max({PART}) AS last FROM lake_{table} WHERE {PART} > {numbers[0]} "
+        f"GROUP BY {key}) SELECT held.* FROM lake_{table} AS held LEFT JOIN replaced USING ({key}) "
+        f"WHERE coalesce(held.{PART} = replaced.last, true)"
+    )

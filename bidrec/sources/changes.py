@@ -1,0 +1,63 @@
+"""Which rows of a database's tables may have changed since a moment: conditions for the WHERE of its SELECTs.
+
+Reads   `since` and `together` of source.toml, the columns' types in the database
+Returns a condition for each table that can be asked for its changes; the others are read whole
+
+A row that has no time at all is always read, and so is everything that the source's SELECTs have to see with a row.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bidrec import log
+from bidrec.casting import quoted
+from bidrec.sources.definition import Definition, RawTable
+
+_TIMES = ("date", "timestamp", "timestamptz")
+_logger = log.get("ingest")
+
+
+def changed_rows(
+    definition: Definition, schema: str, types: dict[str, dict[str, str]], since: datetime
+) -> dict[str, str]:
+    """Raw table's name -> SQL condition over its rows.
+
+    types: raw table's name -> column -> PostgreSQL type. since: UTC.
+    """
+    own = {raw.name: _changed(raw, types[raw.name], definition.zone, since) for raw in definition.raw if raw.since}
+    linked = [raw for raw in definition.raw if definition.together in raw.all_columns]
+    conditions = {raw.name: own.get(raw.name) for raw in definition.raw if raw not in linked}
+    keys = {
+        raw.name: f"SELECT {_key(definition, types[raw.name])} FROM {quoted(schema)}.{quoted(raw.table)} "
+        f"WHERE {own[raw.name]}"
+        for raw in linked
+        if raw.since
+    }
+    # Without the changes of one of them, nobody knows which rows of the others they would have brought along.
+    if keys and all(own[name] for name in keys):
+        for raw in linked:
+            conditions[raw.name] = f"{_key(definition, types[raw.name])} IN ({' UNION '.join(keys.values())})"
+    return {name: condition for name, condition in conditions.items() if condition}
+
+
+def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -> str | None:
+    """None where the table lacks the times, or has them as text, which the database would not compare."""
+    lower = {name.lower(): name for name in types}
+    there = [lower[name.lower()] for name in raw.since if name.lower() in lower]
+    times = [name for name in there if types[name] in _TIMES]
+    if not times:
+        _logger.warning("read whole: has none of the times of `since`", table=raw.table, since=", ".join(raw.since))
+        return None
+    clock = since.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    moment = {
+        "date": f"DATE '{clock.date()}'",
+        "timestamp": f"TIMESTAMP '{clock}'",
+        "timestamptz": f"TIMESTAMPTZ '{since}'",
+    }
+    later = [f"{quoted(name)} >= {moment[types[name]]}" for name in times]
+    none = " AND ".join(f"{quoted(name)} IS NULL" for name in times)
+    return f"({' OR '.join([*later, f'({none})'])})"
+
+
+def _key(definition: Definition, types: dict[str, str]) -> str:
+    return quoted(next(name for name in types if name.lower() == definition.together.lower()))

@@ -1,0 +1,33 @@
+"""Where a view's rows lie, as the offline store wants to be told: views are defined once, for every store.
+
+Feast's Spark store reads a SparkSource and nothing else. Which store it is, only feature_store.yaml says.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from feast import FileSource
+from feast.data_source import DataSource
+from home import file
+
+_NAMED = "FEAST_FS_YAML_FILE_PATH"
+
+
+def parquet(name: str, relative: str, **options: Any) -> DataSource:
+    """The Parquet file in bidrec's home; options: timestamp_field and what else every source takes."""
+    if _offline_store() == "spark":
+        from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+        return SparkSource(name=name, path=file(relative), file_format="parquet", **options)
+    return FileSource(name=name, path=file(relative), **options)
+
+
+def _offline_store() -> str:
+    """The type of the offline store in the feature_store.yaml that Feast was given."""
+    settings = Path(os.environ.get(_NAMED) or Path(__file__).with_name("feature_store.yaml"))
+    if not settings.is_absolute():
+        raise SystemExit(f"{_NAMED} must be an absolute path. For example: export {_NAMED}=$PWD/{settings}")
+    store = yaml.safe_load(settings.read_text(encoding="utf-8")).get("offline_store")
+    return store["type"] if isinstance(store, dict) else str(store)

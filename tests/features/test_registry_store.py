@@ -1,0 +1,80 @@
+import shutil
+
+import pytest
+from feast.protos.feast.core.Registry_pb2 import Registry
+
+from bidrec.config import Config
+from bidrec.errors import CannotWrite, ContractError
+from bidrec.features.registry import apply, open_registry, open_store
+from bidrec.storage import PARTIAL
+
+
+@pytest.fixture
+def config(tmp_path):
+    config = Config(home=str(tmp_path / "home"))
+    apply(config)
+    return config
+
+
+def file(config):
+    return config.home_path / "feast" / "registry.db"
+
+
+def newer(content):
+    registry = Registry.FromString(content)
+    registry.registry_schema_version = "2"
+    return registry.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: b"\x1f\x8b not a registry", "garbled"),
+        (lambda content: content[: len(content) // 2], "garbled"),
+        (lambda content: b"", "format is not said"),
+        (newer, "format is 2"),
+    ],
+    ids=["other bytes", "half of it", "nothing", "a newer format"],
+)
+@pytest.mark.parametrize("job", [apply, open_registry, open_store], ids=lambda job: job.__name__)
+def test_a_registry_of_another_version_is_65_with_a_way_out_and_stays_as_it_is(config, spoil, said, job):
+    spoilt = spoil(file(config).read_bytes())
+    file(config).write_bytes(spoilt)
+    with pytest.raises(ContractError, match=rf"registry\.db .*Feast 0.* can read: .*{said}.*move it away") as refused:
+        job(config).list_feature_views() if job is open_store else job(config)
+    assert refused.value.exit_code == 65
+    assert file(config).read_bytes() == spoilt
+
+
+def test_a_registry_that_cannot_be_written_stays_whole(config, monkeypatch):
+    before = file(config).read_bytes()
+
+    def full(partial, content):
+        partial.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    registry, project = open_registry(config)
+    with pytest.raises(CannotWrite, match="No space left"):
+        registry.delete_feature_view("company_activity", project)
+    assert file(config).read_bytes() == before
+    assert list(file(config).parent.glob(f"*{PARTIAL}")) == []
+
+
+def test_applying_a_copy_of_a_home_leaves_the_online_store_of_the_original_alone(config, tmp_path):
+    copy = Config(home=str(tmp_path / "copy"))
+    shutil.copytree(config.home_path, copy.home_path)
+    registry, project = open_registry(copy)
+    assert registry.get_infra(project).infra_objects == []
+    online = config.home_path / "feast" / "online.db"
+    before = online.read_bytes()
+    apply(copy)
+    assert online.read_bytes() == before
+
+
+def test_an_online_store_that_was_deleted_is_made_again(config):
+    online = config.home_path / "feast" / "online.db"
+    online.unlink()
+    apply(config)
+    answer = open_store(config).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
+    assert answer.to_dict()["bids_all"] == [None]
