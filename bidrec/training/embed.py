@@ -16,7 +16,7 @@ def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = Non
     training = model.training
     model.eval()
     rows = torch.arange(len(data.notice), device=data.device) if notices is None else notices
-    blocks = [model.notice(data.notice.take(block, data.published_at[block])) for block in rows.split(BLOCK)]
+    blocks = [model.notice(data.notice.take(block, data.published_at[block])) for block in _blocks(rows)]
     model.train(training)
     return torch.cat(blocks) if blocks else torch.zeros(0, 0, device=data.device)
 
@@ -32,10 +32,15 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
     version_C = data.versions_as_of(as_of)
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
-    for block in known_C.nonzero().flatten().split(BLOCK):
+    for block in _blocks(known_C.nonzero().flatten()):
         vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of)
     model.train(training)
     return vectors, known_C
+
+
+def _blocks(rows: Tensor) -> list[Tensor]:
+    """The rows (R,), some at a time; none where there are none, which torchrec cannot look up."""
+    return [block for block in rows.split(BLOCK) if len(block)]
 
 
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
