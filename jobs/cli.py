@@ -12,7 +12,7 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
-    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, and bring the lake up to date."),
+    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, bring the lake up to date."),
     "features": (
         "jobs.features:features",
         "List the fields the model reads, how it reads each, and what each is worth.",

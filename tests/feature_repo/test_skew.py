@@ -92,7 +92,7 @@ def home(tmp_path_factory):
 def seen_by_training(home: Path, view, moment: datetime) -> dict[str, tuple]:
     """Of every key that is ever known: the values of the view's features as of the moment."""
     [entity], time = view.entity_columns, view.batch_source.timestamp_field
-    table = parquet.read_table(home / "features" / Path(view.batch_source.path).name).sort_by(
+    table = parquet.read_table(home / "features" / Path(view.batch_source.path).parent.name).sort_by(
         [(entity.name, "ascending"), (time, "ascending")]
     )
     keys, code = np.unique(table[entity.name].to_numpy(zero_copy_only=False), return_inverse=True)

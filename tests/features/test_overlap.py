@@ -48,7 +48,7 @@ def test_jobs_of_one_home_apply_one_after_the_other_on_its_registry_file(tmp_pat
     given = Config(home=str(tmp_path / "home"))
     changed = replace(given, feature_repo=str(repo))  # so that every apply has something to write
     assert applied_at_once([given, changed] * 3, [changed, given] * 3) == ["applied"] * 2
-    assert views(given) == 7
+    assert views(given) == 9
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -76,4 +76,4 @@ def test_jobs_that_share_an_sql_registry_without_sharing_a_lock_apply_at_once(tm
     apply(homes[0])  # the very first alone: two that make the tables of one registry get in each other's way
     # Each makes its own files the sources of every view, so both have much to write.
     assert applied_at_once(homes[:1], homes[1:]) == ["applied"] * 2
-    assert views(homes[0]) == 7
+    assert views(homes[0]) == 9

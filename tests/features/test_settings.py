@@ -20,7 +20,7 @@ def test_a_feature_store_named_in_the_configuration_is_used_by_every_step(tmp_pa
     config = Config(home=str(tmp_path / "home"), feature_store=str(own))
     apply(config)
     registry, project = open_registry(config)
-    assert len(registry.list_feature_views(project)) == 7
+    assert len(registry.list_feature_views(project)) == 9
     assert (tmp_path / "own" / "registry.db").is_file()
     with pytest.raises(InputMissing, match="no feature registry"):
         open_registry(Config(home=str(tmp_path / "home")))

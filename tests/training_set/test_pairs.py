@@ -30,16 +30,16 @@ def world(tmp_path_factory):
     order = np.lexsort((known_at, company))
     company, notice, known_at = company[order], notice[order], known_at[order]
     begin = np.flatnonzero(np.diff(company, prepend=-1) | np.diff(known_at, prepend=-1))
-    log_begin, log_end = np.searchsorted(company, company[begin]), np.append(begin[1:], BIDS)
+    history_length = np.append(begin[1:], BIDS) - np.searchsorted(company, company[begin])
     profiles = np.unique(np.stack([random.integers(0, COMPANIES, 30_000), random.integers(0, SECONDS, 30_000)]), axis=1)
     write = {
         "notice": (dict(notice=np.arange(NOTICES), published_at=published), ""),
         "company_profile": (dict(company=profiles[0], known_at=profiles[1]), ""),
         "company_activity": (
-            dict(company=company[begin], known_at=known_at[begin], log_begin=log_begin, log_end=log_end),
-            ", log_begin, log_end",
+            dict(company=company[begin], known_at=known_at[begin], history_length=history_length),
+            ", history_length",
         ),
-        "bid_log": (dict(company=company, notice=notice, known_at=known_at), ", notice AS notice_row"),
+        "bid_log": (dict(company=company, notice=notice, known_at=known_at), ""),
     }
     with duckdb.connect() as connection:
         for name, (columns, more) in write.items():
@@ -47,7 +47,8 @@ def world(tmp_path_factory):
             keys = ", ".join(f"printf('{key[0]}%06d', {key}) AS {key}_id" for key in columns if key in IDS)
             time = "published_at" if name == "notice" else "known_at"
             rows = f"SELECT {keys}, to_timestamp({time}) AS {time}{more} FROM {name}"
-            connection.execute(f"COPY ({rows}) TO '{features}/{name}.parquet' (FORMAT parquet)")
+            (features / name).mkdir()
+            connection.execute(f"COPY ({rows}) TO '{features}/{name}/000001.parquet' (FORMAT parquet)")
     write_manifest(features, kind="features")
     return home, schema_of(home, (), (), POSITIONS), (company, notice, known_at), profiles, published
 
