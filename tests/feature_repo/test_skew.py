@@ -143,7 +143,8 @@ def test_redis_answers_what_training_saw_too(home, tmp_path, monkeypatch):
         monkeypatch.setenv("BIDREC_REDIS", address)
         config = Config(home=str(tmp_path), feature_store=str(ROOT / "examples" / "stores" / "redis.yaml"))
         count, different = compared(config, MOMENTS[-2:])
-        correct(tmp_path / "features" / "company_activity.parquet")
+        (activity,) = (tmp_path / "features" / "company_activity").iterdir()
+        correct(activity)
         _, different_once_corrected = compared(config, MOMENTS[-1:])
     assert not (tmp_path / "feast" / "online.db").exists()
     assert count >= 5_000

@@ -50,7 +50,12 @@ def publish(
     open_ND = order * vectors.notice_ND[open_rows]
     lists = top_k(open_ND, vectors.company_CD, listed), top_k(vectors.company_CD, open_ND, listed)
     tables = published_tables(vectors, open_rows, lists, stamp)
-    closing = pa.table({"notice_id": [notices[row] for row in open_rows], "closes_at": [CLOSES_AT] * len(open_rows)})
+    closing = pa.table(
+        {
+            "notice_id": pa.array([notices[row] for row in open_rows], pa.string()),
+            "closes_at": pa.array([CLOSES_AT] * len(open_rows), pa.timestamp("us", "UTC")),
+        }
+    )
     facts = {"as_of": AS_OF.isoformat(), "open_notices": len(open_rows)}
     return write_version(
         home, with_closing(tables, closing), describe=in_words, written_at=written_at, run=run, **facts
