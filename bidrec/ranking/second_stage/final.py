@@ -19,6 +19,8 @@ Float32 = npt.NDArray[np.float32]
 
 BLOCK = 128
 """Notices looked at together."""
+LOWEST = -1000.0
+"""No candidate's score is below it; a blend gives some tens."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class FinalRanker:
     def scores(self, notice_rows: Int64) -> Float32:
         """(B,) notice rows -> (B, C)."""
         notice, company, score = self.pairs(notice_rows)
-        floor = score.min(initial=0) - np.float32(2)  # a cosine lies in [-1, 1]
-        scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T + floor
+        # The same floor whatever is asked together: scores are compared across notices too. A cosine lies in [-1, 1].
+        scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T + np.float32(LOWEST - 2)
         scores_BC[notice, company] = score
         return np.asarray(scores_BC, np.float32)
 
@@ -51,4 +53,4 @@ class FinalRanker:
 
     def _candidates(self, notice_rows: Int64) -> tuple[Int64, Float32]:
         found = candidates_of(self.evidence, notice_rows, self.settings.candidates, self.blend.counted)
-        return found.company_BM, self.blend.scores(found.signal_BMS)
+        return found.company_BM, np.maximum(self.blend.scores(found.signal_BMS), np.float32(LOWEST))

@@ -110,12 +110,17 @@ def test_a_score_is_the_weighted_sum_of_the_signals_less_their_mean_over_their_d
     assert made.counted == ("unit", "place")
 
 
-NUMBER = st.floats(-1e6, 1e6)
-NUMBERS = st.lists(NUMBER, min_size=SIGNALS, max_size=SIGNALS).map(tuple)
+NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=SIGNALS, max_size=SIGNALS).map(tuple)
+BLENDS = st.builds(
+    Blend,
+    *(st.just(NAMES), NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3000)),
+    slope=st.floats(-10, 10),
+    offset=st.floats(-10, 10),
+)
 
 
 @settings(max_examples=20)
-@given(st.builds(Blend, st.just(NAMES), NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3000), NUMBER, NUMBER))
+@given(BLENDS)
 def test_what_is_saved_is_read_back_exactly(tmp_path_factory, made):
     folder = tmp_path_factory.mktemp("run") / "second_stage"
     made.save(folder)
