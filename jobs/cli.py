@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, bring the lake up to date."),
     "features": (
         "jobs.features:features",
-        "List the fields the model reads, how it reads each, and what each is worth.",
+        "List the fields, how each is read, and what it is worth.",
     ),
     "train": ("jobs.train:train", "Materialise the training set, train the model, evaluate it."),
     "evaluate": ("jobs.evaluate:evaluate", "Measure a run again, beside the baselines."),

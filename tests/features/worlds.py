@@ -159,6 +159,7 @@ def recount(facts: list[Fact], company: str, as_of: datetime) -> dict[str, Any]:
         "days_since_first_bid": pytest.approx(max(ages)),
         "mean_gap_days": pytest.approx(statistics.fmean(gaps), abs=1e-9) if gaps else None,
         "last_bid_at": known[-1].known_at,
+        "version_at": as_of,
         "history_length": len(known),
     }
 
@@ -169,7 +170,7 @@ def lists_of(facts: list[Fact], company: str, as_of: datetime) -> dict[str, Any]
     last = newest[:10]
 
     def column(name: str) -> list[Any]:
-        return [fact.notice[name] for fact in last if fact.notice[name] is not None]
+        return [fact.notice[name] for fact in last if fact.notice.get(name) is not None]
 
     def age(fact: Fact) -> Any:
         return pytest.approx((as_of - fact.known_at) / DAY, abs=1e-4)
@@ -185,7 +186,7 @@ def lists_of(facts: list[Fact], company: str, as_of: datetime) -> dict[str, Any]
     ranked = sorted((one for one in rivals if rivals[one] > 1), key=lambda one: (-rivals[one], met[one], one))[:10]
     terms: dict[str, tuple[int, int]] = {}
     for depth, fact in enumerate(newest[:4]):
-        for word in re.findall(r"[^\W\d_]\w+", (fact.notice["title"] or "").lower())[:8]:
+        for word in re.findall(r"[^\W\d_]\w+", (fact.notice.get("title") or "").lower())[:8]:
             depth_of, count = terms.get(word, (depth, 0))
             terms[word] = (depth_of, count + 1)
     words = sorted(terms, key=lambda word: (terms[word][0], -terms[word][1], word))[:20]
