@@ -96,7 +96,7 @@ def forget_every_third_company(source):
 
 
 def rows_of(home, table):
-    return f"(SELECT * FROM read_parquet('{home}/features/{table}.parquet'))"
+    return f"(SELECT * FROM read_parquet('{home}/features/{table}/*.parquet'))"
 
 
 @pytest.fixture
