@@ -111,8 +111,11 @@ def refuse_columns(table: Table, given: dict[str, str]) -> None:
             f"{table.name}: {', '.join(personal)} holds names or numbers of persons, which never enter the lake",
             hint=f"leave it out of {table.name}.sql",
         )
-    if REASON in lower:
-        raise ContractError(f"{table.name}: a column may not be called {REASON}", hint="rename it in the source's SQL")
+    for name in table.reserved:
+        if name in lower:
+            raise ContractError(
+                f"{table.name}: a column may not be called {name}", hint="rename it in the source's SQL"
+            )
 
 
 def _refuse_naive_times(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> None:

@@ -40,6 +40,12 @@ class Table:
         return next((column for column in self.columns if column.name == name.lower()), None)
 
     @property
+    def reserved(self) -> tuple[str, ...]:
+        """Names that the ingest gives to columns of its own; a source may not use them."""
+        own = (REASON, "part", "came", "late", "known_at")
+        return tuple(name for name in own if self.column(name) is None)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns if column.needed)
 
@@ -159,7 +165,7 @@ BID = Table(
 TABLES: dict[str, Table] = {table.name: table for table in (NOTICE, COMPANY, BID)}
 
 REASON = "reason"
-"""The column a quarantined row carries; a source may not give one of this name."""
+"""The column a quarantined row carries."""
 
 PERSONAL = re.compile(r"(telno|faxno|emailadrs|ofclnm|ceonm|exctvnm|phone|e_?mail|official_name|contact_name)$", re.I)
 """Names of columns that hold officials' or representatives' names and numbers: they never enter the lake."""

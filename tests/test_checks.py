@@ -280,3 +280,10 @@ def test_a_part_of_a_source_is_checked_with_the_notices_and_companies_that_the_l
         "n0c7": "event_at is missing; known_at is before the notice's published_at",
     }
     assert found["bid"].warnings == ["bid: 1 bids by 1 companies that are not in the company table (kept)"]
+
+
+@pytest.mark.parametrize(("table", "name"), [("notice", "Known_At"), ("bid", "part"), ("company", "reason")])
+def test_a_column_named_like_one_of_the_ingest_is_refused(connection, table, name):
+    row = {"notice": notice, "company": company, "bid": bid}[table](**{name: "x"})
+    with pytest.raises(ContractError, match=f"{table}: a column may not be called {name.lower()}"):
+        checked(connection, **{table: [row]})
