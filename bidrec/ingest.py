@@ -195,11 +195,10 @@ def _write(
 
 def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
     """How many rows came, and of which kind: new (some of them late), changed, withdrawn."""
-    kinds = connection.execute(
-        f"SELECT 'rows', count(*) FROM came_{name} UNION ALL SELECT 'late', count_if(late) FROM came_{name} "
-        f"UNION ALL SELECT came, count(*) FROM came_{name} GROUP BY came"
-    ).fetchall()
-    return {kind: 0 for kind in ("rows", "new", "late", "changed", "withdrawn")} | dict(kinds)
+    counted = {"rows": "true", "new": "came = 'new'", "late": "late", "changed": "came = 'changed'"}
+    counted["withdrawn"] = "came = 'withdrawn'"
+    counts = ", ".join(f"count_if({condition})" for condition in counted.values())
+    return dict(zip(counted, connection.execute(f"SELECT {counts} FROM came_{name}").fetchall()[0], strict=True))
 
 
 def _facts(
