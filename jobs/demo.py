@@ -1,6 +1,7 @@
 """bidrec demo: the whole flow on an invented market, from nothing to recommendations."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) 
     there = read_manifest(source)
     if there and there["seed"] == seed and asked.items() <= there["rows"].items():
         return
+    # Another market is no later state of this one: its rows must not be added to the lake.
+    shutil.rmtree(source.parent / "lake", ignore_errors=True)
     simulate(source, notices=notices, companies=companies, bids=bids, seed=seed)
 
 
