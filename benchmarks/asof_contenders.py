@@ -115,22 +115,23 @@ def _view(name: str, folder: Path) -> "FeatureView":
 
 
 def _job(contender: str, folder: Path, memory_limit: str, call: str = ""):
-    """As the training set's build does: ids to numbers in DuckDB, then one binary search a pair."""
+    """As the training set's build does: ids to numbers in DuckDB, then a binary search in the sorted versions."""
 
     def question() -> None:
         with duckdb.connect() as connection:
             asof_world.limit(connection, folder, memory_limit)
             connection.execute(
                 f"""
-                CREATE TEMP TABLE company AS SELECT company_id, (row_number() OVER () - 1)::INTEGER AS number
+                CREATE TEMP TABLE company AS
+                SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS number
                 FROM (SELECT DISTINCT company_id FROM '{folder}/company.parquet')
                 """
             )
             version = connection.sql(
                 f"""
-                SELECT number AS company, epoch(known_at)::BIGINT AS known_at, file_row_number::INTEGER AS file_row
+                SELECT number AS company, epoch(known_at)::BIGINT AS known_at
                 FROM read_parquet('{folder}/company.parquet', file_row_number = true)
-                JOIN company USING (company_id) ORDER BY ALL
+                JOIN company USING (company_id) ORDER BY file_row_number
                 """
             ).fetchnumpy()
             pair = connection.sql(
@@ -144,8 +145,7 @@ def _job(contender: str, folder: Path, memory_limit: str, call: str = ""):
                 """
             ).fetchnumpy()
         known = newest_known((version["company"], version["known_at"]), pair["company"], pair["as_of"])
-        row = np.where(known < 0, -1, version["file_row"][known]) if len(known) else known
-        for name, values in (("company", row), ("notice", pair["notice"]), ("pair", pair["pair"])):
+        for name, values in (("company", known), ("notice", pair["notice"]), ("pair", pair["pair"])):
             np.save(folder / f"job.{name}.npy", np.ascontiguousarray(values, dtype=np.int32))
 
     return question
