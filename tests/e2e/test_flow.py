@@ -79,7 +79,8 @@ def test_what_is_published_is_the_final_ranking_of_the_run_as_of_today(config: C
         written = duckdb.execute(
             f"SELECT notice_id, company_ids, scores FROM '{folder}/notice_recommendations.parquet' ORDER BY 1"
         ).fetchall()
-        rows = np.searchsorted(today.vectors.notice_ids, [notice_id for notice_id, _, _ in written])
+        place = {notice_id: row for row, notice_id in enumerate(today.vectors.notice_ids)}
+        rows = np.array([place[notice_id] for notice_id, _, _ in written])
         scores_OC = today.ranker.scores(today.notice_row[rows])[:, today.company_row]
         for row, (_, company_ids, scores) in enumerate(written):
             company = np.searchsorted(today.vectors.company_ids, company_ids)
@@ -182,8 +183,10 @@ def test_a_company_and_a_notice_that_appear_after_training_are_published(copy: C
     ingest(copy, force=True)  # anew, at the times stated: these rows would be late, and known from this year on only
     flow.publish(copy)
     published = Published(copy.home_path)
-    _, notices = published.notices_for("0999999999", 100)
-    assert "20250699999-000" in {row["notice_id"] for row in notices}
+    notice, companies = published.companies_for("20250699999-000", 5)
+    assert (notice["title"], len(companies)) == ("새로 나온 공사", 5)
+    company, notices = published.notices_for("0999999999", 5)
+    assert (company["bids"], len(notices)) == (0, 5)
 
 
 def test_a_model_below_its_baselines_is_refused_and_the_published_version_stays(copy: Config) -> None:
