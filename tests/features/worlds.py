@@ -169,7 +169,7 @@ def lists_of(facts: list[Fact], company: str, as_of: datetime) -> dict[str, Any]
     last = newest[:10]
 
     def column(name: str) -> list[Any]:
-        return [fact.notice[name] for fact in last if fact.notice[name] is not None]
+        return [fact.notice[name] for fact in last if fact.notice.get(name) is not None]
 
     def age(fact: Fact) -> Any:
         return pytest.approx((as_of - fact.known_at) / DAY, abs=1e-4)
