@@ -45,7 +45,7 @@ def in_words(reasons: Sequence[dict[str, Any]]) -> str:
     if not reasons:
         return "its bids are like those on such notices"
     return "; ".join(
-        f"{reason['bids']:,} bids {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
+        f"{_bids(reason['bids'])} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
     )
 
 
@@ -55,6 +55,10 @@ def _reasons(row: Sequence[Any], as_of: datetime) -> list[dict[str, Any]]:
         for what, bids, last in zip(WORDS, row[::2], row[1::2], strict=True)
         if bids
     ]
+
+
+def _bids(number: int) -> str:
+    return "1 bid" if number == 1 else f"{number:,} bids"
 
 
 def _ago(days: int) -> str:

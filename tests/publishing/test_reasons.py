@@ -1,0 +1,49 @@
+from datetime import timedelta
+
+import pytest
+
+from bidrec.config import Config
+from bidrec.features.build import build_features
+from bidrec.publishing.reasons import in_words, reasons_for
+from tests import tables
+from tests.features.lakes import write_lake
+
+START = tables.notice(0)["published_at"]
+
+
+@pytest.fixture
+def market(home):
+    """Notices 0 to 3 before, notice 9 asked about; company c0 bid on all of them, one of these openings is to come."""
+    same = {"unit": "u1", "place": "Pune", "category": "roads"}
+    kinds = [same, same | {"place": "Delhi"}, same | {"unit": "u2", "category": "bridges"}, same]
+    notices = [
+        tables.notice(n, published_at=START, **kind) for n, kind in enumerate([*kinds, *[same] * 6]) if n < 4 or n == 9
+    ]
+    opened = [START + timedelta(days=days) for days in (10, 20, 30, 50)]
+    bids = [tables.bid(n, 0, event_at=at, known_at=at) for n, at in enumerate(opened)]
+    write_lake(home, notice=notices, bid=bids)
+    build_features(Config(home=str(home)))
+    return home
+
+
+def test_known_bids_at_the_same_office_place_and_category_are_counted_the_opening_to_come_is_not(market):
+    (reasons,) = reasons_for(market, [("n9", "c0")], START + timedelta(days=40))
+    assert reasons == [
+        {"of": "office", "bids": 2, "days_ago": 20},
+        {"of": "place", "bids": 2, "days_ago": 10},
+        {"of": "category", "bids": 2, "days_ago": 20},
+    ]
+    assert in_words(reasons[:1]) == "2 bids to this office, last 20 days ago"
+
+
+def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(market):
+    asked = [("n9", "c7"), ("n9", "c0"), ("n2", "c0")]
+    found = reasons_for(market, asked, START + timedelta(days=20))
+    assert [len(reasons) for reasons in found] == [0, 3, 1]
+    assert in_words(found[0]) == "its bids are like those on such notices"
+    assert in_words(found[2]) == "1 bid in this place, last 10 days ago"
+
+
+def test_a_home_without_features_says_nothing(tmp_path):
+    assert reasons_for(tmp_path, [("n9", "c0")], START) == [[]]
+    assert reasons_for(tmp_path, [], START) == []
