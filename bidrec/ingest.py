@@ -7,7 +7,6 @@ The same rows give the same bytes: the order is total, and Parquet is written in
 Reading them again changes nothing.
 """
 
-import fcntl
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,9 +23,10 @@ from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
-from bidrec.errors import CannotWrite, ConfigurationError, Interrupted
+from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.increment import take_all, take_news
 from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
+from bidrec.locks import alone
 from bidrec.sources.definition import Definition
 from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
 
@@ -86,7 +86,7 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
     """
     home = config.home_path
     staging = home / ".ingest"
-    with _alone(home):
+    with alone(home, "ingest"):
         with writing(home):
             _sweep(home)
             staging.mkdir()
@@ -105,19 +105,6 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / ".ingest.lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Interrupted(f"another ingest is at work in {home}", hint="run it again when that has ended") from None
-        yield
 
 
 def _sweep(home: Path) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import CannotWrite, InputMissing, Interrupted
+from bidrec.errors import CannotWrite, InputMissing
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -35,28 +35,6 @@ def writing(path: Path) -> Iterator[None]:
         raise CannotWrite(
             f"cannot write {path}: {error.strerror or error}", hint="check space and permission"
         ) from error
-
-
-@contextmanager
-def alone(home: Path, box: str) -> Iterator[None]:
-    """Be the only one that makes `box` in this home, and sweep away what a killed one has left of it.
-
-    Raises Interrupted (75) while another one does, CannotWrite (73).
-    """
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / f".{box}.lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Interrupted(
-                f"another job makes the {box} of {home}", hint="run it again when that has ended"
-            ) from None
-        for litter in home.glob(f".{box}.*"):
-            if litter.is_dir():
-                shutil.rmtree(litter, ignore_errors=True)
-        yield
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
     with (tmp_path / ".ingest.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(Interrupted, match="another ingest is at work"):
+        with pytest.raises(Interrupted, match="another ingest job is at work"):
             ingest(config_of(tmp_path, source), now=NOW)
     assert ingest(config_of(tmp_path, source), now=NOW)["tables"]["bid"]["rows"] == len(BIDS)
 

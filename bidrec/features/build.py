@@ -30,10 +30,10 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.lake import OWN, open_lake
+from bidrec.locks import alone
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,
-    alone,
     facts_of,
     fingerprint,
     read_manifest,

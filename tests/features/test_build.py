@@ -11,7 +11,8 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing, Interrupted
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake import part_file
-from bidrec.storage import alone, content_of, read_manifest, sha256
+from bidrec.locks import alone
+from bidrec.storage import content_of, read_manifest, sha256
 from tests import tables
 from tests.features.lakes import add_part, read, write_lake
 
@@ -217,7 +218,7 @@ def test_features_of_another_lake_are_not_gone_on_with(home, config):
 
 def test_one_build_at_a_time_works_in_a_home(home, config):
     write_lake(home, notice=[tables.notice()])
-    with alone(home, "features"), pytest.raises(Interrupted, match="another job makes the features"):
+    with alone(home, "features"), pytest.raises(Interrupted, match="another features job is at work"):
         build_features(config)
 
 
