@@ -34,14 +34,20 @@ def train(home: Path, folder: str, region: str, train_before: str, test_before: 
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_towers_beat_every_baseline_on_himachal_pradesh(tmp_path: Path) -> None:
+def test_the_final_ranking_beats_every_rival_on_himachal_pradesh_frozen_and_renewed_both_ways(tmp_path: Path) -> None:
     result = train(tmp_path / "home", FOLDER, "Himachal Pradesh", "2023-07-01", "2024-01-01")
-    frozen = result["metrics"]["frozen"]
+    frozen, rolling = result["metrics"]["frozen"], result["metrics"]["rolling"]
     assert result["window"]["notices"] == 2772
-    assert frozen["towers"]["recall@100"] >= 0.64
+    assert frozen["towers"]["recall@100"] >= 0.66
+    assert frozen["final"]["recall@100"] >= 0.71
+    assert rolling["final"]["recall@100"] >= 0.77
     assert 0.15 <= frozen["popularity"]["recall@100"] <= 0.25
     assert frozen["knn"]["recall@100"] >= 0.64
-    assert result["difference"]["ci"][0] > 0
+    assert frozen["summed"]["recall@100"] >= 0.68
+    for compared in (result["difference"], result["rolling_difference"], result["for_companies"]["difference"]):
+        assert compared["model"] == "final"
+        assert compared["ci"][0] > 0
+    assert result["calibration"]["brier"] < result["calibration"]["brier_of_base_rate"]
 
 
 def test_another_state_in_the_same_shape_needs_no_change(tmp_path: Path) -> None:
