@@ -1,5 +1,6 @@
 """bidrec backtest: the same training at several cutoffs, and how a model that is not trained again ages."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableTy
     from rich.table import Table
 
     occurring = [week[ranker] for week in weeks for ranker in ("final", "best_baseline")]
-    low, high = int(min(occurring) * 20) / 20, int(max(occurring) * 20 + 1) / 20
+    low = math.floor(min(occurring) * 20) / 20
+    high = max(math.ceil(max(occurring) * 20) / 20, low + 0.05)
     table = Table(
         title=f"R@100 by weeks since the cutoff, {mode}: the weights stay as they were trained\n"
         "█ what final reaches, ▓ as far as it is ahead of the best baseline, ░ as far as it is behind",
