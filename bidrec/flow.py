@@ -32,17 +32,20 @@ def prepare(config: Config) -> tuple["Schema", str]:
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
 
 
-def train(config: Config) -> Run:
+def train(config: Config, *, backtest: bool = False) -> Run:
     """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
-    SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there.
+    SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
+    `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     """
     from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop
 
     schema, inputs = prepare(config)
-    run = runs.start_or_resume(config, inputs)
-    log.get("train").info("run", id=run.id)
+    run = runs.start_or_resume(config, inputs, backtest=backtest)
+    log.get("train").info("run", id=run.id, finished=run.finished)
+    if run.finished:
+        return run
     if read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
     ts = TrainingSet.open(run.training_set)

@@ -58,6 +58,11 @@ class Run:
     def finished(self) -> bool:
         return read_manifest(self.folder) is not None
 
+    @property
+    def backtest(self) -> bool:
+        """Whether it was only made to measure an earlier cutoff: never the one that is published unless it is named."""
+        return bool(read_json(self.folder / "config.json").get("backtest"))
+
     def settings(self) -> dict[str, Any]:
         """The configuration the run was made with, as plain JSON."""
         return read_json(self.folder / "config.json")["config"]
@@ -87,20 +92,26 @@ class Run:
         )
 
 
-def start_or_resume(config: Config, inputs: str) -> Run:
+def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> Run:
     """The newest unfinished run that learns the same in the same way, or a new one.
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
-    not matter, so a moved home goes on.
+    not matter, so a moved home goes on. A `backtest` rather takes a finished one, whoever made it; what a backtest
+    began, a training does not go on with.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     made_from = fingerprint({"settings": settings, "inputs": inputs})
-    for run in reversed(all_runs(config.home_path)):
-        if not run.finished and _made_from(run) == made_from:
-            return run
+    alike = [run for run in all_runs(config.home_path) if _made_from(run) == made_from]
+    if backtest:
+        alike.sort(key=lambda run: run.finished)
+    else:
+        alike = [run for run in alike if not run.finished and not run.backtest]
+    if alike:
+        return alike[-1]
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run = Run(config.home_path / "runs" / f"{stamp}-{secrets.token_hex(3)}")
-    write_json(run.folder / "config.json", {"made_from": made_from, "inputs": inputs, "config": config.as_dict()})
+    facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}
+    write_json(run.folder / "config.json", facts)
     return run
 
 
@@ -110,8 +121,9 @@ def all_runs(home: Path) -> list[Run]:
 
 
 def newest(home: Path, run_id: str | None = None) -> Run | None:
-    """The finished run with this id, or the newest finished one; None where there is none."""
-    finished = [run for run in all_runs(home) if run.finished and run_id in (None, run.id)]
+    """The finished run with this id, or the newest finished one that is no backtest's; None where there is none."""
+    asked = [run for run in all_runs(home) if (run.id == run_id if run_id else not run.backtest)]
+    finished = [run for run in asked if run.finished]
     return finished[-1] if finished else None
 
 

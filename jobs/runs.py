@@ -17,15 +17,16 @@ def runs(config: Config) -> Result:
     rows = [_facts(run) for run in all_runs(config.home_path)]
     if not rows:
         return Result(data={"runs": []}, text=f"No run in {config.home_path / 'runs'} yet: bidrec train makes one.")
-    table = Table("run", "state", "train before", "test notices", "Recall@100", "best baseline")
+    table = Table("run", "state", "made by", "train before", "test notices", "Recall@100", "best baseline")
     for row in rows:
         table.add_row(*(str(value) if value is not None else "" for value in row.values()))
     return Result(data={"runs": rows}, text=table)
 
 
 def _facts(run: Any) -> dict[str, Any]:
+    made_by = "backtest" if run.backtest else "train"
     if not run.finished:
-        return {"run": run.id, "state": "unfinished", "train_before": None} | dict.fromkeys(
+        return {"run": run.id, "state": "unfinished", "made_by": made_by, "train_before": None} | dict.fromkeys(
             ("test_notices", "recall@100", "best_baseline")
         )
     metrics = run.metrics()
@@ -33,6 +34,7 @@ def _facts(run: Any) -> dict[str, Any]:
     return {
         "run": run.id,
         "state": "finished",
+        "made_by": made_by,
         "train_before": metrics["window"]["from"][:10],
         "test_notices": metrics["window"]["notices"],
         "recall@100": round(frozen["final"]["recall@100"], 3),

@@ -29,7 +29,9 @@ Bool = npt.NDArray[np.bool_]
 
 NOBODY = np.empty(0, np.int64)
 CHOSEN_BY = "recall@100"
-"""The metric that names the best baseline."""
+"""The metric that names the best baseline, and whose course over the weeks is told."""
+WEEK = 7 * 86_400
+"""In seconds."""
 SCORES_AT_ONCE = 1 << 23
 """Scores in memory at a time, 32 MiB; a block has at least one notice and at most 512."""
 
@@ -48,7 +50,8 @@ def evaluate(
 
     Returns `window`, `metrics[mode][ranker][metric]` with `ci` beside (metrics.per_notice and metrics.of_the_lists say
     what each is; None where it is undefined for every notice), `baselines`, `best_baseline`, `difference` (model minus
-    best baseline, paired by notice; None where either is missing) and `seconds`. The ranker `ceiling` is the best there
+    best baseline, paired by notice; None where either is missing), `seconds`, and `by_week[mode]`: how Recall@100 goes
+    on with the weeks since the window's beginning, as by_week() says. The ranker `ceiling` is the best there
     can be when bidders that are no candidates cannot be listed. A catalogue smaller than K is listed whole.
     """
     whole = Period(slice(0, len(truth.notices)), rankers, candidates_C)
@@ -126,7 +129,24 @@ def _measure(
         log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
     lists = {name: metrics.of_the_lists(lists, candidates_C, truth.known_bids) for name, lists in listed.items()}
     values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
-    return compare(values, lists, settings.bootstrap, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
+    compared = compare(values, lists, settings.bootstrap, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
+    return compared | {"by_week": {mode: by_week(truth, {name: of[CHOSEN_BY] for name, of in values.items()})}}
+
+
+def by_week(truth: Truth, value_Q: Mapping[str, Float64]) -> list[dict[str, Any]]:
+    """Each ranker's mean Recall@100 of the notices published in each week of the window that has any.
+
+    Week 1 is the first seven days; the last one may be shorter, hence `notices`, which says how many a mean is of.
+    """
+    week_Q = (truth.published_at - truth.lo) // WEEK
+    return [
+        {
+            "week": int(week) + 1,
+            "notices": int((week_Q == week).sum()),
+            CHOSEN_BY: {name: float(values[week_Q == week].mean()) for name, values in value_Q.items()},
+        }
+        for week in np.unique(week_Q)
+    ]
 
 
 def rank(ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int) -> Int64:

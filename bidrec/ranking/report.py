@@ -34,9 +34,9 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
 
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
-    way round, rolling. Everything but that, metrics["rolling"] and rolling_difference speaks of the frozen mode, also
-    `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py). Raises InputMissing (66)
-    where the test window holds no bid.
+    way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
+    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py). Raises
+    InputMissing (66) where the test window holds no bid.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -62,6 +62,7 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
         renewed = (period(queries, moment, final_as_of(moment)) for queries, moment in stretches)
         rolling = evaluate_periods(renewed, truth, config.evaluation, model=MODEL, other_way=True)
         frozen["metrics"] |= rolling["metrics"]
+        frozen["by_week"] |= rolling["by_week"]
         frozen["for_companies"] = rolling["for_companies"]
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])

@@ -26,6 +26,8 @@ class Truth:
     hi: int
     notices: Int64
     """(Q,) notice rows, ascending."""
+    published_at: Int64
+    """(Q,) when each was published."""
     query: Int64
     """(P,) position in `notices` of each bid, ascending."""
     company: Int64
@@ -56,6 +58,7 @@ class Truth:
             lo=lo,
             hi=hi,
             notices=notices,
+            published_at=ts.notice_published_at[notices],
             query=query.astype(np.int64),
             company=ts.pair_company[inside].astype(np.int64),
             without_bids=int(end - first - len(notices)),

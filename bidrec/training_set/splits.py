@@ -83,8 +83,8 @@ def check_windows(
 
 
 def day_of(moment: int) -> str:
-    """The UTC day of a moment, for people."""
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+    """The UTC day of a moment, for people; any moment, also one that Python's calendar does not reach."""
+    return str(np.datetime64(moment, "s").astype("datetime64[D]"))
 
 
 def _midnight(day: date) -> int:

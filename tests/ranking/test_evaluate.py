@@ -1,10 +1,13 @@
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bidrec.config import Evaluation
-from bidrec.ranking.evaluate import Period, evaluate, evaluate_periods, rank
+from bidrec.ranking.evaluate import Period, by_week, evaluate, evaluate_periods, rank
 from bidrec.ranking.truth import Truth
 
 SETTINGS = Evaluation(bootstrap=200)
@@ -14,6 +17,7 @@ TRUTH = Truth(
     lo=0,
     hi=86_400,
     notices=np.array([5, 7]),
+    published_at=np.array([100, 200]),
     query=np.array([0, 0, 1]),
     company=np.array([0, 3, 1]),
     without_bids=2,
@@ -136,3 +140,34 @@ def test_a_company_that_becomes_known_during_the_window_is_cold_before_and_warm_
     assert result["window"]["cold_share"] == pytest.approx(1 / 3)
     assert result["metrics"]["rolling"]["ceiling"]["recall@100"] == (1 / 2 + 1) / 2
     assert result["metrics"]["rolling"]["final"]["recall@100"] == (1 / 2 + 1) / 2
+
+
+WEEK = 7 * 86_400
+
+
+@given(st.lists(st.tuples(st.integers(0, 4 * WEEK - 1), st.floats(0, 1)), min_size=1).map(sorted))
+def test_a_weeks_recall_is_the_mean_over_the_notices_published_in_it(published):
+    begin = 1_704_067_200
+    times, values = (np.array(column) for column in zip(*published, strict=True))
+    truth = replace(TRUTH, lo=begin, notices=np.arange(len(times)), published_at=begin + times.astype(np.int64))
+    expected = {}
+    for time, value in published:
+        expected.setdefault(1 + time // WEEK, []).append(value)
+    weeks = by_week(truth, {"final": values})
+    assert {week["week"]: week["notices"] for week in weeks} == {number: len(of) for number, of in expected.items()}
+    for week in weeks:
+        assert week["recall@100"]["final"] == pytest.approx(fmean(expected[week["week"]]))
+
+
+def test_each_week_is_told_for_every_ranker_also_where_they_are_renewed():
+    """Notice 5 in the first week, ranked by one ranker; notice 7 in the third, by another that knows one company."""
+    truth = replace(TRUTH, hi=3 * WEEK, published_at=np.array([0, 2 * WEEK]))
+    periods = [
+        Period(slice(0, 1), {"final": PERFECT}, EVERYBODY),
+        Period(slice(1, 2), {"final": PERFECT}, np.array([True, False, False, False])),
+    ]
+    found = evaluate_periods(periods, truth, SETTINGS, model="final")["by_week"]["rolling"]
+    assert found == [
+        {"week": 1, "notices": 1, "recall@100": {"final": 1.0, "ceiling": 1.0}},
+        {"week": 3, "notices": 1, "recall@100": {"final": 0.0, "ceiling": 0.0}},
+    ]

@@ -57,3 +57,9 @@ def test_an_empty_window_is_named_with_its_days(window, at):
         check_windows(BOUNDS, times, np.arange(2, dtype=np.int32))
     assert caught.value.hint is not None
     assert "split.train_before" in caught.value.hint
+
+
+@pytest.mark.parametrize("cutoff", [date(1, 1, 1), date(9999, 12, 31)])
+def test_a_cutoff_at_the_end_of_the_calendar_is_refused_like_any_other_outside_the_data(cutoff):
+    with pytest.raises(ConfigurationError, match=r"in the (training|validation|test) window"):
+        check_windows(bounds_of(Split(train_before=cutoff), 0), np.array([MIDNIGHT]), np.zeros(1, np.int32))

@@ -1,0 +1,116 @@
+"""bidrec backtest: the same training at several cutoffs, and how a model that is not trained again ages."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command, require_source
+from jobs.output import Result
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+HEADINGS = {"recall@100": "R@100", "recall@10": "R@10", "ndcg@10": "NDCG@10"}
+BAR = 40
+"""Characters of a bar."""
+
+
+def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[date]:
+    try:
+        days = [date.fromisoformat(day.strip()) for day in value.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: give days as 2025-01-01,2025-03-01") from None
+    if days != sorted(set(days)):
+        raise click.BadParameter(f"{value} does not ascend: give each day once, the earliest first")
+    return days
+
+
+@command
+@click.option(
+    "--cutoffs", required=True, metavar="DAY,DAY,...", callback=_cutoffs, help="The cutoffs (UTC), ascending."
+)
+@click.option("--test-days", "split__test_days", type=int, help="Override split.test_days.")
+def backtest(config: Config, cutoffs: list[date]) -> Result:
+    """Train and evaluate at several cutoffs: mean and spread, and Recall@100 by weeks since the training.
+
+    Each is a run in the home like one of bidrec train, but none that write-back publishes by itself. Runs that are
+    there are not made again, so a backtest that was stopped (75) goes on.
+    """
+    require_source(config)
+    from bidrec.backtest import measure
+
+    result = measure(config, cutoffs)
+    return Result(data=result, text=_text(result))
+
+
+def _text(result: Mapping[str, Any]) -> "RenderableType":
+    from rich.console import Group
+
+    mode = list(result["by_week"])[-1]  # rolling, where it was measured
+    return Group(_cutoffs_table(result), "", _weeks_table(mode, result["by_week"][mode]))
+
+
+def _cutoffs_table(result: Mapping[str, Any]) -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(
+        title=f"{len(result['cutoffs'])} cutoffs, {result['test_days']} days tested after each", title_justify="left"
+    )
+    for heading in ("cutoff", "notices", "mode", "ranker"):
+        table.add_column(heading, justify="right" if heading == "notices" else "left")
+    for heading in HEADINGS.values():
+        table.add_column(heading, justify="right")
+    for one in result["cutoffs"]:
+        for mode, rankers in one["metrics"].items():
+            for ranker, row in rankers.items():
+                named = f"best baseline ({one['baseline'][mode]})" if ranker == "best_baseline" else ranker
+                figures = [f"{row[metric]:.3f}" for metric in HEADINGS]
+                table.add_row(one["cutoff"], f"{one['window']['notices']:,}", mode, named, *figures)
+        table.add_section()
+    for title, figure in (("mean ± sd", _mean), ("min-max", _range)):
+        for mode, rankers in result["summary"].items():
+            for ranker, row in rankers.items():
+                figures = [figure(row[metric]) for metric in HEADINGS]
+                table.add_row(title, "", mode, ranker.replace("_", " "), *figures)
+        table.add_section()
+    return table
+
+
+def _mean(spread: Mapping[str, float | None]) -> str:
+    return f"{spread['mean']:.3f}" + (f" ± {spread['sd']:.3f}" if spread["sd"] is not None else "")
+
+
+def _range(spread: Mapping[str, float | None]) -> str:
+    return f"{spread['min']:.3f}-{spread['max']:.3f}"
+
+
+def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """Recall@100 by weeks since the cutoff; the bars' scale spans what occurs, rounded to .05."""
+    from rich.table import Table
+
+    occurring = [week[ranker] for week in weeks for ranker in ("final", "best_baseline")]
+    low = math.floor(min(occurring) * 20) / 20
+    high = max(math.ceil(max(occurring) * 20) / 20, low + 0.05)
+    table = Table(
+        title=f"R@100 by weeks since the cutoff, {mode}: the weights stay as they were trained\n"
+        "█ what final reaches, ▓ as far as it is ahead of the best baseline, ░ as far as it is behind",
+        title_justify="left",
+    )
+    for heading in ("week", "notices", "final", "best baseline", "ahead"):
+        table.add_column(heading, justify="right")
+    table.add_column(f"{low:.2f}" + f"{high:.2f}".rjust(BAR - 4), no_wrap=True)
+    for week in weeks:
+        final, baseline = week["final"], week["best_baseline"]
+        figures = (f"{final:.3f}", f"{baseline:.3f}", f"{final - baseline:+.3f}")
+        table.add_row(str(week["week"]), f"{week['notices']:,}", *figures, bar(final, baseline, low, high))
+    return table
+
+
+def bar(final: float, baseline: float, low: float, high: float) -> str:
+    """Both figures on one bar of BAR characters from `low` to `high`."""
+    reached, other = (round((value - low) / (high - low) * BAR) for value in (final, baseline))
+    return "█" * min(reached, other) + ("▓" * (reached - other) or "░" * (other - reached))

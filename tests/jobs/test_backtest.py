@@ -1,0 +1,43 @@
+import pytest
+from click.testing import CliRunner
+
+from jobs.backtest import BAR, backtest, bar
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "said"),
+    [
+        ("2025-13-01", "2025-01-01,2025-03-01"),
+        ("soon", "2025-01-01,2025-03-01"),
+        ("2025-01-01,", "2025-01-01,2025-03-01"),
+        ("2025-03-01,2025-01-01", "does not ascend"),
+        ("2025-03-01,2025-03-01", "does not ascend"),
+    ],
+)
+def test_cutoffs_that_are_no_ascending_days_are_a_usage_error(cutoffs, said):
+    refused = CliRunner().invoke(backtest, ["--cutoffs", cutoffs])
+    assert refused.exit_code == 2
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("Error:")]
+    assert "--cutoffs" in line
+    assert said in line
+    assert refused.stdout == ""
+
+
+def test_without_a_source_nothing_is_trained(home):
+    refused = CliRunner().invoke(backtest, ["--cutoffs", "2025-01-01"])
+    assert refused.exit_code == 66
+    assert "no source is configured" in refused.stderr
+    assert not home.exists()
+
+
+def test_a_test_window_of_no_day_is_refused(home):
+    refused = CliRunner().invoke(backtest, ["--cutoffs", "2025-01-01", "--test-days", "0"])
+    assert refused.exit_code == 64
+    assert "split.test_days" in refused.stderr
+
+
+def test_a_bar_shows_both_figures_and_which_one_is_ahead():
+    assert bar(0.75, 0.5, 0.5, 1.0) == "▓" * (BAR // 2)
+    assert bar(0.75, 0.625, 0.5, 1.0) == "█" * (BAR // 4) + "▓" * (BAR // 4)
+    assert bar(0.625, 0.75, 0.5, 1.0) == "█" * (BAR // 4) + "░" * (BAR // 4)
+    assert bar(1.0, 1.0, 0.5, 1.0) == "█" * BAR

@@ -1,0 +1,46 @@
+"""Which run a training, a backtest and a write-back take, of those that are in the home."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bidrec.config import Config, Split
+from bidrec.errors import InputMissing
+from bidrec.runs import all_runs, find, newest, start_or_resume
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(home=str(tmp_path), split=Split(train_before=date(2025, 1, 1)))
+
+
+def test_a_training_goes_on_with_its_unfinished_run_and_a_finished_one_is_not_taken_again(config: Config) -> None:
+    run = start_or_resume(config, "data")
+    assert start_or_resume(config, "data") == run
+    assert start_or_resume(config, "newer data") != run
+    run.finish()
+    assert start_or_resume(config, "data") != run
+
+
+def test_a_backtest_takes_what_a_training_has_finished_rather_than_what_it_has_begun(config: Config) -> None:
+    finished = start_or_resume(config, "data")
+    finished.finish()
+    begun = start_or_resume(config, "data")
+    assert start_or_resume(config, "data", backtest=True) == finished
+    assert not begun.finished
+    other_cutoff = replace(config, split=Split(train_before=date(2025, 3, 1)))
+    assert start_or_resume(other_cutoff, "data", backtest=True) not in (finished, begun)
+
+
+def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config) -> None:
+    run = start_or_resume(config, "data", backtest=True)
+    assert start_or_resume(config, "data", backtest=True) == run
+    assert start_or_resume(config, "data") != run
+    run.finish()
+    assert newest(config.home_path) is None
+    with pytest.raises(InputMissing):
+        find(config.home_path)
+    assert find(config.home_path, run.id) == run
+    assert run in all_runs(config.home_path)
