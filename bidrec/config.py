@@ -128,6 +128,9 @@ class Ranking:
     """The newest notices with a known bid that may be such neighbours."""
     half_life: float = 400.0
     """Half-life of a known bid's weight, in days."""
+    eligibility: bool = True
+    """Whether a company outside a notice's region limit, or with none of the licences it asks for, is no candidate for
+    it: in the second stage, in every ranking that is evaluated, and in what is published."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,11 @@ Reads   today's vectors and final ranking (today.py)
 Read by write_back.py
 
 A pair that the second stage looked at has its score, which compares across notices and across companies. All other
-pairs come after those, in the order of the towers' cosine, so that every list is as long as it can be.
+pairs come after those, in the order of the towers' cosine, so that every list is as long as it can be. A company
+that may not bid on a notice is in no list with it: a list ends early where there are no more that may.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +19,9 @@ from bidrec.ranking.topk import best
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Lists = tuple[Int64, Float32]
-"""Rows (Q, K) of the other side, best first, and their scores (Q, K)."""
+"""Rows (Q, K) of the other side, best first, -1 where a list ends early, and their scores (Q, K), 0 there."""
+Allowed = Callable[[slice], npt.NDArray[np.bool_]]
+"""Queries -> (B, N) which items each may have in its list."""
 
 SCORES_AT_ONCE = 1 << 23
 
@@ -30,13 +35,35 @@ def best_of_both(today: Today, open_rows: Int64, k: int) -> tuple[Lists, Lists]:
     company = np.searchsorted(today.company_row, company_row)
     notice_OD, company_CD = today.vectors.notice_ND[open_rows], today.vectors.company_CD
     floor = float(score.min(initial=0)) - 2  # a cosine lies in [-1, 1]
+    notice_row, eligible = today.notice_row[open_rows], today.eligible
     return (
-        _best(notice_OD, company_CD, (notice, company, score), floor, k),
-        _best(company_CD, notice_OD, (company, notice, score), floor, k),
+        _best(
+            notice_OD,
+            company_CD,
+            (notice, company, score),
+            lambda queries: eligible.mask(notice_row[queries], today.company_row),
+            floor,
+            k,
+        ),
+        _best(
+            company_CD,
+            notice_OD,
+            (company, notice, score),
+            lambda queries: eligible.mask(notice_row, today.company_row[queries]).T,
+            floor,
+            k,
+        ),
     )
 
 
-def _best(query_QD: Float32, item_ND: Float32, pairs: tuple[Int64, Int64, Float32], floor: float, k: int) -> Lists:
+def _best(
+    query_QD: Float32,
+    item_ND: Float32,
+    pairs: tuple[Int64, Int64, Float32],
+    allowed: Allowed,
+    floor: float,
+    k: int,
+) -> Lists:
     """The k best items of each query: `pairs` (query, item, score) as scored, all others at `floor` plus the cosine."""
     order = np.argsort(pairs[0], kind="stable")
     query, item, score = (column[order] for column in pairs)
@@ -47,5 +74,7 @@ def _best(query_QD: Float32, item_ND: Float32, pairs: tuple[Int64, Int64, Float3
         score_BN = query_QD[start : start + block] @ item_ND.T + np.float32(floor)
         first, end = np.searchsorted(query, [start, start + len(score_BN)])
         score_BN[query[first:end] - start, item[first:end]] = score[first:end]
+        score_BN[~allowed(slice(start, start + len(score_BN)))] = -np.inf
         rows[start : start + block], scores[start : start + block] = best(score_BN, k)
-    return rows, scores
+    nobody = np.isneginf(scores)
+    return np.where(nobody, -1, rows), np.where(nobody, np.float32(0), scores)

@@ -32,11 +32,12 @@ class Published:
         self.connection.execute("SET TimeZone = 'UTC'")
 
     def companies_for(self, notice_id: str, k: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The notice, and its k likeliest bidders, best first: the published list where the notice is open (as long
-        as publish.top_k), otherwise by the cosine of the vectors. Raises InputMissing (66) for an unknown notice."""
+        """The notice, and its k likeliest bidders, best first: the published list where the notice is open (of up to
+        publish.top_k that may bid), otherwise by the cosine of the vectors, whoever may bid. Raises InputMissing (66)
+        for an unknown notice."""
         notice = self._one("notices", "notice_id", notice_id)
         listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
-        if listed:
+        if listed is not None:
             return notice, self._explained("company_id", notice, self._described("companies", "company_id", listed[:k]))
         query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
@@ -46,14 +47,15 @@ class Published:
     def notices_for(
         self, company_id: str, k: int, as_of: datetime | None = None
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The company, and the k open notices that suit it best: the published list (as long as publish.top_k), or, for
-        the notices open at another time `as_of`, by the cosine of the vectors.
+        """The company, and the k open notices that suit it best: the published list (of up to publish.top_k that it
+        may bid on), or, for the notices open at another time `as_of`, by the cosine of the vectors, whoever may bid.
 
         Raises InputMissing (66) for an unknown company, and where no notice is open.
         """
         company = self._one("companies", "company_id", company_id)
-        listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids")
-        if listed and as_of is None:
+        if as_of is None:
+            self._some_open(None)
+            listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids") or []
             return company, self._explained("notice_id", company, self._described("notices", "notice_id", listed[:k]))
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
@@ -77,8 +79,8 @@ class Published:
         return self._ranked("notices", "notice_id", _unit(vector, vectors_ND), ids, vectors_ND, k)
 
     def an_open_notice(self) -> str | None:
-        """The open notice that was published last, or None."""
-        still_open = self._open(None)
+        """The notice published last of those that are open and have somebody in their list, or None."""
+        still_open = self._open(None, "WHERE len(company_ids) > 0")
         return still_open[0] if still_open else None
 
     def _some_open(self, as_of: datetime | None) -> list[str]:
@@ -87,12 +89,12 @@ class Published:
             raise InputMissing("no notice is open at that time", hint="give --as-of a time within the data")
         return still_open
 
-    def _open(self, as_of: datetime | None) -> list[str]:
-        """Notices that may be bid on, the newest first."""
+    def _open(self, as_of: datetime | None, listed: str = "") -> list[str]:
+        """Notices that may be bid on, the newest first; `listed`: an SQL condition on their published lists."""
         if as_of is None:
             rows = self.connection.execute(
-                """SELECT notice_id FROM read_parquet(?) AS listed JOIN read_parquet(?) AS notice USING (notice_id)
-                   ORDER BY published_at DESC, notice_id""",
+                f"""SELECT notice_id FROM read_parquet(?) AS listed JOIN read_parquet(?) AS notice USING (notice_id)
+                   {listed} ORDER BY published_at DESC, notice_id""",
                 [self._path("notice_recommendations"), self._path("notices")],
             )
         else:
@@ -110,11 +112,12 @@ class Published:
         listed = [(ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
         return self._described(table, key, listed)
 
-    def _listed(self, table: str, key: str, value: str, other: str) -> list[tuple[str, float]]:
-        """The published list of one notice or company: (id, score), best first; empty where there is none."""
-        return self.connection.execute(
-            f"SELECT unnest({other}), unnest(scores) FROM read_parquet(?) WHERE {key} = ?", [self._path(table), value]
-        ).fetchall()
+    def _listed(self, table: str, key: str, value: str, other: str) -> list[tuple[str, float]] | None:
+        """The published list of one notice or company: (id, score), best first; None where there is none."""
+        found = self.connection.execute(
+            f"SELECT list_zip({other}, scores) FROM read_parquet(?) WHERE {key} = ?", [self._path(table), value]
+        ).fetchone()
+        return None if found is None else found[0]
 
     def _described(self, table: str, key: str, listed: list[tuple[str, float]]) -> list[dict[str, Any]]:
         described = {row[key]: row for row in self._rows(table, key, [name for name, _ in listed])}

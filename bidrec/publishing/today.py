@@ -21,6 +21,7 @@ from bidrec.training_set.statistics import Figures
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
+    from bidrec.ranking.eligibility import Eligible
     from bidrec.ranking.second_stage.final import FinalRanker
 
 
@@ -47,6 +48,8 @@ class Today:
     """(N,) the training set's row of each notice of `vectors`."""
     company_row: np.ndarray
     """(C,) likewise, ascending."""
+    eligible: "Eligible"
+    """Who may bid on what, in the training set's rows."""
 
 
 @contextmanager
@@ -57,6 +60,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     files that are gone afterwards. Raises ContractError (65) where the newest features have shifted beyond [drift].
     """
     from bidrec.ranking.baselines.fields import Fields
+    from bidrec.ranking.eligibility import Eligibility
     from bidrec.ranking.second_stage.blend import Blend
     from bidrec.ranking.second_stage.evidence import Evidence
     from bidrec.ranking.second_stage.final import FinalRanker
@@ -71,7 +75,8 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
         as_of = as_of if as_of is not None else newest_known_at(ts)
         known_before = as_of + 1  # what became known at the moment itself is known
         vectors, known_C = Towers(ts, run.model).as_of(known_before), known_companies(ts, known_before)
-        evidence = Evidence(ts, Fields.of(ts), known_before, vectors, known_C, config.ranking)
+        eligibility = Eligibility.of(ts, config.ranking)
+        evidence = Evidence(ts, Fields.of(ts), known_before, vectors, known_C, eligibility, config.ranking)
         notice_row, company_row = np.flatnonzero(ts.notice_published_at <= as_of), np.flatnonzero(known_C)
         yield Today(
             vectors=Vectors(
@@ -85,6 +90,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
             ranker=FinalRanker(evidence, Blend.load(run.second_stage), config.ranking),
             notice_row=notice_row,
             company_row=company_row,
+            eligible=evidence.eligible,
         )
 
 

@@ -123,14 +123,16 @@ def _lists(
     scores_QK: np.ndarray,
     stamp: Mapping[str, Any],
 ) -> pa.Table:
-    names = pa.array(other_ids, pa.string()).take(pa.array(rows_QK.reshape(-1), pa.int64()))
-    ranked = pa.ListArray.from_arrays(_offsets(rows_QK), names)
+    """`rows_QK`: -1 where a list ends early."""
+    listed_QK = rows_QK >= 0
+    offsets = pa.array(np.concatenate([[0], np.cumsum(listed_QK.sum(axis=1))]), pa.int32())
+    names = pa.array(other_ids, pa.string()).take(pa.array(rows_QK[listed_QK], pa.int64()))
     return pa.table(
         {
             key: pa.array(ids, pa.string()),
             **_stamped(len(ids), stamp),
-            other: ranked,
-            "scores": _list_of(scores_QK),
+            other: pa.ListArray.from_arrays(offsets, names),
+            "scores": pa.ListArray.from_arrays(offsets, pa.array(scores_QK[listed_QK], pa.float32())),
         }
     )
 
@@ -144,11 +146,8 @@ def _stamped(rows: int, stamp: Mapping[str, Any]) -> dict[str, pa.Array]:
 
 def _list_of(matrix: np.ndarray) -> pa.Array:
     values = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1))
-    return pa.ListArray.from_arrays(_offsets(matrix), values)
-
-
-def _offsets(matrix: np.ndarray) -> pa.Array:
-    return pa.array(np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1], pa.int32())
+    offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
 def _describe(home: Path, vectors: Vectors, staging: Path) -> None:

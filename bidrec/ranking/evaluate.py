@@ -17,6 +17,7 @@ from bidrec import log
 from bidrec.config import Evaluation
 from bidrec.ranking import metrics
 from bidrec.ranking.compare import compare
+from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.other_way import OtherWay
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.topk import best
@@ -66,6 +67,8 @@ class Period:
     """Positions in truth.notices."""
     rankers: Mapping[str, Ranker]
     candidates_C: Bool
+    eligible: Eligible | None = None
+    """Of the candidates, who may bid on which notice; None: all on all."""
 
 
 def evaluate_periods(
@@ -88,17 +91,18 @@ def evaluate_periods(
     depth = max(*settings.top_k, metrics.DEPTH)
     listed: dict[str, list[Int64]] = {}
     seconds: dict[str, float] = {}
-    known_P = np.zeros(len(truth.company), bool)
+    known_P, listable_P = np.zeros((2, len(truth.company)), bool)
     candidates_C = np.zeros(len(truth.known_bids), bool)
     for period in periods:
         of_period = (truth.query >= period.queries.start) & (truth.query < period.queries.stop)
         known_P[of_period] = period.candidates_C[truth.company[of_period]]
+        listable_P[of_period] = known_P[of_period] & _may_bid(period, truth, of_period)
         candidates_C |= period.candidates_C
         active_A = sideways.begin(period.queries, known_P) if sideways else NOBODY
         for name, ranker in period.rankers.items():
             began = time.perf_counter()
             notices = truth.notices[period.queries]
-            lists, score_QA = rank_and_read(ranker, notices, period.candidates_C, depth, active_A)
+            lists, score_QA = rank_and_read(ranker, notices, period.candidates_C, depth, active_A, period.eligible)
             listed.setdefault(name, []).append(lists)
             if sideways:
                 sideways.add(name, score_QA)
@@ -107,9 +111,15 @@ def evaluate_periods(
     result = {
         "window": _window(truth, candidates_C, known_P),
         "seconds": seconds,
-        **_measure(listed_QK, truth, candidates_C, known_P, settings, seed, model, mode),
+        **_measure(listed_QK, truth, candidates_C, known_P, listable_P, settings, seed, model, mode),
     }
     return result | ({"for_companies": sideways.result(settings.bootstrap, seed, model, mode)} if sideways else {})
+
+
+def _may_bid(period: Period, truth: Truth, bids: Bool) -> Bool:
+    """Whether the companies behind these bids (P,) bool were allowed to."""
+    notices, companies = truth.notices[truth.query[bids]], truth.company[bids]
+    return np.ones(len(companies), bool) if period.eligible is None else period.eligible.pairs(notices, companies)
 
 
 def _measure(
@@ -117,6 +127,7 @@ def _measure(
     truth: Truth,
     candidates_C: Bool,
     known_P: Bool,
+    listable_P: Bool,
     settings: Evaluation,
     seed: int,
     model: str,
@@ -128,7 +139,7 @@ def _measure(
         recall = round(float(values[name][CHOSEN_BY].mean()), 4)
         log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
     lists = {name: metrics.of_the_lists(lists, candidates_C, truth.known_bids) for name, lists in listed.items()}
-    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, known_P), truth, known_P, settings)
+    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, listable_P), truth, known_P, settings)
     compared = compare(values, lists, settings.bootstrap, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
     return compared | {"by_week": {mode: by_week(truth, {name: of[CHOSEN_BY] for name, of in values.items()})}}
 
@@ -155,20 +166,28 @@ def rank(ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int) -> Int6
 
 
 def rank_and_read(
-    ranker: Ranker, notices: Int64, candidates_C: Bool, depth: int, read_A: Int64
+    ranker: Ranker,
+    notices: Int64,
+    candidates_C: Bool,
+    depth: int,
+    read_A: Int64,
+    eligible: Eligible | None = None,
 ) -> tuple[Int64, Float32]:
-    """The same, and the scores (Q, A) of the companies `read_A`."""
+    """The same of those who may bid, and the scores (Q, A) of the companies `read_A`, -inf where one may not."""
     masked_C = np.where(candidates_C, 0, -np.inf).astype(np.float32)
     block = min(512, max(1, SCORES_AT_ONCE // max(1, len(candidates_C))))
     listed = [np.empty((0, min(depth, len(candidates_C))), np.int64)]
     read_QA = np.empty((len(notices), len(read_A)), np.float32)
     for start in range(0, len(notices), block):
-        scores_BC = ranker.scores(notices[start : start + block])
+        rows = notices[start : start + block]
+        scores_BC = ranker.scores(rows)
         # Adding keeps a NaN a NaN, which best() refuses, of whatever company it is.
         scores_BC += masked_C
+        if eligible is not None:
+            np.add(scores_BC, -np.inf, out=scores_BC, where=~eligible.mask(rows))
         read_QA[start : start + block] = scores_BC[:, read_A]
-        rows, score_BK = best(scores_BC, depth)
-        listed.append(np.where(np.isneginf(score_BK), -1, rows))
+        best_BK, score_BK = best(scores_BC, depth)
+        listed.append(np.where(np.isneginf(score_BK), -1, best_BK))
     return np.concatenate(listed), read_QA
 
 

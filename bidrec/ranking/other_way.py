@@ -52,12 +52,12 @@ class OtherWay:
         return active
 
     def add(self, ranker: str, score_QA: Float32) -> None:
-        """One ranker's scores of the period's notices for the companies `begin` returned."""
+        """One ranker's scores of the period's notices for the companies `begin` returned; -inf is never listed."""
         companies = score_QA.shape[1]
         if not companies:
             return
-        listed_AK, _ = best(np.ascontiguousarray(score_QA.T), max(TOP_K))
-        ranks = metrics.ranks_of(listed_AK, self._company, self._notice)
+        listed_AK, score_AK = best(np.ascontiguousarray(score_QA.T), max(TOP_K))
+        ranks = metrics.ranks_of(np.where(np.isneginf(score_AK), -1, listed_AK), self._company, self._notice)
         found = metrics.per_notice(ranks, self._company, np.ones(len(ranks), bool), companies, TOP_K)
         of_ranker = self.values.setdefault(ranker, {name: [] for name in METRICS})
         for name in METRICS:

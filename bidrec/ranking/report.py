@@ -13,6 +13,7 @@ from bidrec import log
 from bidrec.config import Config
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.eligibility import Eligibility, Eligible
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
@@ -36,24 +37,27 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
     way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
     the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py). Raises
-    InputMissing (66) where the test window holds no bid.
+    InputMissing (66) where the test window holds no bid. A company that may not bid on a notice is no candidate for it.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
     source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
     oracle = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
     towers, fields, blend = Towers(ts, run.model), Fields.of(ts), Blend.load(run.second_stage)
+    eligibility = Eligibility.of(ts, config.ranking)
 
     def final_as_of(moment: int) -> FinalRanker:
-        evidence = Evidence(ts, fields, moment, towers.as_of(moment), known_companies(ts, moment), config.ranking)
+        vectors, known_C = towers.as_of(moment), known_companies(ts, moment)
+        evidence = Evidence(ts, fields, moment, vectors, known_C, eligibility, config.ranking)
         return FinalRanker(evidence, blend, config.ranking)
 
     def period(queries: slice, moment: int, final: FinalRanker) -> Period:
         rankers: dict[str, Ranker] = {MODEL: final, "towers": final.evidence.vectors}
         rankers |= fit_baselines(ts, fields, moment, config.evaluation) | oracle
-        return Period(queries, rankers, known_companies(ts, moment))
+        return Period(queries, rankers, known_companies(ts, moment), final.evidence.eligible)
 
     final = final_as_of(ts.cutoff)
+    _count_ineligible(truth, final.evidence.eligible)
     whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
     frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen")
     frozen["calibration"] = _calibration(truth, final, blend)
@@ -67,6 +71,14 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
     return frozen
+
+
+def _count_ineligible(truth: Truth, eligible: Eligible) -> None:
+    """Somebody who bids and may not is an error of the data, or a limit that says something else than we read."""
+    bids = int(np.count_nonzero(~eligible.pairs(truth.notices[truth.query], truth.company)))
+    if bids:
+        text = "bids by companies that may not bid count as misses"
+        log.get("evaluate").warning(text, bids=bids, of=len(truth.company))
 
 
 def _calibration(truth: Truth, final: FinalRanker, blend: Blend) -> dict[str, Any]:

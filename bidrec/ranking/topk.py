@@ -48,25 +48,34 @@ def _chosen(scores_BN: Float32, k: int) -> Int64:
     return chosen
 
 
-def top_k(query_QD: Float32, item_ND: Float32, k: int) -> tuple[Int64, Float32]:
+def top_k(
+    query_QD: Float32, item_ND: Float32, k: int, allowed_QN: npt.NDArray[np.bool_] | None = None
+) -> tuple[Int64, Float32]:
     """The k items of the largest dot product for each query: rows (Q, K) and scores (Q, K), K = min(k, N).
 
-    Order and refusals as in `best`. Takes memory for one block and for the result.
+    An item that is not among the query's `allowed_QN` (None: all are) scores -inf. Order and refusals as in `best`.
+    Takes memory for one block and for the result.
     """
     listed = min(k, len(item_ND))
     rows = np.empty((len(query_QD), listed), np.int64)
     scores = np.empty((len(query_QD), listed), np.float32)
     for start in range(0, len(query_QD), QUERIES):
         block = slice(start, start + QUERIES)
-        rows[block], scores[block] = _top_k_of_block(query_QD[block], item_ND, k)
+        allowed_BN = None if allowed_QN is None else allowed_QN[block]
+        rows[block], scores[block] = _top_k_of_block(query_QD[block], item_ND, k, allowed_BN)
     return rows, scores
 
 
-def _top_k_of_block(query_BD: Float32, item_ND: Float32, k: int) -> tuple[Int64, Float32]:
+def _top_k_of_block(
+    query_BD: Float32, item_ND: Float32, k: int, allowed_BN: npt.NDArray[np.bool_] | None
+) -> tuple[Int64, Float32]:
     rows = np.empty((len(query_BD), 0), np.int64)
     scores = np.empty((len(query_BD), 0), np.float32)
     for start in range(0, len(item_ND), ITEMS):
-        more, more_scores = best(query_BD @ item_ND[start : start + ITEMS].T, k)
+        products = query_BD @ item_ND[start : start + ITEMS].T
+        if allowed_BN is not None:
+            products[~allowed_BN[:, start : start + ITEMS]] = -np.inf
+        more, more_scores = best(products, k)
         # Those found before have lower rows and come first: among equals, best() keeps them.
         rows, scores = np.hstack([rows, more + start]), np.hstack([scores, more_scores])
         chosen, scores = best(scores, k)

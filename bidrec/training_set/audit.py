@@ -37,6 +37,7 @@ def audit_training_set(
     """
     ts = TrainingSet.map(folder, manifest or read_manifest(folder) or {})
     _audit_references(ts, block_rows)
+    _audit_limits(ts)
     for rows in _blocks(len(ts.version_company), block_rows):
         _audit_versions(ts, rows)
     for rows in _blocks(len(ts.pair_notice), block_rows):
@@ -72,6 +73,17 @@ def _audit_references(ts: TrainingSet, block_rows: int) -> None:
         for rows in _blocks(len(company), block_rows):
             around = slice(max(rows.start - 1, 0), rows.stop)
             _audit_order(name, company[around], known_at[around], around.start)
+
+
+def _audit_limits(ts: TrainingSet) -> None:
+    """What is said of who may bid is said by a notice or a profile of the set, whose time the other rules look at."""
+    for name, number in (("notice/limits", ts.notice_limits), ("profile/standing", ts.profile_standing)):
+        stated = pq.ParquetFile(ts.folder / f"{name}.parquet").read().to_pylist()
+        if len(number) and not 0 <= int(number.min()) <= int(number.max()) < len(stated):
+            raise ContractError(f"training set: a {name} lies outside [0, {len(stated)})", hint="build it again")
+        stray = np.bincount(number, minlength=len(stated)) == 0
+        stray[0] = any(stated[0].values())
+        _refuse(stray, f"rows of {name} belong to nothing in the set", stated.__getitem__)
 
 
 def _audit_order(

@@ -24,6 +24,7 @@ from bidrec.storage import content_of, fingerprint, read_json, read_manifest, wh
 from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
+from bidrec.training_set.limits import write_limits
 from bidrec.training_set.pairs import KnownSince, Log, Pairs, pairs_of, read_log, read_publications
 from bidrec.training_set.rows import SideRows
 from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
@@ -71,6 +72,7 @@ def build_training_set(
         else:
             figures = drift.hold_today(measured, schema, config.drift, fitted, newest if as_of is None else as_of)
         _write_keys(tables, keys, staging)
+        write_limits(tables, staging)
         fits = _encode_sides(tables, keys, bounds, staging, fitted)
         write_json(
             staging / "schema.json", {name: one.as_dict() for name, one in fits.items()} | {"fitted": fitted is None}

@@ -94,9 +94,13 @@ class TrainingSet:
     version: Side
     notice_published_at: Int64
     """(N,) ascending."""
+    notice_limits: Int32
+    """(N,) who may bid: rows of notice/limits.parquet (bidrec.training_set.limits)."""
     profile_company: Int32
     profile_known_at: Int64
     """(P,) sorted by (company, known_at)."""
+    profile_standing: Int32
+    """(P,) what limits ask about: rows of profile/standing.parquet."""
     version_company: Int32
     version_known_at: Int64
     """(V,) sorted by (company, known_at), each distinct."""
@@ -164,8 +168,10 @@ class TrainingSet:
 
 _COLUMNS: dict[str, tuple[str, type]] = {
     "notice_published_at": ("notice", np.int64),
+    "notice_limits": ("notice", np.int32),
     "profile_company": ("profile", np.int32),
     "profile_known_at": ("profile", np.int64),
+    "profile_standing": ("profile", np.int32),
     "version_company": ("version", np.int32),
     "version_known_at": ("version", np.int64),
     "version_profile": ("version", np.int32),

@@ -26,7 +26,19 @@ class Scored:
         return tuple(np.array([pair[at] for pair in found], kind) for at, kind in enumerate((int, int, np.float32)))
 
 
+@dataclass
+class Allowing:
+    """Who may bid: all pairs (notice row, company row) but these."""
+
+    but: set[tuple[int, int]]
+
+    def mask(self, notice_rows, company_rows):
+        allowed = [[(int(n), int(c)) not in self.but for c in company_rows] for n in notice_rows]
+        return np.array(allowed, bool).reshape(len(notice_rows), len(company_rows))
+
+
 ROWS = st.integers(0, len(AXES) - 1)
+PAIRS = st.sets(st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)))
 SCORED = st.dictionaries(
     st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)), st.integers(-9, 9).map(float)
 )
@@ -37,23 +49,32 @@ SCORED = st.dictionaries(
     st.lists(ROWS, min_size=NOTICES, max_size=NOTICES),
     st.lists(ROWS, min_size=COMPANIES, max_size=COMPANIES),
     SCORED,
+    PAIRS,
     st.sets(st.integers(0, NOTICES - 1)),
     st.integers(1, COMPANIES + 1),
     st.integers(1, 30),
 )
-def test_both_lists_are_the_head_of_a_full_sort_of_the_dense_scores(notice, company, scored, is_open, k, at_once):
+def test_both_lists_are_the_head_of_a_full_sort_of_the_dense_scores_of_those_who_may_bid(
+    notice, company, scored, barred, is_open, k, at_once
+):
     vectors = Vectors(0, [], AXES[notice], [], AXES[company])
     open_rows = np.array(sorted(is_open), np.int64)
+    scored = {pair: score for pair, score in scored.items() if pair not in barred}
+    eligible = Allowing({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])) for n, c in barred})
     ranker = Scored({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])): score for (n, c), score in scored.items()})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "SCORES_AT_ONCE", at_once)
-        found = lists.best_of_both(Today(vectors, ranker, NOTICE_ROW, COMPANY_ROW), open_rows, k)
+        found = lists.best_of_both(Today(vectors, ranker, NOTICE_ROW, COMPANY_ROW, eligible), open_rows, k)
     dense = vectors.notice_ND @ vectors.company_CD.T + (min([0, *(scored[p] for p in scored if p[0] in is_open)]) - 2)
     for pair, score in scored.items():
         dense[pair] = score
+    for pair in barred:
+        dense[pair] = -np.inf
     dense = dense[open_rows]
     for (rows, scores), scores_QN in zip(found, (dense, dense.T), strict=True):
         assert rows.shape == scores.shape == (len(scores_QN), min(k, scores_QN.shape[1]))
         order = np.argsort(-scores_QN, axis=1, kind="stable")[:, : rows.shape[1]]
-        np.testing.assert_array_equal(rows, order)
-        np.testing.assert_array_equal(scores, np.take_along_axis(scores_QN, order, axis=1))
+        expected = np.take_along_axis(scores_QN, order, axis=1)
+        nobody = np.isneginf(expected)
+        np.testing.assert_array_equal(rows, np.where(nobody, -1, order))
+        np.testing.assert_array_equal(scores, np.where(nobody, 0, expected))

@@ -12,6 +12,7 @@ from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
@@ -36,6 +37,7 @@ class Evidence:
         moment: int,
         vectors: VectorRanker,
         known_C: npt.NDArray[np.bool_],
+        eligibility: Eligibility,
         settings: Ranking,
     ) -> None:
         """`vectors`: the towers', the companies' as of the moment; `known_C`: the companies known then."""
@@ -43,6 +45,7 @@ class Evidence:
         self.fields, self.companies = fields, ts.companies
         self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
         self.known = np.flatnonzero(known_C)
+        self.eligible = eligibility.as_of(moment)
         self.alike = Neighbours(
             bids,
             fields.attributes,

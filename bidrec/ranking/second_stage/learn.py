@@ -11,6 +11,7 @@ from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.second_stage.blend import Blend, learn
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import BLOCK
@@ -33,10 +34,12 @@ def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
     """Bids opened before the cutoff on notices of the validation window, each ranked with what was known before it."""
     fields = Fields.of(ts)
     names = names_of(list(fields.counted))
+    eligibility = Eligibility.of(ts, config.ranking)
     towers = Towers(ts, run.validated if read_manifest(run.validated) else run.model)
     parts = []
     for notices, moment, bids in _stretches(ts):
-        evidence = Evidence(ts, fields, moment, towers.as_of(moment), known_companies(ts, moment), config.ranking)
+        vectors, known_C = towers.as_of(moment), known_companies(ts, moment)
+        evidence = Evidence(ts, fields, moment, vectors, known_C, eligibility, config.ranking)
         for start in range(0, len(notices), BLOCK):
             rows = notices[start : start + BLOCK]
             found = candidates_of(evidence, rows, config.ranking.candidates, list(fields.counted))

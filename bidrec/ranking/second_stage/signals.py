@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from bidrec.ranking.baselines.cobidders import likely
+from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.lookup import Lookup, largest
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.topk import top_k
@@ -39,13 +41,16 @@ def names_of(counted: Sequence[str]) -> tuple[str, ...]:
 
 
 def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Sequence[str]) -> Candidates:
-    """Retrieve up to `most` candidates for each notice, by the towers and by both kinds of neighbours, and describe
-    them. `counted`: the fields counted, in the order of the blend; one the notices do not have is all zeros."""
+    """Retrieve up to `most` companies that may bid on each notice, by the towers and by both kinds of neighbours, and
+    describe them.
+
+    `counted`: the fields counted, in the order of the blend; one the notices do not have is all zeros.
+    """
     query_BD = evidence.notice_ND[notice_rows]
     alike, near = evidence.alike.votes(notice_rows), evidence.near.votes(notice_rows)
-    by_towers = evidence.known[top_k(query_BD, evidence.company_CD[evidence.known], max(1, most // 3))[0]]
     share = max(1, most // 3)
-    company_BM = _union(by_towers, largest(alike, share), largest(near, share))
+    by_votes = [largest(_of_eligible(votes, notice_rows, evidence.eligible), share) for votes in (alike, near)]
+    company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
     row_B = np.arange(len(notice_rows))
     votes = {"alike": Lookup.of(alike), "near": Lookup.of(near)}
@@ -66,6 +71,21 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
         ),
     ]
     return Candidates(company_BM, np.stack(signals, axis=2).astype(np.float32))
+
+
+def _by_towers(evidence: Evidence, notice_rows: Int64, most: int) -> Int64:
+    """(B, K) the known companies of the largest cosine that may bid; -1 where there are no more."""
+    query_BD, company_KD = evidence.notice_ND[notice_rows], evidence.company_CD[evidence.known]
+    rows, score = top_k(query_BD, company_KD, most, evidence.eligible.mask(notice_rows, evidence.known))
+    return np.where(np.isneginf(score), -1, evidence.known[rows])
+
+
+def _of_eligible(votes: sparse.csr_array, notice_rows: Int64, eligible: Eligible) -> sparse.csr_array:
+    """The votes (B, C) for companies that may bid."""
+    row = np.repeat(np.arange(len(notice_rows)), np.diff(votes.indptr))
+    counts = eligible.pairs(notice_rows[row], votes.indices)
+    ends = np.concatenate([[0], np.cumsum(counts)])[votes.indptr]
+    return sparse.csr_array((votes.data[counts], votes.indices[counts], ends), shape=votes.shape)
 
 
 def _union(*columns: Int64) -> Int64:

@@ -5,6 +5,7 @@ import pytest
 
 from bidrec.config import Config, Ranking
 from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.second_stage import learn
 from bidrec.ranking.second_stage.blend import PRIOR
 from bidrec.ranking.second_stage.evidence import Evidence
@@ -17,7 +18,7 @@ from tests.ranking.untrained import write_model
 from tests.training.sets import DAY, KINDS, training_set
 
 SET = training_set(notices=120, companies=20, bidders=2)
-CONFIG = Config(ranking=Ranking(candidates=30, neighbours=50, tower_neighbours=20))
+CONFIG = Config(ranking=Ranking(candidates=30, neighbours=50, tower_neighbours=20, eligibility=False))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def learned(run):
 
 def test_the_blend_ranks_companies_of_the_notice_s_kind_first_though_the_towers_have_learned_nothing(run, learned):
     vectors, known_C = Towers(SET, run.model).as_of(SET.cutoff), known_companies(SET, SET.cutoff)
-    evidence = Evidence(SET, Fields.of(SET), SET.cutoff, vectors, known_C, CONFIG.ranking)
+    evidence = Evidence(SET, Fields.of(SET), SET.cutoff, vectors, known_C, Eligibility(SET, ()), CONFIG.ranking)
     truth = Truth.of(SET, SET.cutoff, SET.test_before)
     scores_QC = FinalRanker(evidence, learned, CONFIG.ranking).scores(truth.notices)
     kind = SET.notice.attribute_values[truth.notices] - 1

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from bidrec.config import Ranking
 from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.evidence import Evidence
@@ -35,11 +36,13 @@ def units(seed, rows, length=4):
 NOTICE_ND, COMPANY_CD = units(1, NOTICES), units(2, COMPANIES)
 
 
-def evidence(known, later=None, fields=FIELDS, titles=TITLES, settings=None):
+def evidence(known, later=None, fields=FIELDS, titles=TITLES, settings=None, eligibility=None):
     bids = [(*pair, day) for opened in (known, later or {}) for pair, day in opened.items()]
     ts = training_set(PUBLISHED, bids, fields, titles, COMPANIES)
     vectors, known_C = VectorRanker(NOTICE_ND, COMPANY_CD), known_companies(ts, TODAY * DAY)
-    return Evidence(ts, Fields.of(ts), TODAY * DAY, vectors, known_C, settings or Ranking())
+    if eligibility is None:
+        eligibility = Eligibility(ts, ())
+    return Evidence(ts, Fields.of(ts), TODAY * DAY, vectors, known_C, eligibility, settings or Ranking())
 
 
 def blend(weights, counted=COUNTED):
