@@ -85,6 +85,33 @@ class Model:
     temperature: float = 0.07
     """Starting temperature of the cosine softmax."""
     learn_temperature: bool = True
+    temperature_range: tuple[float, ...] = (0.01, 1.0)
+    """The coldest and the hottest temperature that learning may reach."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What training minimises: always a softmax of cosines over the temperature, with bids as targets."""
+
+    kind: str = ""
+    """`all_bidders`: over all known companies, all bidders as targets; model.kind `history` only. `in_batch`: over the
+    companies of a batch of bids. Empty: `all_bidders` for `history`, `in_batch` for `static`."""
+    block: int = 0
+    """`all_bidders`: companies scored at a time, which bounds the memory of a step. 0: all at once."""
+    bids: int = 2048
+    """`in_batch` with `history`: bids drawn from a stretch of notices, at most."""
+    two_way: bool = False
+    """`in_batch`: learn from companies to the batch's notices as well."""
+    other_bidders: str = "negative"
+    """`in_batch`: what the notice's other bidders in the batch are to it: `negative`, `masked` or `positive`."""
+    uniform_negatives: int = 0
+    """`in_batch`: companies drawn uniformly from the known ones as further negatives (mixed negatives)."""
+    logq: bool = False
+    """`in_batch`: correct each score by the log of how often its company (or notice) is drawn in a step."""
+    frequency_decay: float = 0.05
+    """`logq`: weight of the newest gap in the running estimate of how often."""
+    frequency_buckets: int = 0
+    """`logq`: counters that ids are hashed into. 0: one counter an id, exact."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +215,7 @@ class Config:
     contract: Contract = field(default_factory=Contract)
     split: Split = field(default_factory=Split)
     model: Model = field(default_factory=Model)
+    loss: Loss = field(default_factory=Loss)
     training: Training = field(default_factory=Training)
     ranking: Ranking = field(default_factory=Ranking)
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -198,6 +226,11 @@ class Config:
     def home_path(self) -> Path:
         """The home as an absolute path (Feast reads relative ones from two different folders)."""
         return Path(self.home or ".bidrec").expanduser().resolve()
+
+    @property
+    def loss_kind(self) -> str:
+        """`all_bidders` or `in_batch`: what is configured, or what suits the model's kind."""
+        return self.loss.kind or ("all_bidders" if self.model.kind == "history" else "in_batch")
 
     def as_dict(self) -> dict[str, Any]:
         """The resolved configuration for a manifest; the source's address, which may hold a password, is left out."""
@@ -307,7 +340,10 @@ def _impossible(config: Config) -> list[str]:
         "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0
         and max(model.dropout, model.fact_dropout) < 1,
         "model.half_lives must be positive days": bool(model.half_lives) and min(model.half_lives) > 0,
-        "model.temperature must be positive": model.temperature > 0,
+        "model.temperature_range must be a positive pair, the smaller first": len(model.temperature_range) == 2
+        and 0 < model.temperature_range[0] <= model.temperature_range[1],
+        "model.temperature must lie in model.temperature_range": not model.temperature_range
+        or model.temperature_range[0] <= model.temperature <= model.temperature_range[-1],
         "training.epochs and batch_size must be at least 1": min(training.epochs, training.batch_size) >= 1,
         "training.learning_rate must be positive": training.learning_rate > 0,
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
@@ -329,4 +365,32 @@ def _impossible(config: Config) -> list[str]:
         >= 0,
         "drift.serving_days must be at least 1": config.drift.serving_days >= 1,
     }
-    return [message for message, holds in rules.items() if not holds]
+    return [message for message, holds in (rules | _loss_rules(config)).items() if not holds]
+
+
+def _loss_rules(config: Config) -> dict[str, bool]:
+    """Which losses make sense, alone and with the model's kind."""
+    loss, plain, history = config.loss, Loss(), config.model.kind == "history"
+    in_batch = config.loss_kind == "in_batch"
+    of_batches = ("bids", "two_way", "other_bidders", "uniform_negatives", "logq")
+    misplaced = ", ".join(f"loss.{name}" for name in of_batches if getattr(loss, name) != getattr(plain, name))
+    return {
+        "loss.kind must be 'all_bidders', 'in_batch' or ''": loss.kind in ("", "all_bidders", "in_batch"),
+        "loss.other_bidders must be 'negative', 'masked' or 'positive'": loss.other_bidders
+        in ("negative", "masked", "positive"),
+        "loss.kind 'all_bidders' needs model.kind 'history': the pairs of 'static' stand at different times, at which "
+        "different companies are known; use 'in_batch'": history or loss.kind != "all_bidders",
+        f"{misplaced} can only be set with loss.kind 'in_batch': in 'all_bidders' every bidder is a target and no "
+        "company is drawn more often than another": in_batch or not misplaced,
+        "loss.block can only be set with loss.kind 'all_bidders': a batch is scored at once": not in_batch
+        or loss.block == 0,
+        "loss.bids can only be set with model.kind 'history': in 'static' training.batch_size is the number of bids": (
+            history or loss.bids == plain.bids
+        ),
+        "loss.bids must be at least 1": loss.bids >= 1,
+        "loss.block, uniform_negatives and frequency_buckets must be at least 0": min(
+            loss.block, loss.uniform_negatives, loss.frequency_buckets
+        )
+        >= 0,
+        "loss.frequency_decay must lie in (0, 1]": 0 < loss.frequency_decay <= 1,
+    }

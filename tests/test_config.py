@@ -74,6 +74,12 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
         ("[split]\ntrain_before = 2024-06-01\ntest_before = 2024-05-01", "test_before must be after"),
         ("[training]\ndevice = 'gpu'", "training.device must be"),
         ("[training]\nbatch_size = 0", "batch_size must be at least 1"),
+        ("[model]\ntemperature_range = [1, 0.01]", "temperature_range must be a positive pair, the smaller first"),
+        ("[model]\ntemperature_range = []", "temperature_range must be a positive pair"),
+        ("[model]\ntemperature = 2", "temperature must lie in model.temperature_range"),
+        ("[loss]\nkind = 'hinge'", "loss.kind must be 'all_bidders', 'in_batch' or ''"),
+        ("[loss]\nother_bidders = 'none'", "loss.other_bidders must be"),
+        ("[loss]\nfrequency_decay = 0", "loss.frequency_decay must lie in"),
         ("[evaluation]\ntop_k = []", "evaluation.top_k"),
         ("[contract]\nmax_bad_share = 1.5", "max_bad_share must lie in"),
         ("[ranking]\ncandidates = 99", "publish.top_k must be at most ranking.candidates"),
@@ -87,6 +93,29 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
 def test_a_setting_that_would_only_fail_hours_later_is_refused_at_once(write, text, message):
     with pytest.raises(ConfigurationError, match=message):
         load(write(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nkind = 'static'\n[loss]\nkind = 'all_bidders'", "'all_bidders' needs model.kind 'history'"),
+        ("[loss]\nlogq = true\ntwo_way = true", "loss.two_way, loss.logq can only be set with loss.kind 'in_batch'"),
+        ("[loss]\nother_bidders = 'masked'", "loss.other_bidders can only be set with loss.kind 'in_batch'"),
+        ("[loss]\nkind = 'in_batch'\nblock = 10", "loss.block can only be set with loss.kind 'all_bidders'"),
+        ("[model]\nkind = 'static'\n[loss]\nblock = 10", "loss.block can only be set with loss.kind 'all_bidders'"),
+        ("[model]\nkind = 'static'\n[loss]\nbids = 10", "loss.bids can only be set with model.kind 'history'"),
+    ],
+)
+def test_a_loss_that_makes_no_sense_with_its_steps_is_refused_and_says_why(write, text, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load(write(text))
+    assert caught.value.exit_code == 64
+
+
+@pytest.mark.parametrize("kind", ["history", "static"])
+def test_every_part_of_the_in_batch_loss_goes_with_both_kinds_of_model(write, kind):
+    parts = "two_way = true\nlogq = true\nother_bidders = 'positive'\nuniform_negatives = 64\nfrequency_buckets = 99"
+    assert load(write(f"[model]\nkind = '{kind}'\n[loss]\nkind = 'in_batch'\n{parts}")).loss_kind == "in_batch"
 
 
 def test_days_may_be_toml_dates_or_text(write):

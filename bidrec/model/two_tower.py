@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bidrec.config import Model
+from bidrec.model.loss.temperature import bounded_scale
 from bidrec.model.rows import Shape
 from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
 
@@ -21,11 +22,13 @@ class TwoTower(nn.Module):
         *,
         temperature: float,
         learn_temperature: bool,
+        temperature_range: tuple[float, ...],
         history_length: int,
         training_history: int,
     ) -> None:
         super().__init__()
         self.history_length, self.training_history = history_length, training_history
+        self.coldest, self.hottest = temperature_range
         self.notice = notice
         self.company = company
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learn_temperature)
@@ -37,8 +40,8 @@ class TwoTower(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """1 / temperature, kept within [1, 100]."""
-        return self.log_scale.exp().clamp(1, 100)
+        """1 / temperature, kept within its bounds."""
+        return bounded_scale(self.log_scale, self.coldest, self.hottest)
 
 
 def build(config: Model, schema: dict[str, Any]) -> TwoTower:
@@ -53,6 +56,7 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         *towers,
         temperature=config.temperature,
         learn_temperature=config.learn_temperature,
+        temperature_range=config.temperature_range,
         history_length=config.history_length,
         training_history=min(config.training_history, config.history_length),
     )

@@ -242,6 +242,7 @@ def load_model(schema: dict[str, Any], folder: Path) -> TwoTower:
     `schema` is its training set's. Raises ContractError (65) where the weights are damaged or do not fit it.
     """
     settings = checkpoint.model_settings(folder)
-    model = build(Model(**settings | {name: tuple(settings[name]) for name in ("hidden", "half_lives")}), schema)
+    tuples = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+    model = build(Model(**settings | tuples), schema)
     checkpoint.load_weights(folder, model)
     return model.eval()

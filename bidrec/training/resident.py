@@ -85,10 +85,23 @@ class Resident:
 
     def versions_as_of(self, as_of: int) -> Tensor:
         """(C,) every company's newest version row known at `as_of` (epoch seconds UTC, inclusive); -1: none yet."""
-        company = torch.arange(self.companies, device=self.device)
+        return self.newest_versions(torch.arange(self.companies, device=self.device), as_of)
+
+    def newest_versions(self, company: Tensor, as_of: Tensor | int) -> Tensor:
+        """(B,) the newest version row of each company (B,) known at its `as_of`, inclusive; -1: none yet."""
         row = torch.searchsorted(self.version_key, (company << _COMPANY_SHIFT) + as_of, right=True) - 1
         found = (row >= 0) & (self.version_company[row.clamp(min=0)] == company)
         return torch.where(found, row, -1)
+
+    def bids_of(self, notice_B: Tensor, known_before: int) -> tuple[Tensor, Tensor]:
+        """The notices' bids known before `known_before`: (position among the notices (E,), company (E,))."""
+        begin, end = self.pair_offsets[notice_B], self.pair_offsets[notice_B + 1]
+        lengths = end - begin
+        position = torch.repeat_interleave(torch.arange(len(notice_B), device=self.device), lengths)
+        first = torch.repeat_interleave(end - lengths.cumsum(0), lengths)
+        pair = first + torch.arange(len(first), device=self.device)
+        keep = self.pair_known_at[pair] < known_before
+        return position[keep], self.pair_company[pair[keep]].long()
 
     def histories(self, version_B: Tensor, as_of: int, length: int) -> History:
         """The last `length` bids of each version's company, newest first."""

@@ -1,11 +1,13 @@
 """What one step learns from: a stretch of time and all companies known at its start, or a draw of pairs.
 
 NoticeSteps (default): a batch is `batch_size` notices that follow each other in time. The companies' histories are
-    taken as of its first notice, so that one snapshot serves the batch and nothing later is seen.
+    taken as of its first notice, so that one snapshot serves the batch and nothing later is seen. The loss is over all
+    companies known then, or (loss.kind `in_batch`) over those of a draw of the stretch's bids.
 PairSteps (the seed's way): a batch is `batch_size` random pairs; a company is its version as of the pair's notice.
+    The loss is over the batch's own companies.
 """
 
-import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,7 +15,10 @@ from torch import Tensor
 
 from bidrec.config import Config
 from bidrec.errors import InputMissing
-from bidrec.model.loss import all_bidders_softmax, in_batch_softmax
+from bidrec.model.loss.hits import true_bids
+from bidrec.model.loss.in_batch import Bids, InBatchLoss
+from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
+from bidrec.model.loss.softmax import all_bidders_softmax
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import company_block, notice_vectors
 from bidrec.training.resident import Resident
@@ -37,9 +42,15 @@ class Steps(Protocol):
 
 
 def steps_for(config: Config, data: Resident, known_before: int) -> Steps:
-    """The steps that suit the model's kind; only bids known before `known_before` (epoch seconds) are learned from."""
-    kind = NoticeSteps if config.model.kind == "history" else PairSteps
+    """The steps that suit the model and the loss; only bids known before `known_before` (epoch seconds) are learned."""
+    if config.model.kind == "static":
+        return PairSteps(config, data, known_before)
+    kind = InBatchNoticeSteps if config.loss_kind == "in_batch" else NoticeSteps
     return kind(config, data, known_before)
+
+
+def in_batch_loss(config: Config, data: Resident) -> InBatchLoss:
+    return InBatchLoss(config.loss, notices=len(data.notice), companies=data.companies, device=data.device)
 
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
@@ -47,10 +58,28 @@ def shuffled(count: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A batch of notices (B,) and what is known as of its start: companies' versions (C,), -1 for unknown ones; and the
+    E bids to learn, (position in the batch, company), of companies known then."""
+
+    notice_B: Tensor
+    as_of: int
+    version_C: Tensor
+    position_E: Tensor
+    company_E: Tensor
+
+    @property
+    def known(self) -> Tensor:
+        return (self.version_C >= 0).nonzero().flatten()
+
+
 class NoticeSteps:
+    """The softmax over all companies known at the stretch's start, or a sample of them, all bidders as targets."""
+
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.known_before = data, known_before
-        self.settings = config.training
+        self.settings, self.losses = config.training, config.loss
         self.cache_ND = torch.zeros(0)
         learned = data.pair_known_at < known_before
         bidders = torch.bincount(data.pair_notice[learned].long(), minlength=len(data.notice))
@@ -75,15 +104,19 @@ class NoticeSteps:
         self.cache_ND = notice_vectors(model, self.data)
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        data, as_of = self.data, int(self.data.published_at[batch[0]])
-        version_C = data.versions_as_of(as_of)
-        notice_of_P, bidder_P = self._bids(batch, version_C)
-        candidates_K, log_weight_K = self._candidates((version_C >= 0).nonzero().flatten(), bidder_P)
-        vectors_ND, batch_BD = self._notices(model, batch, version_C[candidates_K], as_of)
-        company_KD = company_block(model, data, vectors_ND, version_C[candidates_K], as_of)
-        place = torch.full((data.companies,), -1, device=data.device)
-        place[candidates_K] = torch.arange(len(candidates_K), device=data.device)
-        return all_bidders_softmax(batch_BD, company_KD, model.scale, notice_of_P, place[bidder_P], log_weight_K)
+        as_of = int(self.data.published_at[batch[0]])
+        version_C = self.data.versions_as_of(as_of)
+        position_E, company_E = self.data.bids_of(batch, self.known_before)
+        known_E = version_C[company_E] >= 0
+        return self._learn(model, Stretch(batch, as_of, version_C, position_E[known_E], company_E[known_E]))
+
+    def _learn(self, model: TwoTower, stretch: Stretch) -> Tensor:
+        candidates_K, log_weight_K = sampled_candidates(stretch.known, stretch.company_E, self.settings.candidates)
+        notice_BD, company_KD = self._vectors(model, stretch, candidates_K)
+        place = torch.full((self.data.companies,), -1, device=self.data.device)
+        place[candidates_K] = torch.arange(len(candidates_K), device=self.data.device)
+        bids = stretch.position_E, place[stretch.company_E]
+        return all_bidders_softmax(notice_BD, company_KD, model.scale, *bids, log_weight_K, self.losses.block)
 
     def state(self) -> dict[str, Tensor]:
         return {"cache": self.cache_ND}
@@ -91,29 +124,11 @@ class NoticeSteps:
     def restore(self, state: dict[str, Tensor]) -> None:
         self.cache_ND = state["cache"].to(self.data.device)
 
-    def _bids(self, batch: Tensor, version_C: Tensor) -> tuple[Tensor, Tensor]:
-        """The bids to learn: (position in the batch (P,), company (P,)), of companies known at the batch's start."""
-        data = self.data
-        begin, lengths = data.pair_offsets[batch], data.pair_offsets[batch + 1] - data.pair_offsets[batch]
-        position = torch.repeat_interleave(torch.arange(len(batch), device=data.device), lengths)
-        first = torch.repeat_interleave(begin - lengths.cumsum(0) + lengths, lengths)
-        pair = first + torch.arange(len(first), device=data.device)
-        company = data.pair_company[pair].long()
-        keep = (data.pair_known_at[pair] < self.known_before) & (version_C[company] >= 0)
-        return position[keep], company[keep]
-
-    def _candidates(self, known: Tensor, bidders: Tensor) -> tuple[Tensor, Tensor]:
-        """All known companies, or the bidders and a uniform sample of the others, with the logs of their weights."""
-        limit = self.settings.candidates
-        if len(known) <= limit:
-            return known, torch.zeros(len(known), device=known.device)
-        is_bidder = torch.zeros(self.data.companies, dtype=torch.bool, device=known.device)
-        is_bidder[bidders] = True
-        certain, others = known[is_bidder[known]], known[~is_bidder[known]]
-        drawn = others[torch.randperm(len(others), device=known.device)[: max(1, limit - len(certain))]]
-        weight = math.log(len(others) / len(drawn))
-        log_weight = torch.cat([torch.zeros(len(certain)), torch.full((len(drawn),), weight)])
-        return torch.cat([certain, drawn]), log_weight.to(known.device)
+    def _vectors(self, model: TwoTower, stretch: Stretch, company_K: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors of the stretch's notices (B, D) and of the companies as of its start (K, D)."""
+        version_K = stretch.version_C[company_K]
+        vectors_ND, notice_BD = self._notices(model, stretch.notice_B, version_K, stretch.as_of)
+        return notice_BD, company_block(model, self.data, vectors_ND, version_K, stretch.as_of)
 
     def _notices(self, model: TwoTower, batch: Tensor, version_K: Tensor, as_of: int) -> tuple[Tensor, Tensor]:
         """All notices' vectors (N, D), fresh and with gradients for the batch and a draw of the histories, and the
@@ -130,9 +145,40 @@ class NoticeSteps:
         return vectors_ND, fresh[: len(batch)]
 
 
-class PairSteps:
+class InBatchNoticeSteps(NoticeSteps):
+    """The softmax over the companies of a draw of the stretch's bids, and uniform ones where configured."""
+
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
-        self.data, self.settings = data, config.training
+        super().__init__(config, data, known_before)
+        self.in_batch = in_batch_loss(config, data)
+
+    def _learn(self, model: TwoTower, stretch: Stretch) -> Tensor:
+        notice_B, uniform = stretch.notice_B, self.losses.uniform_negatives
+        if not len(stretch.company_E):  # the first openings' companies need not be those that bid next
+            return 0 * model.notice(self.data.notice.take(notice_B, self.data.published_at[notice_B])).sum()
+        drawn_P = torch.randperm(len(stretch.company_E), device=self.data.device)[: self.losses.bids]
+        company_K = torch.cat([stretch.company_E[drawn_P], uniform_negatives(stretch.known, uniform)])
+        distinct, place_K = company_K.unique(return_inverse=True)
+        notice_BD, company_CD = self._vectors(model, stretch, distinct)
+        position_P = stretch.position_E[drawn_P]
+        hit_BK = true_bids(stretch.position_E, stretch.company_E, len(notice_B), company_K)
+        bids = Bids(notice_B[position_P], company_K, hit_BK[position_P], uniform / len(stretch.known))
+        return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids)
+
+    def state(self) -> dict[str, Tensor]:
+        return super().state() | self.in_batch.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        super().restore(state)
+        self.in_batch.restore(state)
+
+
+class PairSteps:
+    """The softmax over the companies of random bids, and uniform ones where configured."""
+
+    def __init__(self, config: Config, data: Resident, known_before: int) -> None:
+        self.data, self.settings, self.known_before = data, config.training, known_before
+        self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pairs = learned.nonzero().flatten()
         if not len(self.pairs):
@@ -150,14 +196,29 @@ class PairSteps:
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
         data = self.data
-        notice = data.pair_notice[batch].long()
-        profile = data.version_profile[data.pair_version[batch].long()]
-        as_of = data.published_at[notice]
-        company_BD = model.company(data.profiles(profile, as_of))
-        return in_batch_softmax(model.notice(data.notice.take(notice, as_of)), company_BD, model.scale)
+        notice_P = data.pair_notice[batch].long()
+        as_of_P = data.published_at[notice_P]
+        company_U, version_U, as_of_U = self._uniform(as_of_P)
+        company_K = torch.cat([data.pair_company[batch].long(), company_U])
+        profile_K = data.version_profile[torch.cat([data.pair_version[batch].long(), version_U])]
+        company_KD = model.company(data.profiles(profile_K, torch.cat([as_of_P, as_of_U])))
+        notice_PD = model.notice(data.notice.take(notice_P, as_of_P))
+        hit_PK = true_bids(*data.bids_of(notice_P, self.known_before), len(notice_P), company_K)
+        bids = Bids(notice_P, company_K, hit_PK, self.uniform / data.companies)
+        return self.in_batch(notice_PD, company_KD, model.scale, bids)
+
+    def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices
+        and dropped where nothing was known of it then."""
+        device = self.data.device
+        company_U = uniform_negatives(torch.arange(self.data.companies, device=device), self.uniform)
+        as_of_U = as_of_P[torch.randint(len(as_of_P), (self.uniform,), device=device)]
+        version_U = self.data.newest_versions(company_U, as_of_U)
+        known_U = version_U >= 0
+        return company_U[known_U], version_U[known_U], as_of_U[known_U]
 
     def state(self) -> dict[str, Tensor]:
-        return {}
+        return self.in_batch.state()
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Nothing is cached."""
+        self.in_batch.restore(state)

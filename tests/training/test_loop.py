@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from bidrec.config import Config, Model, Training
+from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import BidrecError, ContractError, DependencyDown, Interrupted
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.loop import choose_device, load_model, rate_share, train
@@ -56,6 +56,22 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bytes(
     assert curve(facts) == curve(wanted)
     name = "model/weights.safetensors"
     assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+
+
+LEARNED_FREQUENCIES = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
+
+
+@pytest.mark.parametrize("model", [SMALL, replace(SMALL, kind="static")], ids=["history", "static"])
+def test_the_running_frequencies_of_a_stopped_run_go_on_too(tmp_path: Path, model: Model) -> None:
+    config = Config(model=model, loss=LEARNED_FREQUENCIES, training=Training(batch_size=20, epochs=1, refit=False))
+    train(config, SET, tmp_path / "unbroken")
+    asked = iter([False] * 6 + [True])
+    with pytest.raises(Interrupted):
+        train(config, SET, tmp_path / "stopped", lambda: next(asked))
+    torch.manual_seed(99)
+    train(config, SET, tmp_path / "stopped")
+    weights = [(tmp_path / run / "model" / "weights.safetensors").read_bytes() for run in ("unbroken", "stopped")]
+    assert weights[0] == weights[1]
 
 
 def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_bytes(

@@ -3,12 +3,9 @@ import math
 import pytest
 import torch
 
-from bidrec.model.loss import all_bidders_softmax, in_batch_softmax
+from bidrec.model.loss.softmax import all_bidders_softmax, diagonal_softmax, multi_positive_softmax
+from tests.model.loss.circle import ANGLES, COMPANIES, NOTICES, SCALE
 
-# Two notices and three companies on a circle; cosines are the angles' cosines.
-ANGLES = torch.tensor([0.0, math.pi / 2]), torch.tensor([0.0, math.pi / 3, math.pi / 2])
-NOTICES, COMPANIES = (torch.stack([angle.cos(), angle.sin()], dim=1) for angle in ANGLES)
-SCALE = torch.tensor(2.0)
 NO_WEIGHT = torch.zeros(3)
 
 
@@ -48,6 +45,25 @@ def test_two_bidders_that_score_alike_both_rise_against_the_others() -> None:
     assert toward[0] > 0 > toward[2]
 
 
-def test_in_batch_softmax_has_its_targets_on_the_diagonal() -> None:
-    loss = in_batch_softmax(NOTICES, COMPANIES[[0, 2]], SCALE)
+def test_a_batch_has_its_targets_on_the_diagonal() -> None:
+    loss = diagonal_softmax(NOTICES @ COMPANIES[[0, 2]].T * SCALE)
     assert loss.item() == pytest.approx(-math.log(math.exp(2) / (math.exp(2) + 1)), abs=1e-6)
+
+
+def test_every_marked_candidate_is_a_target_with_an_equal_share() -> None:
+    logit_RK = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]], requires_grad=True)
+    target_RK = torch.tensor([[True, True, False], [False, True, False]])
+    loss = multi_positive_softmax(logit_RK, target_RK)
+    loss.backward()
+    share_RK = logit_RK.detach().softmax(dim=1)
+    first = (share_RK[0, 0].log() + share_RK[0, 1].log()) / 2
+    assert loss.item() == pytest.approx(-float(first + share_RK[1, 1].log()) / 2, abs=1e-6)
+    wanted_RK = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
+    torch.testing.assert_close(logit_RK.grad, (share_RK - wanted_RK) / 2)
+
+
+def test_with_one_target_a_row_many_positives_are_the_plain_softmax() -> None:
+    logit_RK = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        multi_positive_softmax(logit_RK, torch.eye(3, 5, dtype=torch.bool)), diagonal_softmax(logit_RK)
+    )

@@ -1,0 +1,23 @@
+"""Accidental hits: candidates of a batch that are true bidders of the notice, though not the bid the row is about."""
+
+import torch
+from torch import Tensor
+
+
+def true_bids(row_E: Tensor, company_E: Tensor, rows: int, company_K: Tensor) -> Tensor:
+    """(rows, K) bool: whether the candidate (its id in `company_K`, repeated or not) bid on the row's notice.
+
+    The E bids are (row_E, company_E); those of companies that are no candidates are left out.
+    """
+    distinct, place_K = company_K.unique(return_inverse=True)
+    place_E = torch.searchsorted(distinct, company_E.contiguous()).clamp(max=max(0, len(distinct) - 1))
+    there = distinct[place_E] == company_E
+    hit = torch.zeros(rows, len(distinct), dtype=torch.bool, device=company_K.device)
+    hit[row_E[there], place_E[there]] = True
+    return hit[:, place_K]
+
+
+def without_hits(logit_RK: Tensor, hit_RK: Tensor) -> Tensor:
+    """The logits with every hit but the row's own target (on the diagonal) at minus infinity: its weight is zero."""
+    own = torch.eye(*logit_RK.shape, dtype=torch.bool, device=logit_RK.device)
+    return logit_RK.masked_fill(hit_RK & ~own, -torch.inf)

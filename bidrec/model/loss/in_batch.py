@@ -1,0 +1,77 @@
+"""The in-batch loss of a batch of bids, from the units that [loss] of the configuration names."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bidrec.config import Loss
+from bidrec.model.loss.frequency import Frequency, corrected
+from bidrec.model.loss.hits import without_hits
+from bidrec.model.loss.softmax import diagonal_softmax, multi_positive_softmax
+
+
+@dataclass(frozen=True)
+class Bids:
+    """P bids that happened, and the K >= P candidates: the bids' own companies in their order, then uniform draws."""
+
+    notice_P: Tensor
+    """Ids of the notices, repeated where several bids on one are in the batch."""
+    company_K: Tensor
+    hit_PK: Tensor
+    """Whether the candidate bid on the row's notice (bool); read where other bidders are no plain negatives."""
+    uniform_rate: float
+    """How often a company of the catalogue is expected among the uniform draws."""
+
+
+class InBatchLoss:
+    """Scores, temperature, logQ, mask, softmax; from notices to companies and, with `two_way`, back.
+
+    With `logq` it holds the running frequencies of companies and notices, which are part of a training's state.
+    """
+
+    def __init__(self, settings: Loss, *, notices: int, companies: int, device: torch.device) -> None:
+        self.settings = settings
+        self.frequencies: dict[str, Frequency] = {}
+        if settings.logq:
+            self.frequencies = {
+                side: Frequency(ids, decay=settings.frequency_decay, buckets=settings.frequency_buckets, device=device)
+                for side, ids in (("company", companies), ("notice", notices))
+            }
+
+    def __call__(self, notice_PD: Tensor, company_KD: Tensor, scale: Tensor, bids: Bids) -> Tensor:
+        """The mean over the P bids (of both directions). notice_PD (P, D), company_KD (K, D): unit vectors."""
+        own = len(bids.notice_P)
+        logit_PK = notice_PD @ company_KD.T * scale
+        company_rate_K, notice_rate_P = self._rates(bids) if self.frequencies else (None, None)
+        loss = self._one_way(logit_PK, company_rate_K, bids.hit_PK)
+        if not self.settings.two_way:
+            return loss
+        return (loss + self._one_way(logit_PK[:, :own].T, notice_rate_P, bids.hit_PK[:, :own].T)) / 2
+
+    def _rates(self, bids: Bids) -> tuple[Tensor, Tensor]:
+        """Expected draws a step of the candidates, uniform ones included, and of the notices; counts this step too."""
+        self.frequencies["company"].observe(bids.company_K[: len(bids.notice_P)])
+        self.frequencies["notice"].observe(bids.notice_P)
+        company_rate_K = self.frequencies["company"].rate(bids.company_K) + bids.uniform_rate
+        return company_rate_K, self.frequencies["notice"].rate(bids.notice_P)
+
+    def _one_way(self, logit_RK: Tensor, rate_K: Tensor | None, hit_RK: Tensor) -> Tensor:
+        if rate_K is not None:
+            logit_RK = corrected(logit_RK, rate_K)
+        if self.settings.other_bidders == "positive":
+            return multi_positive_softmax(logit_RK, hit_RK)
+        if self.settings.other_bidders == "masked":
+            logit_RK = without_hits(logit_RK, hit_RK)
+        return diagonal_softmax(logit_RK)
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            f"frequency.{side}.{name}": value
+            for side, frequency in self.frequencies.items()
+            for name, value in frequency.state().items()
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for side, frequency in self.frequencies.items():
+            frequency.restore({name: state[f"frequency.{side}.{name}"] for name in frequency.state()})

@@ -1,0 +1,46 @@
+"""Softmax losses: over candidates with every bidder as a target, and over a batch with its own bids as targets."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bidrec.model.loss.blocks import log_sum_exp
+
+
+def all_bidders_softmax(
+    notice_BD: Tensor,
+    company_KD: Tensor,
+    scale: Tensor,
+    notice_of_P: Tensor,
+    company_of_P: Tensor,
+    log_weight_K: Tensor,
+    block: int = 0,
+) -> Tensor:
+    """Softmax over the candidate companies with every bidder of a notice as a target, each notice weighing the same.
+
+    notice_BD (B, D), company_KD (K, D) unit vectors; scale () = 1 / temperature; the P bids that happened are
+    (notice_of_P, company_of_P), positions in the batch and among the candidates; log_weight_K (K,) is the log of how
+    many companies a candidate stands for (0 for one that is there for itself): a uniform sample then estimates the
+    full catalogue's softmax without bias in its sum. `block` companies are scored at a time; 0: all at once.
+    Returns a scalar; 0 where no bid is given.
+    """
+    bidders_B = torch.bincount(notice_of_P, minlength=len(notice_BD)).to(notice_BD.dtype)
+    if block:
+        total_B = log_sum_exp(notice_BD, company_KD, scale, log_weight_K, block)
+        cosine_P = (notice_BD[notice_of_P] * company_KD[company_of_P]).sum(dim=1)
+        log_share_P = cosine_P * scale + log_weight_K[company_of_P] - total_B[notice_of_P]
+    else:
+        log_share_BK = torch.log_softmax(notice_BD @ company_KD.T * scale + log_weight_K, dim=1)
+        log_share_P = log_share_BK[notice_of_P, company_of_P]
+    return -(log_share_P / bidders_B[notice_of_P]).sum() / (bidders_B > 0).sum().clamp(min=1)
+
+
+def diagonal_softmax(logit_RK: Tensor) -> Tensor:
+    """Each row's bid is the candidate on the diagonal, all others are its negatives; the first R of K are the rows'."""
+    return functional.cross_entropy(logit_RK, torch.arange(len(logit_RK), device=logit_RK.device))
+
+
+def multi_positive_softmax(logit_RK: Tensor, target_RK: Tensor) -> Tensor:
+    """Every candidate marked in `target_RK` (bool, at least one a row) is a target of the row, with equal shares."""
+    log_share_RK = torch.log_softmax(logit_RK, dim=1).masked_fill(~target_RK, 0)
+    return -(log_share_RK.sum(dim=1) / target_RK.sum(dim=1)).mean()

@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
+
+
+def test_a_sample_of_candidates_keeps_every_bidder_and_stands_for_all_companies() -> None:
+    known = torch.arange(2, 40)
+    candidates, log_weight = sampled_candidates(known, torch.tensor([5, 9, 5]), limit=12)
+    assert len(candidates) == 12
+    assert len(candidates.unique()) == 12
+    assert {5, 9} <= set(candidates.tolist())
+    assert log_weight.exp().sum().item() == pytest.approx(len(known), rel=1e-5)
+
+
+def test_all_known_companies_are_candidates_where_they_fit() -> None:
+    candidates, log_weight = sampled_candidates(torch.arange(2, 40), torch.tensor([5]), limit=100)
+    assert candidates.tolist() == list(range(2, 40))
+    assert not log_weight.any()
+
+
+def test_every_known_company_is_as_likely_a_negative_and_no_other_is_one() -> None:
+    torch.manual_seed(1)
+    known = torch.tensor([2, 3, 7])
+    drawn = uniform_negatives(known, 30_000).bincount(minlength=8) / 30_000
+    torch.testing.assert_close(drawn[known], torch.full((3,), 1 / 3), atol=0.02, rtol=0)
+    assert drawn.sum().item() == pytest.approx(drawn[known].sum().item())
