@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from feast import FileSource
 from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig
+from feast.infra.offline_stores.file_source import FileLoggingDestination
 from home import file
 
 _NAMED = "FEAST_FS_YAML_FILE_PATH"
@@ -22,6 +24,11 @@ def parquet(name: str, relative: str, **options: Any) -> DataSource:
 
         return SparkSource(name=name, path=file(relative), file_format="parquet", **options)
     return FileSource(name=name, path=file(relative), **options)
+
+
+def logged(relative: str) -> LoggingConfig | None:
+    """A folder in bidrec's home for features that were served. None with Spark, whose logs are tables of its own."""
+    return None if _offline_store() == "spark" else LoggingConfig(FileLoggingDestination(path=file(relative)))
 
 
 def _offline_store() -> str:

@@ -3,7 +3,8 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-What is materialized is chosen by `newest.py`; all else is inherited from Feast's DuckDB store: saved datasets, logging.
+What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`; all else is inherited
+from Feast's DuckDB store: saved datasets.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
@@ -11,12 +12,15 @@ docs/asof.md lists where the answers differ from the stock store's, and why. Sou
 import os
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
+from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
@@ -33,6 +37,7 @@ from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
+from bidrec.asof.served import log_served, served_between
 from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 
@@ -148,6 +153,46 @@ class AsofOfflineStore(DuckDBOfflineStore):
             end=end_date,
         )
         return NewestRetrievalJob(stretch, _limits(config))
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> RetrievalJob:
+        """A lazy job: every row from start_date to end_date, both included. Of a log, see `served.py`."""
+        if timestamp_field == LOG_TIMESTAMP_FIELD and _is_plain_parquet(data_source):
+            return served_between(config, data_source, feature_name_columns, start_date, end_date)
+        return DuckDBOfflineStore.pull_all_from_table_or_query(
+            config,
+            data_source,
+            join_key_columns,
+            feature_name_columns,
+            timestamp_field,
+            created_timestamp_column,
+            start_date,
+            end_date,
+        )
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,
+    ) -> None:
+        """Add rows to the log of a service. Raises CannotWrite (73)."""
+        destination = logging_config.destination
+        if destination.partition_by or "://" in destination.path:
+            DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
+        else:
+            log_served(Path(destination.path), data)
 
 
 def _limits(config: RepoConfig) -> Limits:

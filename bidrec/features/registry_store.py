@@ -17,6 +17,7 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from google.protobuf.message import DecodeError
 
 from bidrec.errors import ContractError
+from bidrec.features.validation import refuse_what_cannot_be_validated
 from bidrec.storage import whole_file, writing
 
 
@@ -30,6 +31,7 @@ class WholeRegistryStore(FileRegistryStore):
         if registry.registry_schema_version != REGISTRY_SCHEMA_VERSION:
             raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
         self._forget_lost_tables(registry)
+        refuse_what_cannot_be_validated(registry)
         return registry
 
     def _write_registry(self, registry_proto: Registry) -> None:
