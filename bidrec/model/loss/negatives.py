@@ -9,7 +9,8 @@ from torch import Tensor
 def sampled_candidates(known_K: Tensor, bidder_P: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """Sampled softmax: the bidders and a uniform sample of the other known companies, `limit` together.
 
-    Where all known companies fit, they are the candidates. Returns them and the log of how many companies each stands for: 0 for one that is there for itself.
+    Where all known companies fit, they are the candidates. Returns the candidates, and the log of how many companies
+    each stands for: 0 for one that is there for itself.
     """
     if len(known_K) <= limit:
         return known_K, torch.zeros(len(known_K), device=known_K.device)

@@ -21,7 +21,7 @@ def test_within_the_bounds_the_gradient_is_that_of_the_exponential() -> None:
 @pytest.mark.parametrize("start", [0.009, 1.1])
 def test_a_temperature_that_overshot_a_bound_comes_back(start: float) -> None:
     log_scale = torch.tensor(-math.log(start), requires_grad=True)
-    optimiser = torch.optim.SGD([log_scale], lr=1e-4)
+    optimiser = torch.optim.Adam([log_scale], lr=0.02)
     before = bounded_scale(log_scale, coldest=0.01, hottest=1.0).item()
     for _ in range(20):
         optimiser.zero_grad()
