@@ -1,4 +1,4 @@
-"""The log of served features, read back through the offline store: across changes of the service, and where it is bad."""
+"""The log of served features, read back through the offline store: across changes of the service, and damaged."""
 
 from datetime import UTC, datetime, timedelta
 
