@@ -118,6 +118,7 @@ def test_planted_bids_that_may_not_be_are_misses_for_every_ranker_in_both_direct
         lo=8 * DAY,
         hi=10 * DAY,
         notices=ASKED,
+        published_at=np.array([8, 9]) * DAY,
         query=np.array([0, 0, 1, 1]),
         company=np.array([0, 2, 0, 2]),
         without_bids=0,

@@ -14,7 +14,8 @@ def truth_of(pairs):
     """Bids (notice, company), each once."""
     pairs = sorted(set(pairs))
     query, company = (np.array([pair[at] for pair in pairs], np.int64) for at in range(2))
-    return Truth(0, 1, np.arange(QUERIES), query, company, 0, np.zeros(COMPANIES, np.int64))
+    nobody, begin = np.zeros(COMPANIES, np.int64), np.zeros(QUERIES, np.int64)
+    return Truth(0, 1, np.arange(QUERIES), begin, query, company, 0, nobody)
 
 
 def recall(truth, known_P, scores_QC, queries, k):
