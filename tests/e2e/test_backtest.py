@@ -120,6 +120,8 @@ def test_what_is_there_is_only_read_again_and_nothing_is_published(home: Path, r
     assert f"{mean['mean']:.3f} ± {mean['sd']:.3f}" in shown.stdout
     assert "by weeks since the cutoff, rolling" in shown.stdout
     assert len(all_runs(home)) == 2
+    listed = CliRunner().invoke(main, ["runs", "--json"], env={"BIDREC_HOME": str(home)})
+    assert [run["made_by"] for run in json.loads(listed.stdout)["runs"]] == ["backtest", "backtest"]
     assert newest(home) is None
     assert not (home / "published").exists()
 
