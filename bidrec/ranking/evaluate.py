@@ -52,8 +52,8 @@ def evaluate(
     Returns `window`, `metrics[mode][ranker][metric]` with `ci` beside (metrics.per_notice and metrics.of_the_lists say
     what each is; None where it is undefined for every notice), `baselines`, `best_baseline`, `difference` (model minus
     best baseline, paired by notice; None where either is missing), `seconds`, and `by_week[mode]`: how Recall@100 goes
-    on with the weeks since the window's beginning, as by_week() says. The ranker `ceiling` is the best there can be when
-    bidders that are no candidates cannot be listed. A catalogue smaller than K is listed whole.
+    on with the weeks since the window's beginning, as by_week() says. The ranker `ceiling` is the best there can be
+    when bidders that are no candidates cannot be listed. A catalogue smaller than K is listed whole.
     """
     whole = Period(slice(0, len(truth.notices)), rankers, candidates_C)
     return evaluate_periods([whole], truth, settings, model=model, mode=mode, seed=seed)
