@@ -24,7 +24,7 @@ from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
 
-DECISIVE = ("split", "model", "training", "ranking", "evaluation")
+DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
 

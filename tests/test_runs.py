@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bidrec.config import Config, Split
+from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import InputMissing
 from bidrec.runs import all_runs, find, newest, start_or_resume
 
@@ -22,6 +22,25 @@ def test_a_training_goes_on_with_its_unfinished_run_and_a_finished_one_is_not_ta
     assert start_or_resume(config, "newer data") != run
     run.finish()
     assert start_or_resume(config, "data") != run
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"split": Split(test_days=7)},
+        {"model": Model(dropout=0.0)},
+        {"loss": Loss(block=64)},
+        {"training": Training(epochs=1)},
+        {"ranking": Ranking(half_life=1.0)},
+        {"evaluation": Evaluation(refresh_days=1)},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_no_run_is_taken_for_one_that_learns_or_measures_otherwise(config: Config, other: dict) -> None:
+    run = start_or_resume(config, "data")
+    assert start_or_resume(replace(config, **other), "data") != run
+    run.finish()
+    assert start_or_resume(replace(config, **other), "data", backtest=True) != run
 
 
 def test_a_backtest_takes_what_a_training_has_finished_rather_than_what_it_has_begun(config: Config) -> None:
