@@ -87,7 +87,37 @@ def test_what_is_published_is_the_final_ranking_of_the_run_as_of_today(config: C
             assert scores == sorted(scores, reverse=True)
             chance = today.ranker.blend.probabilities(scores_OC[row])
             np.testing.assert_allclose(chance[company], scores, rtol=1e-3, atol=1e-3)
-            assert np.delete(chance, company).max() <= min(scores) + 1e-3
+            chance[~today.eligible.mask(today.notice_row[rows[row : row + 1]], today.company_row)[0]] = 0
+            assert np.delete(chance, company).max() <= min(scores, default=0) + 1e-3
+
+
+def test_no_published_list_of_either_direction_has_a_company_that_may_not_bid(config: Config) -> None:
+    published, features = config.home_path / "published" / "current", config.home_path / "features"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""CREATE MACRO outside(wanted, held) AS
+                len(wanted) > 0 AND held IS NOT NULL AND NOT list_has_any(wanted, held);
+            CREATE VIEW barred AS SELECT notice_id, company_id
+            FROM '{features}/notice/*.parquet' CROSS JOIN (
+                SELECT company_id, max_by([region], known_at) AS regions, max_by(licences, known_at) AS licences
+                FROM '{features}/company_profile/*.parquet' WHERE region IS NOT NULL GROUP BY company_id)
+            WHERE outside(region_limit, regions) OR outside(licence_limit, licences);
+            CREATE VIEW listed AS
+            SELECT notice_id, unnest(company_ids) AS company_id FROM '{published}/notice_recommendations.parquet'
+            UNION ALL
+            SELECT unnest(notice_ids), company_id FROM '{published}/company_recommendations.parquet'"""
+        )
+        listed, barred, both = (
+            connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            for table in (
+                "listed",
+                "barred SEMI JOIN listed USING (notice_id)",
+                "barred SEMI JOIN listed USING (notice_id, company_id)",
+            )
+        )
+    assert listed
+    assert barred
+    assert not both
 
 
 def test_a_recommendation_list_is_read_as_it_was_written(config: Config) -> None:
@@ -102,7 +132,7 @@ def test_a_recommendation_list_is_read_as_it_was_written(config: Config) -> None
     ).fetchone()
     assert written
     assert [row["company_id"] for row in companies] == written[0]
-    assert [row["rank"] for row in companies] == list(range(1, 21))
+    assert [row["rank"] for row in companies] == list(range(1, len(written[0]) + 1))
     company, notices = published.notices_for(companies[0]["company_id"], 5)
     assert company["company_id"] == companies[0]["company_id"]
     assert [row["score"] for row in notices] == sorted((row["score"] for row in notices), reverse=True)
