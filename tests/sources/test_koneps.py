@@ -52,6 +52,12 @@ def test_a_notice_is_read_in_korean_time_with_its_limits(tmp_path):
     )  # fmt: skip
 
 
+def test_the_whole_country_is_no_region_limit(tmp_path):
+    write_dump(tmp_path / "dump", [raw_notice(prtcptpsblrgnnm="전국")], [raw_company()], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    assert one(tmp_path, "notice", "region_limit") == ([],)
+
+
 def test_a_company_is_known_from_its_last_change_on(tmp_path):
     companies = [raw_company(1), raw_company(2, chgdt="2024-01-05 12:00:00")]
     write_dump(tmp_path / "dump", [raw_notice()], companies, [raw_bid()])

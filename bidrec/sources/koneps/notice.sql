@@ -64,7 +64,8 @@ SELECT
     ], lambda fact: fact IS NOT NULL) AS attributes,
     -- Comma lists. A licence is '기상장비업/3562': its code is what companies are listed with.
     list_filter(
-        list_transform(string_split(prtcptpsblrgnnm, ','), lambda item: trim(item)), lambda item: item <> ''
+        list_transform(string_split(prtcptpsblrgnnm, ','), lambda item: trim(item)),
+        lambda item: item NOT IN ('', '전국') -- the whole country is no limit
     ) AS region_limit,
     list_filter(
         list_transform(
