@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 COLUMNS = {
     "recall@10": "R@10",
@@ -27,19 +28,13 @@ FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "nd
 def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
     """Model and baselines side by side, the model first; Recall@100 with its 95 % interval."""
     from rich.console import Group
-    from rich.table import Table
 
     window = metrics["window"]
-    table = Table(
-        title=f"Test window {window['from'][:10]} to {window['until'][:10]}: {window['notices']:,} notices, "
+    table = _rankers_table(
+        f"Test window {window['from'][:10]} to {window['until'][:10]}: {window['notices']:,} notices, "
         f"{window['candidates']:,} candidate companies",
-        title_justify="left",
+        [*COLUMNS.values(), "R@100, 95 %"],
     )
-    table.add_column("mode")
-    table.add_column("ranker")
-    for heading in COLUMNS.values():
-        table.add_column(heading, justify="right")
-    table.add_column("R@100, 95 %", justify="right")
     for mode, rankers in metrics["metrics"].items():
         for name, row in rankers.items():
             low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
@@ -54,19 +49,23 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     return Group(*parts)
 
 
-def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
-    """The other way round: notices for companies."""
+def _rankers_table(title: str, figures: Sequence[str]) -> "Table":
+    """An empty table of a row for each mode and ranker."""
     from rich.table import Table
 
-    table = Table(
-        title=f"New notices for a company, period by period: {metrics['queries']:,} lists of "
-        f"{metrics['open_notices']:,.0f} notices on average",
-        title_justify="left",
-    )
-    table.add_column("mode")
-    table.add_column("ranker")
-    for heading in FOR_COMPANIES.values():
+    table = Table("mode", "ranker", title=title, title_justify="left")
+    for heading in figures:
         table.add_column(heading, justify="right")
+    return table
+
+
+def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
+    """The other way round: notices for companies."""
+    table = _rankers_table(
+        f"New notices for a company, period by period: {metrics['queries']:,} lists of "
+        f"{metrics['open_notices']:,.0f} notices on average",
+        list(FOR_COMPANIES.values()),
+    )
     for mode, rankers in metrics["metrics"].items():
         for name, row in rankers.items():
             table.add_row(mode, name, *(_number(row.get(column)) for column in FOR_COMPANIES))

@@ -62,7 +62,7 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen")
     frozen["calibration"] = _calibration(truth, final, blend)
     if config.evaluation.refresh_days:
-        stretches = refreshes(ts, truth, config.evaluation.refresh_days)
+        stretches = refreshes(truth, config.evaluation.refresh_days)
         renewed = (period(queries, moment, final_as_of(moment)) for queries, moment in stretches)
         rolling = evaluate_periods(renewed, truth, config.evaluation, model=MODEL, other_way=True)
         frozen["metrics"] |= rolling["metrics"]

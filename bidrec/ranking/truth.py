@@ -73,10 +73,10 @@ def known_companies(ts: TrainingSet, as_of: int) -> Bool:
     return known
 
 
-def refreshes(ts: TrainingSet, truth: Truth, days: int) -> list[tuple[slice, int]]:
+def refreshes(truth: Truth, days: int) -> list[tuple[slice, int]]:
     """Where the truth's notices are cut every `days` days from its beginning, and the moment of each cut in seconds."""
     cuts = np.arange(truth.lo, truth.hi, days * DAY)
-    first = np.searchsorted(ts.notice_published_at[truth.notices], [*cuts, truth.hi])
+    first = np.searchsorted(truth.published_at, [*cuts, truth.hi])
     found = zip(first[:-1], first[1:], cuts, strict=True)
     return [(slice(int(a), int(b)), int(cut)) for a, b, cut in found if b > a]
 

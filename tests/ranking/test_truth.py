@@ -50,7 +50,7 @@ DAILY = training_set(range(100), [(notice, notice % 7, notice + 3) for notice in
 @given(st.integers(0, 90), st.integers(1, 60), st.integers(1, 30))
 def test_every_notice_falls_into_one_stretch_that_began_at_most_the_given_days_before(first, length, days):
     truth = Truth.of(DAILY, first * DAY, (first + length) * DAY)
-    stretches = refreshes(DAILY, truth, days)
+    stretches = refreshes(truth, days)
     covered = [position for queries, _ in stretches for position in range(queries.start, queries.stop)]
     assert covered == list(range(len(truth.notices)))
     for queries, as_of in stretches:
@@ -62,5 +62,5 @@ def test_every_notice_falls_into_one_stretch_that_began_at_most_the_given_days_b
 
 def test_a_window_that_ends_early_has_its_last_notices_in_the_last_stretch():
     truth = Truth.of(DAILY, 0, 10 * DAY)
-    assert [(q.start, q.stop, as_of) for q, as_of in refreshes(DAILY, truth, 7)] == [(0, 7, 0), (7, 10, 7 * DAY)]
+    assert [(q.start, q.stop, as_of) for q, as_of in refreshes(truth, 7)] == [(0, 7, 0), (7, 10, 7 * DAY)]
     assert np.array_equal(truth.notices, np.arange(10))

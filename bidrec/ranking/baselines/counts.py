@@ -16,6 +16,7 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 SCALE = 4.0
+"""A count n enters as ln(1 + SCALE * n), here and in the second stage: the first bid says most."""
 
 
 class Counts:

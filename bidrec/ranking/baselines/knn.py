@@ -42,15 +42,10 @@ class Neighbours:
         newest known notices are compared with, None for all."""
         self.neighbours = neighbours
         bids = bids if most is None else bids.newest(most)
-        known, of_bid = np.unique(bids.notice, return_inverse=True)
+        known, self._votes = votes_of(bids, half_life)
         blocks = [_unit(_weighted(attributes, known, by_rarity=True)), _unit(_weighted(text, known, by_rarity=False))]
         self._terms = _unit(sparse.hstack(blocks, format="csr"))
         self._known_by_term = self._terms[known].T.tocsr()
-        bidders = np.bincount(of_bid, minlength=len(known)).astype(np.float64)
-        votes = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
-        self._votes = sparse.csr_array(
-            (votes.astype(np.float32), (of_bid, bids.company)), shape=(len(known), bids.companies)
-        )
         # Small enough never to outweigh a vote that counts.
         self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
 
@@ -66,6 +61,14 @@ class Neighbours:
         """(B,) -> (B, C) the votes alone; B should be a block."""
         likeness = self._terms[notice_rows] @ self._known_by_term
         return _ballots(likeness, self.neighbours) @ self._votes
+
+
+def votes_of(bids: KnownBids, half_life: float) -> tuple[Int64, sparse.csr_array]:
+    """The K notices with a known bid, ascending, and (K, C) what each of them says for its bidders."""
+    known, of_bid, bidders = np.unique(bids.notice, return_inverse=True, return_counts=True)
+    votes = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
+    table = sparse.csr_array((votes.astype(np.float32), (of_bid, bids.company)), shape=(len(known), bids.companies))
+    return known, table
 
 
 def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:

@@ -65,7 +65,7 @@ def _stretches(ts: TrainingSet) -> list[tuple[Int64, int, Int64]]:
         return []
     stride = max(1, -(-len(truth.notices) // NOTICES))
     keys = np.sort(truth.notices[truth.query] * ts.companies + truth.company)
-    return [(truth.notices[queries][::stride], moment, keys) for queries, moment in refreshes(ts, truth, REFRESH_DAYS)]
+    return [(truth.notices[queries][::stride], moment, keys) for queries, moment in refreshes(truth, REFRESH_DAYS)]
 
 
 def _padded(block: np.ndarray, width: int) -> np.ndarray:

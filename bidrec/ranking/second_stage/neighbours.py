@@ -9,16 +9,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.knn import votes_of
 from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
-# Chosen on the windows before the cutoffs of two states' tenders; half or twice as much of either costs .001 to .005.
+# Chosen on the windows before the cutoffs of two states' tenders; half or twice as much costs .001 to .005.
 SHARPNESS = 20.0
 """A vote is exp(SHARPNESS * (cosine - 1))."""
-BIDDERS_POWER = 0.5
-"""A notice's vote for each of its n bidders is divided by n to this power."""
 
 
 class TowerNeighbours:
@@ -27,13 +26,8 @@ class TowerNeighbours:
         vote is halved every `half_life` days."""
         self.notice_ND = notice_ND
         self.neighbours = neighbours
-        bids = bids.newest(most)
-        known, of_bid, bidders = np.unique(bids.notice, return_inverse=True, return_counts=True)
+        known, self._votes = votes_of(bids.newest(most), half_life)
         self.known_KD = notice_ND[known]
-        weight = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
-        self._votes = sparse.csr_array(
-            (weight.astype(np.float32), (of_bid, bids.company)), shape=(len(known), bids.companies)
-        )
 
     def votes(self, notice_rows: Int64) -> sparse.csr_array:
         """(B, C) of the notices with these rows (B,)."""

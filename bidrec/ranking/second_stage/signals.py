@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.ranking.baselines.cobidders import likely
+from bidrec.ranking.baselines.counts import SCALE
+from bidrec.ranking.baselines.summed import LEAST
 from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.lookup import Lookup, largest
 from bidrec.ranking.second_stage.evidence import Evidence
@@ -18,11 +20,6 @@ from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
-
-LEAST = 1e-4
-"""Added to votes before their logarithm: what a candidate without a vote has."""
-COUNT_SCALE = 4.0
-"""A count n enters as ln(1 + COUNT_SCALE * n): the first bid says most."""
 
 FIXED = ("towers", "alike notices", "near notices", "co-bidders", "bids of late", "bids", "last bid")
 """The signals that every source has; those of the counted fields follow."""
@@ -64,7 +61,7 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
         evidence.lasting_C[company_BM],
         evidence.last_bid_C[company_BM],
         *(
-            np.log1p(COUNT_SCALE * evidence.counts[name].at(evidence.fields.counted[name][notice_rows], company_BM))
+            np.log1p(SCALE * evidence.counts[name].at(evidence.fields.counted[name][notice_rows], company_BM))
             if name in evidence.counts
             else zeros
             for name in counted

@@ -4,7 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.ranking.baselines.cobidders import likely
-from bidrec.ranking.second_stage.signals import COUNT_SCALE, FIXED, LEAST, candidates_of, names_of
+from bidrec.ranking.baselines.counts import SCALE
+from bidrec.ranking.baselines.summed import LEAST
+from bidrec.ranking.second_stage.signals import FIXED, candidates_of, names_of
 from tests.ranking.second_stage.worlds import (
     ASKED,
     COMPANIES,
@@ -78,7 +80,7 @@ def same(known, company, asked, parts, half_life=400.0):
         for (notice, bidder), day in known.items()
         if bidder == company and all(value) and [FIELDS[part][notice] for part in parts] == value
     ]
-    return np.log(1 + COUNT_SCALE * sum(0.5 ** ((TODAY - day) / half_life) for day in days))
+    return np.log(1 + SCALE * sum(0.5 ** ((TODAY - day) / half_life) for day in days))
 
 
 def test_a_field_that_the_notices_lack_is_all_zeros_and_the_other_signals_are_as_without_it():
