@@ -41,15 +41,15 @@ def open_notices(home: Path, as_of: int) -> pa.Table:
 
     One without a closing time is not among them, nor one that was withdrawn.
     """
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection.execute(
-        """
-        WITH status AS (
-            SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
-            FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
-        SELECT notice_id, last.closes_at AS closes_at FROM status
-        WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
-        """,
-        {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
-    ).to_arrow_table()
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(
+            """
+            WITH status AS (
+                SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
+                FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
+            SELECT notice_id, last.closes_at AS closes_at FROM status
+            WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
+            """,
+            {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
+        ).to_arrow_table()
