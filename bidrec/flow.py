@@ -67,11 +67,14 @@ def train(config: Config, *, backtest: bool = False) -> Run:
 
 
 def evaluate(config: Config, run: Run) -> dict[str, Any]:
-    """Rank the test window with the run's second stage and the baselines; writes and returns metrics.json."""
+    """Rank the test window with the run's second stage and the baselines; writes details.json, and metrics.json, which
+    is returned."""
     from bidrec.ranking.report import evaluate_run
 
     settings = read_json(run.folder / "config.json")
-    metrics = {"run": run.id, "inputs": settings["inputs"], **evaluate_run(config, run)}
+    measured, details = evaluate_run(config, run)
+    metrics = {"run": run.id, "inputs": settings["inputs"], **measured}
+    write_json(run.folder / "details.json", details)
     write_json(run.folder / "metrics.json", metrics)
     return metrics
 
