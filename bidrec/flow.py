@@ -63,7 +63,18 @@ def train(config: Config, *, backtest: bool = False) -> Run:
         parameters=model["parameters"],
         statistics=ts.manifest.get("statistics", {}),
     )
+    describe(config, run)
     return run
+
+
+def describe(config: Config, run: Run) -> None:
+    """Make the run's page. Whatever stops it is a warning: the run itself is finished."""
+    try:
+        from bidrec.reporting.page import write_page
+
+        log.get("report").info("report", page=str(write_page(config, run)))
+    except Exception as error:
+        log.get("report").warning("the run's page could not be made", error=str(error), hint=f"bidrec report {run.id}")
 
 
 def evaluate(config: Config, run: Run) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bidrec.ranking.segments import UNKNOWN
+
 POINTS = 1200
 COLOURS = 7
 """Categories told apart, the largest; the others are one."""
-OTHERS = "others"
+OTHERS = "others or unknown"
 
 
 def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: npt.NDArray[np.str_]) -> dict[str, Any]:
@@ -30,8 +32,9 @@ def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: npt.NDArray[np.st
     drawn = np.unique(np.linspace(0, len(notice_ND) - 1, POINTS).astype(np.int64))
     xy_P2 = centred_ND[drawn] @ axes_D2
     values, count = np.unique(label_N, return_counts=True)
-    kept = [str(value) for value in values[np.argsort(-count, kind="stable")][:COLOURS]]
-    names = [*kept, OTHERS] if len(kept) < len(values) else kept
+    by_size = [str(value) for value in values[np.argsort(-count, kind="stable")]]
+    kept = [name for name in by_size if name != UNKNOWN][:COLOURS]
+    names = [*kept, OTHERS] if len(kept) < len(by_size) else kept
     label_N = np.where(np.isin(label_N, kept), label_N, OTHERS)
     return {
         "points": [
