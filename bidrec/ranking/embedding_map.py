@@ -25,7 +25,7 @@ def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: npt.NDArray[np.st
     share of the vectors' variance that x and y hold; of each category how many `notices` there are and their
     `cohesion`, the mean cosine with the category's mean direction, beside that of `all` notices."""
     centred_ND = notice_ND - notice_ND.mean(axis=0)
-    variance_D, axes_DD = np.linalg.eigh(np.cov(centred_ND, rowvar=False).reshape(centred_ND.shape[1], -1))
+    variance_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND)
     axes_D2 = axes_DD[:, ::-1][:, :2]
     # A principal axis has no direction of its own: its largest part is made positive.
     axes_D2 = axes_D2 * np.sign(axes_D2[np.abs(axes_D2).argmax(axis=0), np.arange(axes_D2.shape[1])])

@@ -151,5 +151,3 @@ def _band(half_octave: str) -> str:
     if half_octave == UNKNOWN:
         return UNKNOWN
     return VALUES[0] if half_octave == "zero" else VALUES[min(max(int(half_octave) // 4 + 1, 1), len(VALUES) - 1)]
-
-

@@ -79,9 +79,8 @@ def columns(title: str, labels: Sequence[str], values: Sequence[float], y_name: 
     for at, (label, value) in enumerate(zip(labels, values, strict=True)):
         x, top = LEFT + at * room, y_axis.at(value)
         height = y_axis.start - top
-        parts.append(
-            f'<rect class="c{number}" x="{x + room * 0.1:.1f}" y="{top}" width="{room * 0.8:.1f}" height="{height:.1f}"/>'
-        )
+        place = f'x="{x + room * 0.1:.1f}" y="{top}" width="{room * 0.8:.1f}" height="{height:.1f}"'
+        parts.append(f'<rect class="c{number}" {place}/>')
         if at % -(-len(labels) // 6) == 0:
             parts.append(_text(x, HEIGHT - BOTTOM + 16, label))
     return _image(title, parts)

@@ -34,7 +34,7 @@ def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dic
     return {
         "run": one.id,
         "backtest": one.backtest,
-        "published": bool(published) and published["run"] == one.id,
+        "published": published is not None and published["run"] == one.id,
         "this": one.id == own["run"],
         "same_test": metrics["window"] == own["window"] and metrics["inputs"] == own["inputs"],
         "from": metrics["window"]["from"][:10],

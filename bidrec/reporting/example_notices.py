@@ -34,7 +34,11 @@ def in_words(
     told = []
     for one in examples:
         listed = [
-            {**company, **companies.get(company["company_id"], dict.fromkeys(COMPANY)), "why": reasons.in_words(next(found))}
+            {
+                **company,
+                **companies.get(company["company_id"], dict.fromkeys(COMPANY)),
+                "why": reasons.in_words(next(found)),
+            }
             for company in one["companies"]
         ]
         told.append({**one, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed})
@@ -48,8 +52,8 @@ def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[R
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
-            """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value, currency,
-                 published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
+            """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value,
+                 currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": folders["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
         by_notice = _by_id(notices)

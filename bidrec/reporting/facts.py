@@ -38,7 +38,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "packages": manifest.get("packages", {}),
         "parameters": manifest.get("parameters"),
         "settings": run.settings(),
-        "published": bool(published) and published["run"] == run.id,
+        "published": published is not None and published["run"] == run.id,
         "window": metrics["window"],
         "model": frozen[MODEL],
         "baseline": {"name": best, **frozen[best]} if best else None,

@@ -31,7 +31,7 @@ def market(home: Path, training_set: dict[str, Any]) -> dict[str, Any]:
         "zone": lake.get("zone"),
         "notes": [note for table in lake.get("tables", {}).values() for note in table.get("warnings", [])],
         "refused": _refused(home),
-        "changed": bool(features) and then is not None and content_of(features) != then,
+        "changed": features is not None and then is not None and content_of(features) != then,
         "months": by_month,
         "regions": by_region,
     }
@@ -62,7 +62,8 @@ def _counted(features: Path, before: int) -> tuple[list[dict[str, Any]], list[di
                 f"WHERE {time} < make_timestamptz({before * 1_000_000})"
             )
         months = connection.execute(
-            """SELECT strftime(month, '%Y-%m') AS month, sum(notices)::BIGINT AS notices, sum(bids)::BIGINT AS bids FROM (
+            """SELECT strftime(month, '%Y-%m') AS month, sum(notices)::BIGINT AS notices, sum(bids)::BIGINT AS bids
+               FROM (
                  SELECT date_trunc('month', published_at) AS month, 1 AS notices, 0 AS bids FROM notice UNION ALL
                  SELECT date_trunc('month', known_at), 0, 1 FROM bid_log)
                GROUP BY month ORDER BY month"""

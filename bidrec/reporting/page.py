@@ -60,7 +60,7 @@ def words(value: Any) -> Markup:
 
 def share(value: float | None) -> str:
     """A share of one in per cent."""
-    return "" if value is None else f"{100 * value:.1f} %"
+    return "" if value is None else f"{100 * value:.1f}\u00a0%"
 
 
 def points(value: float | None) -> str:
@@ -150,8 +150,12 @@ def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:
         found["reliability"] = charts.lines(title, [line], "probability", "share that bid", same_scale=True)
     for mode, weeks in facts["by_week"].items():
         names = [name for name in ("final", facts["baseline"]["name"] if facts["baseline"] else None) if name]
-        series = [Line(name, [one["week"] for one in weeks], [one["recall@100"][name] for one in weeks]) for name in names]
+        series = [
+            Line(name, [one["week"] for one in weeks], [one["recall@100"][name] for one in weeks]) for name in names
+        ]
         found[f"weeks {mode}"] = charts.lines(f"Recall at 100 by week, {mode}", series, "week", "Recall@100")
     if facts["map"]:
-        found["map"] = charts.points("Notices in the plane of the two main directions of their vectors", facts["map"]["points"])
+        found["map"] = charts.points(
+            "Notices in the plane of the two main directions of their vectors", facts["map"]["points"]
+        )
     return found

@@ -55,9 +55,7 @@ def _unsound(run: Run, facts: dict[str, Any]) -> Iterator[str]:
             yield f"{folder.name}/ is damaged or unfinished: its files are not those its manifest speaks of."
 
 
-def _refusals(
-    config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None
-) -> Iterator[str]:
+def _refusals(config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None) -> Iterator[str]:
     before = published["evaluation"] if published and published["run"] != run.id else None
     try:
         gate.check(metrics, before, config.publish.margin)
@@ -95,10 +93,11 @@ def _little_data(facts: dict[str, Any]) -> Iterator[str]:
     if facts["split"] and last and last < day_of(facts["split"]["test_before"]):
         yield f"The bids end on {last}, before the test window does: its last notices may not have been opened."
     without = facts["window"]["without_bids"]
-    if without > UNOPENED_SHARE * (without + facts["window"]["notices"]):
+    notices = without + facts["window"]["notices"]
+    if without > UNOPENED_SHARE * notices:
         yield (
-            f"{without:,} of the {without + facts['window']['notices']:,} notices of the test window have no bid in the "
-            "data, because nobody bid or because they were opened after its end: no figure counts them."
+            f"{without:,} of the {notices:,} notices of the test window have no bid in the data, "
+            "because nobody bid or because they were opened after its end: no figure counts them."
         )
 
 

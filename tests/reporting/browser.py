@@ -19,7 +19,9 @@ CHROMIUM = shutil.which("chromium")
 AXE = Path(sys.prefix) / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium fonts-noto-cjk")
-needs_axe = pytest.mark.skipif(not AXE.is_file(), reason=f"no axe-core: npm install --prefix {sys.prefix}/axe axe-core@4")
+needs_axe = pytest.mark.skipif(
+    not AXE.is_file(), reason=f"no axe-core: npm install --prefix {sys.prefix}/axe axe-core@4"
+)
 
 
 class Page:
@@ -47,9 +49,7 @@ class Page:
         """Load a file and wait for its `load` event."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
-        self.ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
-        )
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
         self.loaded = False
         self.ask("Page.navigate", url=file.as_uri())
         while not self.loaded:
