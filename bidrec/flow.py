@@ -68,11 +68,12 @@ def train(config: Config, *, backtest: bool = False) -> Run:
 
 
 def describe(config: Config, run: Run) -> None:
-    """Make the run's page. Whatever stops it is a warning: the run itself is finished."""
+    """Make the run's page and model card. Whatever stops that is a warning: the run itself is finished."""
     try:
-        from bidrec.reporting.page import write_page
+        from bidrec.reporting.describe import describe_run
 
-        log.get("report").info("report", page=str(write_page(config, run)))
+        written = describe_run(config, run)
+        log.get("report").info("run described", **{name: str(path) for name, path in written.items()})
     except Exception as error:
         log.get("report").warning("the run's page could not be made", error=str(error), hint=f"bidrec report {run.id}")
 

@@ -16,8 +16,9 @@ def report(config: Config, run_id: str | None) -> Result:
     and where, and twenty example notices. bidrec train makes it too; make it again to see the run beside later ones.
     """
     from bidrec import runs
-    from bidrec.reporting.page import write_page
+    from bidrec.reporting.describe import describe_run
 
     run = runs.find(config.home_path, run_id)
-    path = write_page(config, run)
-    return Result(data={"run": run.id, "report": str(path)}, text=f"Report: {path.as_uri()}")
+    written = describe_run(config, run)
+    text = f"Model card: {written['model_card']}\nReport: {written['report'].as_uri()}"
+    return Result(data={"run": run.id, **written}, text=text)

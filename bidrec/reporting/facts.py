@@ -33,6 +33,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "run": run.id,
         "backtest": run.backtest,
+        "inputs": metrics["inputs"],
         "finished_at": manifest.get("finished_at"),
         "bidrec": manifest.get("bidrec"),
         "packages": manifest.get("packages", {}),

@@ -4,25 +4,21 @@ Reads   the facts
 Writes  runs/ID/report.html
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from bidrec.config import Config
 from bidrec.reporting import charts
 from bidrec.reporting.charts import Line
-from bidrec.reporting.facts import gather
+from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.storage import write_text
 
 PAGE = "report.html"
-HANGUL = re.compile("([\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]+)")
 SEGMENTS = {
     "company": "Bids of the company known at the cutoff",
     "bidders": "Number of bidders",
@@ -33,55 +29,17 @@ SEGMENTS = {
 """Kinds of segment and their headings, in the page's order."""
 
 
-def write_page(config: Config, run: Run) -> Path:
-    """Make the run's page anew; whole or not at all. Raises InputMissing (66) where the run has no metrics."""
+def write_page(run: Run, facts: Mapping[str, Any]) -> Path:
+    """Write the run's page, whole or not at all."""
     path = run.folder / PAGE
-    write_text(path, html(gather(config, run)))
+    write_text(path, html(facts))
     return path
 
 
 def html(facts: Mapping[str, Any]) -> str:
-    """The page as text. Everything that comes from data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("bidrec.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "words": words, "share": share, "points": points, "count": count, "decimal": decimal, "span": span,
-    }  # fmt: skip
-    page = environment.get_template("report.html.jinja")
+    """The page as text."""
+    page = environment(html=True).get_template("report.html.jinja")
     return page.render(facts, charts=_charts(facts), interval=charts.interval, kinds=SEGMENTS, scale=scale)
-
-
-def words(value: Any) -> Markup:
-    """Text from the data: escaped, Korean marked as such so that it is drawn and read out right."""
-    return Markup(HANGUL.sub(r'<span lang="ko">\1</span>', str(escape("" if value is None else value))))
-
-
-def share(value: float | None) -> str:
-    """A share of one in per cent."""
-    return "" if value is None else f"{100 * value:.1f}\u00a0%"
-
-
-def points(value: float | None) -> str:
-    """A difference of shares in percentage points."""
-    return "" if value is None else f"{100 * value:+.1f}"
-
-
-def span(ci: Sequence[float] | None, how: str = "share") -> str:
-    """A 95 % interval of shares, or of their differences."""
-    if not ci:
-        return ""
-    low, high = (f"{100 * edge:+.1f}" if how == "points" else f"{100 * edge:.1f}" for edge in ci)
-    return f"{low} to {high}"
-
-
-def count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def decimal(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
 
 
 def scale(rows: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:

@@ -14,8 +14,10 @@ from click.testing import CliRunner
 
 from bidrec import flow
 from bidrec.config import Config, Drift, Publish
+from bidrec.reporting.describe import describe_run
 from bidrec.reporting.facts import gather
-from bidrec.reporting.page import html, write_page
+from bidrec.reporting.model_card import card_of, write_card
+from bidrec.reporting.page import html
 from bidrec.runs import Run, find
 from bidrec.storage import read_json, read_manifest, write_json
 from jobs.cli import main
@@ -203,7 +205,7 @@ def test_an_older_run_in_a_home_without_features_says_what_is_not_there(copy: Co
     (run.training_set / "statistics.json").unlink()
     for gone in ("features", "lake", "quarantine", "published"):
         shutil.rmtree(copy.home_path / gone)
-    outline = Outline(write_page(copy, run).read_text(encoding="utf-8"))
+    outline = Outline(describe_run(copy, run)["report"].read_text(encoding="utf-8"))
     assert outline.open == []
     for words in ("no calibrated second stage", "before there was a map", "a rolling evaluation", "bidrec evaluate"):
         assert words in outline.words
@@ -268,6 +270,7 @@ def test_the_command_writes_the_page_of_the_newest_run_and_names_it(copy: Config
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip().endswith(page.as_uri())
     assert page.is_file()
+    assert (run.folder / "model_card.md").is_file()
 
 
 @pytest.mark.parametrize("unfinished", [False, True])
@@ -288,6 +291,32 @@ def test_the_page_is_told_by_the_runs_manifest_that_it_is_published(config: Conf
     assert facts["published"] == (manifest["run"] == facts["run"])
 
 
+def test_the_card_says_the_same_to_people_and_to_programs(config: Config, facts: dict[str, Any]) -> None:
+    folder = find(config.home_path).folder
+    card, text = read_json(folder / "model_card.json"), (folder / "model_card.md").read_text(encoding="utf-8")
+    assert card["kind"] == "model_card"
+    for part in ("Use", "Not for:", "Data", "Metrics", "Limits", "Licence", "Reproduce"):
+        assert part in text
+    final = card["metrics"]["rankers"]["frozen"]["final"]
+    assert final["recall@100"] == facts["model"]["recall@100"]
+    assert f"| final | {final['recall@100']:.3f} |" in text
+    assert all(words in text for words in (*card["limits"], *card["use"], *card["not_for"], card["run"]))
+    assert "invented" in card["limits"][0]
+    assert "url" not in card["reproduce"]["configuration"]["source"]
+    assert "\n\n\n" not in text
+
+
+def test_a_card_lives_without_what_an_older_run_lacks(facts: dict[str, Any], tmp_path: Path) -> None:
+    lacking = dict.fromkeys(("blend", "split", "audit", "calibration", "baseline", "difference", "parameters"))
+    card = card_of({**facts, **lacking, "windows": {}, "range": {}})
+    assert card["model"]["signals"] is None
+    assert card["data"]["split"] is None
+    write_card(Run(tmp_path), {**facts, **lacking, "windows": {}, "range": {}})
+    text = (tmp_path / "model_card.md").read_text(encoding="utf-8")
+    assert "Leak audit: none is recorded." in text
+    assert "Lead over" not in text
+
+
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with browser(tmp_path_factory.mktemp("chromium")) as page:
@@ -296,7 +325,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def page(config: Config) -> Path:
-    return write_page(config, find(config.home_path))
+    return describe_run(config, find(config.home_path))["report"]
 
 
 @needs_chromium

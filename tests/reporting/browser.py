@@ -88,7 +88,14 @@ class Page:
 def browser(profile: Path) -> Iterator[Page]:
     """A page of a Chromium that keeps everything it writes in `profile`."""
     assert CHROMIUM
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars")
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-port=0",
+        "--hide-scrollbars",
+    )
     process = subprocess.Popen(
         [CHROMIUM, *options, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
