@@ -3,24 +3,26 @@
 NoticeSteps (default): a batch is `batch_size` notices that follow each other in time. The companies' histories are
     taken as of its first notice, so that one snapshot serves the batch and nothing later is seen. The loss is over all
     companies known then, or (loss.kind `in_batch`) over those of a draw of the stretch's bids.
-PairSteps (the seed's way): a batch is `batch_size` random pairs; a company is its version as of the pair's notice.
-    The loss is over the batch's own companies.
+PairSteps (the seed's way): a batch is about `batch_size` pairs, all bids of some random notices; a company is its
+    version as of the pair's notice. The loss is over the batch's own companies.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from bidrec.config import Config
+from bidrec.config import Config, Loss
 from bidrec.errors import InputMissing
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids, InBatchLoss
 from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
-from bidrec.model.loss.softmax import all_bidders_softmax
+from bidrec.model.loss.softmax import all_bidders_softmax, distinct_softmax
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import company_block, notice_vectors
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, gather, in_order
 from bidrec.training.resident import Resident
 
 FEWEST_STEPS = 40
@@ -174,13 +176,16 @@ class InBatchNoticeSteps(NoticeSteps):
 
 
 class PairSteps:
-    """The softmax over the companies of random bids, and uniform ones where configured."""
+    """The softmax over the companies of some notices' bids, and uniform ones where configured."""
 
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
+        self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
-        self.pairs = learned.nonzero().flatten()
+        self.pairs = learned.nonzero().flatten().int()
+        self.epoch: list[Tensor] = []
+        self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
         if not len(self.pairs):
             raise InputMissing(
                 "no pair to train on: no bid before the validation window by a company known at the time",
@@ -188,24 +193,45 @@ class PairSteps:
             )
 
     def batches(self, epoch: int) -> list[Tensor]:
-        order = shuffled(len(self.pairs), self.settings.seed, epoch).to(self.data.device)
-        return list(self.pairs[order].split(self.settings.batch_size))
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
+        notice_M = self.data.pair_notice.index_select(0, self.pairs).cpu()
+        order, sizes = in_order(notice_M, self.settings.batch_size, generator)
+        self.epoch = list(self.pairs[order.to(self.data.device)].split(sizes))
+        return self.epoch
 
     def start_epoch(self, model: TwoTower) -> None:
         """Nothing is cached."""
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        data = self.data
-        notice_P = data.pair_notice[batch].long()
-        as_of_P = data.published_at[notice_P]
-        company_U, version_U, as_of_U = self._uniform(as_of_P)
-        company_K = torch.cat([data.pair_company[batch].long(), company_U])
-        profile_K = data.version_profile[torch.cat([data.pair_version[batch].long(), version_U])]
-        company_KD = model.company(data.profiles(profile_K, torch.cat([as_of_P, as_of_U])))
-        notice_PD = model.notice(data.notice.take(notice_P, as_of_P))
-        hit_PK = true_bids(*data.bids_of(notice_P, self.known_before), len(notice_P), company_K)
-        bids = Bids(notice_P, company_K, hit_PK, self.uniform / data.companies)
-        return self.in_batch(notice_PD, company_KD, model.scale, bids)
+        return self.learn(model, self._gathered(batch))
+
+    def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
+        """The loss of a batch that is gathered already."""
+        notice_UD, company_VD = model.notice(batch.notice), model.company(batch.company)
+        if self.plain:
+            places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
+            return distinct_softmax(notice_UD, company_VD, model.scale, *places)
+        return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
+
+    def _gathered(self, batch: Tensor) -> PairBatch:
+        """The batch, gathered together with those that follow it in the epoch."""
+        if not self.ahead or self.ahead[0][0] is not batch:
+            at = next((i for i, other in enumerate(self.epoch) if other is batch), None)
+            some = max(1, AHEAD_PAIRS // self.settings.batch_size)
+            together = [batch] if at is None else self.epoch[at : at + some]
+            self.ahead = deque(zip(together, gather(self.data, together), strict=True))
+        return self.ahead.popleft()[1]
+
+    def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
+        data, notice_P = self.data, batch.notice_U[batch.notice_of_P]
+        company_U, version_U, as_of_U = self._uniform(data.published_at[notice_P])
+        company_K = torch.cat([data.pair_company[batch.pair_P].long(), company_U])
+        if len(company_U):
+            drawn = data.profiles(data.profiles_of(version_U), as_of_U)
+            company_PD = torch.cat([company_PD, model.company(drawn)])
+        hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
+        bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
+        return self.in_batch(notice_PD, company_PD, model.scale, bids)
 
     def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices
