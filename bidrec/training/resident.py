@@ -92,6 +92,17 @@ class Resident:
         """(V,) ascending: the version's company and time in one number. Made when first asked for: it is a copy."""
         return (self.version_company.long() << _COMPANY_SHIFT) + self.version_known_at
 
+    @cached_property
+    def first_known_C(self) -> Tensor:
+        """(C,) when the first version of each company became known; never, where it has none."""
+        first = torch.searchsorted(
+            self.version_company, torch.arange(self.companies + 1, dtype=torch.int32, device=self.device)
+        )
+        known_C = torch.full((self.companies,), torch.iinfo(torch.int64).max, device=self.device)
+        has = first[1:] > first[:-1]
+        known_C[has] = self.version_known_at[first[:-1][has]]
+        return known_C
+
     def versions_as_of(self, as_of: int) -> Tensor:
         """(C,) every company's newest version row known at `as_of` (epoch seconds UTC, inclusive); -1: none yet."""
         return self.newest_versions(torch.arange(self.companies, device=self.device), as_of)
