@@ -122,6 +122,10 @@ class Training:
     """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
+    table_optimiser: str = "rowwise_adagrad"
+    """How the embedding tables learn: `rowwise_adagrad` moves the rows a batch touches, `adam` all rows, every step."""
+    table_learning_rate: float = 0.05
+    """Row-wise Adagrad's."""
     warmup_share: float = 0.05
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
@@ -136,6 +140,16 @@ class Training:
     the newest notices teach most."""
     checkpoint_seconds: int = 60
     """Time between checkpoints, in seconds."""
+    checkpoints_kept: int = 2
+    """The newest checkpoints that are kept."""
+    clip_norm: float = 0.0
+    """Gradients longer than this are scaled down to it. 0: none is."""
+    precision: str = "float32"
+    """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
+    compile: bool = False
+    """Compile the towers. On a CPU this needs a C++ compiler."""
+    deterministic: bool = False
+    """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
@@ -345,7 +359,15 @@ def _impossible(config: Config) -> list[str]:
         "model.temperature must lie in model.temperature_range": not model.temperature_range
         or model.temperature_range[0] <= model.temperature <= model.temperature_range[-1],
         "training.epochs and batch_size must be at least 1": min(training.epochs, training.batch_size) >= 1,
-        "training.learning_rate must be positive": training.learning_rate > 0,
+        "training.learning_rate and table_learning_rate must be positive": min(
+            training.learning_rate, training.table_learning_rate
+        )
+        > 0,
+        "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
+        in ("rowwise_adagrad", "adam"),
+        "training.checkpoints_kept must be at least 1": training.checkpoints_kept >= 1,
+        "training.clip_norm must not be negative": training.clip_norm >= 0,
+        "training.precision must be 'float32' or 'bfloat16'": training.precision in ("float32", "bfloat16"),
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
         "evaluation.top_k must hold whole numbers of at least 1": bool(config.evaluation.top_k)
         and min(config.evaluation.top_k) >= 1,

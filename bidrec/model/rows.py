@@ -49,7 +49,7 @@ class RowBatch:
 
     dense_BF (B, F) float32; ages_days_BT (B, T) float32 days from each time to the as-of, -1 where missing;
     attributes (n,) int64 ids, row-major, attribute_lengths_BA (B, A) items per row and field;
-    text (m,) int64 ids, text_weights (m,) float32, text_lengths_B (B,).
+    text (m,) int64 ids, text_weights (m,) float32, text_lengths_B (B,). `single`: every field of every row has one item.
     """
 
     dense_BF: Tensor
@@ -59,20 +59,59 @@ class RowBatch:
     text: Tensor
     text_weights: Tensor
     text_lengths_B: Tensor
+    single: bool = False
+
+    def __len__(self) -> int:
+        return len(self.dense_BF)
+
+    def row_offsets(self) -> Tensor:
+        """(B + 1,) where each row's ids begin."""
+        if self.single:
+            fields = self.attribute_lengths_BA.shape[1]
+            return torch.arange(0, len(self.attributes) + 1, fields, device=self.attributes.device)
+        return offsets(self.attribute_lengths_BA.sum(1))
+
+    def field_offsets(self) -> Tensor:
+        """(B * A + 1,) where the ids of each row's each field begin."""
+        if self.single:
+            return torch.arange(len(self.attributes) + 1, device=self.attributes.device)
+        return offsets(self.attribute_lengths_BA.flatten())
+
+    def split(self, sizes: list[int]) -> "list[RowBatch]":
+        """The rows as batches of these sizes, without a copy."""
+        lengths = self.attribute_lengths_BA.split(sizes)
+        text_lengths = self.text_lengths_B.split(sizes)
+        fields = self.attribute_lengths_BA.shape[1]
+        items = [size * fields for size in sizes] if self.single else [int(part.sum()) for part in lengths]
+        terms = [int(part.sum()) for part in text_lengths] if len(self.text) else [0] * len(sizes)
+        parts = zip(
+            self.dense_BF.split(sizes),
+            self.ages_days_BT.split(sizes),
+            self.attributes.split(items),
+            lengths,
+            self.text.split(terms),
+            self.text_weights.split(terms),
+            text_lengths,
+            strict=True,
+        )
+        return [RowBatch(*part, single=self.single) for part in parts]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays."""
+    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays; `single`: nowhere
+    but in a table of as many columns as there are fields, since each has one item."""
 
     dense: Tensor
     ages: Tensor
     attributes: Tensor
+    """(items,), or (R, A) where `single`."""
     attribute_lengths: Tensor
     attribute_offsets: Tensor
     text: Tensor
     text_weights: Tensor
     text_offsets: Tensor
+    single: bool
 
     @classmethod
     def of(
@@ -87,12 +126,15 @@ class Rows:
         text_lengths: Tensor,
     ) -> "Rows":
         """Build from the arrays of the training set; the lengths become offsets."""
+        # A side whose fields are all categorical is a plain table: its rows are gathered in one go.
+        single = attribute_lengths.shape[1] > 0 and len(attributes) == attribute_lengths.numel()
         return cls(
             dense=dense,
             ages=ages,
-            attributes=attributes,
+            attributes=attributes.view(attribute_lengths.shape) if single else attributes,
             attribute_lengths=attribute_lengths,
-            attribute_offsets=offsets(attribute_lengths.sum(1, dtype=torch.int64)),
+            attribute_offsets=offsets(attribute_lengths.new_zeros(0) if single else attribute_lengths.sum(1)),
+            single=single,
             text=text,
             text_weights=text_weights,
             text_offsets=offsets(text_lengths.to(torch.int64)),
@@ -107,22 +149,33 @@ class Rows:
 
     def take(self, rows_B: Tensor, as_of: Tensor | int = 0) -> RowBatch:
         """Gather rows (B,); `as_of` is one time for all or one a row, in epoch seconds (UTC)."""
-        attributes, _ = ragged(self.attribute_offsets, rows_B)
-        text, text_lengths = ragged(self.text_offsets, rows_B)
+        if self.single:
+            attributes = self.attributes.index_select(0, rows_B).flatten()
+            lengths_BA = self.attribute_lengths[:1].expand(len(rows_B), -1)
+        else:
+            attributes = self.attributes[ragged(self.attribute_offsets, rows_B)[0]]
+            lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
+        if len(self.text):
+            text, text_lengths_B = ragged(self.text_offsets, rows_B)
+        else:
+            text, text_lengths_B = rows_B[:0], torch.zeros_like(rows_B)
         return RowBatch(
-            dense_BF=self.dense[rows_B],
-            ages_days_BT=_days(self.ages[rows_B], as_of),
-            attributes=self.attributes[attributes].long(),
-            attribute_lengths_BA=self.attribute_lengths[rows_B].long(),
+            dense_BF=self.dense.index_select(0, rows_B),
+            ages_days_BT=_days(self.ages.index_select(0, rows_B), as_of),
+            attributes=attributes.long(),
+            attribute_lengths_BA=lengths_BA,
             text=self.text[text].long(),
             text_weights=self.text_weights[text],
-            text_lengths_B=text_lengths,
+            text_lengths_B=text_lengths_B,
+            single=self.single,
         )
 
 
 def offsets(lengths: Tensor) -> Tensor:
     """(R,) lengths -> (R + 1,) int64 offsets."""
-    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    found = torch.zeros(len(lengths) + 1, dtype=torch.int64, device=lengths.device)
+    torch.cumsum(lengths, 0, out=found[1:])
+    return found
 
 
 def ragged(offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,7 +47,7 @@ def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
     if isinstance(model.company, HistoryTower):
         return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
-    return model.company(data.profiles(data.version_profile[version_B], as_of))
+    return model.company(data.profiles(data.profiles_of(version_B), as_of))
 
 
 def gathered_companies(model: TwoTower, notice_ND: Tensor, companies: Companies) -> Tensor:

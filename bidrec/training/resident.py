@@ -2,9 +2,14 @@
 
 Reads   runs/ID/training_set through bidrec.training_set.load
 Serves  gathers by row number: notices, company versions, profiles, histories
+
+On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied, and what is not read is not
+loaded. On a GPU they are copied once.
 """
 
+import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,8 +41,8 @@ class Resident:
     profile: Rows
     """One row longer than the training set's: the last stands for a company without a profile."""
     published_at: Tensor
-    version_key: Tensor
     version_company: Tensor
+    version_known_at: Tensor
     version_profile: Tensor
     log_begin: Tensor
     log_end: Tensor
@@ -52,27 +57,26 @@ class Resident:
 
     @classmethod
     def of(cls, ts: TrainingSet, device: torch.device) -> "Resident":
-        """Move the set to the device: once, before the first step."""
+        """The set's arrays as tensors of the device."""
 
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.array(array)).to(device)
+            return mapped(array, device)
 
-        version_company, version_known = tensor(ts.version_company).long(), tensor(ts.version_known_at)
-        per_notice = torch.bincount(tensor(ts.pair_notice).long(), minlength=ts.notice.rows)
+        pair_notice = tensor(ts.pair_notice)
         return cls(
             notice=_rows(ts.notice, device),
             version=_rows(ts.version, device),
             profile=_with_absent(_rows(ts.profile, device), ts.profile),
             published_at=tensor(ts.notice_published_at),
-            version_key=(version_company << _COMPANY_SHIFT) + version_known,
-            version_company=version_company,
-            version_profile=tensor(ts.version_profile).long(),
+            version_company=tensor(ts.version_company),
+            version_known_at=tensor(ts.version_known_at),
+            version_profile=tensor(ts.version_profile),
             log_begin=tensor(ts.version_log_begin),
             log_end=tensor(ts.version_log_end),
             log_notice=tensor(ts.log_notice),
             log_known_at=tensor(ts.log_known_at),
-            pair_offsets=offsets(per_notice),
-            pair_notice=tensor(ts.pair_notice),
+            pair_offsets=offsets(torch.bincount(pair_notice, minlength=ts.notice.rows)),
+            pair_notice=pair_notice,
             pair_company=tensor(ts.pair_company),
             pair_version=tensor(ts.pair_version),
             pair_known_at=tensor(ts.pair_known_at),
@@ -82,6 +86,22 @@ class Resident:
     @property
     def device(self) -> torch.device:
         return self.published_at.device
+
+    @cached_property
+    def version_key(self) -> Tensor:
+        """(V,) ascending: the version's company and time in one number. Made when first asked for: it is a copy."""
+        return (self.version_company.long() << _COMPANY_SHIFT) + self.version_known_at
+
+    @cached_property
+    def first_known_C(self) -> Tensor:
+        """(C,) when the first version of each company became known; never, where it has none."""
+        first = torch.searchsorted(
+            self.version_company, torch.arange(self.companies + 1, dtype=torch.int32, device=self.device)
+        )
+        known_C = torch.full((self.companies,), torch.iinfo(torch.int64).max, device=self.device)
+        has = first[1:] > first[:-1]
+        known_C[has] = self.version_known_at[first[:-1][has]]
+        return known_C
 
     def versions_as_of(self, as_of: int) -> Tensor:
         """(C,) every company's newest version row known at `as_of` (epoch seconds UTC, inclusive); -1: none yet."""
@@ -122,7 +142,7 @@ class Resident:
 
     def company_batch(self, version_B: Tensor, as_of: int, length: int) -> Companies:
         """All that the history tower reads of the companies with these version rows (B,), none of them -1."""
-        profile_B = self.version_profile[version_B]
+        profile_B = self.profiles_of(version_B)
         return Companies(
             history=self.histories(version_B, as_of, length),
             version=self.version.take(version_B, as_of),
@@ -130,23 +150,31 @@ class Resident:
             has_profile_B=profile_B >= 0,
         )
 
+    def profiles_of(self, version_B: Tensor) -> Tensor:
+        """(B,) the versions' profile rows, -1 for none."""
+        return self.version_profile.index_select(0, version_B).long()
+
     def profiles(self, profile_B: Tensor, as_of: Tensor | int) -> RowBatch:
         """Profile rows; -1 gives the row that stands for none."""
         return self.profile.take(torch.where(profile_B >= 0, profile_B, len(self.profile) - 1), as_of)
 
 
-def _rows(side: Side, device: torch.device) -> Rows:
-    def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(array)).to(device)
+def mapped(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor: on a CPU the same memory, a mapped file included; it must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.asarray(array)).to(device)
 
+
+def _rows(side: Side, device: torch.device) -> Rows:
     return Rows.of(
-        dense=tensor(side.dense),
-        ages=tensor(side.ages),
-        attributes=tensor(side.attribute_values),
-        attribute_lengths=tensor(side.attribute_lengths),
-        text=tensor(side.text_values),
-        text_weights=tensor(side.text_weights),
-        text_lengths=tensor(side.text_lengths),
+        dense=mapped(side.dense, device),
+        ages=mapped(side.ages, device),
+        attributes=mapped(side.attribute_values, device),
+        attribute_lengths=mapped(side.attribute_lengths, device),
+        text=mapped(side.text_values, device),
+        text_weights=mapped(side.text_weights, device),
+        text_lengths=mapped(side.text_lengths, device),
     )
 
 
@@ -154,13 +182,15 @@ def _with_absent(rows: Rows, side: Side) -> Rows:
     """Add one row in which every field is unknown, every number missing."""
     device = rows.device
     unknown = torch.tensor([field["base"] for field in side.schema["attributes"]], dtype=torch.int32, device=device)
+    end = rows.attribute_offsets[-1:]
     return Rows(
         dense=torch.cat([rows.dense, rows.dense.new_zeros(1, rows.dense.shape[1])]),
         ages=torch.cat([rows.ages, rows.ages.new_full((1, rows.ages.shape[1]), torch.iinfo(torch.int64).min)]),
-        attributes=torch.cat([rows.attributes, unknown]),
+        attributes=torch.cat([rows.attributes, unknown[None] if rows.single else unknown]),
         attribute_lengths=torch.cat([rows.attribute_lengths, rows.attribute_lengths.new_ones(1, len(unknown))]),
-        attribute_offsets=torch.cat([rows.attribute_offsets, rows.attribute_offsets[-1:] + len(unknown)]),
+        attribute_offsets=end if rows.single else torch.cat([rows.attribute_offsets, end + len(unknown)]),
         text=rows.text,
         text_weights=rows.text_weights,
         text_offsets=torch.cat([rows.text_offsets, rows.text_offsets[-1:]]),
+        single=rows.single,
     )

@@ -3,38 +3,46 @@
 NoticeSteps (default): a batch is `batch_size` notices that follow each other in time. The companies' histories are
     taken as of its first notice, so that one snapshot serves the batch and nothing later is seen. The loss is over all
     companies known then, or (loss.kind `in_batch`) over those of a draw of the stretch's bids.
-PairSteps (the seed's way): a batch is `batch_size` random pairs; a company is its version as of the pair's notice.
-    The loss is over the batch's own companies.
+PairSteps (the seed's way): a batch is about `batch_size` pairs, all bids of some random notices; a company is its
+    version as of the pair's notice. The loss is over the batch's own companies.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from bidrec.config import Config
+from bidrec.config import Config, Loss
 from bidrec.errors import InputMissing
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids, InBatchLoss
 from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
-from bidrec.model.loss.softmax import all_bidders_softmax
+from bidrec.model.loss.softmax import all_bidders_softmax, distinct_softmax
+from bidrec.model.rows import RowBatch
+from bidrec.model.towers import History
 from bidrec.model.two_tower import TwoTower
-from bidrec.training.embed import company_block, notice_vectors
-from bidrec.training.resident import Resident
+from bidrec.training.embed import gathered_companies, notice_vectors
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, gather, in_order
+from bidrec.training.resident import Companies, Resident
 
 FEWEST_STEPS = 40
 """Steps an epoch of notices has at least: a small market takes shorter stretches, or it would hardly move."""
 
 
 class Steps(Protocol):
-    """An epoch's batches in a seeded order, and the loss of one."""
+    """An epoch's batches in a seeded order, and the loss of one: what `learn` makes of what is `gathered`."""
 
     def batches(self, epoch: int) -> list[Tensor]: ...
 
     def start_epoch(self, model: TwoTower) -> None: ...
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor: ...
+
+    def gathered(self, batch: Tensor) -> Any: ...
+
+    def learn(self, model: TwoTower, batch: Any) -> Tensor: ...
 
     def state(self) -> dict[str, Tensor]: ...
 
@@ -60,18 +68,32 @@ def shuffled(count: int, seed: int, epoch: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A batch of notices (B,) and what is known as of its start: companies' versions (C,), -1 for unknown ones; and the
-    E bids to learn, (position in the batch, company), of companies known then."""
+    """A batch of notices (B,) and what is known as of its start: the companies (K,) with a version; and the E bids to
+    learn, (position in the batch, company), of companies known then."""
 
     notice_B: Tensor
     as_of: int
-    version_C: Tensor
+    known: Tensor
     position_E: Tensor
     company_E: Tensor
 
-    @property
-    def known(self) -> Tensor:
-        return (self.version_C >= 0).nonzero().flatten()
+
+@dataclass(frozen=True)
+class NoticeBatch:
+    """All that a step over a stretch reads: K candidates, their histories, and the T notices that these touch."""
+
+    stretch: Stretch
+    company_K: Tensor
+    drawn: Any
+    """What the loss has to know of how the candidates were drawn."""
+    companies: Companies
+    """Of the candidates; their histories name notices by their place in `fresh`, then `cached`."""
+    fresh: Tensor
+    """(F,) notices that pass gradients: the stretch's own, then a draw of the histories'."""
+    cached: Tensor
+    """(T - F,) the histories' other notices, read from the cache."""
+    rows: RowBatch
+    """Those of `fresh`."""
 
 
 class NoticeSteps:
@@ -80,9 +102,11 @@ class NoticeSteps:
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.known_before = data, known_before
         self.settings, self.losses = config.training, config.loss
+        self.history_length = min(config.model.training_history, config.model.history_length)
         self.cache_ND = torch.zeros(0)
+        self.place_N = torch.zeros(len(data.notice), dtype=torch.int64, device=data.device)
         learned = data.pair_known_at < known_before
-        bidders = torch.bincount(data.pair_notice[learned].long(), minlength=len(data.notice))
+        bidders = torch.bincount(data.pair_notice[learned], minlength=len(data.notice))
         # A notice published before the first opening has nobody to choose from.
         first_known = data.log_known_at.min() if len(data.log_known_at) else torch.tensor(known_before)
         usable = (bidders > 0) & (data.published_at > first_known.to(data.device))
@@ -104,19 +128,31 @@ class NoticeSteps:
         self.cache_ND = notice_vectors(model, self.data)
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        as_of = int(self.data.published_at[batch[0]])
-        version_C = self.data.versions_as_of(as_of)
-        position_E, company_E = self.data.bids_of(batch, self.known_before)
-        known_E = version_C[company_E] >= 0
-        return self._learn(model, Stretch(batch, as_of, version_C, position_E[known_E], company_E[known_E]))
+        return self.learn(model, self.gathered(batch))
 
-    def _learn(self, model: TwoTower, stretch: Stretch) -> Tensor:
-        candidates_K, log_weight_K = sampled_candidates(stretch.known, stretch.company_E, self.settings.candidates)
-        notice_BD, company_KD = self._vectors(model, stretch, candidates_K)
+    def gathered(self, batch: Tensor) -> NoticeBatch:
+        """All that the step over the notices reads; draws the candidates and the notices that pass gradients."""
+        data, as_of = self.data, int(self.data.published_at[batch[0]])
+        known_C = data.first_known_C <= as_of
+        position_E, company_E = data.bids_of(batch, self.known_before)
+        known_E = known_C[company_E]
+        stretch = Stretch(batch, as_of, known_C.nonzero().flatten(), position_E[known_E], company_E[known_E])
+        company_K, drawn = self._candidates(stretch)
+        companies = data.company_batch(data.newest_versions(company_K, as_of), as_of, self.history_length)
+        fresh, cached = self._read(batch, companies.history)
+        self.place_N[torch.cat([fresh, cached])] = torch.arange(len(fresh) + len(cached), device=data.device)
+        place_KL = self.place_N[companies.history.notice_BL].masked_fill(~companies.history.known_BL, 0)
+        companies = replace(companies, history=replace(companies.history, notice_BL=place_KL))
+        rows = data.notice.take(fresh, data.published_at[fresh])
+        return NoticeBatch(stretch, company_K, drawn, companies, fresh, cached, rows)
+
+    def learn(self, model: TwoTower, batch: NoticeBatch) -> Tensor:
+        """The loss of a batch that is gathered already."""
+        notice_BD, company_KD = self._vectors(model, batch)
         place = torch.full((self.data.companies,), -1, device=self.data.device)
-        place[candidates_K] = torch.arange(len(candidates_K), device=self.data.device)
-        bids = stretch.position_E, place[stretch.company_E]
-        return all_bidders_softmax(notice_BD, company_KD, model.scale, *bids, log_weight_K, self.losses.block)
+        place[batch.company_K] = torch.arange(len(batch.company_K), device=self.data.device)
+        bids = batch.stretch.position_E, place[batch.stretch.company_E]
+        return all_bidders_softmax(notice_BD, company_KD, model.scale, *bids, batch.drawn, self.losses.block)
 
     def state(self) -> dict[str, Tensor]:
         return {"cache": self.cache_ND}
@@ -124,25 +160,30 @@ class NoticeSteps:
     def restore(self, state: dict[str, Tensor]) -> None:
         self.cache_ND = state["cache"].to(self.data.device)
 
-    def _vectors(self, model: TwoTower, stretch: Stretch, company_K: Tensor) -> tuple[Tensor, Tensor]:
-        """The vectors of the stretch's notices (B, D) and of the companies as of its start (K, D)."""
-        version_K = stretch.version_C[company_K]
-        vectors_ND, notice_BD = self._notices(model, stretch.notice_B, version_K, stretch.as_of)
-        return notice_BD, company_block(model, self.data, vectors_ND, version_K, stretch.as_of)
+    def _candidates(self, stretch: Stretch) -> tuple[Tensor, Any]:
+        """The candidates (K,), distinct, and the log of how many companies each stands for."""
+        return sampled_candidates(stretch.known, stretch.company_E, self.settings.candidates)
 
-    def _notices(self, model: TwoTower, batch: Tensor, version_K: Tensor, as_of: int) -> tuple[Tensor, Tensor]:
-        """All notices' vectors (N, D), fresh and with gradients for the batch and a draw of the histories, and the
-        batch's own (B, D). The draw goes by how often a notice stands in the histories, where the gradient is."""
-        data = self.data
-        history = data.histories(version_K, as_of, model.bids_read)
-        reads_N = torch.bincount(history.notice_BL[history.known_BL], minlength=len(data.notice)).float()
+    def _read(self, batch: Tensor, history: History) -> tuple[Tensor, Tensor]:
+        """The notices that pass gradients, the batch's own first, and the histories' others. The draw of those goes by
+        how often a notice stands in the histories, where the gradient is."""
+        reads_N = torch.bincount(history.notice_BL[history.known_BL], minlength=len(self.data.notice))
         reads_N[batch] = 0
-        draw = min(self.settings.history_gradients, int((reads_N > 0).sum()))
-        rows = torch.cat([batch, torch.multinomial(reads_N, draw)]) if draw else batch
-        fresh = model.notice(data.notice.take(rows, data.published_at[rows]))
-        vectors_ND = self.cache_ND.index_copy(0, rows, fresh)
-        self.cache_ND[rows] = fresh.detach()
-        return vectors_ND, fresh[: len(batch)]
+        touched = reads_N.nonzero().flatten()
+        draw = min(self.settings.history_gradients, len(touched))
+        if not draw:
+            return batch, touched
+        drawn = torch.multinomial(reads_N[touched].float(), draw)
+        left = torch.ones(len(touched), dtype=torch.bool, device=touched.device)
+        left[drawn] = False
+        return torch.cat([batch, touched[drawn]]), touched[left]
+
+    def _vectors(self, model: TwoTower, batch: NoticeBatch) -> tuple[Tensor, Tensor]:
+        """The vectors of the stretch's notices (B, D) and of the candidates as of its start (K, D)."""
+        fresh_FD = model.notice(batch.rows)
+        notice_TD = torch.cat([fresh_FD, self.cache_ND.index_select(0, batch.cached)])
+        self.cache_ND[batch.fresh] = fresh_FD.detach()
+        return fresh_FD[: len(batch.stretch.notice_B)], gathered_companies(model, notice_TD, batch.companies)
 
 
 class InBatchNoticeSteps(NoticeSteps):
@@ -152,17 +193,25 @@ class InBatchNoticeSteps(NoticeSteps):
         super().__init__(config, data, known_before)
         self.in_batch = in_batch_loss(config, data)
 
-    def _learn(self, model: TwoTower, stretch: Stretch) -> Tensor:
-        notice_B, uniform = stretch.notice_B, self.losses.uniform_negatives
-        if not len(stretch.company_E):  # the first openings' companies need not be those that bid next
-            return 0 * model.notice(self.data.notice.take(notice_B, self.data.published_at[notice_B])).sum()
+    def _candidates(self, stretch: Stretch) -> tuple[Tensor, Any]:
+        """The candidates, the bids drawn (P,), and their companies and the uniform ones (P + U,), repeated or not."""
         drawn_P = torch.randperm(len(stretch.company_E), device=self.data.device)[: self.losses.bids]
-        company_K = torch.cat([stretch.company_E[drawn_P], uniform_negatives(stretch.known, uniform)])
-        distinct, place_K = company_K.unique(return_inverse=True)
-        notice_BD, company_CD = self._vectors(model, stretch, distinct)
-        position_P = stretch.position_E[drawn_P]
-        hit_BK = true_bids(stretch.position_E, stretch.company_E, len(notice_B), company_K)
-        bids = Bids(notice_B[position_P], company_K, hit_BK[position_P], uniform / len(stretch.known))
+        if not len(drawn_P):  # the first openings' companies need not be those that bid next
+            return drawn_P, (drawn_P, drawn_P)
+        uniform = uniform_negatives(stretch.known, self.losses.uniform_negatives)
+        company_K = torch.cat([stretch.company_E[drawn_P], uniform])
+        return company_K.unique(), (drawn_P, company_K)
+
+    def learn(self, model: TwoTower, batch: NoticeBatch) -> Tensor:
+        drawn_P, company_K = batch.drawn
+        if not len(drawn_P):
+            return 0 * model.notice(batch.rows).sum()
+        stretch = batch.stretch
+        notice_BD, company_CD = self._vectors(model, batch)
+        position_P, place_K = stretch.position_E[drawn_P], torch.searchsorted(batch.company_K, company_K)
+        hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
+        rate = self.losses.uniform_negatives / len(stretch.known)
+        bids = Bids(stretch.notice_B[position_P], company_K, hit_BK[position_P], rate)
         return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids)
 
     def state(self) -> dict[str, Tensor]:
@@ -174,13 +223,16 @@ class InBatchNoticeSteps(NoticeSteps):
 
 
 class PairSteps:
-    """The softmax over the companies of random bids, and uniform ones where configured."""
+    """The softmax over the companies of some notices' bids, and uniform ones where configured."""
 
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
+        self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
-        self.pairs = learned.nonzero().flatten()
+        self.pairs = learned.nonzero().flatten().int()
+        self.epoch: list[Tensor] = []
+        self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
         if not len(self.pairs):
             raise InputMissing(
                 "no pair to train on: no bid before the validation window by a company known at the time",
@@ -188,24 +240,45 @@ class PairSteps:
             )
 
     def batches(self, epoch: int) -> list[Tensor]:
-        order = shuffled(len(self.pairs), self.settings.seed, epoch).to(self.data.device)
-        return list(self.pairs[order].split(self.settings.batch_size))
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
+        notice_M = self.data.pair_notice.index_select(0, self.pairs).cpu()
+        order, sizes = in_order(notice_M, self.settings.batch_size, generator)
+        self.epoch = list(self.pairs[order.to(self.data.device)].split(sizes))
+        return self.epoch
 
     def start_epoch(self, model: TwoTower) -> None:
         """Nothing is cached."""
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        data = self.data
-        notice_P = data.pair_notice[batch].long()
-        as_of_P = data.published_at[notice_P]
-        company_U, version_U, as_of_U = self._uniform(as_of_P)
-        company_K = torch.cat([data.pair_company[batch].long(), company_U])
-        profile_K = data.version_profile[torch.cat([data.pair_version[batch].long(), version_U])]
-        company_KD = model.company(data.profiles(profile_K, torch.cat([as_of_P, as_of_U])))
-        notice_PD = model.notice(data.notice.take(notice_P, as_of_P))
-        hit_PK = true_bids(*data.bids_of(notice_P, self.known_before), len(notice_P), company_K)
-        bids = Bids(notice_P, company_K, hit_PK, self.uniform / data.companies)
-        return self.in_batch(notice_PD, company_KD, model.scale, bids)
+        return self.learn(model, self.gathered(batch))
+
+    def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
+        """The loss of a batch that is gathered already."""
+        notice_UD, company_VD = model.notice(batch.notice), model.company(batch.company)
+        if self.plain:
+            places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
+            return distinct_softmax(notice_UD, company_VD, model.scale, *places)
+        return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
+
+    def gathered(self, batch: Tensor) -> PairBatch:
+        """The batch, gathered together with those that follow it in the epoch."""
+        if not self.ahead or self.ahead[0][0] is not batch:
+            at = next((i for i, other in enumerate(self.epoch) if other is batch), None)
+            some = max(1, AHEAD_PAIRS // self.settings.batch_size)
+            together = [batch] if at is None else self.epoch[at : at + some]
+            self.ahead = deque(zip(together, gather(self.data, together), strict=True))
+        return self.ahead.popleft()[1]
+
+    def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
+        data, notice_P = self.data, batch.notice_U[batch.notice_of_P]
+        company_U, version_U, as_of_U = self._uniform(data.published_at[notice_P])
+        company_K = torch.cat([data.pair_company[batch.pair_P].long(), company_U])
+        if len(company_U):
+            drawn = data.profiles(data.profiles_of(version_U), as_of_U)
+            company_PD = torch.cat([company_PD, model.company(drawn)])
+        hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
+        bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
+        return self.in_batch(notice_PD, company_PD, model.scale, bids)
 
     def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices

@@ -11,8 +11,7 @@ ALL = torch.tensor([0, 1, 2])
 
 def test_summed_fields_equal_a_sum_over_plain_embeddings() -> None:
     fields, batch = SummedFields(SHAPE, dim=4), three_rows().take(ALL)
-    attributes = fields.bags.embedding_bags["attributes"].weight
-    text = fields.bags.embedding_bags["text"].weight
+    attributes, text = fields.attributes.weight, fields.text.weight
     out = fields(batch)
     assert out.shape == (3, fields.width)
     torch.testing.assert_close(out[0, :4], attributes[1] + attributes[4] + attributes[5])
@@ -23,8 +22,7 @@ def test_summed_fields_equal_a_sum_over_plain_embeddings() -> None:
 
 def test_separate_fields_equal_one_embedding_bag_a_field() -> None:
     fields, batch = SeparateFields(SHAPE, dim=4), three_rows().take(ALL)
-    method = fields.bags.embedding_bags["method"].weight
-    flags = fields.bags.embedding_bags["flags"].weight
+    method, flags = fields.attributes.weight[:3], fields.attributes.weight[3:]
     out = fields(batch)
     assert out.shape == (3, fields.width)
     torch.testing.assert_close(out[:, :4], functional.embedding(torch.tensor([1, 2, 0]), method))

@@ -1,0 +1,149 @@
+"""bidrec's own training, measured from outside: `bidrec.training.loop.train` as it is, its steps timed one by one.
+
+Every so many steps the floor is measured in between: the same step of the same model over one batch that is gathered
+already, with no loader, log or checkpoint. So both see the same machine at the same time.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bidrec.config import Config, Model, Training
+from bidrec.errors import Interrupted
+from bidrec.model.two_tower import TwoTower, build
+from bidrec.training.loop import train
+from bidrec.training.optimiser import optimiser_for
+from bidrec.training.resident import Resident
+from bidrec.training.steps import steps_for
+from bidrec.training_set.load import TrainingSet
+
+CHUNK = 1_000
+FLOOR_EVERY, FLOOR_STEPS = 100, 10
+SEED_MODEL = Model(
+    kind="static",
+    table_dim=32,
+    hidden=(128, 64),
+    embedding_dim=64,
+    dropout=0.1,
+    temperature=1.0,
+    learn_temperature=False,
+)
+SEED_RECIPE = Training(batch_size=256, learning_rate=1e-3, weight_decay=1e-5, refit=False, epochs=50, patience=50)
+
+
+def configuration(kind: str, **training: Any) -> Config:
+    """The seed's recipe (`static`) or bidrec's defaults (`history`)."""
+    if kind == "static":
+        return Config(model=SEED_MODEL, training=replace(SEED_RECIPE, **training))
+    return Config(training=replace(Training(refit=False, epochs=50, patience=50), **training))
+
+
+class Floor:
+    """The step over one resident batch."""
+
+    def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
+        data = Resident.of(ts, torch.device("cpu"))
+        self.model: TwoTower = build(config.model, ts.schema).train()
+        self.optimiser = optimiser_for(self.model, config.training)
+        self.steps = steps_for(config, data, ts.validation_from)
+        batches = self.steps.batches(0)
+        self.steps.start_epoch(self.model)
+        self.batch = self.steps.gathered(batches[at or len(batches) // 2])
+        self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
+
+    def step(self) -> float:
+        loss: Tensor = self.steps.learn(self.model, self.batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
+
+
+@dataclass
+class Watch:
+    """Handed to `train` as its `stop`: called after each step, it takes the time and, now and then, the floor's."""
+
+    steps: int
+    floor: Callable[[], float] | None
+    every: int = FLOOR_EVERY
+    floor_steps: int = FLOOR_STEPS
+    seconds: list[float] = field(default_factory=list)
+    floor_seconds: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    first_at: float = 0.0
+    _left: float = 0.0
+    _left_cpu: float = 0.0
+
+    def __call__(self) -> bool:
+        now, now_cpu = time.perf_counter(), time.process_time()
+        if self.first_at:
+            self.seconds.append(now - self._left)
+            self.cpu += now_cpu - self._left_cpu
+        self.first_at = self.first_at or time.time()
+        if self.floor and len(self.seconds) % self.every == 0:
+            for _ in range(self.floor_steps):
+                started = time.perf_counter()
+                self.floor()
+                self.floor_seconds.append(time.perf_counter() - started)
+        self._left, self._left_cpu = time.perf_counter(), time.process_time()
+        return len(self.seconds) >= self.steps
+
+
+def measure(
+    ts: TrainingSet, config: Config, steps: int, epoch_steps: int, *, with_floor: bool = True, every: int = FLOOR_EVERY
+) -> dict[str, Any]:
+    """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
+    floor = Floor(config, ts) if with_floor else None
+    if floor:
+        for _ in range(5):
+            floor.step()
+    watch = Watch(steps, floor.step if floor else None, every)
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
+        try:
+            train(config, ts, Path(folder), watch)
+        except Interrupted:
+            pass
+    return summary(watch, epoch_steps, config.training.batch_size)
+
+
+def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
+    """Rates, the ratio to the floor of each chunk and each epoch, and the tail of the steps' times."""
+    seconds = np.array(watch.seconds)
+    number = np.arange(1, len(seconds) + 1)  # the first step of all is the start's
+    border = number % epoch_steps == 0
+    number, inside = number[~border], seconds[~border]
+    median = float(np.median(inside))
+    found: dict[str, Any] = {
+        "it_s": len(inside) / inside.sum(),
+        "pairs_s": len(inside) / inside.sum() * batch,
+        "busy": watch.cpu / seconds.sum() / torch.get_num_threads(),
+        "p50_ms": median * 1e3,
+        "p99_over_median": float(np.percentile(inside, 99)) / median,
+        "max_over_median": float(inside.max()) / median,
+        "over_3_medians": int((inside > 3 * median).sum()),
+        "between_epochs_s": [round(float(s), 2) for s in seconds[border]],
+    }
+    if watch.floor_seconds:
+        floors = np.array(watch.floor_seconds)
+        floor_at = np.repeat(np.arange(len(floors) // watch.floor_steps) * watch.every, watch.floor_steps)
+        found["floor_it_s"] = 1 / float(floors.mean())
+        found["over_floor"] = float(floors.mean() / inside.mean())
+        for name, length in (("chunks_over_floor", CHUNK), ("epochs_over_floor", epoch_steps)):
+            whole = range(0, max(1, len(seconds) - length + 1), length)
+            found[name] = [
+                float(np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length)))
+                for at in whole
+            ]
+    return found
+
+
+def _between(values: np.ndarray, place: np.ndarray, begin: int, length: int) -> np.ndarray:
+    """Those whose place lies in [begin, begin + length)."""
+    return values[(place[: len(values)] >= begin) & (place[: len(values)] < begin + length)]

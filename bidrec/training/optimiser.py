@@ -1,0 +1,63 @@
+"""The optimiser: Adam over the network, and over the embedding tables what training.table_optimiser says.
+
+`rowwise_adagrad` moves the rows that a batch touches, inside the backward pass (bidrec.model.tables); `adam` moves all
+rows of all tables in every step. Either way there is one optimiser to save, to load and to give a learning rate to.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bidrec.config import Training
+from bidrec.model.tables import Rate, Table, row_update
+from bidrec.model.two_tower import TwoTower
+
+
+def optimiser_for(model: TwoTower, settings: Training) -> "Optimiser":
+    """Build it for a model that stands on its device already: the tables' updates work on the weights' own memory."""
+    tables = [module for module in model.modules() if isinstance(module, Table)]
+    if settings.table_optimiser == "adam":
+        tables = []
+    aside = {id(table.weight) for table in tables}
+    learned = [p for p in model.parameters() if p.requires_grad and id(p) not in aside]
+    return Optimiser(learned, tables, settings)
+
+
+class Optimiser(torch.optim.Adam):
+    """Adam over the first group of parameters; the second group are tables, whose state is one number a row."""
+
+    def __init__(self, learned: list[Tensor], tables: list[Table], settings: Training) -> None:
+        self.settings, self.tables = settings, tables
+        self.rate = Rate(settings.table_learning_rate, settings.weight_decay)
+        # Fused: one pass over the moments instead of seven, a sixth of the time on a CPU.
+        super().__init__(learned, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        if tables:
+            self.add_param_group({"params": [table.weight for table in tables]})
+            for table in tables:
+                # Adam looks for a step count in every state that it loads.
+                self.state[table.weight] = {"step": torch.zeros(()), "sum": table.weight.new_zeros(len(table.weight))}
+            self._attach()
+
+    def set_share(self, share: float) -> None:
+        """Set the step's learning rates: this share of the configured ones. Before the loss is computed."""
+        for group in self.param_groups:
+            group["lr"] = self.settings.learning_rate * share
+        self.rate.learning_rate = self.settings.table_learning_rate * share
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        """Adam's step. The tables have moved in the backward pass."""
+        groups, self.param_groups = self.param_groups, self.param_groups[:1]
+        try:
+            return super().step(closure)
+        finally:
+            self.param_groups = groups
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._attach()
+
+    def _attach(self) -> None:
+        for table in self.tables:
+            table.update = row_update(table.weight.detach(), self.state[table.weight]["sum"], self.rate)
