@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
     "runs": ("jobs.runs:runs", "List the runs, the newest last."),
     "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is, and where."),
+    "feast": ("jobs.feast:feast", "Run one of Feast's own commands in this home."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 
@@ -58,3 +59,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="bidrec", message="%(prog)s %(version)s")
 def main() -> None:
     """Public tenders and the companies that will bid on them: recommendations both ways."""
+
+
+if __name__ == "__main__":
+    main()

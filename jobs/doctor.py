@@ -1,6 +1,5 @@
 """bidrec doctor: what this machine has, what it lacks, and how to mend it. Leaves nothing behind."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -9,6 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bidrec import machine
 from bidrec.config import Config
 from bidrec.errors import CannotWrite, DependencyDown
 from jobs.options import command
@@ -128,18 +128,11 @@ def _tried(what: str, lookup: Callable[[], str]) -> Finding:
 
 
 def _cores(config: Config) -> Iterator[Finding]:
-    yield Finding("cores", "ok", str(len(os.sched_getaffinity(0))))
+    yield Finding("cores", "ok", str(machine.cores()))
 
 
 def _memory(config: Config) -> Iterator[Finding]:
-    """What this process may use: the container's limit where there is one."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue  # no such cgroup version, or "max"
-    yield _at_least("memory", min(limits), _LEAST_MEMORY_GB, "give the job more memory")
+    yield _at_least("memory", machine.memory(), _LEAST_MEMORY_GB, "give the job more memory")
 
 
 def _disk(config: Config) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from bidrec import config as configuration
-from bidrec import log, signals
+from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
 from jobs.output import Result, emit, stdout_for_results
@@ -82,7 +82,11 @@ def _run(
     # Read by OpenMP when torch is imported. Threads that spin while they wait slow a training several times as soon as
     # anything else runs on the machine (measured: 4.5 times on two cores beside one other process).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Likewise: torch would start a thread for each core of the machine, and be held to the container's share of them.
+    if machine.cpu_limit():
+        os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     log.configure(verbose)
+    gauges: list[prometheus.Gauge] = []
     with signals.interruptible() as interrupted:
         try:
             overrides = {key: value for key, value in given.items() if "__" in key}
@@ -91,14 +95,18 @@ def _run(
                 config = configuration.load(config_path or _found(), **overrides)
                 result = function(config, **own)
             emit(result, as_json)
-            code = result.exit_code
+            code, gauges = result.exit_code, result.gauges
         except (click.UsageError, click.exceptions.Exit):
             raise
         except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
             code = _report(error, interrupted(), verbose)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
-    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak))
+    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20))
+    try:
+        prometheus.write(name, exit_code=code, seconds=seconds, peak_bytes=peak, gauges=gauges)
+    except CannotWrite as error:
+        log.get(name).warning("no metrics are written", reason=error.message)
     return code
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bidrec.prometheus import Gauge
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -24,6 +26,8 @@ class Result:
     """Text as it is, or anything rich can print (a Table, a Group)."""
     width: int = 120
     """Columns of the text where stdout is not a terminal."""
+    gauges: list[Gauge] = field(default_factory=list)
+    """What bidrec/prometheus.py writes of it, where that is asked for."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from bidrec.config import Config
+from bidrec.prometheus import of_run
 from jobs.options import command, require_source
 from jobs.output import Result
 
@@ -36,4 +37,4 @@ def train(config: Config, profile: bool) -> Result:
 
     run = flow.train(config, profile=profile)
     metrics = run.metrics()
-    return Result(data=metrics, text=metrics_table(metrics, run.folder))
+    return Result(data=metrics, text=metrics_table(metrics, run.folder), gauges=of_run(metrics))
