@@ -9,10 +9,10 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "log", "signals", "config", "storage", "locks", "casting", "runs"),
+    *("errors", "log", "signals", "config", "storage", "locks", "casting", "database", "runs"),
     *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set"),
-    *("model", "training", "ranking", "publishing"),
+    *("model", "training", "ranking", "publishing", "recommender"),
     *("flow", "backtest", "demo", "jobs"),
 ]
 
@@ -22,6 +22,7 @@ KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},
     "checks": TORCH | {"feast"},
+    "database": TORCH | {"feast"},
     "lake": TORCH | {"feast"},
     "quarantine": TORCH | {"feast"},
     "increment": TORCH | {"feast"},
@@ -35,6 +36,7 @@ KNOWS_NOTHING_OF = {
     "training": {"feast", "duckdb"},
     "ranking": {"feast"},
     "publishing": {"torchrec", "fbgemm_gpu"},
+    "recommender": TORCH | {"feast", "duckdb"},
     "jobs": TORCH | {"feast", "duckdb", "pyarrow", "pandas"},
 }
 # Its work is to see whether they are there.

@@ -60,9 +60,9 @@ class Resident:
         version_company, version_known = tensor(ts.version_company).long(), tensor(ts.version_known_at)
         per_notice = torch.bincount(tensor(ts.pair_notice).long(), minlength=ts.notice.rows)
         return cls(
-            notice=_rows(ts.notice, device),
-            version=_rows(ts.version, device),
-            profile=_with_absent(_rows(ts.profile, device), ts.profile),
+            notice=rows_of(ts.notice, device),
+            version=rows_of(ts.version, device),
+            profile=_with_absent(rows_of(ts.profile, device), ts.profile),
             published_at=tensor(ts.notice_published_at),
             version_key=(version_company << _COMPANY_SHIFT) + version_known,
             version_company=version_company,
@@ -135,7 +135,9 @@ class Resident:
         return self.profile.take(torch.where(profile_B >= 0, profile_B, len(self.profile) - 1), as_of)
 
 
-def _rows(side: Side, device: torch.device) -> Rows:
+def rows_of(side: Side, device: torch.device) -> Rows:
+    """All rows of a side of the training set, on the device."""
+
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(array)).to(device)
 
