@@ -1,6 +1,6 @@
 """bidrec: which companies will bid on a new notice, and which open notices a company should bid on.
 
-    from bidrec import Recommender
+from bidrec import Recommender
 """
 
 from typing import TYPE_CHECKING, Any

@@ -87,7 +87,9 @@ def _export(
     else:
         written = export_file(config, direction, top, file_format, Path(to))
     facts: dict[str, Any] = {"direction": direction, "format": file_format, **written}
-    return Result(data={"export": facts}, text=f"{written['rows']:,} rows, the list of each {direction}: {written['to']}")
+    return Result(
+        data={"export": facts}, text=f"{written['rows']:,} rows, the list of each {direction}: {written['to']}"
+    )
 
 
 def _vector(file: TextIO | None) -> list[float]:

@@ -9,9 +9,22 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "log", "signals", "config", "storage", "locks", "casting", "database", "runs"),
-    *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
-    *("features", "asof", "training_set"),
+    *(
+        "errors",
+        "progress",
+        "log",
+        "signals",
+        "config",
+        "template",
+        "storage",
+        "locks",
+        "casting",
+        "database",
+        "runs",
+        "run_comparison",
+    ),
+    *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
+    *("features", "asof", "training_set", "rehearsal"),
     *("model", "training", "ranking", "publishing", "recommender"),
     *("flow", "backtest", "demo", "jobs"),
 ]

@@ -45,8 +45,11 @@ BATCH_ROWS = 100_000
 
 
 @contextmanager
-def recommendations(config: Config, direction: str, top: int | None, spill: Path) -> Iterator[pa.RecordBatchReader]:
-    """Yield the rows of all published lists, by the direction's id and rank, up to `top` of a list (None: all).
+def recommendations(
+    config: Config, direction: str, top: int | None, spill: Path
+) -> Iterator[tuple[pa.RecordBatchReader, int]]:
+    """Yield the rows of all published lists, by the direction's id and rank, up to `top` of a list (None: all), and
+    how many they are.
 
     `spill`: an existing folder for what does not fit in config.memory_limit. Raises InputMissing (66) where nothing is
     published.
@@ -56,7 +59,14 @@ def recommendations(config: Config, direction: str, top: int | None, spill: Path
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
         connection.execute(f"SET temp_directory = {literal(folder)}")
-        yield connection.execute(
+        lists = {
+            "lists": str(published.folder / f"{direction}_recommendations.parquet"),
+            "top": top or 2**31,
+        }
+        (total,) = connection.execute(
+            f"SELECT coalesce(sum(len({other}_ids[:$top])), 0)::BIGINT FROM read_parquet($lists)", lists
+        ).fetchall()[0]
+        reader = connection.execute(
             f"""
             WITH list AS (
                 SELECT {direction}_id, run_id, {other}_ids[:$top] AS ids, scores[:$top] AS scores
@@ -73,13 +83,13 @@ def recommendations(config: Config, direction: str, top: int | None, spill: Path
             ORDER BY {direction}_id, rank
             """,
             {
-                "lists": str(published.folder / f"{direction}_recommendations.parquet"),
+                **lists,
                 "notices": str(published.folder / "notices.parquet"),
                 "companies": str(published.folder / "companies.parquet"),
                 "as_of": published.as_of,
-                "top": top or 2**31,
             },
         ).to_arrow_reader(BATCH_ROWS)
+        yield reader, total
 
 
 def export_file(config: Config, direction: str, top: int | None, file_format: str, target: Path) -> dict[str, Any]:
@@ -88,29 +98,28 @@ def export_file(config: Config, direction: str, top: int | None, file_format: st
     On failure the file is what it was. Raises InputMissing (66), CannotWrite (73).
     """
     target = target.expanduser().absolute()
-    with whole_file(target) as partial, recommendations(config, direction, top, target.parent) as reader:
+    with whole_file(target) as partial, recommendations(config, direction, top, target.parent) as (reader, total):
         with writing(target), _writer(file_format, partial, reader.schema) as writer:
-            rows = write(reader, writer)
+            rows = write(reader, total, writer)
     return {"to": str(target), "rows": rows, "bytes": target.stat().st_size}
 
 
-def write(reader: pa.RecordBatchReader, writer: Any) -> int:
-    """Pass the batches on, telling of it now and then; returns the number of rows."""
+def write(reader: pa.RecordBatchReader, total: int, writer: Any) -> int:
+    """Pass the batches on; returns the number of rows."""
     rows = 0
-    for batch in counted(reader):
+    for batch in counted(reader, total):
         writer.write_batch(batch)
         rows += batch.num_rows
     return rows
 
 
-def counted(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def counted(reader: pa.RecordBatchReader, total: int) -> Iterator[pa.RecordBatch]:
     """The batches, one at a time; the log says how far they are."""
     rows, logger = 0, log.get("recommend")
     for batch in reader:
         yield batch
         rows += batch.num_rows
-        if rows // (10 * BATCH_ROWS) > (rows - batch.num_rows) // (10 * BATCH_ROWS):
-            logger.info("exporting", rows=rows)
+        logger.info("exporting", done=f"{rows}/{total}")
 
 
 def _writer(file_format: str, path: Path, schema: pa.Schema) -> Any:

@@ -19,7 +19,6 @@ from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
 from bidrec.storage import read_manifest
 
-
 PROBABILITY, COSINE = "probability", "cosine"
 """What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""
 
@@ -143,9 +142,7 @@ class Published:
         ).fetchone()
         return None if found is None else found[0]
 
-    def _described(
-        self, table: str, key: str, listed: list[tuple[str, float]], score_is: str
-    ) -> list[dict[str, Any]]:
+    def _described(self, table: str, key: str, listed: list[tuple[str, float]], score_is: str) -> list[dict[str, Any]]:
         described = {row[key]: row for row in self._rows(table, key, [name for name, _ in listed])}
         return [
             {"rank": rank, "score": score, "score_is": score_is, **described[name]}

@@ -40,14 +40,16 @@ def export_table(config: Config, direction: str, top: int | None, table: str) ->
     where = describe(url, VARIABLE)
     with (
         tempfile.TemporaryDirectory(prefix="bidrec-") as spill,
-        recommendations(config, direction, top, Path(spill)) as reader,
+        recommendations(config, direction, top, Path(spill)) as (reader, total),
         connected(url, variable=VARIABLE, to_write=True) as (connection, cursor),
     ):
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         old = _ours(cursor, schema, name)
         staging = f"{name[:40]}_{secrets.token_hex(4)}"
-        rows = cursor.adbc_ingest(staging, _stream(reader), mode="create", db_schema_name=schema)
         new = f"{quoted(schema)}.{quoted(staging)}"
+        columns = ", ".join(f"{quoted(field.name)} {_type(field.type)}" for field in reader.schema)
+        cursor.execute(f"CREATE TABLE {new} ({columns})")
+        rows = cursor.adbc_ingest(staging, _stream(reader, total), mode="append", db_schema_name=schema)
         _describe(cursor, new, direction)
         if old:
             _grant_likewise(cursor, old, new)
@@ -64,8 +66,14 @@ def _names(table: str) -> tuple[str, str]:
     return schema or "public", name
 
 
-def _stream(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    return pa.RecordBatchReader.from_batches(reader.schema, counted(reader))
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "timestamptz"
+    return {pa.string(): "text", pa.int32(): "integer", pa.float32(): "real", pa.float64(): "double precision"}[kind]
+
+
+def _stream(reader: pa.RecordBatchReader, total: int) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(reader.schema, counted(reader, total))
 
 
 def _ours(cursor: Any, schema: str, name: str) -> int | None:

@@ -44,6 +44,15 @@ def fetch(
         }
 
 
+def reached(url: str, schema: str, definition: Definition) -> str:
+    """Which tables there are and have the declared columns, in words. Raises as `fetch` does."""
+    where = describe(url)
+    with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
+        for raw in definition.raw:
+            match_columns(raw, list(_types(cursor, schema, raw, where)))
+    return f"{where} has {', '.join(raw.table for raw in definition.raw)}"
+
+
 def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen: str, staging: Path) -> str:
     """Copy the rows for which the condition `chosen` holds ('': all of them)."""
     from pyarrow import parquet

@@ -63,7 +63,7 @@ def test_what_fails_halfway_leaves_the_file_as_it_was(config, tmp_path, monkeypa
     target = tmp_path / "all.parquet"
     target.write_text("yesterday's")
 
-    def broken(reader):
+    def broken(reader, total):
         yield from reader
         raise RuntimeError("power cut")
 

@@ -81,7 +81,7 @@ def test_a_failure_halfway_leaves_the_old_table_and_no_other(server, config, mon
     export_table(config, "company", 1, "kept")
     before = rows(server, "SELECT * FROM kept ORDER BY 1, 2")
 
-    def broken(batches):
+    def broken(batches, total):
         yield from batches
         raise RuntimeError("power cut")
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from bidrec.config import Config, Source
-from bidrec.errors import ConfigurationError, ContractError, DependencyDown, InputMissing
+from bidrec.errors import ContractError, DependencyDown, InputMissing
 from bidrec.ingest import ingest
 from bidrec.sources import postgres as reader
 from bidrec.sources.definition import Definition, RawTable
