@@ -24,9 +24,9 @@ def write_own_source(folder: Path, zone: str) -> None:
 
 def _toml(zone: str) -> str:
     lines = [
-        "# Your tables: one block each, which the SQL beside this file sees as raw_<name>. `table` is the name of the file",
-        "# (notices.csv or notices.parquet, or a folder of them) or of the database's table. Only the columns named here",
-        "# are read, and each value is checked against its type.",
+        "# Your tables: one block each, which the SQL beside this file sees as raw_<name>. `table` is the name of the",
+        "# file (notices.csv or notices.parquet, or a folder of them) or of the database's table. Only the columns",
+        "# named here are read, and each value is checked against its type.",
         f'zone = "{zone}" # IANA zone of the clock times in the tables',
     ]
     for table in TABLES.values():
@@ -48,7 +48,7 @@ def _select(table: Table) -> str:
             columns.append(f"    {column.name}")
     needed = ", ".join(table.needed)
     return (
-        f"-- Give your columns these names: <yours> AS {table.columns[0].name}, and so on. {needed} are needed; take out\n"
-        "-- what you do not have. Lists and every other column are in bidrec/contract.py.\n"
+        f"-- Give your columns these names: <yours> AS {table.columns[0].name}, and so on. Needed are {needed};\n"
+        "-- take out what you do not have. Lists and every other column are in bidrec/contract.py.\n"
         "SELECT\n" + ",\n".join(columns) + f"\nFROM raw_{table.name}\n"
     )

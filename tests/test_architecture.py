@@ -25,7 +25,7 @@ ORDER = [
     ),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
-    *("model", "training", "ranking", "publishing", "recommender"),
+    *("model", "training", "ranking", "publishing", "recommender", "explore"),
     *("flow", "backtest", "demo", "jobs"),
 ]
 
@@ -49,6 +49,7 @@ KNOWS_NOTHING_OF = {
     "training": {"feast", "duckdb"},
     "ranking": {"feast"},
     "publishing": {"torchrec", "fbgemm_gpu"},
+    "explore": TORCH | {"feast"},
     "recommender": TORCH | {"feast", "duckdb"},
     "jobs": TORCH | {"feast", "duckdb", "pyarrow", "pandas"},
 }

@@ -98,9 +98,13 @@ def export_file(config: Config, direction: str, top: int | None, file_format: st
     On failure the file is what it was. Raises InputMissing (66), CannotWrite (73).
     """
     target = target.expanduser().absolute()
-    with whole_file(target) as partial, recommendations(config, direction, top, target.parent) as (reader, total):
-        with writing(target), _writer(file_format, partial, reader.schema) as writer:
-            rows = write(reader, total, writer)
+    with (
+        whole_file(target) as partial,
+        recommendations(config, direction, top, target.parent) as (reader, total),
+        writing(target),
+        _writer(file_format, partial, reader.schema) as writer,
+    ):
+        rows = write(reader, total, writer)
     return {"to": str(target), "rows": rows, "bytes": target.stat().st_size}
 
 

@@ -26,15 +26,6 @@ from jobs.cli import main
 from tests.e2e.markets import market
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A home with one finished run, published."""
-    config = market(tmp_path_factory.mktemp("home"))
-    flow.train(config)
-    flow.publish(config)
-    return config
-
-
 @pytest.fixture
 def copy(config: Config, tmp_path: Path) -> Config:
     """The same home, to be spoilt."""
