@@ -85,7 +85,9 @@ def test_a_list_is_the_published_one_and_its_filters_narrow_it(config: Config, a
 def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str) -> None:
     content = get(f"{address}/notice/{notice}?download=parquet")[2]
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
-    assert [row["name"] for row in rows] == [row["name"] for row in shown(get(f"{address}/notice/{notice}?download=csv")[2])]
+    assert [row["name"] for row in rows] == [
+        row["name"] for row in shown(get(f"{address}/notice/{notice}?download=csv")[2])
+    ]
 
 
 def test_only_get_is_answered_only_for_its_own_name_and_with_headers_that_close_it(address: str, notice: str) -> None:
@@ -140,7 +142,9 @@ def wait(page) -> None:
 def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: Config) -> None:
     environment = {**os.environ, "BIDREC_HOME": config.home}
     command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
         assert url.startswith("http://127.0.0.1:")
         assert get(url)[0] == 200

@@ -23,7 +23,6 @@ from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
 from bidrec.storage import read_json, read_manifest, write_json
 from jobs.cli import main
-from tests.e2e.markets import market
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ def raw_notices(config: Config, limited: str = "", number: int = 6) -> list[dict
 
 
 def test_importing_bidrec_loads_nothing_but_itself_until_the_recommender_is_asked_for():
-    script = "import sys, bidrec; print(sum(n.startswith(('duckdb', 'numpy', 'torch', 'pyarrow')) for n in sys.modules))"
+    script = (
+        "import sys, bidrec; print(sum(n.startswith(('duckdb', 'numpy', 'torch', 'pyarrow')) for n in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
     with pytest.raises(AttributeError, match="no attribute 'Recomender'"):
@@ -110,7 +112,7 @@ def test_a_notice_needs_only_an_id_and_a_time_with_a_zone(recommender: Recommend
     for wrong, words in (
         ({"notice_id": "x"}, "published_at"),
         (bare | {"tittle": "Road"}, "tittle"),
-        (bare | {"published_at": datetime(2025, 7, 1)}, "zone"),  # noqa: DTZ001
+        (bare | {"published_at": datetime(2025, 7, 1)}, "zone"),
         (bare | {"value": "much"}, "cannot be read"),
         (bare | {"value": -1.0}, "value is negative"),
         (bare | {"closes_at": "2025-06-01T00:00:00Z"}, "closes_at is before"),
