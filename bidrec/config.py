@@ -196,6 +196,8 @@ class Publish:
     """Companies written per open notice, and open notices per company."""
     margin: float = 0.0
     """How far below the best baseline's Recall@100 a model may be and still be published."""
+    url: str = "${BIDREC_EXPORT_URL}"
+    """postgresql:// address that `bidrec recommend --format postgres` writes to. Keep it in the environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,9 +249,9 @@ class Config:
         return self.loss.kind or ("all_bidders" if self.model.kind == "history" else "in_batch")
 
     def as_dict(self) -> dict[str, Any]:
-        """The resolved configuration for a manifest; the source's address, which may hold a password, is left out."""
+        """The resolved configuration for a manifest; the addresses, which may hold a password, are left out."""
         value = dataclasses.asdict(self)
-        del value["source"]["url"]
+        del value["source"]["url"], value["publish"]["url"]
         return value
 
 

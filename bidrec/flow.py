@@ -10,6 +10,7 @@ from bidrec import log, runs
 from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
+from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
@@ -39,14 +40,20 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     `profile` records where the time of some training steps goes, in the run's folder.
     """
-    from bidrec.ranking.second_stage.learn import learn_blend
-    from bidrec.training import loop
-
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)
-    if run.finished:
-        return run
+    with one_job_at_a_time(run.folder):  # a second training of the same waits, and finds it finished
+        if not run.finished:
+            _finish(config, schema, inputs, run)
+    return run
+
+
+def _finish(config: Config, schema: "Schema", inputs: str, run: Run) -> None:
+    """Do what is left of a run."""
+    from bidrec.ranking.second_stage.learn import learn_blend
+    from bidrec.training import loop
+
     if read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
     ts = TrainingSet.open(run.training_set)
@@ -65,7 +72,6 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
         statistics=ts.manifest.get("statistics", {}),
     )
     describe(config, run)
-    return run
 
 
 def describe(config: Config, run: Run) -> None:

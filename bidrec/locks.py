@@ -41,6 +41,21 @@ def one_job_at_a_time(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a job holds the folder's lock at this moment."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def alone(home: Path, box: str) -> Iterator[None]:
     """Be the only one at work on `box` in this home, and sweep away the folders that a killed one has left of it.

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bidrec import config as configuration
 from bidrec import log, machine, prometheus, signals
@@ -43,11 +44,39 @@ def command(function: Callable[..., Result]) -> click.Command:
 
     def run(config_path: Path | None, as_json: bool, verbose: bool, **given: Any) -> None:
         context = click.get_current_context()
-        context.exit(_run(function, context.info_name or "bidrec", config_path, as_json, verbose, given))
+        context.exit(_run(function, _called(context), config_path, as_json, verbose, given))
 
     own = list(reversed(getattr(function, "__click_params__", [])))
     name = function.__name__.replace("_", "-")
     return click.Command(name, callback=run, params=[*own, *_common()], help=function.__doc__)
+
+
+def _called(context: click.Context) -> str:
+    """`train`, or `runs compare`: the command as it is called, without the program's name."""
+    if context.parent is None or context.parent.parent is None:
+        return context.info_name or "bidrec"
+    return f"{_called(context.parent)} {context.info_name}"
+
+
+def group(name: str, function: Callable[..., Result], *below: click.Command) -> click.Group:
+    """A command as `command` makes it, that has further ones below it; called without one of these, it runs itself."""
+    own = command(function)
+
+    def run(**given: Any) -> None:
+        context = click.get_current_context()
+        if context.invoked_subcommand is None:
+            context.invoke(own.callback, **given)  # type: ignore[arg-type]
+        elif any(context.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in given):
+            raise click.UsageError(f"give options after '{context.invoked_subcommand}'", context)
+
+    return click.Group(
+        name,
+        {one.name or "": one for one in below},
+        invoke_without_command=True,
+        callback=run,
+        params=own.params,
+        help=own.help,
+    )
 
 
 def require_source(config: Config) -> None:
@@ -94,7 +123,7 @@ def _run(
             with stdout_for_results():
                 config = configuration.load(config_path or _found(), **overrides)
                 result = function(config, **own)
-            emit(result, as_json)
+            emit(result, as_json, name)
             code, gauges = result.exit_code, result.gauges
         except (click.UsageError, click.exceptions.Exit):
             raise

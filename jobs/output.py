@@ -1,6 +1,6 @@
 """What a command prints: its result on stdout and nothing else; all other output goes to stderr.
 
-A result is one JSON object on one line with --json, otherwise text for people.
+A result is one JSON object on one line with --json (docs/json.md), otherwise text for people.
 """
 
 import contextlib
@@ -14,6 +14,10 @@ from bidrec.prometheus import Gauge
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+SCHEMA_VERSION = 1
+"""Of the JSON objects: raised when a key goes or changes its meaning, not when one is added."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,11 @@ def _descriptor_to_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def emit(result: Result, as_json: bool) -> None:
+def emit(result: Result, as_json: bool, command: str = "") -> None:
     """Print the result; a reader that has gone away (`| head`) ends it quietly."""
     try:
         if as_json:
-            print(_json_line(result.data))
+            print(_json_line({"schema_version": SCHEMA_VERSION, "command": command, **result.data}))
         elif result.text != "":
             _print_text(result.text, result.width)
         if sys.stdout:

@@ -3,24 +3,20 @@
 Reads   the declared columns of the raw tables, in one repeatable-read transaction: bids and notices agree; at first
         whole, later the rows that may have changed (`changes.py`)
 Writes  STAGING/<raw table>.parquet
-
-ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
-download. A password never gets into a message.
 """
 
 import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from bidrec.casting import first_line, literal, quoted
-from bidrec.errors import ConfigurationError, DependencyDown, InputMissing
+from bidrec.casting import literal, quoted
+from bidrec.database import connected, describe
+from bidrec.errors import InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
 
-_CONNECT_SECONDS = 10
 _BATCH_BYTES = 16 << 20
 _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|timestamptz")
 """PostgreSQL types that come over as they are; any other (numeric, char(1), enums) is asked for as text."""
@@ -36,55 +32,25 @@ def fetch(
     Raises DependencyDown (69) where the server cannot be reached, refuses, or goes away; InputMissing (66) on a
     missing table; ContractError (65) on a missing column; ConfigurationError (64) on an address of another kind.
     """
-    from adbc_driver_manager import Error
-    from adbc_driver_postgresql import dbapi
-
     where = describe(url)
-    options = "" if "connect_timeout=" in url else f"{'&' if '?' in url else '?'}connect_timeout={_CONNECT_SECONDS}"
-    try:
-        with dbapi.connect(url + options, autocommit=False) as connection, connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute("SET client_encoding TO 'UTF8'")  # Arrow's text is UTF-8; the database may be EUC_KR
-            types = {raw.name: _types(cursor, schema, raw, where) for raw in definition.raw}
-            chosen = changed_rows(definition, schema, types, since) if since else {}
-            return {
-                raw.name: _copy(cursor, schema, raw, types[raw.name], chosen.get(raw.name, ""), staging)
-                for raw in definition.raw
-            }
-    except Error as error:
-        # Not `from error`: its text may hold the address, and a traceback would print it.
-        raise DependencyDown(
-            f"PostgreSQL at {where} cannot be read: {scrub(first_line(error), url)}",
-            hint="check BIDREC_SOURCE_URL, the server and the user's rights",
-        ) from None
+    with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute("SET client_encoding TO 'UTF8'")  # Arrow's text is UTF-8; the database may be EUC_KR
+        types = {raw.name: _types(cursor, schema, raw, where) for raw in definition.raw}
+        chosen = changed_rows(definition, schema, types, since) if since else {}
+        return {
+            raw.name: _copy(cursor, schema, raw, types[raw.name], chosen.get(raw.name, ""), staging)
+            for raw in definition.raw
+        }
 
 
-def describe(url: str) -> str:
-    """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 5432
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    # A '#', '?' or '/' in the password would move its rest to where it would be shown.
-    if parts.scheme not in ("postgresql", "postgres") or "@" in parts.path + parts.fragment:
-        raise ConfigurationError(
-            "source.url is not an address such as postgresql://user@host:5432/database",
-            hint="write special characters of the password as %XX",
-        )
-    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-    return f"{host}:{port}{parts.path}"
-
-
-def scrub(message: str, url: str) -> str:
-    """The driver's message without the password, as it is written in the address or decoded."""
-    parts = urlsplit(url)
-    given = [parts.password or "", *parse_qs(parts.query).get("password", [])]
-    secrets = {form for secret in given if secret for form in (secret, unquote(secret))}
-    message = message.replace(url, describe(url))
-    for secret in sorted(secrets, key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return message
+def reached(url: str, schema: str, definition: Definition) -> str:
+    """Which tables there are and have the declared columns, in words. Raises as `fetch` does."""
+    where = describe(url)
+    with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
+        for raw in definition.raw:
+            match_columns(raw, list(_types(cursor, schema, raw, where)))
+    return f"{where} has {', '.join(raw.table for raw in definition.raw)}"
 
 
 def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen: str, staging: Path) -> str:

@@ -64,9 +64,9 @@ class Resident:
 
         pair_notice = tensor(ts.pair_notice)
         return cls(
-            notice=_rows(ts.notice, device),
-            version=_rows(ts.version, device),
-            profile=_with_absent(_rows(ts.profile, device), ts.profile),
+            notice=rows_of(ts.notice, device),
+            version=rows_of(ts.version, device),
+            profile=_with_absent(rows_of(ts.profile, device), ts.profile),
             published_at=tensor(ts.notice_published_at),
             version_company=tensor(ts.version_company),
             version_known_at=tensor(ts.version_known_at),
@@ -166,7 +166,7 @@ def mapped(array: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(np.asarray(array)).to(device)
 
 
-def _rows(side: Side, device: torch.device) -> Rows:
+def rows_of(side: Side, device: torch.device) -> Rows:
     return Rows.of(
         dense=mapped(side.dense, device),
         ages=mapped(side.ages, device),

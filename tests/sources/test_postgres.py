@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from bidrec.config import Config, Source
-from bidrec.errors import ConfigurationError, ContractError, DependencyDown, InputMissing
+from bidrec.errors import ContractError, DependencyDown, InputMissing
 from bidrec.ingest import ingest
 from bidrec.sources import postgres as reader
 from bidrec.sources.definition import Definition, RawTable
@@ -149,19 +149,3 @@ def test_an_unreachable_server_is_a_dependency_down_without_the_password(tmp_pat
         ingest(config_of(tmp_path, url))
     assert "t0p-Secret" not in str(caught.value)
     assert not (tmp_path / ".ingest").exists()
-
-
-@pytest.mark.parametrize(
-    "url", ["mysql://u:p@h/d", "host=h password=p", "postgresql://u:12#34@h/d", "postgresql://u:1/2@h/d"]
-)
-def test_an_address_of_another_kind_is_a_configuration_error_that_does_not_repeat_it(url):
-    with pytest.raises(ConfigurationError) as caught:
-        reader.describe(url)
-    assert "p@h" not in str(caught.value)
-    assert "12" not in str(caught.value)
-
-
-def test_a_password_is_scrubbed_as_written_and_as_decoded():
-    url = "postgresql://u:a%40b-c@h:5/d?password=x%2Fyz"
-    message = f"cannot use {url}: a@b-c, a%40b-c and x/yz were refused"
-    assert reader.scrub(message, url) == "cannot use h:5/d: ***, *** and *** were refused"
