@@ -14,9 +14,7 @@ The last two ways need a C compiler (chaos_writes.py).
 
 import argparse
 import json
-import os
 import random
-import shutil
 import sys
 import tempfile
 from collections import Counter

@@ -81,7 +81,9 @@ def _runs(home: Path) -> dict[str, Any]:
     """Runs by their order, as their ids differ."""
     found: dict[str, Any] = {}
     for number, run in enumerate(all_runs(home)):
-        boxes = {name: read_manifest(run.folder / name) for name in ("training_set", "validated", "model", "second_stage")}
+        boxes = {
+            name: read_manifest(run.folder / name) for name in ("training_set", "validated", "model", "second_stage")
+        }
         found[f"{number} finished"] = run.finished
         found |= {f"{number} {name}": content_of(facts) if facts else None for name, facts in boxes.items()}
         if run.finished:
@@ -139,7 +141,10 @@ def _registry(path: Path) -> dict[str, Any]:
             if kind == "feature_views":
                 for source in (spec.batch_source, spec.stream_source):
                     source.ClearField("meta")
-            found[f"{kind} {spec.name}"] = (hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest(), state)
+            found[f"{kind} {spec.name}"] = (
+                hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest(),
+                state,
+            )
     found["infra"] = sorted(one.sqlite_table.name for one in registry.infra.infra_objects)
     return found
 
@@ -147,7 +152,9 @@ def _registry(path: Path) -> dict[str, Any]:
 def _files(home: Path) -> dict[str, bool]:
     """Every file and folder there is, runs, versions and checkpoints under one name."""
     names = {str(path.relative_to(home)) for path in home.rglob("*") if "published/current/" not in str(path)}
-    return {re.sub(r"\d{8}T\d{6,}Z-\w+", "ID", re.sub(r"checkpoints/\d+", "checkpoints/STEP", name)): True for name in names}
+    return {
+        re.sub(r"\d{8}T\d{6,}Z-\w+", "ID", re.sub(r"checkpoints/\d+", "checkpoints/STEP", name)): True for name in names
+    }
 
 
 def _digest(rows: str) -> str:

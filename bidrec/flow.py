@@ -10,6 +10,7 @@ from bidrec import log, runs
 from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
+from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
@@ -37,10 +38,17 @@ def train(config: Config, *, backtest: bool = False) -> Run:
 
     SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
+    One training of a home at a time.
     """
+    with one_job_at_a_time(config.home_path, "train", config.wait_seconds):
+        return _train(config, backtest)
+
+
+def _train(config: Config, backtest: bool) -> Run:
     from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop
 
+    runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)

@@ -14,6 +14,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
 
 import importlib.metadata
 import secrets
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from bidrec import __version__
 from bidrec.config import Config
 from bidrec.errors import InputMissing
-from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
+from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, sweep, write_json, writing
 
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
@@ -113,6 +114,19 @@ def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> R
     facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}
     write_json(run.folder / "config.json", facts)
     return run
+
+
+def sweep_runs(home: Path) -> None:
+    """Delete what killed trainings have left: folders that never became a run, half-written boxes and checkpoints.
+
+    For a job that trains alone in this home. Raises CannotWrite (73).
+    """
+    with writing(home / "runs"):
+        for folder in (home / "runs").glob("*/"):
+            if not (folder / "config.json").is_file():
+                shutil.rmtree(folder)
+            for place in (folder, folder / "checkpoints"):
+                sweep(place)
 
 
 def all_runs(home: Path) -> list[Run]:
