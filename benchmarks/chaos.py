@@ -42,13 +42,13 @@ def main() -> None:
     parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
     parser.add_argument("--at-writes", action="store_true", help="kill at the n-th write instead of a moment")
     parser.add_argument("--fail", choices=("ENOSPC", "EIO", "EACCES"), help="fail writes instead of killing")
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="work there, and keep the market for the next time")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if (options.at_writes or options.fail) and not chaos_writes.is_loaded():
         chaos_writes.run_again_with_it()
-    with tempfile.TemporaryDirectory(prefix="bidrec-chaos-", dir=options.folder) as folder:
-        found = chaos(Path(folder), options)
+    with tempfile.TemporaryDirectory(prefix="bidrec-chaos-") as folder:
+        found = chaos(options.folder or Path(folder), options)
     print(json.dumps(found) if options.json else _text(found))
     sys.exit(bool(found["differences"]))
 

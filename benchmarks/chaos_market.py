@@ -10,6 +10,7 @@ notice would be open any more. Every job runs in the same folder, whose path is 
 """
 
 import shutil
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -41,8 +42,8 @@ company_hidden = 16
 history_length = 8
 [training]
 batch_size = 128
-epochs = 2
-checkpoint_seconds = 0
+epochs = 1
+checkpoint_seconds = 1
 [evaluation]
 bootstrap = 20
 refresh_days = 0
@@ -91,6 +92,9 @@ def prepare(folder: Path) -> Market:
     """Invent the market and bring its home to each of the snapshots."""
     import_everything()
     market = Market(folder.resolve())
+    if (market.folder / "snapshots" / "unapplied").is_dir():
+        return market
+    market.folder.mkdir(exist_ok=True)
     today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
     in_child(lambda: _invent(market.folder, today))
     _use_source(market, "before")
@@ -117,6 +121,7 @@ def prepare(folder: Path) -> Market:
 
 def _run(market: Market, job: Job) -> None:
     outcome = run_job(job, market, Strike.none())
+    print(f"{job.name:12} {outcome.seconds:.1f} s, {outcome.cpu:.1f} CPU s", file=sys.stderr)
     if outcome.code:
         raise SystemExit(f"{job.name} exits {outcome.code}\n{outcome.stderr[-3000:]}")
 

@@ -32,8 +32,8 @@ class Outcome:
     stderr: str
     writes: dict[str, int]
     """Calls that each kind of strike counts, where chaos_writes is loaded."""
-    peak_mb: int
-    """Largest resident memory, in MB."""
+    cpu: float
+    """Seconds of the processor."""
 
     def __str__(self) -> str:
         return f"exit {self.code} after {self.seconds:.2f} s"
@@ -53,7 +53,7 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
     status = _wait(child, LONGEST)
     if status is None:
         os.killpg(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)[1:]
+        status = os.wait4(child, 0)[1:]
     code = os.waitstatus_to_exitcode(status[0])
     writes = strike.read(written)
     if strike.at_write:  # killed by it, or it failed that many writes
@@ -65,7 +65,7 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
         stdout=out.read_text(encoding="utf-8", errors="replace"),
         stderr=err.read_text(encoding="utf-8", errors="replace"),
         writes=writes,
-        peak_mb=status[1].ru_maxrss // 1024,
+        cpu=status[1].ru_utime + status[1].ru_stime,
     )
 
 

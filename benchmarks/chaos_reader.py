@@ -5,6 +5,7 @@ Sees    a whole publication each time, or it is a violation: a link to nothing, 
         embedding online that no publication has, a store that refuses to answer
 """
 
+import logging
 import multiprocessing
 import time
 from collections import Counter
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 FORK = multiprocessing.get_context("fork")
 VIEWS = {"company_embedding": "company_id", "notice_embedding": "notice_id"}
 ENTITIES = 5
-PAUSE = 0.02
+PAUSE = 0.25
 
 
 class Reader:
@@ -64,6 +65,7 @@ def _poll(home: Path, online: bool, stop: Any, answer: Any) -> None:
     seen: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     published: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    logging.disable()
     while True:
         last = stop.is_set()
         try:
