@@ -138,7 +138,9 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         for name, length in (("chunks_over_floor", CHUNK), ("epochs_over_floor", epoch_steps)):
             whole = range(0, max(1, len(seconds) - length + 1), length)
             found[name] = [
-                float(np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length)))
+                float(
+                    np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length))
+                )
                 for at in whole
             ]
     return found

@@ -227,6 +227,8 @@ class Config:
     Feast's own commands read too; otherwise the one in the Feast repository."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit in every step; beyond it, it spills to the home."""
+    wait_seconds: float = 60.0
+    """How long a job waits for another one of its kind in the same home before it ends with 75."""
     source: Source = field(default_factory=Source)
     contract: Contract = field(default_factory=Contract)
     split: Split = field(default_factory=Split)
@@ -341,6 +343,7 @@ def _impossible(config: Config) -> list[str]:
     """Settings of the right type that would only fail, or hang, hours later."""
     split, model, training = config.split, config.model, config.training
     rules = {
+        "wait_seconds must be at least 0": config.wait_seconds >= 0,
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None
         or split.test_before > split.train_before,

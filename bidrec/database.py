@@ -14,7 +14,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from bidrec.casting import first_line
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
 
-_CONNECT_SECONDS = 10
+_OPTIONS = {
+    "connect_timeout": 10,
+    # A server that has vanished is noticed in two minutes: the system's own two hours are a night.
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+}
+"""libpq's, in seconds, where the address does not set them."""
 _AWAY = ("08", "28", "3D", "53300", "55P03", "57")
 """SQLSTATEs (or their classes): no connection, not let in, no such database, too many, a lock not got, shut down."""
 
@@ -31,9 +38,8 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
     from adbc_driver_postgresql import dbapi
 
     where = describe(url, variable)
-    options = "" if "connect_timeout=" in url else f"{'&' if '?' in url else '?'}connect_timeout={_CONNECT_SECONDS}"
     try:
-        with dbapi.connect(url + options, autocommit=False) as connection, connection.cursor() as cursor:
+        with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
         reason = scrub(first_line(error), url)
@@ -47,6 +53,12 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
             f"PostgreSQL at {where} cannot be {'written' if to_write else 'read'}: {reason}",
             hint=f"check {variable}, the server and the user's rights",
         ) from None
+
+
+def with_options(url: str) -> str:
+    """The address with what it does not say about how to connect."""
+    options = "&".join(f"{name}={value}" for name, value in _OPTIONS.items() if f"{name}=" not in url)
+    return f"{url}{'&' if '?' in url else '?'}{options}"
 
 
 def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:

@@ -38,18 +38,23 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
 
     SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
-    `profile` records where the time of some training steps goes, in the run's folder.
+    One training of a home at a time. `profile` records where the time of some training steps goes, in the run's folder.
     """
+    with one_job_at_a_time(config.home_path, "train", config.wait_seconds):
+        return _train(config, backtest, profile)
+
+
+def _train(config: Config, backtest: bool, profile: bool) -> Run:
+    runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)
-    with one_job_at_a_time(run.folder):  # a second training of the same waits, and finds it finished
-        if not run.finished:
-            _finish(config, schema, inputs, run)
+    if not run.finished:
+        _finish(config, schema, inputs, run, profile)
     return run
 
 
-def _finish(config: Config, schema: "Schema", inputs: str, run: Run) -> None:
+def _finish(config: Config, schema: "Schema", inputs: str, run: Run, profile: bool) -> None:
     """Do what is left of a run."""
     from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop

@@ -31,7 +31,7 @@ from bidrec import __version__
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.locks import is_held
-from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json, writing
+from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, sweep, write_json, writing
 
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
@@ -139,6 +139,19 @@ def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> R
     return run
 
 
+def sweep_runs(home: Path) -> None:
+    """Delete what killed trainings have left: folders that never became a run, half-written boxes and checkpoints.
+
+    For a job that trains alone in this home. Raises CannotWrite (73).
+    """
+    with writing(home / "runs"):
+        for folder in (home / "runs").glob("*/"):
+            if not (folder / "config.json").is_file():
+                shutil.rmtree(folder)
+            for place in (folder, folder / "checkpoints"):
+                sweep(place)
+
+
 def all_runs(home: Path) -> list[Run]:
     """Every run of the home, oldest first."""
     return [Run(path.parent) for path in sorted((home / "runs").glob("*/config.json"))]
@@ -176,7 +189,7 @@ def published_run(home: Path) -> str | None:
 def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     """Delete old runs and return them: all but the newest `keep` finished ones and what is to stay anyway.
 
-    What stays: the published run, pinned ones, unfinished ones that a job is at work on, and those begun after the
+    What stays: the published run, pinned ones, unfinished ones while a training is at work, and those begun after the
     newest finished one, which a training may go on with. `dry_run` deletes nothing. Killed halfway, a run is there or
     gone; the rest is swept away next time. Raises CannotWrite (73).
     """
@@ -185,7 +198,8 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
     begun_since = finished[-1].id if finished else ""
     stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
-    old = [run for run in there if run.id not in stay and not is_held(run.folder)]
+    at_work = is_held(home, "train")
+    old = [run for run in there if run.id not in stay and (run.finished or not at_work)]
     if not dry_run:
         for run in old:
             with writing(run.folder):

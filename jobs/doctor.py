@@ -186,8 +186,9 @@ def _health(config: Config) -> Iterator[Finding]:
                 yield Finding("health", "warn", f"{box} is unfinished", "run again the command that writes it")
         except InputMissing as error:
             yield Finding("health", "fail", error.message, f"move {folder} away, and run what writes it again")
+    at_work = is_held(home, "train")
     for run in all_runs(home):
-        if not run.finished and not is_held(run.folder):
+        if not run.finished and not at_work:
             mend = "bidrec train goes on with it where nothing has changed; bidrec runs prune deletes it"
             yield Finding("health", "warn", f"run {run.id} is unfinished", mend)
 

@@ -9,7 +9,6 @@ An option whose parameter has a `__` is a key of the configuration; it goes ther
 The command returns its Result or raises; errors become exit codes (`bidrec/errors.py`) and one line on stderr.
 """
 
-import errno
 import os
 import re
 import resource
@@ -27,6 +26,7 @@ from bidrec import config as configuration
 from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
+from bidrec.refusals import refusal
 from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
@@ -35,7 +35,6 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 BUG = BidrecError.exit_code
 
 
@@ -94,6 +93,12 @@ def _common() -> list[click.Parameter]:
             help=f"TOML file [env: BIDREC_CONFIG; otherwise {' or '.join(map(str, CONFIG_PLACES))} if there].",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+        click.Option(
+            ["--wait", "wait_seconds"],
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Wait at most so long for another job of this kind in the home (wait_seconds), then exit 75.",
+        ),
         click.Option(["-v", "--verbose"], is_flag=True, help="Log more, and show where an error came from."),
     ]
 
@@ -118,8 +123,8 @@ def _run(
     gauges: list[prometheus.Gauge] = []
     with signals.interruptible() as interrupted:
         try:
-            overrides = {key: value for key, value in given.items() if "__" in key}
-            own = {key: value for key, value in given.items() if "__" not in key}
+            overrides = {key: value for key, value in given.items() if _is_key(key)}
+            own = {key: value for key, value in given.items() if not _is_key(key)}
             with stdout_for_results():
                 config = configuration.load(config_path or _found(), **overrides)
                 result = function(config, **own)
@@ -137,6 +142,11 @@ def _run(
     except CannotWrite as error:
         log.get(name).warning("no metrics are written", reason=error.message)
     return code
+
+
+def _is_key(parameter: str) -> bool:
+    """Whether the parameter is a key of the configuration."""
+    return "__" in parameter or parameter == "wait_seconds"
 
 
 def _found() -> Path | None:
@@ -171,9 +181,7 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
-    # DuckDB's IOException is no OSError: the reason is in its text alone.
-    refused_in_duckdb = in_duckdb and any(os.strerror(reason) in str(error) for reason in _REFUSALS)
-    if refused_in_duckdb or (isinstance(error, OSError) and error.errno in _REFUSALS):
+    if refusal(error) is not None:
         return CannotWrite(str(error), hint="check space and permission")
     return None
 

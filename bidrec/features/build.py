@@ -10,8 +10,6 @@ changed rule, or a lake made from scratch, gives features made from scratch.
 """
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,14 +28,16 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.lake import OWN, open_lake
-from bidrec.locks import alone
+from bidrec.locks import one_job_at_a_time
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,
     facts_of,
     fingerprint,
     read_manifest,
+    sweep,
     whole_folder,
+    working_folder,
     write_json,
     writing,
 )
@@ -69,8 +69,14 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
     lake, ContractError (65) where a source's own column has the name of a feature, CannotWrite (73), Interrupted (75)
-    while another build is at work.
+    where another build is at work for longer than
+    config.wait_seconds.
     """
+    with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
+        return _build(config, force, run_rows)
+
+
+def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     started = time.monotonic()
     home, target = config.home_path, config.home_path / "features"
     lake = read_manifest(home / "lake")
@@ -79,11 +85,13 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
     recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
     if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
+        for litter in ("features", "features-spill"):
+            sweep(home, litter)  # killed after the last rename
         _logger.info("features are up to date")
         return before
     if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
         before = None
-    with alone(home, "features"), whole_folder(target) as folder, _workspace(config) as connection:
+    with whole_folder(target) as folder, _workspace(config) as connection:
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
@@ -130,16 +138,11 @@ def _known_until(lake: dict[str, Any]) -> str:
 @contextmanager
 def _workspace(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that spills to the home beyond config.memory_limit; gone afterwards."""
-    with writing(config.home_path):
-        spill = Path(tempfile.mkdtemp(prefix=".features.", dir=config.home_path))
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{config.memory_limit}'")
-            connection.execute(f"SET temp_directory = {literal(str(spill))}")
-            yield connection
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    with working_folder(config.home_path, "features-spill") as spill, duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{config.memory_limit}'")
+        connection.execute(f"SET temp_directory = {literal(str(spill))}")
+        yield connection
 
 
 def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, str]) -> None:

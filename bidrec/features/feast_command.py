@@ -24,7 +24,9 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     from feast.cli.cli import cli
     from feast.errors import FeastError, FeastObjectNotFoundException
 
-    waits = one_job_at_a_time(config.home_path / "feast") if _WRITES & set(arguments) else nullcontext()
+    waits = (
+        one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
+    )
     printed = io.StringIO()
     with waits, environment(config), redirect_stdout(printed):
         store_settings(config)

@@ -51,7 +51,7 @@ def apply(config: Config) -> None:
     home = config.home_path
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with (
-        one_job_at_a_time(home / "feast"),
+        one_job_at_a_time(home, "feast", config.wait_seconds),
         environment(config),
         _as_guest(repo),
         redirect_stdout(io.StringIO()),
@@ -117,7 +117,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     killed run left in a state in which Feast serves nothing is materialised too, which repairs it.
     Raises ConfigurationError (64) where a view stands later than `end` online: older values would overwrite newer ones.
     """
-    with one_job_at_a_time(config.home_path / "feast"):
+    with one_job_at_a_time(config.home_path, "feast", config.wait_seconds):
         store = open_store(config)
         found = store.list_feature_views()
         _refuse_older([view for view in found if view.name in views], end)

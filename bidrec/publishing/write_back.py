@@ -46,7 +46,7 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
     baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
     features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
     """
-    with one_job_at_a_time(config.home_path / "published"):
+    with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
         return _write_back(config, schema, run, as_of)
 
 

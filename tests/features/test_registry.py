@@ -70,7 +70,7 @@ def test_a_view_that_feast_serves_no_more_after_a_kill_or_a_failed_repair_can_be
 )
 def test_a_job_waits_while_another_changes_the_registry(config, job):
     waiting = threading.Thread(target=job, args=(config,))
-    with one_job_at_a_time(config.home_path / "feast"):
+    with one_job_at_a_time(config.home_path, "feast", 0):
         waiting.start()
         waiting.join(1)
         assert waiting.is_alive()

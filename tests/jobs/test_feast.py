@@ -70,7 +70,7 @@ def test_a_variable_that_the_store_needs_and_is_not_set_is_a_configuration_error
 
 def test_a_command_that_writes_waits_for_the_other_jobs_of_the_home(tmp_path, toml):
     command = [sys.executable, "-m", "jobs.cli", "feast", "--config", str(toml), "teardown"]
-    with one_job_at_a_time(tmp_path / "home" / "feast"):
+    with one_job_at_a_time(tmp_path / "home", "feast", 0):
         waiting = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
         assert waiting.stderr
         said = json.loads(waiting.stderr.readline())
