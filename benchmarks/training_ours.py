@@ -104,13 +104,30 @@ def measure(
     if floor:
         for _ in range(5):
             floor.step()
+    watch = run(ts, config, steps, floor, every)
+    return summary(watch, epoch_steps, config.training.batch_size)
+
+
+def run(ts: TrainingSet, config: Config, steps: int, floor: Floor | None = None, every: int = FLOOR_EVERY) -> Watch:
+    """`train` for so many steps after the first, which is the start's."""
     watch = Watch(steps, floor.step if floor else None, every)
     with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
         try:
             train(config, ts, Path(folder), watch)
         except Interrupted:
             pass
-    return summary(watch, epoch_steps, config.training.batch_size)
+    return watch
+
+
+def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
+    """Of training as long as the configuration says: the validation Recall@100 of each epoch."""
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
+        facts = train(config, ts, Path(folder))
+    return {name: [entry[name] for entry in facts["curve"]] for name in ("validation_recall@100", "loss")}
+
+
+def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
+    return len(steps_for(config, Resident.of(ts, torch.device("cpu")), ts.validation_from).batches(0))
 
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
@@ -138,7 +155,9 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         for name, length in (("chunks_over_floor", CHUNK), ("epochs_over_floor", epoch_steps)):
             whole = range(0, max(1, len(seconds) - length + 1), length)
             found[name] = [
-                float(np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length)))
+                float(
+                    np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length))
+                )
                 for at in whole
             ]
     return found
