@@ -20,6 +20,7 @@ from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, DependencyDown, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.training import checkpoint
+from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.checkpoint import Progress
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.resident import Resident
@@ -46,6 +47,7 @@ def train(config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] =
     Returns what is also in model/manifest.json: the learning curve and the number of epochs chosen.
     """
     device = choose_device(config.training.device)
+    keep_freed_memory()
     torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
     try:
         loop = Loop(config, ts, run, Resident.of(ts, device))
