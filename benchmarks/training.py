@@ -17,10 +17,12 @@ busy: the share of the time in which a step runs and does not wait for its batch
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000, help="of the pipeline; the default model takes a tenth")
     parser.add_argument("--rounds", type=int, default=2, help="how often the contenders take turns")
     parser.add_argument("--seconds", type=float, default=8, help="of a seed's or TorchRec's loop in a round")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of bidrec's batches, tried besides 256")
+    parser.add_argument("--threads", type=int, default=0, help="of every contender's arithmetic (0: torch's choice)")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bidrec-training-world")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.threads:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
     found = compare(written(options.folder, options.scale), options)
     print(json.dumps(found) if options.json else table(found))
 
@@ -63,12 +69,12 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
         for name in REMARKS:
             keep_best(rows, name, run(name, world, bound))
         keep_best(rows, "pipeline:static", run("pipeline:static", world, {"steps": options.steps}))
-        for size in SIZES:
+        for size in options.sizes:
             steps = max(20, options.steps * BATCH // size // 2)
             settings = {"steps": steps, "training": {"batch_size": size}}
             keep_best(rows, f"pipeline:static:{size}", run("pipeline:static", world, settings))
     rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)})
-    return {"scale": options.scale, "rows": rows} | ratios(rows) | starts(world)
+    return {"scale": options.scale, "rows": rows} | ratios(rows, options.sizes) | starts(world)
 
 
 def run(name: str, world: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +91,10 @@ def keep_best(rows: dict[str, dict[str, Any]], name: str, found: dict[str, Any])
         rows[name] = found
 
 
-def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, Any]:
     ours, default = rows["pipeline:static"], rows["pipeline:history"]
     best_seed = max((rows[f"seed:{loop}"] for loop in SEED), key=lambda row: row["it_s"])
-    sizes = {size: rows[f"pipeline:static:{size}"]["pairs_s"] for size in SIZES} | {BATCH: ours["pairs_s"]}
+    sizes = {size: rows[f"pipeline:static:{size}"]["pairs_s"] for size in tried} | {BATCH: ours["pairs_s"]}
     best_size = max(sizes, key=sizes.__getitem__)
     return {
         "pipeline_over_floor": ours["over_floor"],

@@ -122,6 +122,7 @@ class Training:
     """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
+    """Adam's: not of tables that row-wise Adagrad moves."""
     table_optimiser: str = "rowwise_adagrad"
     """How the embedding tables learn: `rowwise_adagrad` moves the rows a batch touches, `adam` all rows, every step."""
     table_learning_rate: float = 0.05

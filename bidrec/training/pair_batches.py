@@ -13,7 +13,7 @@ from torch import Tensor
 from bidrec.model.rows import RowBatch, offsets
 from bidrec.training.resident import Resident
 
-AHEAD_PAIRS = 2048
+AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
 LEAST_NOTICES = 8
 """Notices a batch has at least: one with more bids than that allows is learned from in several pieces."""

@@ -3,11 +3,12 @@
 Reads   runs/ID/training_set through bidrec.training_set.load
 Serves  gathers by row number: notices, company versions, profiles, histories
 
-On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied, and what is not read is not
-loaded. On a GPU they are copied once.
+On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied. On a GPU they are, once.
 """
 
+import mmap
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from bidrec.model.towers import History
 from bidrec.training_set.load import Side, TrainingSet
 
 _COMPANY_SHIFT = 33  # a version's key is company << 33 | known_at; seconds until the year 2242 fit below
+
+_POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,10 @@ class Resident:
 
 def mapped(array: np.ndarray, device: torch.device) -> Tensor:
     """The array as a tensor: on a CPU the same memory, a mapped file included; it must not be written to."""
+    if isinstance(array.base, mmap.mmap):
+        # One sequential read, or none where the pages are in memory: not a fault for each page that a step meets first.
+        with suppress(OSError):
+            array.base.madvise(_POPULATE_READ)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(np.asarray(array)).to(device)
