@@ -80,7 +80,7 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
 def run(name: str, world: Path, settings: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_contenders", name, str(world)]
     given = json.dumps(settings | {"began": time.time()})
-    finished = subprocess.run([*command, given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finished = subprocess.run([*command, given], capture_output=True, text=True)
     if finished.returncode:
         raise RuntimeError(f"{name}: {finished.stderr[-2000:]}")
     return json.loads(finished.stdout.splitlines()[-1])

@@ -8,7 +8,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
-from bidrec.config import Model
 from bidrec.model.rows import RowBatch
 from bidrec.model.two_tower import build
 from bidrec.training.optimiser import optimiser_for
@@ -39,7 +37,7 @@ def main() -> None:
 
 
 def timed(next_batch: Callable[[], Any], step: Callable[[Any], Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Steps a second over `seconds`, and the share of that time in which the step ran and did not wait for its batch."""
+    """Steps a second over `seconds`, and the share of that time in which a step ran and did not wait for its batch."""
     for _ in range(WARM_UP):
         step(next_batch())
     inside, steps, started = 0.0, 0, time.perf_counter()

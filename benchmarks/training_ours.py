@@ -7,6 +7,7 @@ already, with no loader, log or checkpoint. So both see the same machine at the 
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,8 @@ def measure(
 def run(ts: TrainingSet, config: Config, steps: int, floor: Floor | None = None, every: int = FLOOR_EVERY) -> Watch:
     """`train` for so many steps after the first, which is the start's."""
     watch = Watch(steps, floor.step if floor else None, every)
-    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
-        try:
-            train(config, ts, Path(folder), watch)
-        except Interrupted:
-            pass
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder, suppress(Interrupted):
+        train(config, ts, Path(folder), watch)
     return watch
 
 

@@ -1,4 +1,4 @@
-"""TorchRec's own pipelines over the seed's model, for benchmarks/training.py: TrainPipelineBase, TrainPipelineSparseDist.
+"""TorchRec's TrainPipelineBase and TrainPipelineSparseDist over the seed's model, for benchmarks/training.py.
 
 They get what flatters them: each batch is gathered from columns in one go, not row by row. Both are made for a GPU,
 where they overlap its copies with its work; what they do on a CPU, or why they do not run there, is the remark.

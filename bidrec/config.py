@@ -134,6 +134,8 @@ class Training:
     history_gradients: int = 4096
     """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
     from a cache of the notice tower's outputs."""
+    stream_notices: int = 0
+    """`static`: for a set larger than memory, how many notices are shuffled together and read ahead. 0: all of them."""
     patience: int = 2
     """Epochs without a better validation Recall@100 before training stops."""
     refit: bool = True
@@ -354,6 +356,8 @@ def _impossible(config: Config) -> list[str]:
             training.learning_rate, training.table_learning_rate
         )
         > 0,
+        "training.stream_notices must be at least 0, and 0 with model.kind 'history': its companies read notices of any "
+        "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),

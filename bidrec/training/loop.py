@@ -50,7 +50,7 @@ def train(config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] =
     keep_freed_memory()
     torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
     try:
-        loop = Loop(config, ts, run, Resident.of(ts, device))
+        loop = Loop(config, ts, run, Resident.of(ts, device, bool(config.training.stream_notices)))
         loop.resume()
         loop.run(stop)
         return loop.finish()

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from bidrec.model.rows import RowBatch, offsets
 from bidrec.training.resident import Resident
+from bidrec.training.stream import Window
 
 AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
 LEAST_NOTICES = 8
 """Notices a batch has at least: one with more bids than that allows is learned from in several pieces."""
+RUNS = 8
+"""Runs of neighbouring notices that are shuffled together where not all are."""
 _BATCH_SHIFT = 32
 
 
@@ -52,15 +55,38 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.begin)
 
-    def batches(self, generator: torch.Generator) -> list[Tensor]:
-        """All pairs in a random order of the pieces, as batches of whole pieces: numbers (P,) of pairs, int32."""
+    def batches(self, generator: torch.Generator, window: int = 0) -> tuple[list[Tensor], list[Window]]:
+        """All pairs in a random order of the pieces, as batches of whole pieces: numbers (P,) of pairs, int32.
+
+        `window` pieces are shuffled together, which are random runs of neighbours, and the windows are named; 0: all.
+        """
         order = torch.randperm(len(self), generator=generator).to(self.begin.device)
+        runs = torch.zeros(0)
+        if window:
+            run = max(1, window // RUNS)
+            runs = torch.randperm(-(-len(self) // run), generator=generator).to(order.device)
+            place = torch.empty_like(runs)
+            place[runs] = torch.arange(len(runs), device=order.device)
+            order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
         begin, lengths = self.begin[order], self.lengths[order]
         end = lengths.cumsum(0, dtype=torch.int32)
         pairs = torch.repeat_interleave(begin - end + lengths, lengths)
         pairs += torch.arange(len(pairs), dtype=torch.int32, device=pairs.device)
         sizes = torch.bincount((end - 1) // self.batch_size, weights=lengths).long()
-        return list(pairs.split(sizes[sizes > 0].tolist()))
+        batches = list(pairs.split(sizes[sizes > 0].tolist()))
+        return batches, self._windows(runs, run, end) if window else []
+
+    def _windows(self, runs: Tensor, run: int, end: Tensor) -> list[Window]:
+        """The windows of an order of runs of `run` pieces, whose pairs `end` there."""
+        windows, pieces = [], 0
+        for some in runs.split(RUNS):
+            first = some * run
+            last = (first + run).clamp(max=len(self)) - 1
+            bounds = zip(self.begin[first].tolist(), (self.begin[last] + self.lengths[last]).tolist(), strict=True)
+            before = int(end[pieces - 1]) if pieces else 0
+            windows.append(Window(before // self.batch_size, list(bounds)))
+            pieces += int((last - first + 1).sum())
+        return windows
 
 
 def _cut(begin: Tensor, lengths: Tensor, most: int) -> tuple[Tensor, Tensor]:

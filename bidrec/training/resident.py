@@ -18,10 +18,10 @@ from torch import Tensor
 
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
 from bidrec.model.towers import History
+from bidrec.training.stream import Stream
 from bidrec.training_set.load import Side, TrainingSet
 
 _COMPANY_SHIFT = 33  # a version's key is company << 33 | known_at; seconds until the year 2242 fit below
-
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
 
 
@@ -57,10 +57,14 @@ class Resident:
     pair_version: Tensor
     pair_known_at: Tensor
     companies: int
+    stream: Stream | None
+    """Reads ahead where the set is larger than memory."""
 
     @classmethod
-    def of(cls, ts: TrainingSet, device: torch.device) -> "Resident":
-        """The set's arrays as tensors of the device."""
+    def of(cls, ts: TrainingSet, device: torch.device, streamed: bool = False) -> "Resident":
+        """The set's arrays as tensors of the device. `streamed`: on a CPU, do not load them before they are read."""
+        if not streamed:
+            load(ts)
 
         def tensor(array: np.ndarray) -> Tensor:
             return mapped(array, device)
@@ -84,6 +88,7 @@ class Resident:
             pair_version=tensor(ts.pair_version),
             pair_known_at=tensor(ts.pair_known_at),
             companies=ts.companies,
+            stream=Stream(ts) if streamed else None,
         )
 
     @property
@@ -162,12 +167,18 @@ class Resident:
         return self.profile.take(torch.where(profile_B >= 0, profile_B, len(self.profile) - 1), as_of)
 
 
+def load(ts: TrainingSet) -> None:
+    """Map the pages of all arrays: one sequential read, or none where they are in memory already, instead of a fault
+    for each page that a step meets first."""
+    for part in (ts, ts.notice, ts.profile, ts.version):
+        for array in vars(part).values():
+            if isinstance(array, np.ndarray) and isinstance(array.base, mmap.mmap):
+                with suppress(OSError):
+                    array.base.madvise(_POPULATE_READ)
+
+
 def mapped(array: np.ndarray, device: torch.device) -> Tensor:
     """The array as a tensor: on a CPU the same memory, a mapped file included; it must not be written to."""
-    if isinstance(array.base, mmap.mmap):
-        # One sequential read, or none where the pages are in memory: not a fault for each page that a step meets first.
-        with suppress(OSError):
-            array.base.madvise(_POPULATE_READ)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(np.asarray(array)).to(device)

@@ -245,7 +245,9 @@ class PairSteps:
 
     def batches(self, epoch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(_order(self.settings.seed, epoch))
-        self.epoch = self.pieces.batches(generator)
+        self.epoch, windows = self.pieces.batches(generator, self.settings.stream_notices)
+        if self.data.stream:
+            self.data.stream.start(windows)
         return self.epoch
 
     def start_epoch(self, model: TwoTower) -> None:
@@ -268,6 +270,8 @@ class PairSteps:
             at = next((i for i, other in enumerate(self.epoch) if other is batch), None)
             some = max(1, AHEAD_PAIRS // self.settings.batch_size)
             together = [batch] if at is None else self.epoch[at : at + some]
+            if self.data.stream and at is not None:
+                self.data.stream.reach(at)
             self.ahead = deque(zip(together, gather(self.data, together), strict=True))
         return self.ahead.popleft()[1]
 

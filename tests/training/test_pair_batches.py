@@ -21,22 +21,27 @@ STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropou
 @given(
     st.lists(st.integers(0, 6), max_size=60).map(sorted),
     st.integers(1, 40),
+    st.integers(0, 30),
     st.randoms(use_true_random=False),
 )
 def test_every_pair_to_learn_is_in_one_batch_and_a_piece_is_of_one_notice(
-    notices: list[int], size: int, random: object
+    notices: list[int], size: int, window: int, random: object
 ) -> None:
     learned = torch.tensor([random.random() < 0.7 for _ in notices], dtype=torch.bool)  # type: ignore[attr-defined]
     if not learned.any():
         return
     pieces = Pieces(learned, torch.tensor(notices, dtype=torch.int32), size)
-    batches = pieces.batches(torch.Generator().manual_seed(1))
+    batches, windows = pieces.batches(torch.Generator().manual_seed(1), window)
     assert torch.cat(batches).sort().values.tolist() == learned.nonzero().flatten().tolist()
     most = max(1, size // LEAST_NOTICES)
     for begin, length in zip(pieces.begin.tolist(), pieces.lengths.tolist(), strict=True):
         assert 1 <= length <= most
         assert len(set(notices[begin : begin + length])) == 1
     assert all(len(batch) < size + most for batch in batches)
+    order, begins = torch.cat(batches).tolist(), [sum(map(len, batches[: w.batch])) for w in windows]
+    for w, begin in zip(windows, begins, strict=True):  # what is asked for is what comes, from the window's first batch
+        asked = [pair for first, last in w.runs for pair in range(first, last) if learned[pair]]
+        assert set(asked) <= set(order[begin : begin + len(asked) + size + most])
 
 
 def test_what_is_gathered_ahead_is_what_each_batch_alone_would_give() -> None:
