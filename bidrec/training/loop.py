@@ -22,6 +22,7 @@ from bidrec.errors import BidrecError, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
 from bidrec.training import checkpoint
+from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
@@ -50,8 +51,10 @@ def train(
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
+    keep_freed_memory()
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
-        loop = Loop(config, ts, run, Resident.of(ts, device), writer)
+        data = Resident.of(ts, device, bool(config.training.stream_notices))
+        loop = Loop(config, ts, run, data, writer)
         loop.resume()
         with recorded as loop.after_step:
             loop.run(stop)

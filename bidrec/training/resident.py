@@ -3,11 +3,12 @@
 Reads   runs/ID/training_set through bidrec.training_set.load
 Serves  gathers by row number: notices, company versions, profiles, histories
 
-On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied, and what is not read is not
-loaded. On a GPU they are copied once.
+On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied. On a GPU they are, once.
 """
 
+import mmap
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
 from bidrec.model.towers import History
+from bidrec.training.stream import Stream
 from bidrec.training_set.load import Side, TrainingSet
 
 _COMPANY_SHIFT = 33  # a version's key is company << 33 | known_at; seconds until the year 2242 fit below
+_POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,14 @@ class Resident:
     pair_version: Tensor
     pair_known_at: Tensor
     companies: int
+    stream: Stream | None
+    """Reads ahead where the set is larger than memory."""
 
     @classmethod
-    def of(cls, ts: TrainingSet, device: torch.device) -> "Resident":
-        """The set's arrays as tensors of the device."""
+    def of(cls, ts: TrainingSet, device: torch.device, streamed: bool = False) -> "Resident":
+        """The set's arrays as tensors of the device. `streamed`: on a CPU, do not load them before they are read."""
+        if not streamed:
+            load(ts)
 
         def tensor(array: np.ndarray) -> Tensor:
             return mapped(array, device)
@@ -81,6 +88,7 @@ class Resident:
             pair_version=tensor(ts.pair_version),
             pair_known_at=tensor(ts.pair_known_at),
             companies=ts.companies,
+            stream=Stream(ts) if streamed else None,
         )
 
     @property
@@ -157,6 +165,16 @@ class Resident:
     def profiles(self, profile_B: Tensor, as_of: Tensor | int) -> RowBatch:
         """Profile rows; -1 gives the row that stands for none."""
         return self.profile.take(torch.where(profile_B >= 0, profile_B, len(self.profile) - 1), as_of)
+
+
+def load(ts: TrainingSet) -> None:
+    """Map the pages of all arrays: one sequential read, or none where they are in memory already, instead of a fault
+    for each page that a step meets first."""
+    for part in (ts, ts.notice, ts.profile, ts.version):
+        for array in vars(part).values():
+            if isinstance(array, np.ndarray) and isinstance(array.base, mmap.mmap):
+                with suppress(OSError):
+                    array.base.madvise(_POPULATE_READ)
 
 
 def mapped(array: np.ndarray, device: torch.device) -> Tensor:

@@ -24,7 +24,7 @@ from bidrec.model.rows import RowBatch
 from bidrec.model.towers import History
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import gathered_companies, notice_vectors
-from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, gather, in_order
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Pieces, gather
 from bidrec.training.resident import Companies, Resident
 
 FEWEST_STEPS = 40
@@ -63,7 +63,11 @@ def in_batch_loss(config: Config, data: Resident) -> InBatchLoss:
 
 def shuffled(count: int, seed: int, epoch: int) -> Tensor:
     """A permutation that depends on nothing but the seed and the epoch, so that a resumed run goes on in order."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_order(seed, epoch)))
+
+
+def _order(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + epoch
 
 
 @dataclass(frozen=True)
@@ -230,20 +234,20 @@ class PairSteps:
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
-        self.pairs = learned.nonzero().flatten().int()
+        self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size)
         self.epoch: list[Tensor] = []
         self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
-        if not len(self.pairs):
+        if not len(self.pieces):
             raise InputMissing(
                 "no pair to train on: no bid before the validation window by a company known at the time",
                 hint="move split.train_before later or shorten split.validation_days",
             )
 
     def batches(self, epoch: int) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
-        notice_M = self.data.pair_notice.index_select(0, self.pairs).cpu()
-        order, sizes = in_order(notice_M, self.settings.batch_size, generator)
-        self.epoch = list(self.pairs[order.to(self.data.device)].split(sizes))
+        generator = torch.Generator().manual_seed(_order(self.settings.seed, epoch))
+        self.epoch, windows = self.pieces.batches(generator, self.settings.stream_notices)
+        if self.data.stream:
+            self.data.stream.start(windows)
         return self.epoch
 
     def start_epoch(self, model: TwoTower) -> None:
@@ -266,6 +270,8 @@ class PairSteps:
             at = next((i for i, other in enumerate(self.epoch) if other is batch), None)
             some = max(1, AHEAD_PAIRS // self.settings.batch_size)
             together = [batch] if at is None else self.epoch[at : at + some]
+            if self.data.stream and at is not None:
+                self.data.stream.reach(at)
             self.ahead = deque(zip(together, gather(self.data, together), strict=True))
         return self.ahead.popleft()[1]
 
