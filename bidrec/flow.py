@@ -4,6 +4,7 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bidrec import log, runs
@@ -40,31 +41,38 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     One training of a home at a time. `profile` records where the time of some training steps goes, in the run's folder.
     """
-    with one_job_at_a_time(config.home_path, "train", config.wait_seconds):
-        return _train(config, backtest, profile)
+    from bidrec.training import distributed, loop
+
+    with distributed.processes(config.training.device), ExitStack() as held:
+        alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
+        distributed.first(lambda: held.enter_context(alone))
+        run, inputs = distributed.first(lambda: _materialise(config, backtest))
+        finished, trained = distributed.first(lambda: (run.finished, read_manifest(run.model) is not None))
+        if finished:
+            return run
+        if not trained:
+            with stop_requested() as stop:
+                loop.train(config, TrainingSet.open(run.training_set), run.folder, stop, profile=profile)
+        distributed.first(lambda: _finish(config, run, inputs))
+    return run
 
 
-def _train(config: Config, backtest: bool, profile: bool) -> Run:
+def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
+    """The run to go on with, its training set built, and the fingerprint of what it is made from."""
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)
-    if not run.finished:
-        _finish(config, schema, inputs, run, profile)
-    return run
-
-
-def _finish(config: Config, schema: "Schema", inputs: str, run: Run, profile: bool) -> None:
-    """Do what is left of a run."""
-    from bidrec.ranking.second_stage.learn import learn_blend
-    from bidrec.training import loop
-
-    if read_manifest(run.training_set) is None:
+    if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
+    return run, inputs
+
+
+def _finish(config: Config, run: Run, inputs: str) -> None:
+    """Second stage, evaluation and manifest of a run whose model is trained."""
+    from bidrec.ranking.second_stage.learn import learn_blend
+
     ts = TrainingSet.open(run.training_set)
-    if read_manifest(run.model) is None:
-        with stop_requested() as stop:
-            loop.train(config, ts, run.folder, stop, profile=profile)
     model = read_manifest(run.model) or {}
     if read_manifest(run.second_stage) is None:
         learn_blend(config, run, ts).save(run.second_stage)

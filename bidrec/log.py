@@ -36,5 +36,10 @@ class _Console:
         return bar(event) if how_far(event) else self.line(logger, method, event)
 
 
+def only_warnings() -> None:
+    """From here on: for a process beside another that logs the same."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
     return structlog.get_logger(job=name)

@@ -34,6 +34,8 @@ class Result:
     """What bidrec/prometheus.py writes of it, where that is asked for."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
+    silent: bool = False
+    """Another process of the same job prints it."""
 
 
 @contextlib.contextmanager
@@ -63,6 +65,8 @@ def _descriptor_to_stderr() -> Iterator[None]:
 
 def emit(result: Result, as_json: bool, command: str = "") -> None:
     """Print the result; a reader that has gone away (`| head`) ends it quietly."""
+    if result.silent:
+        return
     try:
         if as_json:
             print(_json_line({"schema_version": SCHEMA_VERSION, "command": command, **result.data}))
