@@ -13,6 +13,7 @@ from bidrec.ingest import ingest
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
 
@@ -64,6 +65,7 @@ def train(config: Config, *, backtest: bool = False) -> Run:
         statistics=ts.manifest.get("statistics", {}),
     )
     describe(config, run)
+    track(config, run)
     return run
 
 

@@ -12,7 +12,7 @@ ORDER = [
     *("errors", "log", "signals", "config", "storage", "locks", "casting", "runs"),
     *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set"),
-    *("model", "training", "ranking", "publishing", "reporting"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking"),
     *("flow", "backtest", "demo", "jobs"),
 ]
 
