@@ -221,6 +221,16 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """What a finished run is told to, beside its own files (requirements/tracking.txt); never stops a run."""
+
+    mlflow: str = ""
+    """Address of an MLflow tracking server or store, such as `http://mlflow:5000`. Empty: none."""
+    tensorboard: bool = False
+    """Whether runs/ID/tensorboard is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     home: str = "${BIDREC_HOME}"
     """The one writable folder. Empty: `./.bidrec`."""
@@ -243,6 +253,7 @@ class Config:
     evaluation: Evaluation = field(default_factory=Evaluation)
     publish: Publish = field(default_factory=Publish)
     drift: Drift = field(default_factory=Drift)
+    tracking: Tracking = field(default_factory=Tracking)
 
     @property
     def home_path(self) -> Path:
@@ -257,7 +268,7 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """The resolved configuration for a manifest; the addresses, which may hold a password, are left out."""
         value = dataclasses.asdict(self)
-        del value["source"]["url"], value["publish"]["url"]
+        del value["source"]["url"], value["publish"]["url"], value["tracking"]["mlflow"]
         return value
 
 

@@ -15,6 +15,7 @@ from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
 
@@ -85,6 +86,7 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         statistics=ts.manifest.get("statistics", {}),
     )
     describe(config, run)
+    track(config, run)
 
 
 def describe(config: Config, run: Run) -> None:

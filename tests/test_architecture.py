@@ -9,23 +9,12 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *(
-        "errors",
-        "refusals",
-        "progress",
-        "log",
-        "signals",
-        "machine",
-        "config",
-        "template",
-        "storage",
-        "prometheus",
-        "locks",
-    ),
+    *("errors", "refusals", "progress", "log", "signals", "machine"),
+    *("config", "template", "storage", "prometheus", "locks"),
     *("casting", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
-    *("model", "training", "ranking", "publishing", "reporting", "recommender", "explore"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
     *("flow", "backtest", "demo", "jobs"),
 ]
 
