@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "init": ("jobs.init:init", "Write a commented configuration for a source."),
-    "check": ("jobs.check:check", "Hold configuration and source against each other, without training."),
+    "check": ("jobs.check:check", "Hold configuration and source against each other."),
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, bring the lake up to date."),
     "features": (
         "jobs.features:features",
@@ -24,8 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("jobs.backtest:backtest", "Train and evaluate at several cutoffs; how a model ages."),
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
     "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
-    "explore": ("jobs.explore:explore", "Look through what was published in a browser, on this machine."),
-    "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers for torch alone, without TorchRec."),
+    "explore": ("jobs.explore:explore", "Look through what was published in a browser."),
+    "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers for torch alone."),
     "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, prune the old ones."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
