@@ -123,5 +123,5 @@ class Recommender:
 
 def _typed(kind: type[T], row: Mapping[str, Any]) -> T:
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    reasons = tuple(Reason(**reason) for reason in row.get("reasons", ()))
-    return kind(**{name: row[name] for name in names if name != "reasons"}, reasons=reasons)
+    given = {name: row[name] for name in names if name != "reasons"}
+    return kind(**given, **{"reasons": tuple(Reason(**reason) for reason in row.get("reasons", ()))})

@@ -59,6 +59,7 @@ def recommendations(
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
         connection.execute(f"SET temp_directory = {literal(folder)}")
+        connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         lists = {
             "lists": str(published.folder / f"{direction}_recommendations.parquet"),
             "top": top or 2**31,

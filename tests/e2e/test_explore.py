@@ -93,7 +93,8 @@ def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str
 def test_only_get_is_answered_only_for_its_own_name_and_with_headers_that_close_it(address: str, notice: str) -> None:
     for path in ("/", f"/notice/{notice}", "/style.css", "/notice/nothing", "/nothing/at/all"):
         status, headers, page = get(address + path)
-        assert {name: headers.get(name) for name in HEADERS} == HEADERS, path
+        lower = {name.lower(): value for name, value in headers.items()}
+        assert {name: lower.get(name.lower()) for name in HEADERS} == HEADERS, path
         assert status == (404 if "nothing" in path else 200)
         assert b"Traceback" not in page
     for method in ("POST", "PUT", "DELETE"):

@@ -110,7 +110,7 @@ def test_check_says_what_a_training_would_end_with(home, tmp_path, dumps):
         assert (done.exit_code, done.stdout) == (code, ""), done.stderr
         assert words in done.stderr
 
-    refusal("# train_before = ", "train_before = 2030-01-01", 64, "test window")
+    refusal("# train_before = ", "train_before = 2030-01-01", 64, "validation window")
     refusal("[split]", "[splitt]", 64, "did you mean split")
     refusal(str(dumps), str(tmp_path / "nowhere"), 66, "is not a folder")
     (tmp_path / "my_tables" / "bid.sql").write_text("SELECT nothing FROM raw_bid")
