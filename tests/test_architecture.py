@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "refusals", "log", "signals", "config", "storage", "locks", "casting", "runs"),
+    *("errors", "refusals", "log", "signals", "config", "storage", "locks", "casting", "workspace", "runs"),
     *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set"),
     *("model", "training", "ranking", "publishing"),

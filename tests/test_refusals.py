@@ -95,7 +95,7 @@ def test_a_disk_that_may_not_be_written_is_cannot_write(tmp_path: Path, write: C
     if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs root and the right to mount, for a disk that is read-only")
     try:
-        with pytest.raises(Exception, match=".") as caught:
+        with pytest.raises(Exception, match=r".") as caught:
             write(tmp_path)
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
