@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import redis
+
 PASSWORD = "s3cret-Passw0rd"
 
 
@@ -47,6 +49,11 @@ class Server:
         command = ["redis-server", *(word for name, value in settings.items() for word in (f"--{name}", str(value)))]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _wait_until_it_answers(self.port, self._process)
+
+    def writes(self) -> int:
+        """How many rows it was told to keep since it started."""
+        with redis.Redis(port=self.port, password=PASSWORD) as client:
+            return client.info("commandstats")["cmdstat_hset"]["calls"]
 
     def kill(self) -> None:
         """SIGKILL; `start` brings it back with what it held."""
