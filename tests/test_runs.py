@@ -8,7 +8,7 @@ import pytest
 
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import InputMissing
-from bidrec.runs import all_runs, find, newest, start_or_resume
+from bidrec.runs import all_runs, find, newest, start_or_resume, sweep_runs
 
 
 @pytest.fixture
@@ -63,3 +63,14 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
         find(config.home_path)
     assert find(config.home_path, run.id) == run
     assert run in all_runs(config.home_path)
+
+
+def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
+    run = start_or_resume(Config(home=str(tmp_path)), "inputs")
+    for litter in (".training_set.a1b2", "checkpoints/.00000007.a1b2"):
+        (run.folder / litter).mkdir(parents=True)
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
+    sweep_runs(tmp_path)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.id]
+    assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]
