@@ -134,7 +134,7 @@ def _use_source(market: Market, stage: str) -> None:
 def _invent(folder: Path, today: datetime) -> None:
     """The source after the newest days, and before them: what was registered, or opened, by then."""
     after, before = folder / "after", folder / "before"
-    simulate(after, notices=600, companies=100, bids=5000, seed=3, days=400, end=today)
+    simulate(after, notices=400, companies=80, bids=3000, seed=3, days=400, end=today)
     shutil.rmtree(after / "oracle")
     moment = f"TIMESTAMP '{today - timedelta(days=NEWEST_DAYS)}'"
     opened = f"(SELECT bidntceno, bidntceord FROM '{after}/notice/*.parquet' WHERE opengdt < {moment})"

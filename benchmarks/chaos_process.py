@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.chaos_jobs import Job
     from benchmarks.chaos_market import Market
 
-LONGEST = 300.0
+LONGEST = 3600.0
 """Seconds after which a job is taken to hang."""
 
 

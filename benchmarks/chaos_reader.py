@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FORK = multiprocessing.get_context("fork")
 VIEWS = {"company_embedding": "company_id", "notice_embedding": "notice_id"}
 ENTITIES = 5
+Vectors = dict[tuple[str, str], np.ndarray]
+Asked = dict[str, list[str]]
 PAUSE = 0.25
 
 
@@ -64,14 +66,16 @@ class Reader:
 def _poll(home: Path, online: bool, stop: Any, answer: Any) -> None:
     seen: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
-    published: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    published: dict[str, Vectors] = {}
     logging.disable()
+    asked = {view: _entities(home, view, key) for view, key in VIEWS.items()}
     while True:
         last = stop.is_set()
         try:
-            _read_published(home, published, seen)
-            if online:
-                _read_online(home, published, seen)
+            # First what is online: whatever it is, it was published before.
+            answers = _read_online(home, asked, seen) if online else []
+            _read_published(home, asked, published, seen)
+            _refuse_unknown(answers, list(published.values()))
         except Exception as error:
             wrong[f"a reader: {type(error).__name__}: {str(error)[:200]}"] += 1
         if last:
@@ -81,7 +85,7 @@ def _poll(home: Path, online: bool, stop: Any, answer: Any) -> None:
     answer.close()
 
 
-def _read_published(home: Path, published: dict[str, Any], seen: Counter[str]) -> None:
+def _read_published(home: Path, asked: Asked, published: dict[str, Vectors], seen: Counter[str]) -> None:
     """The version that is current, if it is a new one: whole, with all its vectors."""
     folder = (home / "published" / "current").resolve(strict=True)
     seen["published"] += 1
@@ -94,23 +98,35 @@ def _read_published(home: Path, published: dict[str, Any], seen: Counter[str]) -
         (view, entity): np.array(embedding, np.float32)
         for view, key in VIEWS.items()
         for entity, embedding in duckdb.execute(
-            f"SELECT {key}, embedding FROM '{folder / view}.parquet' ORDER BY hash({key}) LIMIT {ENTITIES}"
+            f"SELECT {key}, embedding FROM '{folder / view}.parquet' WHERE list_contains($asked, {key})",
+            {"asked": asked[view]},
         ).fetchall()
     }
 
 
-def _read_online(home: Path, published: dict[str, Any], seen: Counter[str]) -> None:
-    """Some companies and notices: each with an embedding that some version has given it."""
+def _read_online(home: Path, asked: Asked, seen: Counter[str]) -> list[tuple[str, str, Any]]:
+    """(view, entity, embedding) of some companies and notices."""
     with redirect_stdout(StringIO()):
         store = open_store(Config(home=str(home)))
-    versions = list(published.values())
-    for view, key in VIEWS.items():
-        entities = [entity for at, entity in versions[0] if at == view]
+    answers = []
+    for view, entities in asked.items():
         answer = store.get_online_features(
-            features=[f"{view}:embedding", f"{view}:run_id"], entity_rows=[{key: entity} for entity in entities]
+            features=[f"{view}:embedding", f"{view}:run_id"], entity_rows=[{VIEWS[view]: entity} for entity in entities]
         ).to_dict()
-        for entity, embedding in zip(entities, answer["embedding"], strict=True):
-            known = [version[view, entity] for version in versions if (view, entity) in version]
-            if embedding is None or not any(np.array_equal(np.float32(embedding), one) for one in known):
-                raise ValueError(f"{view} {entity}: an embedding that no version has")
-            seen["online"] += 1
+        answers += [(view, entity, one) for entity, one in zip(entities, answer["embedding"], strict=True)]
+        seen["online"] += len(entities)
+    return answers
+
+
+def _entities(home: Path, view: str, key: str) -> list[str]:
+    """A few of those that are published to begin with: what comes later may be published and not yet online."""
+    file = (home / "published" / "current").resolve() / f"{view}.parquet"
+    rows = duckdb.execute(f"SELECT {key} FROM '{file}' ORDER BY {key} LIMIT {ENTITIES}").fetchall()
+    return [entity for (entity,) in rows]
+
+
+def _refuse_unknown(answers: list[tuple[str, str, Any]], versions: list[Vectors]) -> None:
+    for view, entity, embedding in answers:
+        known = [version[view, entity] for version in versions if (view, entity) in version]
+        if embedding is None or not any(np.array_equal(np.float32(embedding), one) for one in known):
+            raise ValueError(f"{view} {entity}: an embedding that no version has")

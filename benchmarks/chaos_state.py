@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from feast.infra.registry.registry import Registry  # noqa: F401  registers the protos
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 
 from benchmarks.chaos_market import Market
 from benchmarks.chaos_process import in_child
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import all_runs
-from bidrec.storage import content_of, is_whole, read_json, read_manifest
+from bidrec.storage import content_of, is_whole, read_manifest
 
 BY_NATURE = {"run", "seconds", "written_at", "steps_per_second", "files", "version", "finished_at"}
 
@@ -96,7 +95,7 @@ def _published(published: Path) -> dict[str, Any]:
     if not current.is_symlink():
         return {}
     names = [f"{view}{kind}" for view in VIEWS for kind in ("", ".withdrawn")] + ["notices", "companies"]
-    written = {name: "" if name in ("notices", "companies") else "EXCLUDE (written_at, run_id)" for name in names}
+    written = {name: "" if name in ("notices", "companies") else "EXCLUDE (written_at)" for name in names}
     found: dict[str, Any] = {
         name: _digest(f"SELECT * {written[name]} FROM '{current / name}.parquet'") for name in names
     }
@@ -115,10 +114,7 @@ def _online(path: Path) -> dict[str, Any]:
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             view = table.removeprefix("bidrec_")
             times = "" if view in VIEWS else ", event_ts"
-            names = "AND feature_name <> 'run_id'" if view in VIEWS else ""
-            rows = connection.execute(
-                f"SELECT entity_key, feature_name, value{times} FROM {table} WHERE true {names} ORDER BY 1, 2"
-            )
+            rows = connection.execute(f"SELECT entity_key, feature_name, value{times} FROM {table} ORDER BY 1, 2")
             found[table] = hashlib.sha256(repr(rows.fetchall()).encode()).hexdigest()[:16]
         found["sound"] = connection.execute("PRAGMA integrity_check").fetchone()[0]
     return found
@@ -171,6 +167,3 @@ def _without_nature(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nature(one) for name, one in value.items() if name not in BY_NATURE}
     return [_without_nature(one) for one in value] if isinstance(value, list) else value
-
-
-__all__ = ["differences", "read_json", "state_of"]

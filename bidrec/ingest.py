@@ -23,12 +23,13 @@ from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
-from bidrec.errors import CannotWrite, ConfigurationError
+from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
 from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
 from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
+from bidrec.workspace import bound
 
 _NO_NEWS = ".ingest.json"
 """In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
@@ -94,11 +95,7 @@ def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path
         with writing(home, begun=staging):
             staging.mkdir()
             with duckdb.connect(staging / "work.duckdb") as connection:
-                try:
-                    connection.execute("SET memory_limit = $1", [config.memory_limit])
-                except duckdb.Error as error:
-                    raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
-                connection.execute("SET temp_directory = $1", [str(staging / "spill")])
+                bound(connection, config, staging)
                 yield connection, staging
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.

@@ -9,7 +9,7 @@ import pytest
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import InputMissing
 from bidrec.locks import one_job_at_a_time
-from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume
+from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
 from bidrec.storage import write_json
 
 
@@ -95,12 +95,12 @@ def test_pruning_keeps_the_newest_finished_runs_the_published_and_the_pinned(con
     assert left(config) == [ids[2]]
 
 
-def test_pruning_leaves_an_unfinished_run_that_is_worked_on_or_may_be_gone_on_with(config: Config) -> None:
+def test_pruning_leaves_unfinished_runs_while_a_training_is_at_work_and_those_it_may_go_on_with(config: Config) -> None:
     ids = a_home_with(config, False, False, True, False)
-    with one_job_at_a_time(config.home_path / "runs" / ids[0]):
-        assert [run.id for run in prune(config.home_path, 1)] == [ids[1]]
-    assert left(config) == [ids[0], ids[2], ids[3]]
-    assert [run.id for run in prune(config.home_path, 1)] == [ids[0]]
+    with one_job_at_a_time(config.home_path, "train", 0):
+        assert prune(config.home_path, 1) == []
+    assert left(config) == ids
+    assert [run.id for run in prune(config.home_path, 1)] == ids[:2]
 
 
 def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: Config) -> None:
@@ -116,3 +116,14 @@ def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: C
 def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
     with pytest.raises(InputMissing, match="no run nothing"):
         named(config.home_path, "nothing")
+
+
+def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
+    run = start_or_resume(Config(home=str(tmp_path)), "inputs")
+    for litter in (".training_set.a1b2", "checkpoints/.00000007.a1b2"):
+        (run.folder / litter).mkdir(parents=True)
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
+    sweep_runs(tmp_path)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.id]
+    assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]

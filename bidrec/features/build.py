@@ -11,8 +11,6 @@ changed rule, or a lake made from scratch, gives features made from scratch.
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -37,10 +35,10 @@ from bidrec.storage import (
     read_manifest,
     sweep,
     whole_folder,
-    working_folder,
     write_json,
     writing,
 )
+from bidrec.workspace import workspace
 
 EVENT_TIMES = {
     "notice": "published_at",
@@ -53,6 +51,7 @@ EVENT_TIMES = {
 }
 """The feature tables, each with the time from which on a row is known; company_state is for the next build alone."""
 
+SPILL = "features-spill"
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
@@ -85,13 +84,13 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
     if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
-        for litter in ("features", "features-spill"):
+        for litter in ("features", SPILL):
             sweep(home, litter)  # killed after the last rename
         _logger.info("features are up to date")
         return before
     if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
         before = None
-    with whole_folder(target) as folder, _workspace(config) as connection:
+    with whole_folder(target) as folder, workspace(config, SPILL) as (connection, _):
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
@@ -133,16 +132,6 @@ def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> boo
 def _known_until(lake: dict[str, Any]) -> str:
     """Until when the lake knows everything; a row that is known only later waits for a later build."""
     return str(lake.get("read_at") or _END)
-
-
-@contextmanager
-def _workspace(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that spills to the home beyond config.memory_limit; gone afterwards."""
-    with working_folder(config.home_path, "features-spill") as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = '{config.memory_limit}'")
-        connection.execute(f"SET temp_directory = {literal(str(spill))}")
-        yield connection
 
 
 def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, str]) -> None:

@@ -81,7 +81,10 @@ def _adopt_online_store(settings: "RepoConfig") -> None:
 
 
 def open_store(config: Config) -> "FeatureStore":
-    """The home's FeatureStore, offline reads under config.memory_limit. InputMissing (66) where nothing was applied."""
+    """The home's FeatureStore, offline reads under config.memory_limit. InputMissing (66) where nothing was applied.
+
+    It answers while a view is being materialised too, each key with its old or its new value.
+    """
     import ibis
     from feast import FeatureStore
 
@@ -93,7 +96,10 @@ def open_store(config: Config) -> "FeatureStore":
     connection = ibis.get_backend()
     connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")
     connection.raw_sql(f"SET temp_directory = {literal(str(spill))}")
-    return FeatureStore(config=settings)
+    store = FeatureStore(config=settings)
+    # Not in feature_store.yaml: there, Feast warns at every command that a registry in a file has no need of it.
+    store.registry.serve_features_while_materializing = True
+    return store
 
 
 def offline_store(config: Config) -> str:

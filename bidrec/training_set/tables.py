@@ -19,9 +19,10 @@ from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field, Schema, View
-from bidrec.storage import read_manifest, working_folder
+from bidrec.storage import read_manifest
 from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds
+from bidrec.workspace import workspace
 
 ROW = "file_row_number"
 _KEYS = {
@@ -74,10 +75,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     if manifest is None:
         raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
     views = views_of(schema)
-    with working_folder(config.home_path, "spill") as spill, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
-        connection.execute(f"SET temp_directory = {literal(str(spill))}")
-        connection.execute("SET TimeZone = 'UTC'")
+    with workspace(config, "spill") as (connection, spill):
         for name, view in views.items():
             relation, order = "activity" if name == "version" else name, ", ".join(_KEYS[name])
             given = _columns(connection, view.source, (*_KEYS[name], *(f.name for f in view.fields)))

@@ -186,7 +186,7 @@ class TestServer:
         before = ingest(config_of(tmp_path, server.url))
         monkeypatch.setattr(reader, "_PAUSES", (0.0, 0.0))
         cut = cut_off(monkeypatch, server, times=9)
-        with pytest.raises(DependencyDown, match="terminating connection|server closed the connection") as caught:
+        with pytest.raises(DependencyDown, match=r"terminating connection|server closed the connection") as caught:
             ingest(config_of(tmp_path, server.url), force=True)
         assert postgres.PASSWORD not in str(caught.value)
         assert len(cut) == 3
