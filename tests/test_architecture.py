@@ -13,7 +13,7 @@ ORDER = [
     *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set"),
     *("model", "training", "ranking", "publishing"),
-    *("flow", "backtest", "demo", "jobs"),
+    *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}

@@ -36,14 +36,21 @@ PROGRESS_SECONDS = 5.0
 
 
 def train(
-    config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] = lambda: False, *, profile: bool = False
+    config: Config,
+    ts: TrainingSet,
+    run: Path,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    profile: bool = False,
+    after_epoch: Callable[[int, float], None] = lambda epoch, recall: None,
 ) -> dict[str, Any]:
     """Train until the epochs are done or validation stops gaining, then once more on everything before the cutoff.
 
     Goes on from the newest checkpoint where there is one.
 
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
-    records some steps in runs/ID/profile. Returns what is also in model/manifest.json: the learning curve and the
+    records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch of
+    the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve and the
     number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where a
     checkpoint cannot be written.
     """
@@ -52,6 +59,7 @@ def train(
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         loop = Loop(config, ts, run, Resident.of(ts, device), writer)
+        loop.after_epoch = after_epoch
         loop.resume()
         with recorded as loop.after_step:
             loop.run(stop)
@@ -68,6 +76,7 @@ class Loop:
         self.best: dict[str, Tensor] = {}
         self.watch = Watch(data.device, config.training.clip_norm)
         self.after_step: Callable[[], None] = lambda: None
+        self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
         self._set_up(refit=False)
@@ -225,6 +234,7 @@ class Loop:
             recall = validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
             entry["validation_recall@100"] = recall
             self._judge(recall)
+            self.after_epoch(progress.epoch, recall)
         progress.curve.append(entry)
         self.log.info("epoch", refit=progress.refit, **{name: round(value, 4) for name, value in entry.items()})
         progress.epoch, progress.batch = progress.epoch + 1, 0
