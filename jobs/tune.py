@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @command
-@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials in all, old ones too.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials in all, old ones too."
+)
 @click.option(
     "--cutoffs",
     metavar="DAY,DAY,...",
@@ -50,7 +52,9 @@ def _space_table(searched: Sequence[Mapping[str, Any]]) -> "RenderableType":
         table.add_column(heading)
     for one in searched:
         where = ", ".join(map(_shown, one["choices"])) if "choices" in one else f"{one['low']:g} to {one['high']:g}"
-        table.add_row(one["key"], _shown(one["configured"]), where + (", by magnitude" if one["log"] else ""), one["why"])
+        table.add_row(
+            one["key"], _shown(one["configured"]), where + (", by magnitude" if one["log"] else ""), one["why"]
+        )
     return table
 
 

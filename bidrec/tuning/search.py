@@ -136,9 +136,7 @@ def _finished(study: "optuna.Study") -> int:
     return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
 
 
-def _one_trial(
-    config: Config, study: "optuna.Study", space: Sequence[Dimension], sets: Sequence[TrainingSet]
-) -> None:
+def _one_trial(config: Config, study: "optuna.Study", space: Sequence[Dimension], sets: Sequence[TrainingSet]) -> None:
     """Draw settings, train with them and note what came of it. A signal leaves the trial as running: see _open."""
     import optuna
 
@@ -167,9 +165,7 @@ def _one_trial(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def value_of(
-    config: Config, sets: Sequence[TrainingSet], folder: Path, report: Callable[[int, float], None]
-) -> float:
+def value_of(config: Config, sets: Sequence[TrainingSet], folder: Path, report: Callable[[int, float], None]) -> float:
     """Train the first phase on each set in `folder`; the mean of the sets' best validation Recall@100.
 
     `report` is told after each epoch which one it was, counted over the sets, and the mean so far; what it raises ends

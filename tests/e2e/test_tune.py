@@ -72,9 +72,7 @@ def found(home: Path, stopped: dict) -> dict:
     return json.loads(done.stdout)
 
 
-def test_a_search_that_was_stopped_keeps_its_trials_and_repeats_the_one_it_was_at(
-    found: dict, stopped: dict
-) -> None:
+def test_a_search_that_was_stopped_keeps_its_trials_and_repeats_the_one_it_was_at(found: dict, stopped: dict) -> None:
     numbers = [row["trial"] for row in found["trials"]]
     assert numbers == [0, 1, 3]
     assert found["trials"][0]["settings"] == {}

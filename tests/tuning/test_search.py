@@ -51,9 +51,7 @@ def test_a_trial_is_worth_its_best_epochs_on_average_over_the_cutoffs(tmp_path: 
     best = [max(curve) for curve in curves]
     assert value == pytest.approx(sum(best) / 2)
     assert [step for step, _ in heard] == [0, 1, 2, 3]
-    assert [worth for _, worth in heard] == pytest.approx(
-        [curves[0][0], best[0], (best[0] + curves[1][0]) / 2, value]
-    )
+    assert [worth for _, worth in heard] == pytest.approx([curves[0][0], best[0], (best[0] + curves[1][0]) / 2, value])
 
 
 def test_a_report_that_raises_ends_the_trial(tmp_path: Path) -> None:
