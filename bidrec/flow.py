@@ -64,15 +64,30 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
         parameters=model["parameters"],
         statistics=ts.manifest.get("statistics", {}),
     )
+    describe(config, run)
     return run
 
 
+def describe(config: Config, run: Run) -> None:
+    """Make the run's page and model card. Whatever stops that is a warning: the run itself is finished."""
+    try:
+        from bidrec.reporting.describe import describe_run
+
+        written = describe_run(config, run)
+        log.get("report").info("run described", **{name: str(path) for name, path in written.items()})
+    except Exception as error:
+        log.get("report").warning("the run's page could not be made", error=str(error), hint=f"bidrec report {run.id}")
+
+
 def evaluate(config: Config, run: Run) -> dict[str, Any]:
-    """Rank the test window with the run's second stage and the baselines; writes and returns metrics.json."""
+    """Rank the test window with the run's second stage and the baselines; writes details.json, and metrics.json, which
+    is returned."""
     from bidrec.ranking.report import evaluate_run
 
     settings = read_json(run.folder / "config.json")
-    metrics = {"run": run.id, "inputs": settings["inputs"], **evaluate_run(config, run)}
+    measured, details = evaluate_run(config, run)
+    metrics = {"run": run.id, "inputs": settings["inputs"], **measured}
+    write_json(run.folder / "details.json", details)
     write_json(run.folder / "metrics.json", metrics)
     return metrics
 

@@ -10,6 +10,9 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     model/          weights and how to rebuild the model
     second_stage/   the blend that orders what the model finds
     metrics.json    the evaluation
+    details.json    of the evaluation: example notices, and the map of all
+    report.html     the page that shows the run to people
+    model_card.md   what the model is for, what it learned from, how good it is; .json is the same for programs
     importance.json what each field is worth, where it was measured
     manifest.json   written last
 """

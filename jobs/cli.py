@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
     "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
     "runs": ("jobs.runs:runs", "List the runs, the newest last."),
+    "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is, and where."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 

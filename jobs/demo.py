@@ -38,6 +38,7 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     metrics = run.metrics()
     _stage(3)
     flow.publish(config, run.id)
+    flow.describe(config, run)  # again: now it says that the run is published
     _stage(4)
     return _result(home, metrics, run.folder, Published(home))
 
@@ -75,9 +76,11 @@ def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) 
 def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> Result:
     from rich.console import Group
 
+    from bidrec.reporting.page import PAGE
     from jobs.tables import companies_table, metrics_table, notices_table
 
-    data: dict[str, Any] = {"home": str(home), "run": str(run), "metrics": metrics}
+    page = run / PAGE
+    data: dict[str, Any] = {"home": str(home), "run": str(run), "report": str(page), "metrics": metrics}
     parts: list[Any] = [metrics_table(metrics, run)]
     notice_id = published.an_open_notice()
     if notice_id is not None:
@@ -85,11 +88,11 @@ def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> R
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
-    parts += ["", _where(home)]
+    parts += ["", _where(home, page)]
     return Result(data=data, text=Group(*parts))
 
 
-def _where(home: Path) -> str:
+def _where(home: Path, page: Path) -> str:
     return "\n".join(
         (
             f"Everything lies in {home}:",
@@ -98,5 +101,6 @@ def _where(home: Path) -> str:
             "  features/   what Feast serves                  feast/       its registry and online store",
             "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
             f"Next: BIDREC_HOME={home} bidrec recommend --notice ID, or --company ID",
+            f"Look at the run: {page.as_uri()}",
         )
     )

@@ -12,7 +12,7 @@ ORDER = [
     *("errors", "log", "signals", "config", "storage", "locks", "casting", "runs"),
     *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set"),
-    *("model", "training", "ranking", "publishing"),
+    *("model", "training", "ranking", "publishing", "reporting"),
     *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 
@@ -35,6 +35,7 @@ KNOWS_NOTHING_OF = {
     "training": {"feast", "duckdb"},
     "ranking": {"feast"},
     "publishing": {"torchrec", "fbgemm_gpu"},
+    "reporting": TORCH | {"feast"},
     "jobs": TORCH | {"feast", "duckdb", "pyarrow", "pandas"},
 }
 # Its work is to see whether they are there.

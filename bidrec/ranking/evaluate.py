@@ -20,6 +20,7 @@ from bidrec.ranking.compare import compare
 from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.other_way import OtherWay
 from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.segments import Found, Labels, by_segment
 from bidrec.ranking.topk import best
 from bidrec.ranking.truth import Truth
 
@@ -79,13 +80,15 @@ def evaluate_periods(
     model: str,
     mode: str = "rolling",
     other_way: bool = False,
+    segments: Mapping[str, Labels] | None = None,
     seed: int = 7,
 ) -> dict[str, Any]:
     """The same where rankers and candidates are renewed during the window.
 
     The periods follow each other and cover truth.notices; each has the same rankers by name. They are asked for one at
     a time, so only one period's rankers need be in memory. With `other_way`, the same scores are read the other way
-    too: which of a period's notices suit each company (other_way.py says what that adds).
+    too: which of a period's notices suit each company (other_way.py says what that adds). With `segments`, the labels
+    of the truth's notices by kind, `segments` says how Recall@100 differs between them (segments.py).
     """
     sideways = OtherWay(truth) if other_way else None
     depth = max(*settings.top_k, metrics.DEPTH)
@@ -111,7 +114,7 @@ def evaluate_periods(
     result = {
         "window": _window(truth, candidates_C, known_P),
         "seconds": seconds,
-        **_measure(listed_QK, truth, candidates_C, known_P, listable_P, settings, seed, model, mode),
+        **_measure(listed_QK, truth, candidates_C, known_P, listable_P, settings, seed, model, mode, segments),
     }
     return result | ({"for_companies": sideways.result(settings.bootstrap, seed, model, mode)} if sideways else {})
 
@@ -132,16 +135,25 @@ def _measure(
     seed: int,
     model: str,
     mode: str,
+    segments: Mapping[str, Labels] | None,
 ) -> dict[str, Any]:
     values: dict[str, dict[str, Float64]] = {}
+    found: dict[str, Found] = {}
     for name, listed_QK in listed.items():
-        values[name] = _per_notice(metrics.ranks_of(listed_QK, truth.query, truth.company), truth, known_P, settings)
+        ranks_P = metrics.ranks_of(listed_QK, truth.query, truth.company)
+        values[name] = _per_notice(ranks_P, truth, known_P, settings)
+        found[name] = Found(values[name][CHOSEN_BY], ranks_P < metrics.DEPTH)
         recall = round(float(values[name][CHOSEN_BY].mean()), 4)
         log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
     lists = {name: metrics.of_the_lists(lists, candidates_C, truth.known_bids) for name, lists in listed.items()}
     values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, listable_P), truth, known_P, settings)
     compared = compare(values, lists, settings.bootstrap, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
-    return compared | {"by_week": {mode: by_week(truth, {name: of[CHOSEN_BY] for name, of in values.items()})}}
+    told = {"by_week": {mode: by_week(truth, {name: of[CHOSEN_BY] for name, of in values.items()})}}
+    if segments is not None:
+        best, own = compared["best_baseline"], found.get(model)
+        ahead_Q = own.recall_Q - found[best].recall_Q if own and best else None
+        told["segments"] = by_segment(truth, segments, known_P, found, ahead_Q, settings.bootstrap, seed)
+    return compared | told
 
 
 def by_week(truth: Truth, value_Q: Mapping[str, Float64]) -> list[dict[str, Any]]:

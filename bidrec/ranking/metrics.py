@@ -67,7 +67,8 @@ def per_notice(ranks_P: Int64, query_P: Int64, known_P: Bool, queries: int, ks: 
 
 def of_the_lists(listed_QK: Int64, candidates_C: Bool, known_bids_C: Int64) -> dict[str, float]:
     """coverage@10: share of the candidates that are anywhere among a first ten; long_tail_share@10: the part of the
-    first tens that goes to the 80 % of candidates with the fewest known bids (of equals, the higher rows)."""
+    first tens that goes to the 80 % of candidates with the fewest known bids (of equals, the higher rows). gini@10: how
+    unevenly the candidates are shown there, 0 where all are shown equally often, near 1 where a few have it all."""
     candidates = np.flatnonzero(candidates_C)
     by_bids = candidates[np.argsort(-known_bids_C[candidates], kind="stable")]
     tail = np.zeros(len(candidates_C), bool)
@@ -77,7 +78,17 @@ def of_the_lists(listed_QK: Int64, candidates_C: Bool, known_bids_C: Int64) -> d
     return {
         "coverage@10": len(np.unique(shown)) / max(1, len(candidates)),
         "long_tail_share@10": float(tail[shown].mean()) if len(shown) else 0.0,
+        "gini@10": _gini(np.bincount(shown, minlength=len(candidates_C))[candidates]),
     }
+
+
+def _gini(times_C: Int64) -> float:
+    """The Gini coefficient of how often each is shown; 0 where nobody is."""
+    shown, number = int(times_C.sum()), len(times_C)
+    if not shown:
+        return 0.0
+    place = np.arange(1, number + 1)
+    return float(2 * (place * np.sort(times_C)).sum() / (number * shown) - (number + 1) / number)
 
 
 def _discount(k: int) -> Float64:

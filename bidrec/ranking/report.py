@@ -1,7 +1,7 @@
 """A run's evaluation on the test window: final ranking, towers and baselines, frozen at the cutoff and refreshed.
 
 Reads   runs/ID/training_set, runs/ID/model, runs/ID/second_stage; for a simulated source also its oracle
-Returns what becomes runs/ID/metrics.json
+Returns what becomes runs/ID/metrics.json and runs/ID/details.json
 """
 
 from pathlib import Path
@@ -14,12 +14,15 @@ from bidrec.config import Config
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
+from bidrec.ranking.embedding_map import embedding_map
 from bidrec.ranking.evaluate import Period, evaluate_periods
+from bidrec.ranking.examples import examples
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.segments import categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
@@ -30,14 +33,15 @@ MODEL = "final"
 """The ranking that is published, and that has to beat the baselines."""
 
 
-def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
+def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Rank every test notice's candidates: the final ranking, its towers alone, the baselines and, if any, the oracle.
 
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
     way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
-    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py). Raises
-    InputMissing (66) where the test window holds no bid. A company that may not bid on a notice is no candidate for it.
+    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py), and
+    `segments`. Raises InputMissing (66) where the test window holds no bid. A company that may not bid on a notice is
+    no candidate for it. The second of what is returned are details to look at: `examples` and `map`.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -59,7 +63,8 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
     final = final_as_of(ts.cutoff)
     _count_ineligible(truth, final.evidence.eligible)
     whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
-    frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen")
+    labels = labels_of(ts, truth)
+    frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen", segments=labels)
     frozen["calibration"] = _calibration(truth, final, blend)
     if config.evaluation.refresh_days:
         stretches = refreshes(truth, config.evaluation.refresh_days)
@@ -70,7 +75,11 @@ def evaluate_run(config: Config, run: Run) -> dict[str, Any]:
         frozen["for_companies"] = rolling["for_companies"]
         frozen["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
-    return frozen
+    details = {
+        "examples": examples(final, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids()),
+        "map": embedding_map(towers.notice_ND.numpy(), categories_of(ts)),
+    }
+    return frozen, details
 
 
 def _count_ineligible(truth: Truth, eligible: Eligible) -> None:

@@ -4,7 +4,7 @@ Reads   the figures of bidrec.training_set.statistics; at write-back also statis
 Writes  one line of the log, or raises
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -65,7 +65,8 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     What chance alone does to samples of this size is allowed for. Raises ContractError (65) naming the worst field if
     drift.refuse, otherwise says the same in the log.
     """
-    shifts = sorted(shifts_of(figures, training, schema, drift), key=lambda shift: (-shift.excess, str(shift)))
+    read = {side: [f.name for f in view.fields if f.read in READS] for side, view in views_of(schema).items()}
+    shifts = shifts_of(figures, training, read, drift)
     if not shifts:
         return
     worst, others = shifts[0], {shift.name for shift in shifts} - {shifts[0].name}
@@ -94,17 +95,18 @@ def hold_today(tables: list[Table], schema: Schema, drift: Drift, training_set: 
     return figures
 
 
-def shifts_of(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> list[Shift]:
-    """Every figure beyond its bound."""
-    return [
+def shifts_of(figures: Figures, training: Figures, read: Mapping[str, Iterable[str]], drift: Drift) -> list[Shift]:
+    """Every figure beyond its bound, the worst first. `read`: side -> fields that the model reads."""
+    shifts = [
         shift
-        for side, view in views_of(schema).items()
-        for field in view.fields
-        if field.read in READS and not {field.name, f"{side}.{field.name}"} & set(drift.exceptions)
-        for window, now in figures[side].get(field.name, {}).items()
-        if window != REFERENCE and field.name in training[side]
-        for shift in _beyond(drift, (side, field.name, window), now, training[side][field.name])
+        for side, names in read.items()
+        for name in names
+        if not {name, f"{side}.{name}"} & set(drift.exceptions)
+        for window, now in figures[side].get(name, {}).items()
+        if window != REFERENCE and name in training[side]
+        for shift in _beyond(drift, (side, name, window), now, training[side][name])
     ]
+    return sorted(shifts, key=lambda shift: (-shift.excess, str(shift)))
 
 
 def _beyond(drift: Drift, where: tuple[str, str, str], now: dict[str, Any], then: dict[str, Any]) -> Iterator[Shift]:

@@ -23,24 +23,6 @@ from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
 from bidrec.storage import read_json, read_manifest, write_json
 from jobs.cli import main
-from tests.e2e.markets import market
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A home with one finished run, published."""
-    config = market(tmp_path_factory.mktemp("home"))
-    flow.train(config)
-    flow.publish(config)
-    return config
-
-
-@pytest.fixture
-def copy(config: Config, tmp_path: Path) -> Config:
-    """The same home, to be spoilt."""
-    shutil.copytree(config.home_path, tmp_path / "home", symlinks=True)
-    source = replace(config.source, path=str(tmp_path / "home" / "source"))
-    return replace(config, home=str(tmp_path / "home"), source=source)
 
 
 def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Config) -> None:

@@ -84,8 +84,16 @@ def test_the_long_tail_is_the_four_fifths_of_candidates_with_the_fewest_bids():
 
 
 def test_lists_without_anybody_cover_nothing():
-    nobody = {"coverage@10": 0.0, "long_tail_share@10": 0.0}
+    nobody = {"coverage@10": 0.0, "long_tail_share@10": 0.0, "gini@10": 0.0}
     assert of_the_lists(np.array([[-1, -1]]), np.zeros(3, bool), np.zeros(3, int)) == nobody
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_the_gini_of_exposure_is_half_the_mean_difference_between_two_candidates_over_their_mean(times):
+    listed = np.repeat(np.arange(len(times)), times)[:, None]
+    found = of_the_lists(listed, np.ones(len(times), bool), np.zeros(len(times), int))["gini@10"]
+    differences = np.abs(np.subtract.outer(times, times)).mean()
+    assert found == pytest.approx(differences / (2 * np.mean(times)) if sum(times) else 0)
 
 
 @st.composite

@@ -1,0 +1,153 @@
+"""Where the ranking is good and where it is not: Recall@100 by region, category, value, bidders, and known bids.
+
+Reads   runs/ID/training_set (notice attributes and their vocabulary), the truth of a window, what each ranker found
+Writes  `segments` of metrics.json
+
+Dimension letters: Q notices, P bids, C companies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from bidrec.ranking import bootstrap
+from bidrec.ranking.baselines.fields import CATEGORY
+from bidrec.ranking.baselines.history import NoticeFields
+from bidrec.ranking.truth import Truth
+from bidrec.training_set.load import TrainingSet
+
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.str_]
+
+REGION = ("region", "place", "place_code")
+MOST = 12
+"""Segments of a kind that are told apart, the largest; the others are one."""
+OTHERS, UNKNOWN = "others", "unknown"
+BIDDERS = {"1": 1, "2-3": 2, "4-7": 4, "8-15": 8, "16 or more": 16}
+"""Label and lower edge."""
+KNOWN_BIDS = {"known, no bid yet": 0, "1-4 bids": 1, "5-19 bids": 5, "20-99 bids": 20, "100 bids or more": 100}
+NEWCOMERS = "not known at the cutoff"
+THOUSANDS = ("", " thousand", " million", " billion", " trillion")
+
+
+def _short(number: int) -> str:
+    power = (len(str(number)) - 1) // 3
+    return f"{number / 1000**power:.3g}{THOUSANDS[power]}"
+
+
+VALUES = ("0", *(f"{_short(4**power)} to {_short(4 ** (power + 1))}" for power in range(22)))
+"""Bands of a factor of four, up to some trillions."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one ranker found of what there was."""
+
+    recall_Q: Float64
+    """Recall@100 of each notice."""
+    hit_P: Bool
+    """Whether each bid's company is among the first 100 of its notice."""
+
+
+def labels_of(ts: TrainingSet, truth: Truth) -> dict[str, Labels]:
+    """Kind of segment -> (Q,) the segment each notice of the truth is in; a kind the source does not have is left out.
+
+    `value` is in bands of a factor of four, in the notice's currency, as `value_band` of the features.
+    """
+    bidders = np.bincount(truth.query, minlength=len(truth.notices))
+    found = {name: _values(ts, fields) for name, fields in (("region", REGION), ("category", CATEGORY))}
+    bands = _values(ts, ("value_band",))
+    found["value"] = None if bands is None else np.array([_band(band) for band in bands])
+    labels = {name: values[truth.notices] for name, values in found.items() if values is not None}
+    return labels | {"bidders": _banded(bidders, BIDDERS)}
+
+
+def categories_of(ts: TrainingSet) -> Labels:
+    """(N,) the category of every notice."""
+    found = _values(ts, CATEGORY)
+    return np.full(ts.notice.rows, UNKNOWN) if found is None else found
+
+
+def by_segment(
+    truth: Truth,
+    labels: Mapping[str, Labels],
+    known_P: Bool,
+    found: Mapping[str, Found],
+    ahead_Q: Float64 | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """Recall@100 of every ranker in every segment; bands ascend, other segments stand the largest first.
+
+    For a notice's segments the mean over its notices, with `difference`, the mean of `ahead_Q` (the model's lead,
+    None without one) and its 95 % interval. For `company` the share of the bids of companies with so many known bids.
+    """
+    kinds = {name: _by_notice(of, found, ahead_Q, resamples, seed) for name, of in labels.items()}
+    band_P = _banded(truth.known_bids[truth.company], KNOWN_BIDS)
+    band_P = np.where(known_P, band_P, NEWCOMERS)
+    kinds["company"] = [
+        {
+            "segment": label,
+            "bids": int((band_P == label).sum()),
+            "recall@100": {name: float(of.hit_P[band_P == label].mean()) for name, of in found.items()},
+        }
+        for label in (NEWCOMERS, *KNOWN_BIDS)
+        if (band_P == label).any()
+    ]
+    return kinds
+
+
+def _by_notice(
+    label_Q: Labels, found: Mapping[str, Found], ahead_Q: Float64 | None, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    label_Q, order = _ordered(label_Q)
+    rows = []
+    for label in order:
+        inside = label_Q == label
+        row: dict[str, Any] = {"segment": label, "notices": int(inside.sum())}
+        row["recall@100"] = {name: float(of.recall_Q[inside].mean()) for name, of in found.items()}
+        if ahead_Q is not None:
+            drawn = bootstrap.resampled_means(ahead_Q[inside][:, None], resamples, seed)
+            row["difference"] = {"mean": float(ahead_Q[inside].mean()), "ci": bootstrap.intervals(drawn)[0]}
+        rows.append(row)
+    return rows
+
+
+def _ordered(label_Q: Labels) -> tuple[Labels, list[str]]:
+    """The labels, rare ones as OTHERS, and their order."""
+    values, count = np.unique(label_Q, return_counts=True)
+    by_size = [str(value) for value in values[np.argsort(-count, kind="stable")]]
+    banded = [label for label in (*BIDDERS, *VALUES, UNKNOWN) if label in by_size]
+    if len(banded) == len(by_size):
+        return label_Q, banded
+    kept = by_size[:MOST] if len(by_size) > MOST + 1 else by_size
+    label_Q = np.where(np.isin(label_Q, kept), label_Q, OTHERS)
+    return label_Q, kept + [OTHERS] * (len(kept) < len(by_size))
+
+
+def _values(ts: TrainingSet, names: tuple[str, ...]) -> Labels | None:
+    """(N,) the value of the first of these fields that says anything; None where none does."""
+    fields = NoticeFields(ts.notice)
+    for name in names:
+        code_N = fields.codes(name)
+        if code_N is not None:
+            table = pq.ParquetFile(ts.folder / "notice" / "vocabulary.parquet").read().to_pylist()
+            values = {row["id"]: row["value"] for row in table if row["field"] == name}
+            return np.array([values.get(code, UNKNOWN) for code in range(int(code_N.max()) + 1)])[code_N]
+    return None
+
+
+def _banded(number: npt.NDArray[np.integer], edges: Mapping[str, int]) -> Labels:
+    return np.array(list(edges))[np.searchsorted(list(edges.values()), number, side="right") - 1]
+
+
+def _band(half_octave: str) -> str:
+    """The one of VALUES that a band of the features (floor of twice the binary logarithm of a value) lies in."""
+    if half_octave == UNKNOWN:
+        return UNKNOWN
+    return VALUES[0] if half_octave == "zero" else VALUES[min(max(int(half_octave) // 4 + 1, 1), len(VALUES) - 1)]

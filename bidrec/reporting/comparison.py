@@ -1,0 +1,46 @@
+"""The published run and the last ten, beside each other.
+
+Reads   runs/*/metrics.json, published/current/manifest.json
+"""
+
+from pathlib import Path
+from typing import Any
+
+from bidrec.publishing.version import published_folder
+from bidrec.runs import Run, all_runs
+from bidrec.storage import read_manifest
+
+LAST = 10
+
+
+def published_run(home: Path) -> dict[str, Any] | None:
+    """The manifest of what is published, or None."""
+    folder = published_folder(home)
+    return read_manifest(folder) if folder.exists() else None
+
+
+def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The last finished runs, this one and the published one, oldest first; `same_test` says which of them were
+    measured on this run's test window of the same data, so that their figures compare."""
+    finished = [one for one in all_runs(home) if one.finished]
+    wanted = {one.id for one in finished[-LAST:]} | {run.id} | ({published["run"]} if published else set())
+    own = run.metrics()
+    return [_row(one, own, published) for one in finished if one.id in wanted]
+
+
+def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dict[str, Any]:
+    metrics = one.metrics()
+    final, best = metrics["metrics"]["frozen"]["final"], metrics["best_baseline"]
+    return {
+        "run": one.id,
+        "backtest": one.backtest,
+        "published": published is not None and published["run"] == one.id,
+        "this": one.id == own["run"],
+        "same_test": metrics["window"] == own["window"] and metrics["inputs"] == own["inputs"],
+        "from": metrics["window"]["from"][:10],
+        "notices": metrics["window"]["notices"],
+        "recall@100": final["recall@100"],
+        "ci": final["ci"]["recall@100"],
+        "baseline": best,
+        "lead": metrics["difference"],
+    }

@@ -1,0 +1,75 @@
+"""The example notices in words: what is asked for, who was listed, why, and who bid.
+
+Reads   `examples` of runs/ID/details.json; features/ for words and reasons, nothing later than the cutoff
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec.publishing import reasons
+from bidrec.storage import read_manifest
+
+Rows = dict[str, dict[str, Any]]
+NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
+COMPANY = ("name", "company_region")
+
+
+def in_words(
+    home: Path, examples: list[dict[str, Any]] | None, training_set: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """Each example with its notice's columns, and each company's name, region and reasons as known at the cutoff.
+
+    None without examples. What the home's features do not have any more is None, and the ids stay.
+    """
+    if not examples or "split" not in training_set:
+        return None
+    cutoff = training_set["split"]["cutoff"]
+    pairs = [(one["notice_id"], company["company_id"]) for one in examples for company in one["companies"]]
+    notices, companies = _described(home, pairs, cutoff)
+    # A bid opened at the cutoff itself is not known yet.
+    found = iter(reasons.reasons_for(home, pairs, datetime.fromtimestamp(cutoff - 1, UTC)))
+    told = []
+    for one in examples:
+        listed = [
+            {
+                **company,
+                **companies.get(company["company_id"], dict.fromkeys(COMPANY)),
+                "why": reasons.in_words(next(found)),
+            }
+            for company in one["companies"]
+        ]
+        told.append({**one, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed})
+    return told
+
+
+def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[Rows, Rows]:
+    if read_manifest(home / "features") is None:
+        return {}, {}
+    folders = {name: str(home / "features" / name / "*.parquet") for name in ("notice", "company_profile")}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        notices = connection.execute(
+            """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value,
+                 currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
+            {"files": folders["notice"], "ids": sorted({notice for notice, _ in pairs})},
+        )
+        by_notice = _by_id(notices)
+        companies = connection.execute(
+            """SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS company_region
+               FROM read_parquet($files) WHERE list_contains($ids, company_id) AND known_at < to_timestamp($cutoff)
+               GROUP BY company_id""",
+            {
+                "files": folders["company_profile"],
+                "ids": sorted({company for _, company in pairs}),
+                "cutoff": cutoff,
+            },
+        )
+        return by_notice, _by_id(companies)
+
+
+def _by_id(result: duckdb.DuckDBPyConnection) -> Rows:
+    names = [column[0] for column in result.description or []]
+    return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}

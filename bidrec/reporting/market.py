@@ -1,0 +1,87 @@
+"""What data went into a run: rows by table, what was refused and why, notices and bids by month and by region.
+
+Reads   features/{notice,bid_log}, quarantine/*/manifest.json, lake/manifest.json
+"""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec.storage import content_of, read_manifest
+
+REGIONS = 20
+"""Shown by name, the largest."""
+
+
+def market(home: Path, training_set: dict[str, Any]) -> dict[str, Any]:
+    """Counts of what was published, or opened, before the end of the test window.
+
+    `changed`: whether the features of the home are others than the run was made from; `months`, `regions` are None
+    where there are no features any more.
+    """
+    features = read_manifest(home / "features")
+    then = training_set.get("inputs", {}).get("features")
+    lake = read_manifest(home / "lake") or {}
+    by_month, by_region = None, None
+    if features and training_set.get("split"):
+        by_month, by_region = _counted(home / "features", training_set["split"]["test_before"])
+    return {
+        "source": lake.get("source"),
+        "zone": lake.get("zone"),
+        "notes": [note for table in lake.get("tables", {}).values() for note in table.get("warnings", [])],
+        "refused": _refused(home),
+        "changed": features is not None and then is not None and content_of(features) != then,
+        "months": by_month,
+        "regions": by_region,
+    }
+
+
+def _refused(home: Path) -> dict[str, dict[str, Any]]:
+    """Of each table, over all ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
+    total: dict[str, dict[str, Any]] = {}
+    for path in sorted(home.glob("quarantine/[0-9]*")):
+        for name, table in (read_manifest(path) or {}).get("tables", {}).items():
+            sums = total.setdefault(name, {"given": 0, "quarantined": 0, "reasons": {}})
+            sums["given"] += table["given"]
+            sums["quarantined"] += table["quarantined"]
+            for reason, number in table["reasons"].items():
+                sums["reasons"][reason] = sums["reasons"].get(reason, 0) + number
+    return total
+
+
+def _counted(features: Path, before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """By month of publication or opening (UTC), ascending; by the notice's region, the largest first."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        files = {name: str(features / name / "*.parquet") for name in ("notice", "bid_log")}
+        for name, time in (("notice", "published_at"), ("bid_log", "known_at")):
+            pattern = files[name].replace("'", "''")
+            connection.execute(
+                f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet('{pattern}') "
+                f"WHERE {time} < make_timestamptz({before * 1_000_000})"
+            )
+        months = connection.execute(
+            """SELECT strftime(month, '%Y-%m') AS month, sum(notices)::BIGINT AS notices, sum(bids)::BIGINT AS bids
+               FROM (
+                 SELECT date_trunc('month', published_at) AS month, 1 AS notices, 0 AS bids FROM notice UNION ALL
+                 SELECT date_trunc('month', known_at), 0, 1 FROM bid_log)
+               GROUP BY month ORDER BY month"""
+        )
+        by_month = _dicts(months)
+        regions = connection.execute(
+            """WITH drew AS (SELECT notice_id, count(*) AS bids FROM bid_log GROUP BY notice_id)
+               SELECT coalesce(region, 'unknown') AS region, count(*) AS notices, coalesce(sum(bids), 0)::BIGINT AS bids
+               FROM notice LEFT JOIN drew USING (notice_id) GROUP BY 1 ORDER BY notices DESC, region"""
+        )
+        by_region = _dicts(regions)
+    rest = by_region[REGIONS:]
+    if len(rest) > 1:
+        others = {"region": f"{len(rest)} others"} | {key: sum(row[key] for row in rest) for key in ("notices", "bids")}
+        by_region = [*by_region[:REGIONS], others]
+    return by_month, by_region
+
+
+def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -1,0 +1,119 @@
+"""A run's page: one HTML file that needs nothing else, made from the facts, the charts and report.html.jinja.
+
+Reads   the facts
+Writes  runs/ID/report.html
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from bidrec.reporting import charts
+from bidrec.reporting.charts import Line
+from bidrec.reporting.templates import environment
+from bidrec.runs import Run
+from bidrec.storage import write_text
+
+PAGE = "report.html"
+SEGMENTS = {
+    "company": "Bids of the company known at the cutoff",
+    "bidders": "Number of bidders",
+    "value": "Value",
+    "region": "Region",
+    "category": "Category",
+}
+"""Kinds of segment and their headings, in the page's order."""
+
+
+def write_page(run: Run, facts: Mapping[str, Any]) -> Path:
+    """Write the run's page, whole or not at all."""
+    path = run.folder / PAGE
+    write_text(path, html(facts))
+    return path
+
+
+def html(facts: Mapping[str, Any]) -> str:
+    """The page as text."""
+    page = environment(html=True).get_template("report.html.jinja")
+    return page.render(facts, charts=_charts(facts), interval=charts.interval, kinds=SEGMENTS, scale=scale)
+
+
+def scale(rows: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:
+    """The ends of an axis that holds these means and intervals."""
+    edges = [edge for row in rows if row for edge in (row["mean"], *(row["ci"] or ()))]
+    return min(edges, default=0.0), max(edges, default=1.0)
+
+
+def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    """The images, by the name the template calls them; one that has nothing to show is not there."""
+    return {name: image for make in (_split, _market, _learning, _quality) for name, image in make(facts).items()}
+
+
+def _split(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    split, first = facts["split"], facts["range"].get("notice_published_at")
+    if not split or not first:
+        return {}
+    start = datetime.fromisoformat(first[0]).replace(tzinfo=UTC).timestamp()
+    edges = [start, split["validation_from"], split["cutoff"], split["test_before"]]
+    named = [(name, *pair) for name, *pair in zip(("training", "validation", "test"), edges, edges[1:], strict=False)]
+    days = [(edge, datetime.fromtimestamp(edge, UTC).strftime("%Y-%m-%d")) for edge in edges]
+    return {"split": charts.spans("Training, validation and test window on the axis of time", named, days)}
+
+
+def _market(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    months = facts["market"]["months"]
+    if not months:
+        return {}
+    draw = partial(charts.columns, labels=[row["month"] for row in months])
+    return {
+        "notices": draw("Notices by month of publication", values=[row["notices"] for row in months], y_name="notices"),
+        "bids": draw("Bids by month of opening", values=[row["bids"] for row in months], y_name="bids", number=1),
+    }
+
+
+def _learning(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    """The curve holds two trainings, one after the other: the second, of everything before the cutoff, starts anew."""
+    curve = facts["curve"]
+    if not curve:
+        return {}
+    named = {"chosen on validation": [], "anew on everything": []}  # type: dict[str, list[dict[str, Any]]]
+    for epoch in curve:
+        named["chosen on validation" if "validation_recall@100" in epoch else "anew on everything"].append(epoch)
+
+    def drawn(key: str) -> list[Line]:
+        return [
+            Line(name, [epoch["epoch"] + 1 for epoch in of], [epoch.get(key) for epoch in of])
+            for name, of in named.items()
+        ]
+
+    return {
+        "loss": charts.lines("Loss by epoch", drawn("loss"), "epoch", "loss"),
+        "validation": charts.lines(
+            "Recall at 100 on the validation window by epoch", drawn("validation_recall@100")[:1], "epoch", "Recall@100"
+        ),
+        "speed": charts.lines("Steps a second by epoch", drawn("steps_per_second"), "epoch", "steps a second"),
+    }
+
+
+def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    found = {}
+    if facts["calibration"]:
+        bins = facts["calibration"]["bins"]
+        line = Line("candidates", [one["predicted"] for one in bins], [one["observed"] for one in bins])
+        title = "Share of candidates that bid, by the probability they were given"
+        found["reliability"] = charts.lines(title, [line], "probability", "share that bid", same_scale=True)
+    for mode, weeks in facts["by_week"].items():
+        names = [name for name in ("final", facts["baseline"]["name"] if facts["baseline"] else None) if name]
+        series = [
+            Line(name, [one["week"] for one in weeks], [one["recall@100"][name] for one in weeks]) for name in names
+        ]
+        found[f"weeks {mode}"] = charts.lines(f"Recall at 100 by week, {mode}", series, "week", "Recall@100")
+    if facts["map"]:
+        found["map"] = charts.points(
+            "Notices in the plane of the two main directions of their vectors", facts["map"]["points"]
+        )
+    return found

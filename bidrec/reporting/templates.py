@@ -1,0 +1,55 @@
+"""How numbers and words are written in the page and in the model card, and where their templates lie."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+HANGUL = re.compile("([\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]+)")
+
+
+def environment(*, html: bool) -> Environment:
+    """Templates of this package. In HTML everything that comes from data is escaped; what is not there is an error."""
+    made = Environment(
+        loader=PackageLoader("bidrec.reporting", ""),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {one.__name__: one for one in (words, share, points, span, count, decimal)}
+    return made
+
+
+def words(value: Any) -> Markup:
+    """Text from the data: escaped, Korean marked as such so that it is drawn and read out right."""
+    return Markup(HANGUL.sub(r'<span lang="ko">\1</span>', str(escape("" if value is None else value))))
+
+
+def share(value: float | None) -> str:
+    """A share of one in per cent."""
+    return "" if value is None else f"{100 * value:.1f}\u00a0%"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares in percentage points."""
+    return "" if value is None else f"{100 * value:+.1f}"
+
+
+def span(ci: Sequence[float] | None, how: str = "share") -> str:
+    """A 95 % interval of shares, or of their differences (`points`)."""
+    if not ci:
+        return ""
+    low, high = (f"{100 * edge:+.1f}" if how == "points" else f"{100 * edge:.1f}" for edge in ci)
+    return f"{low} to {high}"
+
+
+def count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from bidrec.ranking.segments import BIDDERS, MOST, NEWCOMERS, OTHERS, UNKNOWN, VALUES, Found, _band, by_segment
+from bidrec.ranking.truth import Truth
+
+# Three notices: bidders 0 and 1, bidder 2, bidders 0 and 3. Company 3 was not known.
+TRUTH = Truth(
+    lo=0,
+    hi=86_400,
+    notices=np.array([4, 5, 6]),
+    published_at=np.array([1, 2, 3]),
+    query=np.array([0, 0, 1, 2, 2]),
+    company=np.array([0, 1, 2, 0, 3]),
+    without_bids=0,
+    known_bids=np.array([120, 3, 0, 0]),
+)
+KNOWN = np.array([True, True, True, True, False])
+HIT = np.array([True, False, True, True, False])
+MODEL = Found(np.array([1 / 2, 1, 1 / 2]), HIT)
+RIVAL = Found(np.array([0, 1, 1 / 2]), np.array([False, False, True, True, False]))
+
+
+def segments(labels, ahead=MODEL.recall_Q - RIVAL.recall_Q):
+    found = {"final": MODEL, "rival": RIVAL}
+    return by_segment(TRUTH, {"region": np.array(labels)}, KNOWN, found, ahead, 50, 7)
+
+
+def test_a_segment_has_the_mean_of_its_notices_for_every_ranker_and_the_models_lead_with_its_interval():
+    north, south = segments(["north", "south", "north"])["region"]
+    assert (north["segment"], north["notices"]) == ("north", 2)
+    assert north["recall@100"] == {"final": 1 / 2, "rival": 1 / 2 * (0 + 1 / 2)}
+    assert north["difference"]["mean"] == 1 / 2 * (1 / 2 + 0)
+    assert north["difference"]["ci"] == [0, 1 / 2]
+    assert south["recall@100"] == {"final": 1, "rival": 1}
+
+
+def test_without_a_rival_no_lead_is_told():
+    assert all("difference" not in row for row in segments(["a", "b", "a"], ahead=None)["region"])
+
+
+def test_bids_are_told_apart_by_how_many_of_their_companys_bids_were_known():
+    rows = {row["segment"]: row for row in segments(["a", "a", "a"])["company"]}
+    assert {name: row["bids"] for name, row in rows.items()} == {
+        NEWCOMERS: 1,
+        "known, no bid yet": 1,
+        "1-4 bids": 1,
+        "100 bids or more": 2,
+    }
+    assert rows["100 bids or more"]["recall@100"] == {"final": 2 / 2, "rival": 1 / 2}
+    assert rows[NEWCOMERS]["recall@100"]["final"] == 0
+
+
+def test_rare_segments_are_one_and_no_notice_is_lost():
+    many = 3 * MOST
+    label = np.repeat([f"region {number:02}" for number in range(many)], np.arange(many, 0, -1))
+    recall = np.random.default_rng(1).random(len(label))
+    found = {"final": Found(recall, HIT)}
+    rows = by_segment(TRUTH, {"region": label}, KNOWN, found, None, 0, 7)["region"]
+    assert [row["segment"] for row in rows] == [*(f"region {number:02}" for number in range(MOST)), OTHERS]
+    assert sum(row["notices"] for row in rows) == len(label)
+    total = sum(row["notices"] * row["recall@100"]["final"] for row in rows)
+    assert total / len(label) == pytest.approx(recall.mean())
+
+
+def test_bands_ascend_however_many_notices_they_have():
+    label = np.array([VALUES[9], VALUES[9], VALUES[2], UNKNOWN, VALUES[10]])
+    found = {"final": Found(np.ones(5), HIT)}
+    rows = by_segment(TRUTH, {"value": label, "bidders": np.array([*BIDDERS][::-1])}, KNOWN, found, None, 0, 7)
+    assert [row["segment"] for row in rows["value"]] == [VALUES[2], VALUES[9], VALUES[10], UNKNOWN]
+    assert [row["segment"] for row in rows["bidders"]] == list(BIDDERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "band"),
+    [(1, "1 to 4"), (3.9, "1 to 4"), (4, "4 to 16"), (5e8, "268 million to 1.07 billion"), (0.2, "1 to 4")],
+)
+def test_a_band_of_a_factor_of_four_holds_the_value_its_half_octave_is_of(value, band):
+    assert _band(str(int(np.floor(2 * np.log2(value))))) == band
+
+
+def test_a_free_notice_and_one_without_a_value_have_segments_of_their_own():
+    assert (_band("zero"), _band(UNKNOWN)) == ("0", UNKNOWN)
