@@ -17,7 +17,7 @@ source   the columns of the canonical tables it is made from, as table.column; n
 """
 
 from feast import Field
-from feast.types import Array, FeastType, Float64, Int64, String, UnixTimestamp
+from feast.types import Array, FeastType, Float32, Float64, Int64, String, UnixTimestamp
 
 
 def dense(name: str, meaning: str, unit: str, source: str = "") -> Field:
@@ -43,6 +43,11 @@ def bag(name: str, meaning: str, source: str = "") -> Field:
 
 def text(name: str, meaning: str, source: str = "") -> Field:
     return _field(name, String, "text", meaning, source=source)
+
+
+def vector(name: str, meaning: str, source: str = "") -> Field:
+    """A list of numbers made elsewhere, as long in every row that has one: an embedding of the title, say."""
+    return _field(name, Array(Float32), "vector", meaning, source=source)
 
 
 def age(name: str, meaning: str, source: str = "") -> Field:

@@ -23,7 +23,7 @@ from bidrec.features.schema import Field
 from bidrec.training_set import text
 from bidrec.training_set.npy import Growing, read
 from bidrec.training_set.rows import SideRows, seconds
-from bidrec.training_set.scaling import Scale, fit_scale
+from bidrec.training_set.scaling import Scale, check_vectors, fit_scale
 from bidrec.training_set.vocabulary import Vocabulary, fit_vocabulary, read_vocabularies, write_vocabularies
 
 TEXT_BLOCK_ROWS = 8_192
@@ -83,14 +83,17 @@ def expression(f: Field) -> str:
 
 
 def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
-    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time."""
+    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time.
+
+    Raises ContractError (65) where a vector is broken or of another length than the others.
+    """
     training = np.flatnonzero(side.known_at < before)
 
     def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
         return ((f, side.column(expression(f), training)) for f in fields if f.read in reads)
 
     return Fit(
-        scales={f.name: fit_scale(values, f.read == "vector") for f, values in columns("dense", "vector")},
+        scales={f.name: _fit_scale(values, f) for f, values in columns("dense", "vector")},
         vocabularies={f.name: fit_vocabulary(values) for f, values in columns("categorical", "bag")},
         bags=frozenset(f.name for f in fields if f.read == "bag"),
         idf={f.name: _fit_idf(values, f) for f, values in columns("text")},
@@ -99,6 +102,12 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
         latest=int(side.known_at[training].max()) if len(training) else None,
         before=before,
     )
+
+
+def _fit_scale(values: pa.Array, f: Field) -> Scale:
+    if f.read == "vector":
+        check_vectors(f.name, values)
+    return fit_scale(values, f.read == "vector")
 
 
 def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
@@ -132,7 +141,10 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
 
 
 def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> None:
-    """Write the arrays of one side, block by block."""
+    """Write the arrays of one side, block by block.
+
+    Raises ContractError (65) where a vector is broken or of another length than those that were fitted.
+    """
     entry = fitted.as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -145,6 +157,9 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
         Growing(folder / "text.lengths.npy", np.int32) as title_lengths,
     ):
         for batch in side.batches({f.name: expression(f) for f in fields}):
+            for name, scale in fitted.scales.items():
+                if scale.is_vector:
+                    check_vectors(name, batch[name], scale.width)
             dense.append(_columns(len(batch), [s.apply(batch[name]) for name, s in fitted.scales.items()], np.float32))
             block_values, block_lengths = _attributes(batch, fitted, entry)
             values.append(block_values)

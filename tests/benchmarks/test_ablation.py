@@ -28,7 +28,7 @@ def test_the_last_rung_is_the_configuration_itself_and_each_rung_differs_from_th
 
 
 def test_every_known_company_gets_an_id_of_its_own_and_the_unknown_share_one():
-    ts = training_set(companies=12)
+    ts = training_set(companies=32)
     profiles = replace(
         ts.profile,
         dense=np.repeat(ts.profile.dense, 3, axis=0),
@@ -38,15 +38,15 @@ def test_every_known_company_gets_an_id_of_its_own_and_the_unknown_share_one():
         text_lengths=np.repeat(ts.profile.text_lengths, 3),
     )
     ts = replace(ts, profile=profiles, profile_company=np.array([0, 4, 7], np.int32))
-    known_C = np.arange(12) != 7
+    known_C = np.arange(32) != 7
     given = with_company_id(ts, known_C)
     base = ts.profile.attribute_rows
     assert given.profile.attribute_values.reshape(3, 2).tolist() == [
         [int(value), base + own] for value, own in zip(ts.profile.attribute_values, (1, 5, 0), strict=True)
     ]
-    assert given.profile.attribute_rows == base + 13
+    assert given.profile.attribute_rows == base + 33
     assert given.schema["profile"] == given.profile.schema
-    assert Resident.of(given, torch.device("cpu")).companies == 12
+    assert Resident.of(given, torch.device("cpu")).companies == 32
 
 
 def test_the_whole_ladder_is_climbed_on_an_invented_market():
