@@ -23,7 +23,7 @@ VECTORS = f"SELECT 'T' || i AS number, [i, i % 7, 1.0]::FLOAT[] AS embedding FRO
 
 def follow(clone: Path) -> None:
     """Make the copies name the vectors, as the diff in docs/features.md says."""
-    (block,) = [text for language, text in blocks(ROOT / "docs" / "features.md") if language == "diff"]
+    block = next(text for language, text in blocks(ROOT / "docs" / "features.md") if "title_vector" in text)
     for place, added in re.findall(r"^ # (.+)\n((?:\+.*\n)+)", block, re.MULTILINE):
         if place == "on the command line":
             assert added == "+bidrec train --config mine.toml\n"
@@ -78,5 +78,5 @@ def test_a_broken_vector_ends_with_65_and_one_line_that_says_what_and_how_many(
     shutil.rmtree(clone / ".bidrec", ignore_errors=True)
     refused = CliRunner().invoke(main, ["train", "--config", "mine.toml"])
     assert refused.exit_code == 65, refused.stderr
-    assert [line for line in refused.stderr.splitlines() if line.startswith("error:")][0].startswith(f"error: {said}")
+    assert next(line for line in refused.stderr.splitlines() if line.startswith("error:")).startswith(f"error: {said}")
     assert "Traceback" not in refused.stderr
