@@ -191,6 +191,8 @@ class Evaluation:
     """Half-life of the buyer and place+category baselines' counts, in days."""
     neighbours: int = 1000
     """Nearest notices the text and attribute kNN baseline votes with."""
+    further_rivals: tuple[str, ...] = ()
+    """Rivals beside the usual ones: `lightfm`, which requirements/lightfm.txt installs. The gate counts them too."""
     exposures: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
     """Strengths of `ranking.exposure` whose cost and effect are measured. Empty: none is."""
 
@@ -385,6 +387,7 @@ def _impossible(config: Config) -> list[str]:
         >= 1,
         "ranking.half_life must be positive days": config.ranking.half_life > 0,
         "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
+        "evaluation.further_rivals can only hold 'lightfm'": {*config.evaluation.further_rivals} <= {"lightfm"},
         "ranking.exposure and evaluation.exposures must lie in [0, 10]": all(
             0 <= strength <= 10 for strength in (config.ranking.exposure, *config.evaluation.exposures)
         ),

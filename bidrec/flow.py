@@ -39,9 +39,11 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     `profile` records where the time of some training steps goes, in the run's folder.
     """
+    from bidrec.ranking import baselines
     from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop
 
+    baselines.require(config.evaluation)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)

@@ -12,14 +12,14 @@ KNOWN_BIDS = np.sort(RANDOM.zipf(1.6, COMPANIES).clip(max=500))[::-1].copy()
 
 
 def market():
-    """Notices whose bidders are drawn by how much they bid; candidates scored by that and some of the truth."""
+    """Notices whose bidders are drawn by how much they bid; candidates scored by that and a hint of the truth."""
     chance = KNOWN_BIDS / KNOWN_BIDS.sum()
     bidders = [np.sort(RANDOM.choice(COMPANIES, 4, replace=False, p=chance)) for _ in range(NOTICES)]
     query = np.repeat(np.arange(NOTICES), 4)
     truth = Truth(0, 1, np.arange(NOTICES), np.zeros(NOTICES, np.int64), query, np.concatenate(bidders), 0, KNOWN_BIDS)
     candidates = np.stack([RANDOM.permutation(COMPANIES)[:LISTED] for _ in range(NOTICES)])
     bid = np.stack([np.isin(row, own) for row, own in zip(candidates, bidders, strict=True)])
-    score = np.log1p(KNOWN_BIDS)[candidates] + 2 * bid + RANDOM.normal(0, 0.5, candidates.shape)
+    score = np.log1p(KNOWN_BIDS)[candidates] + bid + RANDOM.normal(0, 1, candidates.shape)
     pairs = np.repeat(np.arange(NOTICES), LISTED), candidates.ravel(), score.ravel().astype(np.float32)
     return pairs, truth
 

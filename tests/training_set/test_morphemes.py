@@ -11,7 +11,7 @@ from bidrec.training_set import text
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.morphemes import morphemes
-from tests.training_set.tables import NOTICE_FIELDS, config_of, field, schema_of, small_world, write_features
+from tests.training_set.tables import NOTICE_FIELDS, config_of, schema_of, small_world, write_features
 
 TITLES = ["도로를 포장하는 공사", "도로 포장 공사", None, "Road works, 12 km", ""]
 AS_MORPHEMES = tuple(
