@@ -42,6 +42,8 @@ from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import Side, TrainingSet
 
 METRICS = ("recall@10", "recall@100", "ndcg@10")
+SEED_EPOCHS = 5
+"""Of the recipe that bidrec replaces, and of the rungs on static features."""
 FINAL = "final: the second stage over it"
 RIVALS = ("popularity", "summed")
 
@@ -60,13 +62,13 @@ def main() -> None:
     parser.add_argument("--test-before", help="override split.test_before")
     for name, default in (("notices", 4_000), ("companies", 1_500), ("bids", 35_000)):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"of the invented market (default: {default})")
-    parser.add_argument("--epochs", type=int, help="override training.epochs of every rung")
+    parser.add_argument("--epochs", type=int, help="of every rung")
     parser.add_argument("--folder", type=Path, help="where everything is made (default: a temporary folder)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     log.configure(False)
     with tempfile.TemporaryDirectory(prefix="bidrec-ablation-", dir=options.folder) as folder:
-        found = measure(configured(options, Path(folder)), Path(folder))
+        found = measure(configured(options, Path(folder)), Path(folder), options.epochs or SEED_EPOCHS)
     print(json.dumps(found) if options.json else table(found))
 
 
@@ -80,7 +82,7 @@ def configured(options: argparse.Namespace, folder: Path) -> Config:
     return dataclasses.replace(config, home=str(folder / "home"))
 
 
-def ladder(config: Config) -> list[Rung]:
+def ladder(config: Config, seed_epochs: int = SEED_EPOCHS) -> list[Rung]:
     """Each rung's configuration: the one before it with what the name says; the last is `config` itself."""
 
     def changed(base: Config, **tables: dict[str, Any]) -> Config:
@@ -90,7 +92,7 @@ def ladder(config: Config) -> list[Rung]:
     seed = changed(
         dataclasses.replace(config, model=Model(kind="static"), loss=Loss(kind="in_batch")),
         model={"table_dim": 32, "hidden": (128, 64), "dropout": 0.1, "temperature": 1.0, "learn_temperature": False},
-        training={"batch_size": 256, "learning_rate": 1e-3, "weight_decay": 1e-5},
+        training={"batch_size": 256, "learning_rate": 1e-3, "weight_decay": 1e-5, "epochs": seed_epochs},
     )
     temperature = changed(seed, model={"temperature": 0.07, "learn_temperature": True})
     corrected = {"logq": True, "other_bidders": "masked"}
@@ -106,13 +108,13 @@ def ladder(config: Config) -> list[Rung]:
     ]
 
 
-def measure(config: Config, folder: Path) -> dict[str, Any]:
+def measure(config: Config, folder: Path, seed_epochs: int) -> dict[str, Any]:
     """Train every rung and rank the test window with all of them."""
     schema, _ = flow.prepare(config)
     build_training_set(config, schema, folder / "run" / "training_set")
     ts = TrainingSet.open(folder / "run" / "training_set")
     rankers, seconds = {}, {}
-    for name, ranker, took in climbed(config, ts, folder):
+    for name, ranker, took in climbed(config, ts, folder, seed_epochs):
         rankers[name], seconds[name] = ranker, round(took, 1)
     fields = Fields.of(ts)
     rivals = fit_baselines(ts, fields, ts.cutoff, config.evaluation)
@@ -136,11 +138,11 @@ def measure(config: Config, folder: Path) -> dict[str, Any]:
     }
 
 
-def climbed(config: Config, ts: TrainingSet, folder: Path) -> Iterator[tuple[str, Ranker, float]]:
+def climbed(config: Config, ts: TrainingSet, folder: Path, seed_epochs: int) -> Iterator[tuple[str, Ranker, float]]:
     """The rungs' rankers with the seconds each took to train; the last is trained and then ranked by both stages."""
     known_C = known_companies(ts, ts.cutoff)
     with_id = with_company_id(ts, known_C)
-    for number, rung in enumerate(ladder(config)):
+    for number, rung in enumerate(ladder(config, seed_epochs)):
         began, run = time.monotonic(), folder / "run" / str(number)
         log.get("ablation").info(rung.name)
         own = with_id if rung.company_id else ts

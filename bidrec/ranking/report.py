@@ -18,6 +18,7 @@ from bidrec.ranking.embedding_map import embedding_map
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.examples import examples
 from bidrec.ranking.exposure import at_strengths
+from bidrec.ranking.newcomers import newcomers
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
@@ -41,9 +42,9 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
     way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
     the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py),
-    `segments`, and `exposure` (exposure.py). Raises InputMissing (66) where the test window holds no bid. A company
-    that may not bid on a notice is no candidate for it. The second of what is returned are details to look at:
-    `examples` and `map`.
+    `segments`, `newcomers` (newcomers.py) and `exposure` (exposure.py). Raises InputMissing (66) where the test window
+    holds no bid. A company that may not bid on a notice is no candidate for it. The second of what is returned are
+    details to look at: `examples` and `map`.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -67,6 +68,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
     labels = labels_of(ts, truth)
     frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen", segments=labels)
+    frozen["newcomers"] = newcomers(frozen["segments"]["company"], MODEL)
     pairs = final.pairs(truth.notices)
     frozen["calibration"] = _calibration(truth, pairs, blend)
     frozen["exposure"] = at_strengths(
