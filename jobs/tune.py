@@ -61,6 +61,7 @@ def _space_table(searched: Sequence[Mapping[str, Any]]) -> "RenderableType":
 def _text(result: Mapping[str, Any]) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     windows = ", ".join(f"{window['from']} to {window['until']}" for window in result["windows"])
     table = Table(title=f"Recall@100 on {windows}", title_justify="left")
@@ -79,7 +80,7 @@ def _text(result: Mapping[str, Any]) -> "RenderableType":
         )
     found = result["toml"] or "# nothing was better than what is configured"
     best, configured = (_recall(result[name]) for name in ("best", "configured"))
-    return Group(table, "", f"# the best: {best}, as configured: {configured}", found)
+    return Group(table, "", f"# the best: {best}, as configured: {configured}", Text(found))
 
 
 def _recall(value: float | None) -> str:

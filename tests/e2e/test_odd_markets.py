@@ -43,7 +43,7 @@ def test_notices_of_which_nothing_is_known_with_the_same_title_and_one_bidder_ev
         published + to_days(3) AS deadline, 'Works' AS subject, NULL::VARCHAR AS department, NULL::VARCHAR AS town,
         NULL::DOUBLE AS estimate FROM range(200) t(i)"""
     offers = (
-        "SELECT 'T' || i AS tender, 500 AS tax_number, NULL::DOUBLE AS price, NULL AS accepted FROM range(200) t(i)"
+        "SELECT 'T' || i AS tender, 500 AS tax_number, NULL::DOUBLE AS price, NULL AS accepted FROM range(195) t(i)"
     )
     config, _, metrics = trained(tmp_path, tenders, offers)
     for mode in ("frozen", "rolling"):

@@ -66,8 +66,8 @@ def test_the_lines_of_the_docs_make_a_vector_a_block_of_dense_columns(clone: Pat
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ("[1.0, 2.0]::FLOAT[]", "title_vector: 1 of 290 vectors have not 3 numbers but, for instance, 2"),
-        ("[1.0, 2.0, 'nan']::FLOAT[]", "title_vector: 1 of 290 vectors hold NaN"),
+        ("[1.0, 2.0]::FLOAT[]", r"title_vector: 1 of \d+ vectors have not 3 numbers but, for instance, 2"),
+        ("[1.0, 2.0, 'nan'::FLOAT]", r"title_vector: 1 of \d+ vectors hold NaN"),
     ],
 )
 def test_a_broken_vector_ends_with_65_and_one_line_that_says_what_and_how_many(
@@ -78,5 +78,5 @@ def test_a_broken_vector_ends_with_65_and_one_line_that_says_what_and_how_many(
     shutil.rmtree(clone / ".bidrec", ignore_errors=True)
     refused = CliRunner().invoke(main, ["train", "--config", "mine.toml"])
     assert refused.exit_code == 65, refused.stderr
-    assert next(line for line in refused.stderr.splitlines() if line.startswith("error:")).startswith(f"error: {said}")
+    assert re.search(f"^error: {said}", refused.stderr, re.MULTILINE)
     assert "Traceback" not in refused.stderr
