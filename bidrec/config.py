@@ -176,6 +176,9 @@ class Ranking:
     eligibility: bool = True
     """Whether a company outside a notice's region limit, or with none of the licences it asks for, is no candidate for
     it: in the second stage, in every ranking that is evaluated, and in what is published."""
+    exposure: float = 0.0
+    """What a company's score loses, in the order of a notice's companies, per unit of ln(1 + its known bids of late):
+    more of it shows small firms more often. The published probabilities stay what they are. 0: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +195,10 @@ class Evaluation:
     """Half-life of the buyer and place+category baselines' counts, in days."""
     neighbours: int = 1000
     """Nearest notices the text and attribute kNN baseline votes with."""
+    further_rivals: tuple[str, ...] = ()
+    """Rivals beside the usual ones: `lightfm`, which requirements/lightfm.txt installs. The gate counts them too."""
+    exposures: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
+    """Strengths of `ranking.exposure` whose cost and effect are measured. Empty: none is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,6 +409,10 @@ def _impossible(config: Config) -> list[str]:
         >= 1,
         "ranking.half_life must be positive days": config.ranking.half_life > 0,
         "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
+        "evaluation.further_rivals can only hold 'lightfm'": {*config.evaluation.further_rivals} <= {"lightfm"},
+        "ranking.exposure and evaluation.exposures must lie in [0, 10]": all(
+            0 <= strength <= 10 for strength in (config.ranking.exposure, *config.evaluation.exposures)
+        ),
         "publish.top_k must be at least 1": config.publish.top_k >= 1,
         "drift.max_psi and max_null_share_rise must not be negative": min(
             config.drift.max_psi, config.drift.max_null_share_rise

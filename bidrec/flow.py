@@ -60,6 +60,9 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
 
 def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
     """The run to go on with, its training set built, and the fingerprint of what it is made from."""
+    from bidrec.ranking import baselines
+
+    baselines.require(config.evaluation)
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bidrec.config import Config
-from jobs.options import command, require_source
+from jobs.options import ascending_days, command, require_source
 from jobs.output import Result
 
 if TYPE_CHECKING:
@@ -19,19 +19,9 @@ BAR = 40
 """Characters of a bar."""
 
 
-def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[date]:
-    try:
-        days = [date.fromisoformat(day.strip()) for day in value.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{error}: give days as 2025-01-01,2025-03-01") from None
-    if days != sorted(set(days)):
-        raise click.BadParameter(f"{value} does not ascend: give each day once, the earliest first")
-    return days
-
-
 @command
 @click.option(
-    "--cutoffs", required=True, metavar="DAY,DAY,...", callback=_cutoffs, help="The cutoffs (UTC), ascending."
+    "--cutoffs", required=True, metavar="DAY,DAY,...", callback=ascending_days, help="The cutoffs (UTC), ascending."
 )
 @click.option("--test-days", "split__test_days", type=int, help="Override split.test_days.")
 def backtest(config: Config, cutoffs: list[date]) -> Result:

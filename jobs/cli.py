@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("jobs.train:train", "Materialise the training set, train the model, evaluate it."),
     "evaluate": ("jobs.evaluate:evaluate", "Measure a run again, beside the baselines."),
     "backtest": ("jobs.backtest:backtest", "Train and evaluate at several cutoffs; how a model ages."),
+    "tune": ("jobs.tune:tune", "Search for better settings on windows before the test window."),
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
     "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
     "explore": ("jobs.explore:explore", "Look through what was published in a browser."),

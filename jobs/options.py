@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,17 @@ def require_source(config: Config) -> None:
     """Raise InputMissing (66) where no source is configured: nothing is ever trained on invented data by accident."""
     if not config.source.name:
         raise InputMissing("no source is configured", hint="set [source] in bidrec.toml or run bidrec demo")
+
+
+def ascending_days(context: click.Context, parameter: click.Parameter, value: str | None) -> list[date]:
+    """Click's callback for DAY,DAY,...; nothing given is no day."""
+    try:
+        days = [date.fromisoformat(day.strip()) for day in value.split(",")] if value is not None else []
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: give days as 2025-01-01,2025-03-01") from None
+    if days != sorted(set(days)):
+        raise click.BadParameter(f"{value} does not ascend: give each day once, the earliest first")
+    return days
 
 
 def _common() -> list[click.Parameter]:

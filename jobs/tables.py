@@ -44,6 +44,10 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     parts: list[RenderableType] = [table, _comparison(metrics)]
     if metrics.get("for_companies"):
         parts += [_companies_table(metrics["for_companies"]), _comparison(metrics["for_companies"])]
+    if metrics.get("newcomers"):
+        parts.append(_newcomers(metrics["newcomers"]))
+    if metrics.get("exposure"):
+        parts.append(_exposure_table(metrics["exposure"]))
     if folder is not None:
         parts.append(f"Run: {folder}")
     return Group(*parts)
@@ -69,6 +73,30 @@ def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
     for mode, rankers in metrics["metrics"].items():
         for name, row in rankers.items():
             table.add_row(mode, name, *(_number(row.get(column)) for column in FOR_COMPANIES))
+    return table
+
+
+def _newcomers(found: Mapping[str, Any]) -> str:
+    """How companies without a known bid fare beside the others."""
+    parts = []
+    for name, kind in (("cold", "companies without a known bid"), ("warm", "the others")):
+        part = found[name]
+        share = f", {part['of_the_oracle']:.0%} of the oracle's" if part["of_the_oracle"] is not None else ""
+        recall = f"R@100 {part['recall@100']['final']:.3f}{share}" if part["bids"] else "none"
+        parts.append(f"{kind}: {recall} ({part['bids']:,} bids)")
+    return f"Of the bids by {'; by '.join(parts)}"
+
+
+def _exposure_table(strengths: Sequence[Mapping[str, Any]]) -> "RenderableType":
+    """What it costs to show small firms more often, and whom the lists show then."""
+    from rich.table import Table
+
+    table = Table(title="Small firms shown more often: final at several ranking.exposure", title_justify="left")
+    for heading in ("exposure", "R@10", "NDCG@10", "coverage", "long tail", "Gini"):
+        table.add_column(heading, justify="right")
+    for row in strengths:
+        figures = ("recall@10", "ndcg@10", "coverage@10", "long_tail_share@10", "gini@10")
+        table.add_row(f"{row['exposure']:g}", *(_number(row[name]) for name in figures))
     return table
 
 

@@ -15,7 +15,7 @@ ORDER = [
     *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
     *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
-    *("flow", "backtest", "demo", "jobs"),
+    *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SERVICE = "bidrec_v1"
 READINGS = ("dense", "categorical", "bag", "text", "age", "vector", "position", "ignore")
 SCALES = ("linear", "log1p")
+TERMS = ("ngrams", "morphemes")
 SIDES = {"notice_id": "notice", "company_id": "company"}
 """Join key -> side of the model."""
 
@@ -37,6 +38,8 @@ class Field:
     meaning: str = ""
     scale: str = "linear"
     """`log1p`: ln(1 + x) is taken before the normalisation."""
+    terms: str = "ngrams"
+    """What a text is taken apart into: `ngrams` (words and syllables as they are) or `morphemes` (Korean ones)."""
     source: str = ""
     """The canonical columns it comes from, as table.column."""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -139,6 +142,9 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         errors.append(f"{view}.{field.name} has the tag read={read or 'nothing'}, not one of {', '.join(READINGS)}")
     if scale not in SCALES:
         errors.append(f"{view}.{field.name} has the tag scale={scale}, not one of {', '.join(SCALES)}")
+    terms = field.tags.get("terms", TERMS[0])
+    if terms not in TERMS:
+        errors.append(f"{view}.{field.name} has the tag terms={terms}, not one of {', '.join(TERMS)}")
     return Field(
         name=field.name,
         dtype=str(field.dtype),
@@ -146,6 +152,7 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         unit=field.tags.get("unit", ""),
         meaning=field.tags.get("meaning", field.description),
         scale=scale,
+        terms=terms,
         # A column of the lake is carried through by its name; what is made of others says so.
         source=field.tags.get("source", f"{side}.{field.name}"),
         tags=dict(field.tags),

@@ -5,7 +5,9 @@ Read by write_back.py
 
 A pair that the second stage looked at has its score, which compares across notices and across companies. All other
 pairs come after those, in the order of the towers' cosine, so that every list is as long as it can be. A company
-that may not bid on a notice is in no list with it: a list ends early where there are no more that may.
+that may not bid on a notice is in no list with it: a list ends early where there are no more that may. Where
+`ranking.exposure` holds companies back, a notice's companies are ordered by the score less the penalty; every score
+stays what it is.
 """
 
 from collections.abc import Callable
@@ -33,27 +35,34 @@ def best_of_both(today: Today, open_rows: Int64, k: int) -> tuple[Lists, Lists]:
     """
     notice, company_row, score = today.ranker.pairs(today.notice_row[open_rows])
     company = np.searchsorted(today.company_row, company_row)
+    penalty_C = today.ranker.penalty_C[today.company_row]
     notice_OD, company_CD = today.vectors.notice_ND[open_rows], today.vectors.company_CD
-    floor = float(score.min(initial=0)) - 2  # a cosine lies in [-1, 1]
     notice_row, eligible = today.notice_row[open_rows], today.eligible
-    return (
-        _best(
-            notice_OD,
-            company_CD,
-            (notice, company, score),
-            lambda queries: eligible.mask(notice_row[queries], today.company_row),
-            floor,
-            k,
-        ),
-        _best(
-            company_CD,
-            notice_OD,
-            (company, notice, score),
-            lambda queries: eligible.mask(notice_row, today.company_row[queries]).T,
-            floor,
-            k,
-        ),
+    held_back = score - penalty_C[company]
+    rows, scores = _best(
+        notice_OD,
+        company_CD,
+        (notice, company, held_back),
+        lambda queries: eligible.mask(notice_row[queries], today.company_row),
+        _below(held_back),
+        k,
     )
+    looked_at = (rows >= 0) & (scores > _below(held_back) + 1.5)
+    to_companies = rows, scores + np.where(looked_at, penalty_C[rows], np.float32(0))
+    to_notices = _best(
+        company_CD,
+        notice_OD,
+        (company, notice, score),
+        lambda queries: eligible.mask(notice_row, today.company_row[queries]).T,
+        _below(score),
+        k,
+    )
+    return to_companies, to_notices
+
+
+def _below(score: Float32) -> float:
+    """A floor on which a cosine, in [-1, 1], still lies below every score."""
+    return float(score.min(initial=0)) - 2
 
 
 def _best(

@@ -17,6 +17,8 @@ from bidrec.ranking.eligibility import Eligibility, Eligible
 from bidrec.ranking.embedding_map import embedding_map
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.examples import examples
+from bidrec.ranking.exposure import at_strengths
+from bidrec.ranking.newcomers import newcomers
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
@@ -39,9 +41,10 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
     way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
-    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py), and
-    `segments`. Raises InputMissing (66) where the test window holds no bid. A company that may not bid on a notice is
-    no candidate for it. The second of what is returned are details to look at: `examples` and `map`.
+    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py),
+    `segments`, `newcomers` (newcomers.py) and `exposure` (exposure.py). Raises InputMissing (66) where the test window
+    holds no bid. A company that may not bid on a notice is no candidate for it. The second of what is returned are
+    details to look at: `examples` and `map`.
     """
     ts = TrainingSet.open(run.training_set)
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
@@ -65,7 +68,12 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
     labels = labels_of(ts, truth)
     frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen", segments=labels)
-    frozen["calibration"] = _calibration(truth, final, blend)
+    frozen["newcomers"] = newcomers(frozen["segments"]["company"], MODEL)
+    pairs = final.pairs(truth.notices)
+    frozen["calibration"] = _calibration(truth, pairs, blend)
+    frozen["exposure"] = at_strengths(
+        pairs, final.evidence.lasting_C, truth, whole.candidates_C, config.evaluation.exposures
+    )
     if config.evaluation.refresh_days:
         stretches = refreshes(truth, config.evaluation.refresh_days)
         renewed = (period(queries, moment, final_as_of(moment)) for queries, moment in stretches)
@@ -90,9 +98,9 @@ def _count_ineligible(truth: Truth, eligible: Eligible) -> None:
         log.get("evaluate").warning(text, bids=bids, of=len(truth.company))
 
 
-def _calibration(truth: Truth, final: FinalRanker, blend: Blend) -> dict[str, Any]:
-    """How well the probabilities of the candidates hold on the test window."""
-    query, company, score = final.pairs(truth.notices)
+def _calibration(truth: Truth, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], blend: Blend) -> dict[str, Any]:
+    """How well the probabilities of the candidates, final.pairs of the truth's notices, hold on the test window."""
+    query, company, score = pairs
     span = len(truth.known_bids)
     bid = np.isin(query * span + company, truth.query * span + truth.company)
     return reliability(blend.probabilities(score), bid, query, np.bincount(truth.query))

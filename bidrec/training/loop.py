@@ -37,16 +37,23 @@ PROGRESS_SECONDS = 5.0
 
 
 def train(
-    config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] = lambda: False, *, profile: bool = False
+    config: Config,
+    ts: TrainingSet,
+    run: Path,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    profile: bool = False,
+    after_epoch: Callable[[int, float], None] = lambda epoch, recall: None,
 ) -> dict[str, Any]:
     """Train until the epochs are done or validation stops gaining, then once more on everything before the cutoff.
 
     Goes on from the newest checkpoint where there is one.
 
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
-    records some steps in runs/ID/profile. Returns what is also in model/manifest.json: the learning curve and the
-    number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where a
-    checkpoint cannot be written.
+    records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
+    of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve
+    and the number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where
+    a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -56,6 +63,7 @@ def train(
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         data = Resident.of(ts, device, bool(config.training.stream_notices))
         loop = Loop(config, ts, run, data, writer)
+        loop.after_epoch = after_epoch
         loop.resume()
         with recorded as loop.after_step:
             loop.run(stop)
@@ -72,6 +80,7 @@ class Loop:
         self.best: dict[str, Tensor] = {}
         self.watch = Watch(data.device, config.training.clip_norm)
         self.after_step: Callable[[], None] = lambda: None
+        self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
         self._set_up(refit=False)
@@ -238,6 +247,7 @@ class Loop:
             recall = distributed.first(self._validation_recall)
             entry["validation_recall@100"] = recall
             self._judge(recall)
+            self.after_epoch(progress.epoch, recall)
         progress.curve.append(entry)
         self.log.info("epoch", refit=progress.refit, **{name: round(value, 4) for name, value in entry.items()})
         progress.epoch, progress.batch = progress.epoch + 1, 0

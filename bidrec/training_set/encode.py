@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from bidrec.casting import quoted
 from bidrec.features.schema import Field
 from bidrec.training_set import text
+from bidrec.training_set.morphemes import analyser_of, require_analyser
 from bidrec.training_set.npy import Growing, read
 from bidrec.training_set.rows import SideRows, seconds
-from bidrec.training_set.scaling import Scale, fit_scale
+from bidrec.training_set.scaling import Scale, check_vectors, fit_scale
 from bidrec.training_set.vocabulary import Vocabulary, fit_vocabulary, read_vocabularies, write_vocabularies
 
 TEXT_BLOCK_ROWS = 8_192
@@ -40,6 +41,10 @@ class Fit:
     vocabularies: dict[str, Vocabulary] = dataclasses.field(default_factory=dict)
     bags: frozenset[str] = frozenset()
     idf: dict[str, npt.NDArray[np.float32]] = dataclasses.field(default_factory=dict)
+    terms: dict[str, str] = dataclasses.field(default_factory=dict)
+    """What the terms of each text field are (text.py)."""
+    analysers: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Which program of which version found them; "" where it was none but bidrec's own code."""
     ages: tuple[str, ...] = ()
     rows: int = 0
     latest: int | None = None
@@ -54,7 +59,8 @@ class Fit:
             base += vocabulary.size
         texts, text_base = [], 0
         for name, idf in self.idf.items():
-            texts.append({"name": name, "base": text_base, "buckets": len(idf)})
+            made_by = {"terms": self.terms.get(name, text.NGRAMS), "analyser": self.analysers.get(name, "")}
+            texts.append({"name": name, "base": text_base, "buckets": len(idf), **made_by})
             text_base += len(idf)
         return {
             "dense": [{"name": name, **scale.as_dict()} for name, scale in self.scales.items()],
@@ -83,17 +89,22 @@ def expression(f: Field) -> str:
 
 
 def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
-    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time."""
+    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time.
+
+    Raises ContractError (65) where a vector is broken or of another length than the others.
+    """
     training = np.flatnonzero(side.known_at < before)
 
     def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
         return ((f, side.column(expression(f), training)) for f in fields if f.read in reads)
 
     return Fit(
-        scales={f.name: fit_scale(values, f.read == "vector") for f, values in columns("dense", "vector")},
+        scales={f.name: _fit_scale(values, f) for f, values in columns("dense", "vector")},
         vocabularies={f.name: fit_vocabulary(values) for f, values in columns("categorical", "bag")},
         bags=frozenset(f.name for f in fields if f.read == "bag"),
         idf={f.name: _fit_idf(values, f) for f, values in columns("text")},
+        terms={f.name: f.terms for f in fields if f.read == "text"},
+        analysers={f.name: analyser_of(f.terms) for f in fields if f.read == "text"},
         ages=tuple(f.name for f in fields if f.read == "age"),
         rows=len(training),
         latest=int(side.known_at[training].max()) if len(training) else None,
@@ -101,8 +112,14 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
     )
 
 
+def _fit_scale(values: pa.Array, f: Field) -> Scale:
+    if f.read == "vector":
+        check_vectors(f.name, values)
+    return fit_scale(values, f.read == "vector")
+
+
 def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
-    frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)))
+    frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)), f.terms)
     for begin in range(0, len(titles), TEXT_BLOCK_ROWS):
         frequency.add(titles.slice(begin, TEXT_BLOCK_ROWS).to_pylist())
     return frequency.idf()
@@ -118,7 +135,12 @@ def write_fit(folder: Path, fitted: Fit) -> None:
 
 
 def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
-    """The fit behind a written side, from its folder and its entry of schema.json."""
+    """The fit behind a written side, from its folder and its entry of schema.json.
+
+    Raises ContractError (65) where another version than the one that is here made the terms of a text field.
+    """
+    for field in entry["text"]:
+        require_analyser(field["name"], field.get("terms", text.NGRAMS), field.get("analyser", ""))
     idf = np.asarray(read(folder / "idf.npy"))
     names = [attribute["name"] for attribute in entry["attributes"]]
     return Fit(
@@ -126,13 +148,18 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
         vocabularies=read_vocabularies(folder / "vocabulary.parquet", names),
         bags=frozenset(a["name"] for a in entry["attributes"] if a["read"] == "bag"),
         idf={t["name"]: idf[t["base"] : t["base"] + t["buckets"]] for t in entry["text"]},
+        terms={t["name"]: t.get("terms", text.NGRAMS) for t in entry["text"]},
+        analysers={t["name"]: t.get("analyser", "") for t in entry["text"]},
         ages=tuple(entry["ages"]),
         **entry["fit"],
     )
 
 
 def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> None:
-    """Write the arrays of one side, block by block."""
+    """Write the arrays of one side, block by block.
+
+    Raises ContractError (65) where a vector is broken or of another length than those that were fitted.
+    """
     entry = fitted.as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -145,6 +172,9 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
         Growing(folder / "text.lengths.npy", np.int32) as title_lengths,
     ):
         for batch in side.batches({f.name: expression(f) for f in fields}):
+            for name, scale in fitted.scales.items():
+                if scale.is_vector:
+                    check_vectors(name, batch[name], scale.width)
             dense.append(_columns(len(batch), [s.apply(batch[name]) for name, s in fitted.scales.items()], np.float32))
             block_values, block_lengths = _attributes(batch, fitted, entry)
             values.append(block_values)
@@ -206,7 +236,9 @@ def _texts(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """Terms of all text fields of a row, field after field; values, weights, and terms per row."""
     rows = len(batch)
-    found = [text.weighted_terms(batch[t["name"]].to_pylist(), fitted.idf[t["name"]]) for t in entry["text"]]
+    found = [
+        text.weighted_terms(batch[t["name"]].to_pylist(), fitted.idf[t["name"]], t["terms"]) for t in entry["text"]
+    ]
     values = [v + t["base"] for (v, _, _), t in zip(found, entry["text"], strict=True)]
     per_field = np.stack([lengths for _, _, lengths in found], axis=1) if found else np.zeros((rows, 0), np.int32)
     order = np.argsort(

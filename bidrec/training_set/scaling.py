@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bidrec.errors import ContractError
+
 CLIP = 5.0
 """Standard deviations beyond which a value says no more than that it is extreme."""
 
@@ -75,8 +77,33 @@ def fit_scale(values: pa.Array, is_vector: bool) -> Scale:
     return Scale(mean, std, bool(missing.any()), is_vector)
 
 
+def check_vectors(name: str, values: pa.Array, width: int | None = None) -> None:
+    """Raise ContractError (65) where a vector has not `width` numbers, or holds NaN, an infinite or a missing number.
+
+    width: None for that of the most vectors here. NULL and an empty list are no vector, which is allowed.
+    """
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    there = lengths[lengths > 0]
+    if not len(there):
+        return
+    wanted = int(np.bincount(there).argmax()) if width is None else width
+    other = there[there != wanted]
+    if len(other):
+        raise ContractError(
+            f"{name}: {len(other)} of {len(there)} vectors have not {wanted} numbers but, for instance, {other[0]}",
+            hint="a field's vectors come from one model: give the others NULL, or train again after changing all",
+        )
+    items = pc.list_flatten(values).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    broken = int(np.count_nonzero(~np.isfinite(items).reshape(-1, wanted).all(axis=1)))
+    if broken:
+        raise ContractError(
+            f"{name}: {broken} of {len(there)} vectors hold NaN, an infinite or a missing number",
+            hint="give such a row NULL: it then counts as without a vector",
+        )
+
+
 def dense_block(values: pa.Array, width: int) -> npt.NDArray[np.float64]:
-    """(rows, width) float64 of numbers, or of lists cut or padded to `width`; NaN where missing or not finite."""
+    """(rows, width) float64 of numbers, or of lists of `width` (check_vectors); NaN where missing or not finite."""
     if not pa.types.is_list(values.type):
         raw = values.cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(-1, 1)
         return np.where(np.isfinite(raw), raw, np.nan)

@@ -5,7 +5,8 @@ Writes  <side>/text.{values,weights,lengths}.npy, <side>/idf.npy
 
 A term is a word, two words in a row, or two or three Hangul syllables in a row inside a word (Korean glues particles
 to its nouns and leaves spaces out, so words alone miss that 도로포장공사 and 도로 포장 are one thing). Case is
-folded, digits all read as 0, composed and decomposed Hangul agree (NFKC).
+folded, digits all read as 0, composed and decomposed Hangul agree (NFKC). With the tag terms=morphemes, a term is a
+Korean morpheme, or two in a row, instead.
 
 A whole block of titles becomes one array of code points. With B odd, the hash of a stretch is the difference of two
 prefix sums of code_point * B^i, times B^-begin (mod 2^64): every n-gram costs two look-ups. The hash is arithmetic
@@ -17,6 +18,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from bidrec.training_set.morphemes import morphemes
 
 MAXIMUM_TERMS = 64
 BUCKETS = 65_536
@@ -30,8 +33,14 @@ Buckets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 
-def hashed_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Rows, Buckets]:
+NGRAMS, MORPHEMES = "ngrams", "morphemes"
+"""What a field's terms are made of: its words and syllables as they are, or (morphemes.py) its Korean morphemes."""
+
+
+def hashed_terms(titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS) -> tuple[Rows, Buckets]:
     """All terms of all titles, with repetitions: (row, bucket) of each, in no particular order."""
+    if terms == MORPHEMES:
+        titles = list(morphemes(titles))
     text = unicodedata.normalize("NFKC", "\n".join((t or "").replace("\n", " ") for t in titles)).casefold() + "\n"
     points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype="<u4")
     kind = _kinds()[np.minimum(points, 0xFFFF)]
@@ -47,16 +56,18 @@ def hashed_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Rows
     pairs = _mixed(words[:-1]) + words[1:]
     found = [(row[begin], _mixed(words, _WORD)), (row[begin[1:]][follows], _mixed(pairs[follows], _WORD_PAIR))]
     hangul = np.concatenate([[0], np.cumsum(kind == _HANGUL)])
-    for length in (2, 3):
+    for length in (2, 3) if terms == NGRAMS else ():
         at = np.flatnonzero(hangul[length:] - hangul[:-length] == length)
         found.append((row[at], _mixed(stretch(at, at + length), _SYLLABLES)))
     rows = np.concatenate([r for r, _ in found])
     return rows, (np.concatenate([h for _, h in found]) % np.uint64(buckets)).astype(np.int64)
 
 
-def counted_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Rows, Buckets, npt.NDArray[np.int64]]:
+def counted_terms(
+    titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS
+) -> tuple[Rows, Buckets, npt.NDArray[np.int64]]:
     """Distinct terms of each title, sorted by (row, bucket), and how often each occurs there."""
-    rows, hashed = hashed_terms(titles, buckets)
+    rows, hashed = hashed_terms(titles, buckets, terms)
     keys, counts = np.unique(rows * buckets + hashed, return_counts=True)
     return keys // buckets, keys % buckets, counts
 
@@ -64,12 +75,13 @@ def counted_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Row
 class DocumentFrequency:
     """In how many training titles each bucket occurs."""
 
-    def __init__(self, buckets: int) -> None:
+    def __init__(self, buckets: int, terms: str = NGRAMS) -> None:
+        self.terms = terms
         self.counts = np.zeros(buckets, dtype=np.int64)
         self.titles = 0
 
     def add(self, titles: list[str | None]) -> None:
-        _, hashed, _ = counted_terms(titles, len(self.counts))
+        _, hashed, _ = counted_terms(titles, len(self.counts), self.terms)
         self.counts += np.bincount(hashed, minlength=len(self.counts))
         self.titles += len(titles)
 
@@ -79,13 +91,13 @@ class DocumentFrequency:
 
 
 def weighted_terms(
-    titles: list[str | None], idf: npt.NDArray[np.float32]
+    titles: list[str | None], idf: npt.NDArray[np.float32], terms: str = NGRAMS
 ) -> tuple[Buckets, npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """The terms of each title: buckets (nnz,), weights (nnz,), terms per title (rows,).
 
     A weight is (1 + ln count) * idf; the MAXIMUM_TERMS heaviest of a title are kept and divided by their L2 norm.
     """
-    row, hashed, count = counted_terms(titles, len(idf))
+    row, hashed, count = counted_terms(titles, len(idf), terms)
     weight = (1 + np.log(count)) * idf[hashed].astype(np.float64)
     row, hashed, weight = _heaviest(row, hashed, weight)
     squares = np.bincount(row, weights=weight**2, minlength=len(titles))

@@ -20,6 +20,7 @@ class Scored:
     """The second stage's answer: (notice row, company row) -> score."""
 
     of: dict[tuple[int, int], float]
+    penalty_C: np.ndarray
 
     def pairs(self, notice_rows):
         found = [(at, c, score) for at, row in enumerate(notice_rows) for (n, c), score in self.of.items() if n == row]
@@ -53,28 +54,40 @@ SCORED = st.dictionaries(
     st.sets(st.integers(0, NOTICES - 1)),
     st.integers(1, COMPANIES + 1),
     st.integers(1, 30),
+    st.lists(st.integers(0, 5), min_size=COMPANIES, max_size=COMPANIES),
 )
 def test_both_lists_are_the_head_of_a_full_sort_of_the_dense_scores_of_those_who_may_bid(
-    notice, company, scored, barred, is_open, k, at_once
+    notice, company, scored, barred, is_open, k, at_once, penalty
 ):
+    """The companies of a notice by their scores less the penalties; what is told of each is the score itself."""
     vectors = Vectors(0, [], AXES[notice], [], AXES[company])
     open_rows = np.array(sorted(is_open), np.int64)
     scored = {pair: score for pair, score in scored.items() if pair not in barred}
     eligible = Allowing({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])) for n, c in barred})
-    ranker = Scored({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])): score for (n, c), score in scored.items()})
+    ranker = Scored({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])): score for (n, c), score in scored.items()}, np.zeros(0))
+    penalty_C = np.array(penalty, np.float32)
+    ranker.penalty_C = np.repeat(penalty_C, 3)  # of all companies of the training set: see COMPANY_ROW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "SCORES_AT_ONCE", at_once)
         found = lists.best_of_both(Today(vectors, ranker, NOTICE_ROW, COMPANY_ROW, eligible), open_rows, k)
-    dense = vectors.notice_ND @ vectors.company_CD.T + (min([0, *(scored[p] for p in scored if p[0] in is_open)]) - 2)
-    for pair, score in scored.items():
-        dense[pair] = score
-    for pair in barred:
-        dense[pair] = -np.inf
-    dense = dense[open_rows]
-    for (rows, scores), scores_QN in zip(found, (dense, dense.T), strict=True):
+    cosine, looked_at = vectors.notice_ND @ vectors.company_CD.T, np.zeros((NOTICES, COMPANIES), bool)
+    looked_at[tuple(np.array(sorted(scored), int).reshape(-1, 2).T)] = True
+
+    def dense(penalty_C):
+        held_back = {(n, c): score - penalty_C[c] for (n, c), score in scored.items()}
+        scores = cosine + (min([0, *(held_back[p] for p in held_back if p[0] in is_open)]) - 2)
+        for pair, score in held_back.items():
+            scores[pair] = score
+        for pair in barred:
+            scores[pair] = -np.inf
+        return scores[open_rows]
+
+    by_notice = dense(penalty_C), np.where(looked_at[open_rows], penalty_C, 0)
+    by_company = dense(np.zeros(COMPANIES)).T, np.zeros((COMPANIES, len(open_rows)))
+    for (rows, scores), (scores_QN, added_QN) in zip(found, (by_notice, by_company), strict=True):
         assert rows.shape == scores.shape == (len(scores_QN), min(k, scores_QN.shape[1]))
         order = np.argsort(-scores_QN, axis=1, kind="stable")[:, : rows.shape[1]]
-        expected = np.take_along_axis(scores_QN, order, axis=1)
+        expected = np.take_along_axis(scores_QN + added_QN, order, axis=1)
         nobody = np.isneginf(expected)
         np.testing.assert_array_equal(rows, np.where(nobody, -1, order))
         np.testing.assert_array_equal(scores, np.where(nobody, 0, expected))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.training_set.scaling import CLIP, Scale, fit_scale
+from bidrec.errors import ContractError
+from bidrec.training_set.scaling import CLIP, Scale, check_vectors, fit_scale
 
 numbers = st.lists(st.none() | st.floats(-1e6, 1e6) | st.sampled_from([float("nan"), float("inf")]), max_size=20)
 
@@ -40,11 +41,34 @@ def test_a_value_that_is_missing_only_after_training_reads_as_the_mean():
     assert fitted.apply(pa.array([None, 4.0], pa.float64())).tolist() == [[0.0], [2.0]]
 
 
-def test_vectors_become_one_column_an_element_and_are_cut_or_padded_to_the_training_width():
+def test_vectors_become_one_column_an_element_and_a_flag_where_some_are_missing():
     fitted = fit_scale(pa.array([[0.0, 1.0], [2.0, 3.0], None]), is_vector=True)
     assert fitted.columns("v") == ["v[0]", "v[1]", "v is missing"]
-    applied = fitted.apply(pa.array([[2.0, 1.0, 9.0], [0.0], None]))
-    assert applied.tolist() == [[1, -1, 0], [-1, 0, 1], [0, 0, 1]]
+    applied = fitted.apply(pa.array([[2.0, 1.0], [0.0, 3.0], None]))
+    assert applied.tolist() == [[1, -1, 0], [-1, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("none", [None, []])
+def test_a_row_without_a_vector_is_no_error(none):
+    check_vectors("v", pa.array([[1.0, 2.0], none], pa.list_(pa.float32())))
+    check_vectors("v", pa.array([none], pa.list_(pa.float32())), width=2)
+
+
+@pytest.mark.parametrize(
+    ("column", "width", "said"),
+    [
+        ([[1.0, 2.0], [3.0, 4.0], [5.0]], None, "v: 1 of 3 vectors have not 2 numbers but, for instance, 1"),
+        ([[1.0, 2.0], None], 3, "v: 1 of 1 vectors have not 3 numbers but, for instance, 2"),
+        ([[1.0, float("nan")], [3.0, 4.0]], None, "v: 1 of 2 vectors hold NaN"),
+        ([[1.0, float("-inf")], [3.0, float("inf")]], 2, "v: 2 of 2 vectors hold NaN"),
+        ([[None, 2.0], None, [3.0, 4.0]], None, "v: 1 of 2 vectors hold NaN, an infinite or a missing number"),
+    ],
+)
+def test_a_vector_of_another_length_or_with_a_broken_number_is_refused(column, width, said):
+    with pytest.raises(ContractError) as caught:
+        check_vectors("v", pa.array(column, pa.list_(pa.float32())), width)
+    assert str(caught.value).startswith(said)
+    assert caught.value.hint
 
 
 def test_a_scale_comes_back_from_json():

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from bidrec.config import Evaluation
 from bidrec.ranking.baselines.backoff import BackOff
 from bidrec.ranking.baselines.counts import Counts
+from bidrec.ranking.baselines.factorised import Factorised, require_lightfm
 from bidrec.ranking.baselines.fields import BUYER, Fields
 from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
@@ -21,9 +22,18 @@ PLACE_PRIOR = 3.0
 """Notices' worth of trust in the coarser key."""
 
 
+LIGHTFM = "lightfm"
+
+
+def require(settings: Evaluation) -> None:
+    """Raise DependencyDown (69) where a rival that is asked for cannot be had: before a training, not after it."""
+    if LIGHTFM in settings.further_rivals:
+        require_lightfm()
+
+
 def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evaluation) -> dict[str, Ranker]:
     """popularity, buyer, place_category, counts, knn, cobidders and the sum of the last three, as of `cutoff` (epoch
-    seconds UTC).
+    seconds UTC); and those that `settings.further_rivals` names.
 
     A field that the source lacks is skipped; a baseline without any of its fields is popularity.
     """
@@ -33,7 +43,10 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
     counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
     knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity)
     cobidding = CoBidding(bids, knn, half_life)
-    return {
+    further: dict[str, Ranker] = {}
+    if LIGHTFM in settings.further_rivals:
+        further[LIGHTFM] = Factorised(bids, fields, half_life)
+    return further | {
         "popularity": Popularity(bids, settings.popularity_half_life),
         "buyer": BackOff(bids, [] if buyer is None else [buyer], half_life, BUYER_PRIOR, popularity),
         "place_category": BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity),

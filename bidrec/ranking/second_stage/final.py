@@ -31,16 +31,22 @@ class FinalRanker:
     blend: Blend
     settings: Ranking
 
+    @property
+    def penalty_C(self) -> Float32:
+        """(C,) what each candidate's score loses for the exposure it has (`ranking.exposure`)."""
+        return np.float32(self.settings.exposure) * self.evidence.lasting_C
+
     def scores(self, notice_rows: Int64) -> Float32:
-        """(B,) notice rows -> (B, C)."""
+        """(B,) notice rows -> (B, C), by which companies are ordered: less the penalty."""
         notice, company, score = self.pairs(notice_rows)
         # The same floor whatever is asked together: scores are compared across notices too. A cosine lies in [-1, 1].
         scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T + np.float32(LOWEST - 2)
-        scores_BC[notice, company] = score
+        scores_BC[notice, company] = np.maximum(score - self.penalty_C[company], np.float32(LOWEST))
         return np.asarray(scores_BC, np.float32)
 
     def pairs(self, notice_rows: Int64) -> tuple[Int64, Int64, Float32]:
-        """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,)."""
+        """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,). Without
+        the penalty: these are the scores that become probabilities."""
         parts = []
         for start in range(0, len(notice_rows), BLOCK):
             company_BM, score_BM = self._candidates(notice_rows[start : start + BLOCK])

@@ -84,3 +84,15 @@ def test_no_notice_has_no_pair():
     made = ranker([1.0], 900, {(0, 3): 5})
     assert [len(column) for column in made.pairs(ASKED[:0])] == [0, 0, 0]
     assert made.scores(ASKED[:0]).shape == (0, COMPANIES)
+
+
+def test_exposure_moves_who_has_bid_much_behind_who_has_not_and_no_score_that_becomes_a_probability():
+    known = {(row, 0): 5 for row in range(6)} | {(0, 1): 5}
+    plain = ranker([0.0], 900, known)
+    held_back = FinalRanker(plain.evidence, plain.blend, Ranking(exposure=0.5))
+    for column, other in zip(plain.pairs(ASKED), held_back.pairs(ASKED), strict=True):
+        np.testing.assert_array_equal(column, other)
+    lost_BC = plain.scores(ASKED) - held_back.scores(ASKED)
+    np.testing.assert_allclose(lost_BC[:, :2], np.tile(0.5 * plain.evidence.lasting_C[:2], (2, 1)), rtol=1e-5)
+    assert (held_back.scores(ASKED)[:, 1] > held_back.scores(ASKED)[:, 0]).all()
+    np.testing.assert_array_equal(lost_BC[:, 2:], 0)

@@ -1,0 +1,1 @@
+"""Searching for better settings, on windows before the test window alone."""

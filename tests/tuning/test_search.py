@@ -1,0 +1,66 @@
+"""What a trial is worth; the search itself runs in tests/e2e/test_tune.py."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bidrec.config import Config, Model, Training
+from bidrec.training.loop import train
+from bidrec.training_set.load import TrainingSet
+from bidrec.tuning.search import METRIC, value_of
+from tests.training.sets import training_set
+
+SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8)
+CONFIG = Config(model=SMALL, training=Training(batch_size=40, epochs=2, candidates=64, history_gradients=30))
+SET = training_set(notices=150, companies=900)
+
+
+def without_the_test_window(ts: TrainingSet) -> TrainingSet:
+    """The set with all bids that became known at the cutoff or later given to a single company."""
+    late_pair, late_log = ts.pair_known_at >= ts.cutoff, ts.log_known_at >= ts.cutoff
+    assert late_pair.any()
+    assert late_log.any()
+    return replace(
+        ts,
+        pair_company=np.where(late_pair, 5, ts.pair_company).astype(np.int32),
+        log_notice=np.where(late_log, 0, ts.log_notice).astype(np.int32),
+    )
+
+
+def told(config: Config, sets: list[TrainingSet], folder: Path) -> tuple[float, list[tuple[int, float]]]:
+    heard: list[tuple[int, float]] = []
+    return value_of(config, sets, folder, lambda step, value: heard.append((step, value))), heard
+
+
+def test_nothing_that_became_known_after_the_cutoff_moves_a_trial(tmp_path: Path) -> None:
+    first = told(CONFIG, [SET], tmp_path / "one")
+    assert told(CONFIG, [without_the_test_window(SET)], tmp_path / "other") == first
+    assert 0 < first[0] < 1
+
+
+def test_a_trial_is_worth_its_best_epochs_on_average_over_the_cutoffs(tmp_path: Path) -> None:
+    other = training_set(notices=150, companies=900, seed=2)
+    value, heard = told(CONFIG, [SET, other], tmp_path / "both")
+    unrefitted = replace(CONFIG, training=replace(CONFIG.training, refit=False))
+    curves = [
+        [entry[METRIC] for entry in train(unrefitted, ts, tmp_path / name)["curve"]]
+        for name, ts in (("one", SET), ("two", other))
+    ]
+    best = [max(curve) for curve in curves]
+    assert value == pytest.approx(sum(best) / 2)
+    assert [step for step, _ in heard] == [0, 1, 2, 3]
+    assert [worth for _, worth in heard] == pytest.approx([curves[0][0], best[0], (best[0] + curves[1][0]) / 2, value])
+
+
+def test_a_report_that_raises_ends_the_trial(tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def report(step: int, value: float) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        value_of(CONFIG, [SET], tmp_path, report)
+    assert not (tmp_path / "0" / "model").exists()
