@@ -38,7 +38,7 @@ RUN install -d /opt/bidrec/share/bidrec && pip inspect >/opt/bidrec/share/bidrec
 
 # An environment with nothing but our code, laid over the packages: a change of code leaves the large layer as it is.
 FROM installer AS code
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY bidrec bidrec
 COPY jobs jobs
 COPY feature_repo feature_repo
@@ -60,7 +60,7 @@ ENTRYPOINT ["bidrec"]
 CMD ["--help"]
 LABEL org.opencontainers.image.title="bidrec" \
       org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.licenses="NOASSERTION" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Which companies will bid on a public tender, and which tenders suit a company"
 
 # A record of every package, its version, licence and hashes, comes with the packages: share/bidrec/packages.json.
