@@ -120,14 +120,14 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
     config = ours.configuration(kind, **settings.get("training", {}))
-    every = ours.FLOOR_EVERY if kind == "static" else 5
-    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), every=every)
+    between = ours.BETWEEN[kind]
+    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), between)
 
 
 def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds from the start of the process to the end of its first step, the imports included and alone."""
     opened = time.time()
-    watch = ours.run(ts, ours.configuration(kind), steps=1)
+    watch = ours.run(ts, ours.configuration(kind), ours.Watch(0, None))
     return {"startup_s": watch.first_at - settings["began"], "imports_s": opened - settings["began"]}
 
 

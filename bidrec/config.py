@@ -356,7 +356,7 @@ def _impossible(config: Config) -> list[str]:
             training.learning_rate, training.table_learning_rate
         )
         > 0,
-        "training.stream_notices must be at least 0, and 0 with model.kind 'history': its companies read notices of any "
+        "training.stream_notices must be at least 0, and 0 with model.kind 'history', which reads notices of any "
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),
