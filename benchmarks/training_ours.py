@@ -40,6 +40,9 @@ SEED_MODEL = Model(
 SEED_RECIPE = Training(batch_size=256, learning_rate=1e-3, weight_decay=1e-5, refit=False, epochs=50, patience=50)
 
 
+FAST = {"table_optimiser": "rowwise_adagrad", "whole_notices": True}
+
+
 def configuration(kind: str, **training: Any) -> Config:
     """The seed's recipe (`static`) or bidrec's defaults (`history`)."""
     if kind == "static":

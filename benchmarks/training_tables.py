@@ -74,7 +74,9 @@ UPDATES: dict[str, Callable[[int], Update]] = {"fused": _fused, "plain": _plain,
 def table(found: dict[str, dict[int, float]]) -> str:
     sizes = list(next(iter(found.values())))
     lines = [f"{'ms a step':10}" + "".join(f"{size:>14,}" for size in sizes)]
-    return "\n".join([*lines, *(f"{name:10}" + "".join(f"{row[s]:14.2f}" for s in sizes) for name, row in found.items())])
+    return "\n".join(
+        [*lines, *(f"{name:10}" + "".join(f"{row[s]:14.2f}" for s in sizes) for name, row in found.items())]
+    )
 
 
 if __name__ == "__main__":
