@@ -111,6 +111,7 @@ def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, A
             "p99_over_median": ours["p99_over_median"],
             "max_over_median": ours["max_over_median"],
             "over_best_seed_loop": ours["it_s"] / seed["it_s"],
+            "over_seed_collate_cpu": rows["seed:collate"]["cpu_ms"] / ours["cpu_ms"],
             "best_batch_size": best,
             "pairs_over_best_seed_loop": sizes[best] / seed["pairs_s"],
         }

@@ -146,6 +146,7 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         "it_s": len(inside) / inside.sum(),
         "pairs_s": len(inside) / inside.sum() * batch,
         "busy": watch.cpu / seconds.sum() / torch.get_num_threads(),
+        "cpu_ms": watch.cpu / len(seconds) * 1e3,
         "p50_ms": median * 1e3,
         "p99_over_median": float(np.percentile(inside, 99)) / median,
         "max_over_median": float(inside.max()) / median,
