@@ -45,13 +45,17 @@ class Pieces:
         """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`.
         Not `whole`: each pair is a piece of its own, and a batch has exactly that many."""
         self.batch_size = batch_size
+        if not whole:
+            self.begin = learned_M.nonzero().flatten().int()
+            self.lengths = self.begin.new_ones(1).expand(len(self.begin))
+            return
         starts_M = learned_M.clone()
         starts_M[1:] &= ~learned_M[:-1] | (pair_notice_M[1:] != pair_notice_M[:-1])
         begin = starts_M.nonzero().flatten()
         learned = learned_M.cumsum(0, dtype=torch.int32)
         before = learned[begin] - 1
         lengths = torch.cat([before, learned[-1:]]).diff()
-        self.begin, self.lengths = _cut(begin.int(), lengths, max(1, batch_size // LEAST_NOTICES) if whole else 1)
+        self.begin, self.lengths = _cut(begin.int(), lengths, max(1, batch_size // LEAST_NOTICES))
 
     def __len__(self) -> int:
         return len(self.begin)
