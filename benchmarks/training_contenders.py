@@ -40,15 +40,17 @@ def timed(next_batch: Callable[[], Any], step: Callable[[Any], Any], settings: d
     """Steps a second over `seconds`, and the share of that time in which a step ran and did not wait for its batch."""
     for _ in range(WARM_UP):
         step(next_batch())
-    inside, steps, started = 0.0, 0, time.perf_counter()
-    while steps < settings["most"] and time.perf_counter() - started < settings["seconds"]:
+    inside, steps, started, cpu = 0.0, 0, time.perf_counter(), time.process_time()
+    while not steps or (steps < settings["most"] and time.perf_counter() - started < settings["seconds"]):
         batch = next_batch()
         at = time.perf_counter()
         step(batch)
         inside += time.perf_counter() - at
         steps += 1
     wall = time.perf_counter() - started
-    return {"it_s": steps / wall, "pairs_s": steps / wall * settings["batch"], "busy": inside / wall}
+    return {"it_s": steps / wall, "pairs_s": steps / wall * settings["batch"], "busy": inside / wall} | {
+        "cpu_ms": (time.process_time() - cpu) / steps * 1e3
+    }
 
 
 def seed_loop(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -120,14 +122,14 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
     config = ours.configuration(kind, **settings.get("training", {}))
-    every = ours.FLOOR_EVERY if kind == "static" else 5
-    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), every=every)
+    between = ours.BETWEEN[kind]
+    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), between)
 
 
 def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds from the start of the process to the end of its first step, the imports included and alone."""
     opened = time.time()
-    watch = ours.run(ts, ours.configuration(kind), steps=1)
+    watch = ours.run(ts, ours.configuration(kind), ours.Watch(0, None))
     return {"startup_s": watch.first_at - settings["began"], "imports_s": opened - settings["began"]}
 
 

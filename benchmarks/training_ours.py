@@ -26,7 +26,8 @@ from bidrec.training.steps import steps_for
 from bidrec.training_set.load import TrainingSet
 
 CHUNK = 1_000
-FLOOR_EVERY, FLOOR_STEPS = 100, 10
+BETWEEN = {"static": (100, 10), "history": (4, 2)}
+"""After how many steps the floor is measured, and for how many: those of the default model are long."""
 SEED_MODEL = Model(
     kind="static",
     table_dim=32,
@@ -37,6 +38,9 @@ SEED_MODEL = Model(
     learn_temperature=False,
 )
 SEED_RECIPE = Training(batch_size=256, learning_rate=1e-3, weight_decay=1e-5, refit=False, epochs=50, patience=50)
+
+
+FAST = {"table_optimiser": "rowwise_adagrad", "whole_notices": True}
 
 
 def configuration(kind: str, **training: Any) -> Config:
@@ -51,7 +55,7 @@ class Floor:
     and which of them pass gradients, is drawn anew in each step and part of it."""
 
     def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
-        data = Resident.of(ts, torch.device("cpu"))
+        data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
         self.model: TwoTower = build(config.model, ts.schema).train()
         self.optimiser = optimiser_for(self.model, config.training)
         self.steps = steps_for(config, data, ts.validation_from)
@@ -76,8 +80,8 @@ class Watch:
 
     steps: int
     floor: Callable[[], float] | None
-    every: int = FLOOR_EVERY
-    floor_steps: int = FLOOR_STEPS
+    every: int = 1
+    floor_steps: int = 1
     seconds: list[float] = field(default_factory=list)
     floor_seconds: list[float] = field(default_factory=list)
     cpu: float = 0.0
@@ -103,21 +107,17 @@ class Watch:
         return len(self.seconds) >= self.steps
 
 
-def measure(
-    ts: TrainingSet, config: Config, steps: int, epoch_steps: int, *, with_floor: bool = True, every: int = FLOOR_EVERY
-) -> dict[str, Any]:
+def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int, between: tuple[int, int]) -> dict[str, Any]:
     """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
-    floor = Floor(config, ts) if with_floor else None
-    if floor:
-        for _ in range(5):
-            floor.step()
-    watch = run(ts, config, steps, floor, every)
+    floor = Floor(config, ts)
+    for _ in range(5):
+        floor.step()
+    watch = run(ts, config, Watch(steps, floor.step, *between))
     return summary(watch, epoch_steps, config.training.batch_size)
 
 
-def run(ts: TrainingSet, config: Config, steps: int, floor: Floor | None = None, every: int = FLOOR_EVERY) -> Watch:
-    """`train` for so many steps after the first, which is the start's."""
-    watch = Watch(steps, floor.step if floor else None, every)
+def run(ts: TrainingSet, config: Config, watch: Watch) -> Watch:
+    """`train`, until the watch has seen enough."""
     with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder, suppress(Interrupted):
         train(config, ts, Path(folder), watch)
     return watch
@@ -131,7 +131,8 @@ def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
 
 
 def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
-    return len(steps_for(config, Resident.of(ts, torch.device("cpu")), ts.validation_from).batches(0))
+    data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
+    return len(steps_for(config, data, ts.validation_from).batches(0))
 
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
@@ -145,6 +146,7 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         "it_s": len(inside) / inside.sum(),
         "pairs_s": len(inside) / inside.sum() * batch,
         "busy": watch.cpu / seconds.sum() / torch.get_num_threads(),
+        "cpu_ms": watch.cpu / len(seconds) * 1e3,
         "p50_ms": median * 1e3,
         "p99_over_median": float(np.percentile(inside, 99)) / median,
         "max_over_median": float(inside.max()) / median,

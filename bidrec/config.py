@@ -123,8 +123,9 @@ class Training:
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
     """Adam's: not of tables that row-wise Adagrad moves."""
-    table_optimiser: str = "rowwise_adagrad"
-    """How the embedding tables learn: `rowwise_adagrad` moves the rows a batch touches, `adam` all rows, every step."""
+    table_optimiser: str = "adam"
+    """How the embedding tables learn: `adam` moves all rows in every step, `rowwise_adagrad` those that a batch reads:
+    for large vocabularies."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
     warmup_share: float = 0.05
@@ -134,6 +135,8 @@ class Training:
     history_gradients: int = 4096
     """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
     from a cache of the notice tower's outputs."""
+    whole_notices: bool = False
+    """`static`: batches of all bids of some notices, whose tower then runs once for them, instead of random pairs."""
     stream_notices: int = 0
     """`static`: for a set larger than memory, how many notices are shuffled together and read ahead. 0: all of them."""
     patience: int = 2
@@ -390,7 +393,7 @@ def _impossible(config: Config) -> list[str]:
             training.learning_rate, training.table_learning_rate
         )
         > 0,
-        "training.stream_notices must be at least 0, and 0 with model.kind 'history': its companies read notices of any "
+        "training.stream_notices must be at least 0, and 0 with model.kind 'history', which reads notices of any "
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),

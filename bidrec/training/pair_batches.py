@@ -1,6 +1,6 @@
-"""Batches of bids for the `static` model: whole notices in a seeded order, gathered for several steps in one go.
+"""Batches of bids for the `static` model: pairs, or whole notices, in a seeded order, gathered some steps ahead.
 
-A notice's bids stand together, so that its tower runs once for all of them, and a company's where it bids on several.
+A notice's tower runs once for all its bids in a batch, a company's once for all it bids on.
 Each gather costs some microseconds whatever its size, a good part of a small step: so a run of batches shares them.
 """
 
@@ -41,9 +41,14 @@ class PairBatch:
 class Pieces:
     """The pairs to learn, cut into pieces: a notice's bids one after another, or some of them where it has many."""
 
-    def __init__(self, learned_M: Tensor, pair_notice_M: Tensor, batch_size: int) -> None:
-        """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`."""
+    def __init__(self, learned_M: Tensor, pair_notice_M: Tensor, batch_size: int, whole: bool = True) -> None:
+        """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`.
+        Not `whole`: each pair is a piece of its own, and a batch has exactly that many."""
         self.batch_size = batch_size
+        if not whole:
+            self.begin = learned_M.nonzero().flatten().int()
+            self.lengths = self.begin.new_ones(1).expand(len(self.begin))
+            return
         starts_M = learned_M.clone()
         starts_M[1:] &= ~learned_M[:-1] | (pair_notice_M[1:] != pair_notice_M[:-1])
         begin = starts_M.nonzero().flatten()
@@ -60,7 +65,7 @@ class Pieces:
 
         `window` pieces are shuffled together, which are random runs of neighbours, and the windows are named; 0: all.
         """
-        order = torch.randperm(len(self), generator=generator).to(self.begin.device)
+        order = torch.randperm(len(self), generator=generator, dtype=torch.int32).to(self.begin.device)
         runs = torch.zeros(0)
         if window:
             run = max(1, window // RUNS)
@@ -68,13 +73,15 @@ class Pieces:
             place = torch.empty_like(runs)
             place[runs] = torch.arange(len(runs), device=order.device)
             order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
-        begin, lengths = self.begin[order], self.lengths[order]
+        begin, lengths = self.begin.index_select(0, order), self.lengths.index_select(0, order)
         end = lengths.cumsum(0, dtype=torch.int32)
+        windows = self._windows(runs, run, end) if window else []
+        if len(self) == int(end[-1]):  # a pair each
+            return list(begin.split(self.batch_size)), windows
         pairs = torch.repeat_interleave(begin - end + lengths, lengths)
         pairs += torch.arange(len(pairs), dtype=torch.int32, device=pairs.device)
         sizes = torch.bincount((end - 1) // self.batch_size, weights=lengths).long()
-        batches = list(pairs.split(sizes[sizes > 0].tolist()))
-        return batches, self._windows(runs, run, end) if window else []
+        return list(pairs.split(sizes[sizes > 0].tolist())), windows
 
     def _windows(self, runs: Tensor, run: int, end: Tensor) -> list[Window]:
         """The windows of an order of runs of `run` pieces, whose pairs `end` there."""

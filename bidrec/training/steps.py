@@ -3,8 +3,8 @@
 NoticeSteps (default): a batch is `batch_size` notices that follow each other in time. The companies' histories are
     taken as of its first notice, so that one snapshot serves the batch and nothing later is seen. The loss is over all
     companies known then, or (loss.kind `in_batch`) over those of a draw of the stretch's bids.
-PairSteps (the seed's way): a batch is about `batch_size` pairs, all bids of some random notices; a company is its
-    version as of the pair's notice. The loss is over the batch's own companies.
+PairSteps (the seed's way): a batch is `batch_size` random pairs, or all bids of some random notices (whole_notices); a
+    company is its version as of the pair's notice. The loss is over the batch's own companies.
 """
 
 from collections import deque
@@ -245,14 +245,14 @@ class InBatchNoticeSteps(NoticeSteps):
 
 
 class PairSteps:
-    """The softmax over the companies of some notices' bids, and uniform ones where configured."""
+    """The softmax over the companies of a batch of bids, and uniform ones where configured."""
 
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
-        self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size)
+        self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
         self.epoch: list[Tensor] = []
         self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
         if not len(self.pieces):
@@ -263,10 +263,15 @@ class PairSteps:
 
     def batches(self, epoch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(_order(self.settings.seed, epoch))
-        self.epoch, windows = self.pieces.batches(generator, self.settings.stream_notices)
+        self.epoch, windows = self.pieces.batches(generator, self._window())
         if self.data.stream:
             self.data.stream.start(windows)
         return self.epoch
+
+    def _window(self) -> int:
+        """How many pieces are as many as the notices that are shuffled together; 0: all."""
+        notices = self.settings.stream_notices
+        return notices and max(1, notices * len(self.pieces) // len(self.data.notice))
 
     def start_epoch(self, model: TwoTower) -> None:
         """Nothing is cached."""

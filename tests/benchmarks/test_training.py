@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import training
+from benchmarks import training, training_ours
 from benchmarks import training_seed as seed
 from benchmarks.training_contenders import CONTENDERS
 from benchmarks.training_ours import SEED_MODEL, SEED_RECIPE
@@ -85,6 +85,9 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet) -> None:
         name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
         for name in names
         if name not in alone
+    }
+    rows["pipeline:fast"] = contender("pipeline")(world, "static", settings | {"training": training_ours.FAST}) | {
+        "peak_mib": 1
     }
     found = {"rows": rows, **training.ratios(rows, ())}
     wanted = {"pipeline_over_floor", "default_pipeline_over_floor", "p99_over_median", "over_best_seed_loop"}

@@ -22,18 +22,19 @@ STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropou
     st.lists(st.integers(0, 6), max_size=60).map(sorted),
     st.integers(1, 40),
     st.integers(0, 30),
+    st.booleans(),
     st.randoms(use_true_random=False),
 )
 def test_every_pair_to_learn_is_in_one_batch_and_a_piece_is_of_one_notice(
-    notices: list[int], size: int, window: int, random: object
+    notices: list[int], size: int, window: int, whole: bool, random: object
 ) -> None:
     learned = torch.tensor([random.random() < 0.7 for _ in notices], dtype=torch.bool)  # type: ignore[attr-defined]
     if not learned.any():
         return
-    pieces = Pieces(learned, torch.tensor(notices, dtype=torch.int32), size)
+    pieces = Pieces(learned, torch.tensor(notices, dtype=torch.int32), size, whole)
     batches, windows = pieces.batches(torch.Generator().manual_seed(1), window)
     assert torch.cat(batches).sort().values.tolist() == learned.nonzero().flatten().tolist()
-    most = max(1, size // LEAST_NOTICES)
+    most = max(1, size // LEAST_NOTICES) if whole else 1
     for begin, length in zip(pieces.begin.tolist(), pieces.lengths.tolist(), strict=True):
         assert 1 <= length <= most
         assert len(set(notices[begin : begin + length])) == 1
