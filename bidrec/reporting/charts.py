@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 400, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 38
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 38
 INTERVAL = 132
 """Width of the figure with its interval, without the margins of 4."""
 
@@ -135,7 +135,7 @@ def _image(title: str, parts: Sequence[str], height: int = HEIGHT) -> Markup:
 
 
 def _grid(x_axis: Axis | None, y_axis: Axis, x_name: str, y_name: str) -> list[str]:
-    parts = [_text(4, TOP - 2, y_name)]
+    parts = [_text(4, 11, y_name)]
     for tick in y_axis.ticks():
         y = y_axis.at(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from bidrec.publishing import reasons
-from bidrec.storage import read_manifest
+from bidrec.reporting.market import feature_files
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
@@ -46,15 +46,15 @@ def in_words(
 
 
 def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[Rows, Rows]:
-    if read_manifest(home / "features") is None:
+    files = feature_files(home, "notice", "company_profile")
+    if files is None:
         return {}, {}
-    folders = {name: str(home / "features" / name / "*.parquet") for name in ("notice", "company_profile")}
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
             """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value,
                  currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
-            {"files": folders["notice"], "ids": sorted({notice for notice, _ in pairs})},
+            {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
         by_notice = _by_id(notices)
         companies = connection.execute(
@@ -62,7 +62,7 @@ def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[R
                FROM read_parquet($files) WHERE list_contains($ids, company_id) AND known_at < to_timestamp($cutoff)
                GROUP BY company_id""",
             {
-                "files": folders["company_profile"],
+                "files": files["company_profile"],
                 "ids": sorted({company for _, company in pairs}),
                 "cutoff": cutoff,
             },

@@ -27,8 +27,9 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
     then = training_set.get("inputs", {}).get("features")
     lake = read_manifest(home / "lake") or {}
     by_month, by_region = None, None
-    if features and training_set.get("split"):
-        by_month, by_region = _counted(config, training_set["split"]["test_before"])
+    files = feature_files(home, "notice", "bid_log")
+    if files and training_set.get("split"):
+        by_month, by_region = _counted(config, files, training_set["split"]["test_before"])
     return {
         "source": lake.get("source"),
         "zone": lake.get("zone"),
@@ -38,6 +39,14 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
         "months": by_month,
         "regions": by_region,
     }
+
+
+def feature_files(home: Path, *tables: str) -> dict[str, str] | None:
+    """Table -> the pattern of its files; None where the home does not have them all, or an older version's."""
+    folders = {name: home / "features" / name for name in tables}
+    if not all(any(folder.glob("*.parquet")) for folder in folders.values()):
+        return None
+    return {name: str(folder / "*.parquet") for name, folder in folders.items()}
 
 
 def _refused(home: Path) -> dict[str, dict[str, Any]]:
@@ -53,12 +62,11 @@ def _refused(home: Path) -> dict[str, dict[str, Any]]:
     return total
 
 
-def _counted(config: Config, before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _counted(config: Config, files: dict[str, str], before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """By month of publication or opening (UTC), ascending; by the notice's region, the largest first."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
-        files = {name: str(config.home_path / "features" / name / "*.parquet") for name in ("notice", "bid_log")}
         for name, time in (("notice", "published_at"), ("bid_log", "known_at")):
             connection.execute(
                 f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet({literal(files[name])}) "
