@@ -1,4 +1,4 @@
-"""Feast's own command line on a configuration's home: `feast ...` without a variable to set, in its place among our jobs.
+"""Feast's own commands on a configuration's home: no variable to set, and in turn with the home's other jobs.
 
 Reads   feature_repo/, the home, what feature_store.yaml names
 Writes  what the command writes; one that writes to the registry or the online store waits for other jobs of the home
