@@ -13,6 +13,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
 """
 
 import importlib.metadata
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,6 +87,7 @@ class Run:
                 "run": self.id,
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "bidrec": __version__,
+                "revision": os.environ.get("BIDREC_REVISION", ""),  # the image says it
                 "packages": _packages(),
                 **facts,
             },
