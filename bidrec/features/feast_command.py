@@ -6,7 +6,7 @@ Writes  what the command writes; one that writes to the registry or the online s
 
 import io
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
@@ -26,7 +26,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
 
     waits = one_job_at_a_time(config.home_path / "feast") if _WRITES & set(arguments) else nullcontext()
     printed = io.StringIO()
-    with waits, environment(config), redirect_stdout(printed):
+    with waits, environment(config), redirect_stdout(printed), chdir("."):  # Feast goes elsewhere, and stays
         store_settings(config)
         try:
             code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
