@@ -110,6 +110,7 @@ class Run:
                 "run": self.id,
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "bidrec": __version__,
+                "revision": os.environ.get("BIDREC_REVISION", ""),  # the image says it
                 "packages": _packages(),
                 **facts,
             },

@@ -1,4 +1,4 @@
-"""Feast's own command line on a configuration's home: `feast ...` without a variable to set, in its place among our jobs.
+"""Feast's own commands on a configuration's home: no variable to set, and in turn with the home's other jobs.
 
 Reads   feature_repo/, the home, what feature_store.yaml names
 Writes  what the command writes; one that writes to the registry or the online store waits for other jobs of the home
@@ -6,7 +6,7 @@ Writes  what the command writes; one that writes to the registry or the online s
 
 import io
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import chdir, nullcontext, redirect_stdout
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
@@ -28,7 +28,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
     )
     printed = io.StringIO()
-    with waits, environment(config), redirect_stdout(printed):
+    with waits, environment(config), redirect_stdout(printed), chdir("."):  # Feast goes elsewhere, and stays
         store_settings(config)
         try:
             code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Docker as the container tests use it: the engine, the image built from this clone, containers confined as in a cluster."""
+"""Docker for the tests: the engine, the image built from this clone, containers confined as in a cluster."""
 
 import os
 import subprocess

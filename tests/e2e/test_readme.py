@@ -2,8 +2,9 @@
 
 The commands run in the order of README.md, in a folder that looks like a fresh clone, with these differences:
 `bidrec demo` makes a smaller market (not the smallest: there kNN wins and the gate refuses), and the ids after --notice
-and --company are of that market; `make X` is only asked for its plan; docker's lines run in test_container.py; the real
-bids are trained on only with README_TRAINS=1, otherwise their lines are parsed and their configuration is loaded.
+and --company are of that market; `make X` is only asked for its plan; docker's lines run in test_container.py and
+test_compose.py, kubectl's overlays in test_kube_play.py and tests/k8s; the real bids are trained on only with
+README_TRAINS=1, otherwise their lines are parsed and their configuration is loaded.
 """
 
 import dataclasses
@@ -76,7 +77,7 @@ def run(clone: Path, command: list[str], text: str, home: Path | None = None) ->
 
 def adapted(line: str, clone: Path) -> str:
     """The line as it is run here."""
-    if line.startswith("docker "):
+    if line.startswith(("docker ", "kubectl ")):
         return ""
     if line.startswith("make "):
         return line.replace("make ", "make --dry-run ", 1)

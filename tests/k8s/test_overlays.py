@@ -16,7 +16,7 @@ from jobs.cli import COMMANDS
 from tests.k8s.rendered import OVERLAYS, Object, job, missing, of_kind, overlay
 
 VERSION = "1.31"
-"""Kubernetes; the newest field of ours, timeZone, podFailurePolicy and completionMode among them, is stable since then."""
+"""Kubernetes: since then all fields are stable that are used here (podFailurePolicy is the newest)."""
 AGAIN = {errors.DependencyDown, errors.CannotWrite, errors.Interrupted}
 """The same command may end otherwise the next time."""
 JOBS = ("bidrec-train", "bidrec-write-back", "bidrec-materialize")
