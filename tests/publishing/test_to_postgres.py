@@ -100,6 +100,15 @@ def test_a_table_of_somebody_else_is_not_replaced(server, config):
     assert rows(server, "SELECT * FROM theirs") == [(1,)]
 
 
+def test_a_table_that_a_view_is_built_on_stays(server, config):
+    export_table(config, "notice", 1, "viewed")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE VIEW on_it AS SELECT * FROM viewed")
+    with pytest.raises(CannotWrite, match="depend"):
+        export_table(config, "notice", 3, "viewed")
+    assert rows(server, "SELECT count(*) FROM on_it") == [(2,)]
+
+
 def test_each_refusal_has_its_code_and_none_shows_the_password(server, config, tmp_path):
     def refusal(url, table="listed"):
         words = ["--all", "--direction", "notice", "--format", "postgres", "--to", table, "-v"]
