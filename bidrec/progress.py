@@ -31,11 +31,14 @@ class _Seen:
     started: float
     first: int
     done: int
-    shown: float
+    told: float
+    """When it was last told of; at first, when it began."""
+    shown: bool = False
 
 
 class Progress:
-    """A processor of structlog: adds `per_second` and `minutes_left`, and drops what comes too often."""
+    """A processor of structlog: adds `per_second` and `minutes_left`, and drops what comes too often, so that of what
+    is soon done nothing is told."""
 
     def __init__(self, every_seconds: float) -> None:
         self.every_seconds = every_seconds
@@ -49,11 +52,12 @@ class Progress:
         key = (event.get("job"), event.get("event"))
         seen = self.seen.get(key)
         if seen is None or done < seen.done:
-            seen = self.seen[key] = _Seen(now, done, done, float("-inf"))
+            seen = self.seen[key] = _Seen(now, done, done, now)
         seen.done = done
-        if now - seen.shown < self.every_seconds and done < whole:
+        ends_something = done >= whole and seen.shown
+        if now - seen.told < self.every_seconds and not ends_something:
             raise DropEvent
-        seen.shown = now
+        seen.told, seen.shown = now, done < whole
         rate = (done - seen.first) / max(now - seen.started, 1e-9)
         if rate > 0 and "minutes_left" not in event:
             event["per_second"] = round(rate, 1)

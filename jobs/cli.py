@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "init": ("jobs.init:init", "Write a commented configuration for a source."),
     "check": ("jobs.check:check", "Hold configuration and source against each other."),
-    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, bring the lake up to date."),
+    "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, update the lake."),
     "features": (
         "jobs.features:features",
         "List the fields, how each is read, and what it is worth.",

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bidrec.config import Config, load
+from bidrec.config import Config, Publish, load
 from bidrec.errors import ConfigurationError, InputMissing
 
 
@@ -18,7 +18,7 @@ def write(tmp_path: Path):
 
 
 def test_without_a_file_every_setting_has_its_default():
-    assert load(None) == Config(home="", source=load(None).source)
+    assert load(None) == Config(home="", source=load(None).source, publish=Publish(url=""))
     assert load(None).source.url == ""
 
 

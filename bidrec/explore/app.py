@@ -117,7 +117,7 @@ def _download(found: Listing, kind: str, key: str, ending: str) -> Response:
     file = io.BytesIO()
     if ending == "csv":
         file.write("\ufeff".encode())
-        csv.write_csv(_plain(table), file)
+        csv.write_csv(plain(table), file)
     else:
         parquet.write_table(table, file)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in key)
@@ -126,7 +126,7 @@ def _download(found: Listing, kind: str, key: str, ending: str) -> Response:
     return Response(file.getvalue(), media_type=media, headers=headers)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
     """Text that a spreadsheet would take for a formula begins with an apostrophe."""
 
     def safe(column: pa.ChunkedArray) -> Any:

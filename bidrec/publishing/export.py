@@ -3,10 +3,9 @@
 Reads   published/current
 Writes  a Parquet or CSV file, whole or not at all; to_postgres.py writes the same rows into a database
 
-DuckDB joins and sorts within its memory limit and spills beside the result; batches pass through one at a time.
+Some lists at a time pass through: memory does not grow with their number.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from bidrec import log
@@ -41,56 +41,66 @@ COLUMNS = {
 
 DIRECTIONS = {"notice": "company", "company": "notice"}
 """Whose lists are exported, and what the lists hold."""
-BATCH_ROWS = 100_000
+LISTS = 1000
+"""Lists at a time."""
 
 
 @contextmanager
-def recommendations(
-    config: Config, direction: str, top: int | None, spill: Path
-) -> Iterator[tuple[pa.RecordBatchReader, int]]:
-    """Yield the rows of all published lists, by the direction's id and rank, up to `top` of a list (None: all), and
-    how many they are.
+def recommendations(config: Config, direction: str, top: int | None) -> Iterator[tuple[pa.RecordBatchReader, int]]:
+    """Yield the rows of all published lists, list after list and by rank, up to `top` of a list (None: all), and how
+    many they are.
 
-    `spill`: an existing folder for what does not fit in config.memory_limit. Raises InputMissing (66) where nothing is
-    published.
+    Raises InputMissing (66) where nothing is published.
     """
-    published, other = Published(config.home_path), DIRECTIONS[direction]
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=spill) as folder, duckdb.connect() as connection:
+    published = Published(config.home_path)
+    lists = parquet.ParquetFile(published.folder / f"{direction}_recommendations.parquet")
+    with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
-        connection.execute(f"SET temp_directory = {literal(folder)}")
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
-        lists = {
-            "lists": str(published.folder / f"{direction}_recommendations.parquet"),
-            "top": top or 2**31,
-        }
-        (total,) = connection.execute(
-            f"SELECT coalesce(sum(len({other}_ids[:$top])), 0)::BIGINT FROM read_parquet($lists)", lists
-        ).fetchall()[0]
-        reader = connection.execute(
-            f"""
-            WITH list AS (
-                SELECT {direction}_id, run_id, {other}_ids[:$top] AS ids, scores[:$top] AS scores
-                FROM read_parquet($lists)),
-            listed AS (
-                SELECT {direction}_id, run_id, unnest(ids) AS {other}_id, unnest(scores) AS score,
-                    unnest(range(1, len(ids) + 1))::INTEGER AS rank
-                FROM list)
-            SELECT listed.notice_id, listed.company_id, rank, score, title AS notice_title, buyer, place, value,
-                closes_at, name AS company_name, region AS company_region, run_id, $as_of::TIMESTAMPTZ AS as_of
-            FROM listed
-            LEFT JOIN read_parquet($notices) AS notice USING (notice_id)
-            LEFT JOIN read_parquet($companies) AS company USING (company_id)
-            ORDER BY {direction}_id, rank
-            """,
-            {
-                **lists,
-                "notices": str(published.folder / "notices.parquet"),
-                "companies": str(published.folder / "companies.parquet"),
-                "as_of": published.as_of,
-            },
-        ).to_arrow_reader(BATCH_ROWS)
-        yield reader, total
+        connection.execute(f"SET VARIABLE as_of = {literal(published.as_of.isoformat())}::TIMESTAMPTZ")
+        connection.execute(f"SET VARIABLE top = {top or 2**31}")
+        sql = _sql(direction, published.folder)
+
+        def rows(of: pa.Table) -> pa.Table:
+            connection.register("lists", of.append_column("list", pa.array(range(of.num_rows), pa.int64())))
+            return connection.execute(sql).to_arrow_table()
+
+        total = sum(_length(batch, direction, top) for batch in _batches(lists, [f"{DIRECTIONS[direction]}_ids"]))
+        schema = rows(lists.schema_arrow.empty_table()).schema
+        found = (batch for some in _batches(lists) for batch in rows(pa.Table.from_batches([some])).to_batches())
+        yield pa.RecordBatchReader.from_batches(schema, found), total
+
+
+def _batches(lists: parquet.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    return lists.iter_batches(LISTS, columns=columns)
+
+
+def _length(lists: pa.RecordBatch, direction: str, top: int | None) -> int:
+    lengths = pc.list_value_length(lists[f"{DIRECTIONS[direction]}_ids"])
+    return pc.sum(pc.min_element_wise(lengths, top or 2**31 - 1)).as_py() or 0
+
+
+def _sql(direction: str, folder: Path) -> str:
+    """Of some `lists`: their rows with the words for both sides."""
+    other = DIRECTIONS[direction]
+    notices, companies = (literal(str(folder / f"{name}.parquet")) for name in ("notices", "companies"))
+    return f"""
+        WITH numbered AS (
+            SELECT list, {direction}_id, run_id,
+                {other}_ids[:getvariable('top')] AS ids, scores[:getvariable('top')] AS scores
+            FROM lists),
+        listed AS (
+            SELECT list, {direction}_id, run_id, unnest(ids) AS {other}_id, unnest(scores) AS score,
+                unnest(range(1, len(ids) + 1))::INTEGER AS rank
+            FROM numbered)
+        SELECT listed.notice_id, listed.company_id, rank, score, title AS notice_title, buyer, place,
+            value::DOUBLE AS value, notice.closes_at, name AS company_name, region AS company_region, run_id, getvariable('as_of') AS as_of
+        FROM listed
+        LEFT JOIN read_parquet({notices}) AS notice USING (notice_id)
+        LEFT JOIN read_parquet({companies}) AS company USING (company_id)
+        ORDER BY list, rank
+        """
 
 
 def export_file(config: Config, direction: str, top: int | None, file_format: str, target: Path) -> dict[str, Any]:
@@ -101,7 +111,7 @@ def export_file(config: Config, direction: str, top: int | None, file_format: st
     target = target.expanduser().absolute()
     with (
         whole_file(target) as partial,
-        recommendations(config, direction, top, target.parent) as (reader, total),
+        recommendations(config, direction, top) as (reader, total),
         writing(target),
         _writer(file_format, partial, reader.schema) as writer,
     ):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from bidrec import log
 from bidrec.publishing.today import Today
 from bidrec.ranking.topk import best
 
@@ -85,5 +86,6 @@ def _best(
         score_BN[query[first:end] - start, item[first:end]] = score[first:end]
         score_BN[~allowed(slice(start, start + len(score_BN)))] = -np.inf
         rows[start : start + block], scores[start : start + block] = best(score_BN, k)
+        log.get("write-back").info("listing", done=f"{start + len(score_BN)}/{len(query_QD)}")
     nobody = np.isneginf(scores)
     return np.where(nobody, -1, rows), np.where(nobody, np.float32(0), scores)

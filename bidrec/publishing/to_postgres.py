@@ -9,8 +9,6 @@ not replaced.
 """
 
 import secrets
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -39,8 +37,7 @@ def export_table(config: Config, direction: str, top: int | None, table: str) ->
         raise ConfigurationError("no database is configured to write to", hint=f"set {VARIABLE} (publish.url)")
     where = describe(url, VARIABLE)
     with (
-        tempfile.TemporaryDirectory(prefix="bidrec-") as spill,
-        recommendations(config, direction, top, Path(spill)) as (reader, total),
+        recommendations(config, direction, top) as (reader, total),
         connected(url, variable=VARIABLE, to_write=True) as (connection, cursor),
     ):
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")

@@ -14,14 +14,15 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
 
 from bidrec.config import Config
-from bidrec.explore.app import HEADERS, app
+from bidrec.explore.app import HEADERS, app, plain
 from bidrec.publishing.recommend import Published
-from tests.browser import browser, needs_chromium
+from tests.browser import AXE, browser, needs_axe, needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,13 @@ def test_what_is_asked_is_never_more_than_a_value(address: str, hostile: str) ->
         assert b"<script>" not in page
 
 
+def test_no_cell_of_a_downloaded_csv_is_a_formula() -> None:
+    names = ["=1+1", "+82", "-x", "@x", "plain", "", None, "길동건설"]
+    given = pa.table({"name": names, "score": [float(row) for row in range(8)]})
+    assert plain(given)["name"].to_pylist() == ["'=1+1", "'+82", "'-x", "'@x", "plain", "", None, "길동건설"]
+    assert plain(given)["score"].equals(given["score"])
+
+
 @needs_chromium
 def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, notice, tmp_path) -> None:
     companies = Published(config.home_path).companies_for(notice, 1000)[1]
@@ -133,6 +141,18 @@ def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, no
         page.picture(tmp_path / "phone.png")
         assert page.problems == []
         assert all(url.startswith((address, "data:")) for url in page.requested)
+
+
+@needs_chromium
+@needs_axe
+@pytest.mark.parametrize("path", ["/", "/notice/NOTICE", "/company/COMPANY", "/notice/nothing"])
+def test_no_page_breaks_a_rule_of_accessibility(config, address, notice, path, tmp_path) -> None:
+    company = Published(config.home_path).companies_for(notice, 1)[1][0]["company_id"]
+    with browser(tmp_path / "profile") as page:
+        page.open(address + path.replace("NOTICE", notice).replace("COMPANY", company))
+        page.run(AXE.read_text(encoding="utf-8"))
+        broken = page.run("axe.run().then(found => found.violations.map(one => one.id + ': ' + one.nodes[0].html))")
+        assert broken == []
 
 
 def wait(page) -> None:

@@ -55,9 +55,12 @@ def test_an_open_notice_and_a_company_have_their_published_lists(config: Config,
     ]
     assert {c.score_is for c in companies} == {"probability"}
     assert [len(c.reasons) for c in companies] == [len(row["reasons"]) for row in listed]
-    notices = recommender.notices_for(companies[0].company_id, k=3)
-    assert notice_id in {n.notice_id for n in recommender.notices_for(companies[0].company_id, k=100)}
-    assert [n.rank for n in notices] == [1, 2, 3]
+    notices = recommender.notices_for(companies[0].company_id, k=100)
+    wanted = published.notices_for(companies[0].company_id, 100)[1]
+    assert [(n.rank, n.notice_id, n.closes_at) for n in notices] == [
+        (row["rank"], row["notice_id"], row["closes_at"]) for row in wanted
+    ]
+    assert notice_id in {n.notice_id for n in notices}
     assert recommender.run_id == published.run_id
     assert recommender.as_of.utcoffset().total_seconds() == 0
 

@@ -49,7 +49,7 @@ def test_the_table_holds_what_the_file_holds_with_key_and_comments(server, confi
     assert postgres.PASSWORD not in written["to"]
     columns = ", ".join(COLUMNS).replace("score", "score::float8")
     found = rows(server, f"SELECT {columns} FROM listed ORDER BY notice_id, rank")
-    assert found == [tuple(row.values()) for row in exported]
+    assert found == sorted((tuple(row.values()) for row in exported), key=lambda row: (row[0], row[2]))
     comments = rows(server, "SELECT col_description('listed'::regclass, n) FROM generate_series(1, 13) n")
     assert [comment for (comment,) in comments] == list(COLUMNS.values())
 
@@ -98,6 +98,15 @@ def test_a_table_of_somebody_else_is_not_replaced(server, config):
     with pytest.raises(CannotWrite, match="has not made it"):
         export_table(config, "notice", 1, "theirs")
     assert rows(server, "SELECT * FROM theirs") == [(1,)]
+
+
+def test_a_table_that_a_view_is_built_on_stays(server, config):
+    export_table(config, "notice", 1, "viewed")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE VIEW on_it AS SELECT * FROM viewed")
+    with pytest.raises(CannotWrite, match="depend"):
+        export_table(config, "notice", 3, "viewed")
+    assert rows(server, "SELECT count(*) FROM on_it") == [(2,)]
 
 
 def test_each_refusal_has_its_code_and_none_shows_the_password(server, config, tmp_path):
