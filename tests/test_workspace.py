@@ -23,14 +23,18 @@ print(json.dumps({"spilled": spilled}))
 
 
 @pytest.mark.skipif(cgroup.missing() is not None, reason=str(cgroup.missing()))
-def test_what_does_not_fit_memory_limit_goes_to_the_home_and_is_gone_afterwards(tmp_path):
+def test_what_does_not_fit_memory_limit_goes_to_the_home_and_is_gone_afterwards_or_after_the_next_job(tmp_path):
+    config = Config(home=str(tmp_path / "home"))
     with cgroup.limited(300 << 20) as group:
-        within = group.run(WORK, str(tmp_path / "home"), "100MB")
-        without = group.run(WORK, str(tmp_path / "home"), "4GB")
-    assert within.returncode == 0, within.stderr
-    assert json.loads(within.stdout)["spilled"] > 50e6
-    assert list((tmp_path / "home").iterdir()) == []
-    assert without.returncode == -9  # it is the limit that held it back: without it, the kernel kills it
+        within = group.run(WORK, config.home, "100MB")
+        assert within.returncode == 0, within.stderr
+        assert json.loads(within.stdout)["spilled"] > 50e6
+        assert list(config.home_path.iterdir()) == []
+        beyond = group.run(WORK, config.home, "4GB")
+    assert beyond.returncode == -9  # it is memory_limit that held it back: without it, the kernel kills it
+    assert list(config.home_path.glob(".step.*"))
+    with workspace(config, "step") as (_, folder):
+        assert list(config.home_path.iterdir()) == [folder]
 
 
 def test_a_memory_limit_that_is_none_is_named(tmp_path):
