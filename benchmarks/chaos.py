@@ -41,6 +41,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="bidrec-chaos-") as folder:
         found = chaos(options.folder or Path(folder), options)
+    chaos_writes.delete_library()
     print(json.dumps(found) if options.json else _text(found))
     sys.exit(bool(found["differences"]))
 

@@ -45,12 +45,11 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
     written.unlink(missing_ok=True)
     started = time.monotonic()
     child = fork(lambda: _in_child(job, market, strike, written), out, err)
-    was_struck = False
-    if strike.signal:
-        was_struck = _wait(child, strike.after) is None
-        if was_struck:
-            os.killpg(child, strike.signal)
-    status = _wait(child, LONGEST)
+    status = _wait(child, strike.after) if strike.signal else None
+    was_struck = bool(strike.signal) and status is None
+    if was_struck:
+        os.killpg(child, strike.signal)
+    status = status or _wait(child, LONGEST)
     if status is None:
         os.killpg(child, signal.SIGKILL)
         status = os.wait4(child, 0)[1:]

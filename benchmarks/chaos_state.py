@@ -132,17 +132,23 @@ def _registry(path: Path) -> dict[str, Any]:
             spec = one.spec if hasattr(one, "spec") else one
             meta = getattr(one, "meta", None)
             state = getattr(meta, "state", None)
-            if kind == "data_sources":
-                spec.ClearField("meta") if "meta" in spec.DESCRIPTOR.fields_by_name else None
-            if kind == "feature_views":
-                for source in (spec.batch_source, spec.stream_source):
-                    source.ClearField("meta")
+            _forget_times(spec)
             found[f"{kind} {spec.name}"] = (
                 hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest(),
                 state,
             )
     found["infra"] = sorted(one.sqlite_table.name for one in registry.infra.infra_objects)
     return found
+
+
+def _forget_times(message: Any) -> None:
+    """Of a data source, wherever it is part of something: when it was made and changed."""
+    for field, value in message.ListFields():
+        if field.name == "meta":
+            message.ClearField("meta")
+        elif field.message_type and not field.message_type.GetOptions().map_entry:
+            for one in [value] if hasattr(value, "ListFields") else value:
+                _forget_times(one)
 
 
 def _files(home: Path) -> dict[str, bool]:

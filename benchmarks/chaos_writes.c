@@ -25,7 +25,7 @@ static long at;
 void chaos_arm(const char *folder, int of_kinds, long at_call, int with_errno) {
     strncpy(prefix, folder, sizeof prefix - 1);
     length = strlen(prefix);
-    kinds = of_kinds, at = at_call, failure = with_errno;
+    kinds = of_kinds, at = at_call, failure = with_errno, seen = 0;
 }
 void chaos_disarm(void) { length = 0; }
 long chaos_calls(int of_kinds) {

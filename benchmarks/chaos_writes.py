@@ -80,6 +80,11 @@ def library() -> ctypes.CDLL:
     return found
 
 
+def delete_library() -> None:
+    if is_loaded():
+        shutil.rmtree(Path(os.environ[_LOADED]).parent, ignore_errors=True)
+
+
 def missing() -> str | None:
     """Why writes cannot be struck here, or None."""
     return None if shutil.which("cc") and sys.platform == "linux" else "no C compiler (Debian: apt-get install gcc)"

@@ -36,6 +36,7 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
+_OUT_OF_REACH += ("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError")  # Redis's, which is there and cannot
 BUG = BidrecError.exit_code
 
 
@@ -188,13 +189,15 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return Interrupted("stopped by a signal", hint="run the same command again")
     if isinstance(error, BidrecError):
         return error
+    if refusal(error) is not None:
+        return CannotWrite(str(error), hint="check space and permission")
+    if type(error).__module__ == "sqlite3" and "database is locked" in str(error):
+        return Interrupted(f"the online store is being written: {error}", hint="run the same command again")
     if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
         return DependencyDown(str(error), hint="see to the server that feature_store.yaml names, then run again")
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
-    if refusal(error) is not None:
-        return CannotWrite(str(error), hint="check space and permission")
     return None
 
 

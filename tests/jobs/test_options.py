@@ -3,10 +3,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -176,6 +178,18 @@ def test_a_store_that_does_not_answer_is_a_dependency_that_is_not_there(client):
     assert address.split(":")[1] in said(outcome)[0]
     assert said(outcome)[1].startswith("hint: see to the server")
     assert "s3cret" not in outcome.stderr
+
+
+def test_an_online_store_that_somebody_else_writes_is_tried_again_later(tmp_path):
+    def body(config: Config) -> Result:
+        sqlite3.connect(tmp_path / "online.db", timeout=0).execute("CREATE TABLE rows (value)")
+        raise AssertionError("written")
+
+    with closing(sqlite3.connect(tmp_path / "online.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        outcome = call(body)
+    assert outcome.exit_code == 75
+    assert "database is locked" in said(outcome)[0]
 
 
 def test_a_library_that_exits_does_not_choose_the_exit_code():
