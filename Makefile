@@ -49,7 +49,7 @@ test: lint
 # Resolves the versions anew, within the bounds of requirements/*.in.
 lock: setup
 	$(BIN)/pip install -q uv
-	cd requirements && for set in runtime dev spark validate tune korean lightfm; do \
+	cd requirements && for set in runtime dev spark tracking validate tune korean lightfm; do \
 		../$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header $$set.in -o $$set.txt; done
 
 image:

@@ -7,6 +7,7 @@ already, with no loader, log or checkpoint. So both see the same machine at the 
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def configuration(kind: str, **training: Any) -> Config:
 
 
 class Floor:
-    """The step over one resident batch."""
+    """The step over one resident batch. That of the default model gathers: which histories and notices a stretch reads,
+    and which of them pass gradients, is drawn anew in each step and part of it."""
 
     def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
         data = Resident.of(ts, torch.device("cpu"))
@@ -55,11 +57,13 @@ class Floor:
         self.steps = steps_for(config, data, ts.validation_from)
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
-        self.batch = self.steps.gathered(batches[at or len(batches) // 2])
+        batch = batches[at or len(batches) // 2]
+        self.batch = self.steps.gathered(batch) if config.model.kind == "static" else batch
+        self.loss = self.steps.learn if config.model.kind == "static" else self.steps.loss
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
 
     def step(self) -> float:
-        loss: Tensor = self.steps.learn(self.model, self.batch)
+        loss: Tensor = self.loss(self.model, self.batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -77,6 +81,7 @@ class Watch:
     seconds: list[float] = field(default_factory=list)
     floor_seconds: list[float] = field(default_factory=list)
     cpu: float = 0.0
+    floor_cpu: float = 0.0
     first_at: float = 0.0
     _left: float = 0.0
     _left_cpu: float = 0.0
@@ -88,10 +93,12 @@ class Watch:
             self.cpu += now_cpu - self._left_cpu
         self.first_at = self.first_at or time.time()
         if self.floor and len(self.seconds) % self.every == 0:
+            begun_cpu = time.process_time()
             for _ in range(self.floor_steps):
                 started = time.perf_counter()
                 self.floor()
                 self.floor_seconds.append(time.perf_counter() - started)
+            self.floor_cpu += time.process_time() - begun_cpu
         self._left, self._left_cpu = time.perf_counter(), time.process_time()
         return len(self.seconds) >= self.steps
 
@@ -104,13 +111,27 @@ def measure(
     if floor:
         for _ in range(5):
             floor.step()
-    watch = Watch(steps, floor.step if floor else None, every)
-    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
-        try:
-            train(config, ts, Path(folder), watch)
-        except Interrupted:
-            pass
+    watch = run(ts, config, steps, floor, every)
     return summary(watch, epoch_steps, config.training.batch_size)
+
+
+def run(ts: TrainingSet, config: Config, steps: int, floor: Floor | None = None, every: int = FLOOR_EVERY) -> Watch:
+    """`train` for so many steps after the first, which is the start's."""
+    watch = Watch(steps, floor.step if floor else None, every)
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder, suppress(Interrupted):
+        train(config, ts, Path(folder), watch)
+    return watch
+
+
+def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
+    """Of training as long as the configuration says: the validation Recall@100 of each epoch."""
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
+        facts = train(config, ts, Path(folder))
+    return {name: [entry[name] for entry in facts["curve"]] for name in ("validation_recall@100", "loss")}
+
+
+def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
+    return len(steps_for(config, Resident.of(ts, torch.device("cpu")), ts.validation_from).batches(0))
 
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
@@ -135,10 +156,13 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         floor_at = np.repeat(np.arange(len(floors) // watch.floor_steps) * watch.every, watch.floor_steps)
         found["floor_it_s"] = 1 / float(floors.mean())
         found["over_floor"] = float(floors.mean() / inside.mean())
+        found["cpu_over_floor"] = watch.floor_cpu / len(floors) / (watch.cpu / len(seconds))
         for name, length in (("chunks_over_floor", CHUNK), ("epochs_over_floor", epoch_steps)):
             whole = range(0, max(1, len(seconds) - length + 1), length)
             found[name] = [
-                float(np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length)))
+                float(
+                    np.median(_between(floors, floor_at, at, length)) / np.median(_between(inside, number, at, length))
+                )
                 for at in whole
             ]
     return found

@@ -122,6 +122,7 @@ class Training:
     """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
+    """Adam's: not of tables that row-wise Adagrad moves."""
     table_optimiser: str = "rowwise_adagrad"
     """How the embedding tables learn: `rowwise_adagrad` moves the rows a batch touches, `adam` all rows, every step."""
     table_learning_rate: float = 0.05
@@ -133,6 +134,8 @@ class Training:
     history_gradients: int = 4096
     """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
     from a cache of the notice tower's outputs."""
+    stream_notices: int = 0
+    """`static`: for a set larger than memory, how many notices are shuffled together and read ahead. 0: all of them."""
     patience: int = 2
     """Epochs without a better validation Recall@100 before training stops."""
     refit: bool = True
@@ -143,7 +146,8 @@ class Training:
     checkpoints_kept: int = 2
     """The newest checkpoints that are kept."""
     clip_norm: float = 0.0
-    """Gradients longer than this are scaled down to it. 0: none is."""
+    """Gradients of the networks longer than this are scaled down to it; with `table_optimiser` `adam`, of the tables as
+    well. 0: none is."""
     precision: str = "float32"
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
@@ -203,6 +207,8 @@ class Publish:
     """Companies written per open notice, and open notices per company."""
     margin: float = 0.0
     """How far below the best baseline's Recall@100 a model may be and still be published."""
+    url: str = "${BIDREC_EXPORT_URL}"
+    """postgresql:// address that `bidrec recommend --format postgres` writes to. Keep it in the environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +228,16 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """What a finished run is told to, beside its own files (requirements/tracking.txt); never stops a run."""
+
+    mlflow: str = ""
+    """Address of an MLflow tracking server or store, such as `http://mlflow:5000`. Empty: none."""
+    tensorboard: bool = False
+    """Whether runs/ID/tensorboard is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     home: str = "${BIDREC_HOME}"
     """The one writable folder. Empty: `./.bidrec`."""
@@ -232,6 +248,8 @@ class Config:
     Feast's own commands read too; otherwise the one in the Feast repository."""
     memory_limit: str = "4GB"
     """DuckDB's memory limit in every step; beyond it, it spills to the home."""
+    wait_seconds: float = 60.0
+    """How long a job waits for another one of its kind in the same home before it ends with 75."""
     source: Source = field(default_factory=Source)
     contract: Contract = field(default_factory=Contract)
     split: Split = field(default_factory=Split)
@@ -242,6 +260,7 @@ class Config:
     evaluation: Evaluation = field(default_factory=Evaluation)
     publish: Publish = field(default_factory=Publish)
     drift: Drift = field(default_factory=Drift)
+    tracking: Tracking = field(default_factory=Tracking)
 
     @property
     def home_path(self) -> Path:
@@ -254,9 +273,9 @@ class Config:
         return self.loss.kind or ("all_bidders" if self.model.kind == "history" else "in_batch")
 
     def as_dict(self) -> dict[str, Any]:
-        """The resolved configuration for a manifest; the source's address, which may hold a password, is left out."""
+        """The resolved configuration for a manifest; the addresses, which may hold a password, are left out."""
         value = dataclasses.asdict(self)
-        del value["source"]["url"]
+        del value["source"]["url"], value["publish"]["url"], value["tracking"]["mlflow"]
         return value
 
 
@@ -346,6 +365,7 @@ def _impossible(config: Config) -> list[str]:
     """Settings of the right type that would only fail, or hang, hours later."""
     split, model, training = config.split, config.model, config.training
     rules = {
+        "wait_seconds must be at least 0": config.wait_seconds >= 0,
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None
         or split.test_before > split.train_before,
@@ -370,6 +390,8 @@ def _impossible(config: Config) -> list[str]:
             training.learning_rate, training.table_learning_rate
         )
         > 0,
+        "training.stream_notices must be at least 0, and 0 with model.kind 'history': its companies read notices of any "
+        "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),
         "training.checkpoints_kept must be at least 1": training.checkpoints_kept >= 1,

@@ -4,15 +4,18 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bidrec import log, runs
 from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
+from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
 
@@ -37,24 +40,43 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
 
     SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
-    `profile` records where the time of some training steps goes, in the run's folder.
+    One training of a home at a time. `profile` records where the time of some training steps goes, in the run's folder.
     """
+    from bidrec.training import distributed, loop
+
+    with distributed.processes(config.training.device), ExitStack() as held:
+        alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
+        distributed.first(lambda: held.enter_context(alone))
+        run, inputs = distributed.first(lambda: _materialise(config, backtest))
+        finished, trained = distributed.first(lambda: (run.finished, read_manifest(run.model) is not None))
+        if finished:
+            return run
+        if not trained:
+            with stop_requested() as stop:
+                loop.train(config, TrainingSet.open(run.training_set), run.folder, stop, profile=profile)
+        distributed.first(lambda: _finish(config, run, inputs))
+    return run
+
+
+def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
+    """The run to go on with, its training set built, and the fingerprint of what it is made from."""
     from bidrec.ranking import baselines
-    from bidrec.ranking.second_stage.learn import learn_blend
-    from bidrec.training import loop
 
     baselines.require(config.evaluation)
+    runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)
-    if run.finished:
-        return run
-    if read_manifest(run.training_set) is None:
+    if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
+    return run, inputs
+
+
+def _finish(config: Config, run: Run, inputs: str) -> None:
+    """Second stage, evaluation and manifest of a run whose model is trained."""
+    from bidrec.ranking.second_stage.learn import learn_blend
+
     ts = TrainingSet.open(run.training_set)
-    if read_manifest(run.model) is None:
-        with stop_requested() as stop:
-            loop.train(config, ts, run.folder, stop, profile=profile)
     model = read_manifest(run.model) or {}
     if read_manifest(run.second_stage) is None:
         learn_blend(config, run, ts).save(run.second_stage)
@@ -67,7 +89,7 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
         statistics=ts.manifest.get("statistics", {}),
     )
     describe(config, run)
-    return run
+    track(config, run)
 
 
 def describe(config: Config, run: Run) -> None:

@@ -23,12 +23,13 @@ from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
-from bidrec.errors import CannotWrite, ConfigurationError
+from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
 from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
-from bidrec.locks import alone
+from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
 from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
+from bidrec.workspace import bound
 
 _NO_NEWS = ".ingest.json"
 """In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
@@ -50,9 +51,17 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
     New and changed rows become a new part; where there are none, the lake is left alone. It begins anew with `force`,
     or where the source's SQL, columns, zone or parameters have changed. Files that have not changed are not read.
     `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the quarantine is written
-    all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at work).
+    all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at
+    work for longer than config.wait_seconds).
     """
+    with one_job_at_a_time(config.home_path, "ingest", config.wait_seconds):
+        return _ingest(config, force, now)
+
+
+def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]:
     started = time.monotonic()
+    with writing(config.home_path):
+        _sweep(config.home_path)
     definition = sources.load_definition(config.source.name)
     files = sources.files(config.source, definition)
     inputs = fingerprint({"files": files, "contract": config.contract}) if files else None
@@ -62,7 +71,6 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
-        last = None if force else _last_reading(config.home_path, made_by)  # another ingest may have ended meanwhile
         read_at = now or datetime.now(UTC)
         if last:  # whatever the clock says, a reading is later than the one before
             read_at = max(read_at, last.read_at + timedelta(seconds=1))
@@ -80,31 +88,22 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
 
 @contextmanager
 def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards.
-
-    Raises Interrupted (75) while another ingest works in this home: it would sweep away the other's files.
-    """
+    """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards."""
     home = config.home_path
     staging = home / ".ingest"
-    with alone(home, "ingest"):
-        with writing(home):
-            _sweep(home)
+    try:
+        with writing(home, begun=staging):
             staging.mkdir()
-        try:
             with duckdb.connect(staging / "work.duckdb") as connection:
-                try:
-                    connection.execute("SET memory_limit = $1", [config.memory_limit])
-                except duckdb.Error as error:
-                    raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
-                connection.execute("SET temp_directory = $1", [str(staging / "spill")])
+                bound(connection, config, staging)
                 yield connection, staging
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
-            raise CannotWrite(
-                f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
-            ) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
+        raise CannotWrite(
+            f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _sweep(home: Path) -> None:

@@ -2,30 +2,43 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from bidrec.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
     """Set structlog up once per process. `json_lines` None means: JSON unless stderr is a terminal."""
     if json_lines is None:
         json_lines = not sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if json_lines
-        else structlog.dev.ConsoleRenderer(pad_event_to=24)
-    )
+    screen = Screen(sys.stderr)  # one for all loggers: what one draws, the next one erases
     structlog.configure(
         processors=[
+            Progress(LINE_SECONDS if json_lines else BAR_SECONDS),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso" if json_lines else "%H:%M:%S", utc=json_lines),
-            renderer,
+            structlog.processors.JSONRenderer(ensure_ascii=False) if json_lines else _Console(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr) if json_lines else lambda *_: screen,
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
+
+
+class _Console:
+    def __init__(self) -> None:
+        self.line = structlog.dev.ConsoleRenderer(pad_event_to=24)
+
+    def __call__(self, logger: Any, method: str, event: Event) -> str:
+        return bar(event) if how_far(event) else self.line(logger, method, event)
+
+
+def only_warnings() -> None:
+    """From here on: for a process beside another that logs the same."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -14,11 +14,14 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     report.html     the page that shows the run to people
     model_card.md   what the model is for, what it learned from, how good it is; .json is the same for programs
     importance.json what each field is worth, where it was measured
+    pinned.json     there where the run is to stay, whatever is pruned
     manifest.json   written last
 """
 
 import importlib.metadata
+import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,10 +30,14 @@ from typing import Any
 from bidrec import __version__
 from bidrec.config import Config
 from bidrec.errors import InputMissing
-from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, write_json
+from bidrec.locks import is_held
+from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, sweep, write_json, writing
 
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
+PINNED = "pinned.json"
+_PRUNED = ".pruned."
+"""In the home, the beginning of what a run is called while it is deleted."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
 
 
@@ -67,6 +74,18 @@ class Run:
     def backtest(self) -> bool:
         """Whether it was only made to measure an earlier cutoff: never the one that is published unless it is named."""
         return bool(read_json(self.folder / "config.json").get("backtest"))
+
+    @property
+    def pinned(self) -> bool:
+        return (self.folder / PINNED).is_file()
+
+    def pin(self) -> None:
+        """Keep the run: nothing prunes it."""
+        write_json(self.folder / PINNED, {"pinned_at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def unpin(self) -> None:
+        with writing(self.folder):
+            (self.folder / PINNED).unlink(missing_ok=True)
 
     def settings(self) -> dict[str, Any]:
         """The configuration the run was made with, as plain JSON."""
@@ -120,6 +139,19 @@ def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> R
     return run
 
 
+def sweep_runs(home: Path) -> None:
+    """Delete what killed trainings have left: folders that never became a run, half-written boxes and checkpoints.
+
+    For a job that trains alone in this home. Raises CannotWrite (73).
+    """
+    with writing(home / "runs"):
+        for folder in (home / "runs").glob("*/"):
+            if not (folder / "config.json").is_file():
+                shutil.rmtree(folder)
+            for place in (folder, folder / "checkpoints"):
+                sweep(place)
+
+
 def all_runs(home: Path) -> list[Run]:
     """Every run of the home, oldest first."""
     return [Run(path.parent) for path in sorted((home / "runs").glob("*/config.json"))]
@@ -139,6 +171,43 @@ def find(home: Path, run_id: str | None = None) -> Run:
         what = f"no finished run {run_id}" if run_id else "no finished run"
         raise InputMissing(f"{what} in {home / 'runs'}", hint="bidrec train makes one; bidrec runs lists them")
     return found
+
+
+def named(home: Path, run_id: str) -> Run:
+    """The run with this id, finished or not. Raises InputMissing (66) where there is none."""
+    for run in all_runs(home):
+        if run.id == run_id:
+            return run
+    raise InputMissing(f"no run {run_id} in {home / 'runs'}", hint="bidrec runs lists them")
+
+
+def published_run(home: Path) -> str | None:
+    """The id of the run whose recommendations readers see, or None."""
+    return (read_manifest(home / "published" / "current") or {}).get("run")
+
+
+def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
+    """Delete old runs and return them: all but the newest `keep` finished ones and what is to stay anyway.
+
+    What stays: the published run, pinned ones, unfinished ones while a training is at work, and those begun after the
+    newest finished one, which a training may go on with. `dry_run` deletes nothing. Killed halfway, a run is there or
+    gone; the rest is swept away next time. Raises CannotWrite (73).
+    """
+    there = all_runs(home)
+    finished = [run for run in there if run.finished]
+    stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
+    begun_since = finished[-1].id if finished else ""
+    stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
+    at_work = is_held(home, "train")
+    old = [run for run in there if run.id not in stay and (run.finished or not at_work)]
+    if not dry_run:
+        for run in old:
+            with writing(run.folder):
+                # In one step it is no run any more.
+                os.rename(run.folder, home / f"{_PRUNED}{run.id}")
+        for litter in home.glob(f"{_PRUNED}*"):
+            shutil.rmtree(litter, ignore_errors=True)
+    return old
 
 
 def _made_from(run: Run) -> str:

@@ -12,12 +12,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bidrec.errors import CannotWrite, InputMissing
+from bidrec.refusals import is_full, refusal
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
@@ -25,67 +26,118 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write below `path` into CannotWrite (73), which names it."""
+def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
+    """Turn the disk's refusal to write below `path` into CannotWrite (73), which names it and how much room there is.
+
+    Whichever library met it (`bidrec/refusals.py`). begun: what has been written of it so far, which is the least that
+    it needs.
+    """
     try:
         yield
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and error.filename and not _along(Path(error.filename), path):
-            raise  # something that is read, elsewhere
-        raise CannotWrite(
-            f"cannot write {path}: {error.strerror or error}", hint="check space and permission"
-        ) from error
+    except Exception as error:
+        number = refusal(error)
+        about = error.filename if isinstance(error, OSError) else None
+        if isinstance(about, str | bytes):
+            if not _along(Path(os.fsdecode(about)), path):
+                raise  # something that is read, elsewhere
+        elif number is None:
+            raise
+        reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
+        room = _room(path, begun) if is_full(number) else ""
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint="check space and permission") from error
 
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
-    Raises CannotWrite where the disk refuses.
+    A writer that was killed leaves its sibling; the next one of the same target sweeps it, and `sweep` those of targets
+    that nobody writes again. That of a living writer is locked, and stays. Raises CannotWrite where the disk refuses.
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _recover(target)
+        sweep(target.parent, target.name)
+        staging, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield staging
-        with writing(target):
+        with writing(target, begun=staging):
+            yield staging
             staging.chmod(0o755)
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
                     file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
                     sync(file)
             _replace(staging, target)
+            sync(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
-    A writer that was killed leaves its sibling; the next one of the same target sweeps it. That of a living writer is
-    locked, and stays. Raises CannotWrite where the disk refuses.
+    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses.
     """
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    partial = Path(name)
+        sweep(target.parent, target.name)
+        partial, descriptor = _locked(lambda: _empty_file(target))
     try:
-        yield partial
-        with writing(target):
+        with writing(target, begun=partial):
+            yield partial
             partial.chmod(0o644)
             sync(partial)
             os.replace(partial, target)
+            sync(target.parent)
     finally:
         partial.unlink(missing_ok=True)
         os.close(descriptor)
 
 
+@contextmanager
+def working_folder(home: Path, name: str) -> Iterator[Path]:
+    """A folder `.NAME.xxx` in the home for what is not to stay, gone afterwards.
+
+    What killed jobs have left of that name is swept first. Raises CannotWrite where the disk refuses.
+    """
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        sweep(home, name)
+        folder, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{name}.", dir=home))
+    try:
+        with writing(folder, begun=folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Delete what killed writers have left of the target `name` in this folder; None: of any target."""
+    of = glob.escape(name) if name is not None else "*"
+    for stale in folder.glob(f".{of}.*"):
+        is_folder = stale.is_dir() and not stale.is_symlink()
+        if not is_folder and not stale.name.endswith(PARTIAL):
+            continue
+        try:
+            descriptor = os.open(stale, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue  # swept by another one
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass  # somebody is writing it; or a folder on a volume that locks no folders (NFS)
+        else:
+            shutil.rmtree(stale, ignore_errors=True) if is_folder else stale.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
 def write_text(target: Path, text: str) -> None:
     """Write one file whole."""
-    with whole_file(target) as partial, writing(target):
+    with whole_file(target) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -160,14 +212,32 @@ def sync(file: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(target: Path) -> None:
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.*{PARTIAL}"):
-        with stale.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            stale.unlink(missing_ok=True)
+def _locked(make: Callable[[], str]) -> tuple[Path, int]:
+    """What `make` makes, and a descriptor that holds its lock: it is not swept while its writer lives."""
+    while True:
+        path = Path(make())
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        with suppress(OSError):  # NFS locks no folders: there, what is left of one stays
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
+        os.close(descriptor)  # swept just before it was locked
+
+
+def _empty_file(target: Path) -> str:
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+    os.close(descriptor)
+    return name
+
+
+def _room(path: Path, begun: Path | None) -> str:
+    """How much is free, and how much was needed so far."""
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    free = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are free there"
+    if begun is None or not begun.exists():
+        return f"; {free}"
+    files = [file for file in (begun, *begun.rglob("*")) if file.is_file()]
+    return f"; it needs more than {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB, {free}"
 
 
 def _along(one: Path, other: Path) -> bool:
@@ -187,6 +257,13 @@ def _replace(staging: Path, target: Path) -> None:
         os.rename(target, aside / target.name)
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _recover(target: Path) -> None:
+    """Where a writer was killed between its two renames, give the old folder its name back."""
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+        if not target.exists() and (aside / target.name).is_dir():
+            os.rename(aside / target.name, target)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -12,6 +12,8 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
+    "init": ("jobs.init:init", "Write a commented configuration for a source."),
+    "check": ("jobs.check:check", "Hold configuration and source against each other."),
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, bring the lake up to date."),
     "features": (
         "jobs.features:features",
@@ -23,8 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("jobs.tune:tune", "Search for better settings on windows before the test window."),
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
     "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
-    "runs": ("jobs.runs:runs", "List the runs, the newest last."),
+    "explore": ("jobs.explore:explore", "Look through what was published in a browser."),
+    "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers for torch alone."),
+    "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, prune the old ones."),
     "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is, and where."),
+    "feast": ("jobs.feast:feast", "Run one of Feast's own commands in this home."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
 
@@ -59,3 +64,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="bidrec", message="%(prog)s %(version)s")
 def main() -> None:
     """Public tenders and the companies that will bid on them: recommendations both ways."""
+
+
+if __name__ == "__main__":  # torchrun -m jobs.cli train
+    main(prog_name="bidrec")

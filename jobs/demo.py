@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bidrec.config import Config, Source, Split
+from bidrec.prometheus import of_run
 from jobs.options import command
 from jobs.output import Result
 
@@ -89,7 +90,7 @@ def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> R
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
     parts += ["", _where(home, page)]
-    return Result(data=data, text=Group(*parts))
+    return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 
 def _where(home: Path, page: Path) -> str:

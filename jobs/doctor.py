@@ -1,6 +1,5 @@
 """bidrec doctor: what this machine has, what it lacks, and how to mend it. Leaves nothing behind."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -9,11 +8,18 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bidrec import machine
 from bidrec.config import Config
-from bidrec.errors import CannotWrite, DependencyDown
+from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
+from bidrec.locks import is_held
+from bidrec.runs import all_runs
+from bidrec.sources import reached
+from bidrec.storage import read_manifest
 from jobs.options import command
 from jobs.output import Result
 
+_FEAST = "0.67"
+"""The one whose stores and registry bidrec's are made for."""
 _PAIRS = {"2.13": "1.8"}
 """torch -> the torchrec and fbgemm built against it."""
 _LEAST_MEMORY_GB = 4
@@ -35,7 +41,7 @@ class Finding:
 @command
 def doctor(config: Config) -> Result:
     """Look at this machine and say what is missing."""
-    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _source)
+    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _health, _source)
     findings = [finding for check in checks for finding in check(config)]
     return Result(
         data={"ok": all(f.state != "fail" for f in findings), "checks": [asdict(f) for f in findings]},
@@ -53,7 +59,9 @@ def _exit_code(findings: list[Finding]) -> int:
     failed = {finding.what for finding in findings if finding.state == "fail"}
     if not failed:
         return 0
-    return CannotWrite.exit_code if failed == {"home"} else DependencyDown.exit_code
+    if failed == {"home"}:
+        return CannotWrite.exit_code
+    return InputMissing.exit_code if failed <= {"source", "health"} else DependencyDown.exit_code
 
 
 def _python(config: Config) -> Iterator[Finding]:
@@ -115,7 +123,10 @@ def _duckdb(config: Config) -> Iterator[Finding]:
 
 def _feast(config: Config) -> Iterator[Finding]:
     """Feast is there; it is not imported, which would take longer than everything else here."""
-    yield _tried("feast", lambda: version("feast"))
+    finding = _tried("feast", lambda: version("feast"))
+    if finding.state == "ok" and not finding.found.startswith(f"{_FEAST}."):
+        finding = Finding("feast", "fail", f"{finding.found}, not {_FEAST}", _MEND_STACK)
+    yield finding
 
 
 def _tried(what: str, lookup: Callable[[], str]) -> Finding:
@@ -128,18 +139,11 @@ def _tried(what: str, lookup: Callable[[], str]) -> Finding:
 
 
 def _cores(config: Config) -> Iterator[Finding]:
-    yield Finding("cores", "ok", str(len(os.sched_getaffinity(0))))
+    yield Finding("cores", "ok", str(machine.cores()))
 
 
 def _memory(config: Config) -> Iterator[Finding]:
-    """What this process may use: the container's limit where there is one."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue  # no such cgroup version, or "max"
-    yield _at_least("memory", min(limits), _LEAST_MEMORY_GB, "give the job more memory")
+    yield _at_least("memory", machine.memory(), _LEAST_MEMORY_GB, "give the job more memory")
 
 
 def _disk(config: Config) -> Iterator[Finding]:
@@ -170,8 +174,35 @@ def _existing(home: Path) -> Path:
     return next(folder for folder in (home, *home.parents) if folder.exists())
 
 
+def _health(config: Config) -> Iterator[Finding]:
+    """What is in the home can be read, and what is published is there."""
+    home = config.home_path
+    for box in ("lake", "features", "published/current"):
+        folder = home / box
+        try:
+            if folder.is_symlink() and not folder.exists():
+                yield Finding("health", "fail", f"{box} points at nothing", "bidrec write-back publishes anew")
+            elif folder.is_dir() and read_manifest(folder) is None and any(folder.iterdir()):
+                yield Finding("health", "warn", f"{box} is unfinished", "run again the command that writes it")
+        except InputMissing as error:
+            yield Finding("health", "fail", error.message, f"move {folder} away, and run what writes it again")
+    at_work = is_held(home, "train")
+    for run in all_runs(home):
+        if not run.finished and not at_work:
+            mend = "bidrec train goes on with it where nothing has changed; bidrec runs prune deletes it"
+            yield Finding("health", "warn", f"run {run.id} is unfinished", mend)
+
+
 def _source(config: Config) -> Iterator[Finding]:
-    if config.source.name:
-        yield Finding("source", "ok", config.source.name)
-    else:
-        yield Finding("source", "warn", "none", "set [source] in bidrec.toml or run `bidrec demo`")
+    """The dumps are there, or the database answers and has the tables."""
+    if not config.source.name:
+        yield Finding(
+            "source", "warn", "none", "set [source] in bidrec.toml (bidrec init writes one) or run `bidrec demo`"
+        )
+        return
+    try:
+        yield Finding("source", "ok", reached(config.source))
+    except BidrecError as error:
+        yield Finding(
+            "source", "fail", f"{config.source.name}: {error.message}", error.hint or "bidrec check says more"
+        )

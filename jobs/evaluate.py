@@ -3,6 +3,7 @@
 import click
 
 from bidrec.config import Config
+from bidrec.prometheus import of_run
 from jobs.options import command
 from jobs.output import Result
 
@@ -16,4 +17,4 @@ def evaluate(config: Config, run_id: str | None) -> Result:
 
     run = runs.find(config.home_path, run_id)
     metrics = flow.evaluate(config, run)
-    return Result(data=metrics, text=metrics_table(metrics, run.folder))
+    return Result(data=metrics, text=metrics_table(metrics, run.folder), gauges=of_run(metrics))

@@ -9,7 +9,6 @@ An option whose parameter has a `__` is a key of the configuration; it goes ther
 The command returns its Result or raises; errors become exit codes (`bidrec/errors.py`) and one line on stderr.
 """
 
-import errno
 import os
 import re
 import resource
@@ -22,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bidrec import config as configuration
-from bidrec import log, signals
+from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
+from bidrec.refusals import refusal
 from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
@@ -35,7 +36,6 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 BUG = BidrecError.exit_code
 
 
@@ -44,11 +44,39 @@ def command(function: Callable[..., Result]) -> click.Command:
 
     def run(config_path: Path | None, as_json: bool, verbose: bool, **given: Any) -> None:
         context = click.get_current_context()
-        context.exit(_run(function, context.info_name or "bidrec", config_path, as_json, verbose, given))
+        context.exit(_run(function, _called(context), config_path, as_json, verbose, given))
 
     own = list(reversed(getattr(function, "__click_params__", [])))
     name = function.__name__.replace("_", "-")
     return click.Command(name, callback=run, params=[*own, *_common()], help=function.__doc__)
+
+
+def _called(context: click.Context) -> str:
+    """`train`, or `runs compare`: the command as it is called, without the program's name."""
+    if context.parent is None or context.parent.parent is None:
+        return context.info_name or "bidrec"
+    return f"{_called(context.parent)} {context.info_name}"
+
+
+def group(name: str, function: Callable[..., Result], *below: click.Command) -> click.Group:
+    """A command as `command` makes it, that has further ones below it; called without one of these, it runs itself."""
+    own = command(function)
+
+    def run(**given: Any) -> None:
+        context = click.get_current_context()
+        if context.invoked_subcommand is None:
+            context.invoke(own.callback, **given)  # type: ignore[arg-type]
+        elif any(context.get_parameter_source(name) == ParameterSource.COMMANDLINE for name in given):
+            raise click.UsageError(f"give options after '{context.invoked_subcommand}'", context)
+
+    return click.Group(
+        name,
+        {one.name or "": one for one in below},
+        invoke_without_command=True,
+        callback=run,
+        params=own.params,
+        help=own.help,
+    )
 
 
 def require_source(config: Config) -> None:
@@ -77,6 +105,12 @@ def _common() -> list[click.Parameter]:
             help=f"TOML file [env: BIDREC_CONFIG; otherwise {' or '.join(map(str, CONFIG_PLACES))} if there].",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+        click.Option(
+            ["--wait", "wait_seconds"],
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Wait at most so long for another job of this kind in the home (wait_seconds), then exit 75.",
+        ),
         click.Option(["-v", "--verbose"], is_flag=True, help="Log more, and show where an error came from."),
     ]
 
@@ -94,24 +128,37 @@ def _run(
     # Read by OpenMP when torch is imported. Threads that spin while they wait slow a training several times as soon as
     # anything else runs on the machine (measured: 4.5 times on two cores beside one other process).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Likewise: torch would start a thread for each core of the machine, and be held to the container's share of them.
+    if machine.cpu_limit():
+        os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     log.configure(verbose)
+    gauges: list[prometheus.Gauge] = []
     with signals.interruptible() as interrupted:
         try:
-            overrides = {key: value for key, value in given.items() if "__" in key}
-            own = {key: value for key, value in given.items() if "__" not in key}
+            overrides = {key: value for key, value in given.items() if _is_key(key)}
+            own = {key: value for key, value in given.items() if not _is_key(key)}
             with stdout_for_results():
                 config = configuration.load(config_path or _found(), **overrides)
                 result = function(config, **own)
-            emit(result, as_json)
-            code = result.exit_code
+            emit(result, as_json, name)
+            code, gauges = result.exit_code, result.gauges
         except (click.UsageError, click.exceptions.Exit):
             raise
         except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
             code = _report(error, interrupted(), verbose)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
-    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak))
+    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20))
+    try:
+        prometheus.write(name, exit_code=code, seconds=seconds, peak_bytes=peak, gauges=gauges)
+    except CannotWrite as error:
+        log.get(name).warning("no metrics are written", reason=error.message)
     return code
+
+
+def _is_key(parameter: str) -> bool:
+    """Whether the parameter is a key of the configuration."""
+    return "__" in parameter or parameter == "wait_seconds"
 
 
 def _found() -> Path | None:
@@ -146,9 +193,7 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
-    # DuckDB's IOException is no OSError: the reason is in its text alone.
-    refused_in_duckdb = in_duckdb and any(os.strerror(reason) in str(error) for reason in _REFUSALS)
-    if refused_in_duckdb or (isinstance(error, OSError) and error.errno in _REFUSALS):
+    if refusal(error) is not None:
         return CannotWrite(str(error), hint="check space and permission")
     return None
 

@@ -1,6 +1,6 @@
 """What a command prints: its result on stdout and nothing else; all other output goes to stderr.
 
-A result is one JSON object on one line with --json, otherwise text for people.
+A result is one JSON object on one line with --json (docs/json.md), otherwise text for people.
 """
 
 import contextlib
@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bidrec.prometheus import Gauge
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+SCHEMA_VERSION = 1
+"""Of the JSON objects: raised when a key goes or changes its meaning, not when one is added."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,12 @@ class Result:
     """Text as it is, or anything rich can print (a Table, a Group)."""
     width: int = 120
     """Columns of the text where stdout is not a terminal."""
+    gauges: list[Gauge] = field(default_factory=list)
+    """What bidrec/prometheus.py writes of it, where that is asked for."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
+    silent: bool = False
+    """Another process of the same job prints it."""
 
 
 @contextlib.contextmanager
@@ -53,11 +63,13 @@ def _descriptor_to_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def emit(result: Result, as_json: bool) -> None:
+def emit(result: Result, as_json: bool, command: str = "") -> None:
     """Print the result; a reader that has gone away (`| head`) ends it quietly."""
+    if result.silent:
+        return
     try:
         if as_json:
-            print(_json_line(result.data))
+            print(_json_line({"schema_version": SCHEMA_VERSION, "command": command, **result.data}))
         elif result.text != "":
             _print_text(result.text, result.width)
         if sys.stdout:

@@ -2,7 +2,8 @@
 
 import json
 from datetime import UTC, datetime
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
@@ -19,27 +20,41 @@ VECTOR = click.File("r", encoding="utf-8")
 @click.option("--company", "company_id", metavar="ID", help="Rank the open notices for this company.")
 @click.option("--companies-near", "near_companies", type=VECTOR, help="Rank the companies by cosine with a vector.")
 @click.option("--notices-near", "near_notices", type=VECTOR, help="Rank the open notices by cosine with a vector.")
-@click.option("--top", "k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
+@click.option("--all", "everything", is_flag=True, help="Export all published lists, to a file or a table.")
+@click.option("--top", type=click.IntRange(min=1), help="How many; 10 else, with --all as many as were published.")
 @click.option("--as-of", type=TIME, help="With --company or --notices-near: notices open at this time (UTC).")
+@click.option("--direction", type=click.Choice(["notice", "company"]), help="With --all: whose lists.")
+@click.option("--format", "file_format", type=click.Choice(["parquet", "csv", "postgres"]), help="With --all.")
+@click.option("--to", metavar="PATH|TABLE", help="With --all: the file, or the table in BIDREC_EXPORT_URL's database.")
 def recommend(
     config: Config,
     notice_id: str | None,
     company_id: str | None,
     near_companies: TextIO | None,
     near_notices: TextIO | None,
-    k: int,
+    everything: bool,
+    top: int | None,
     as_of: datetime | None,
+    **export: str | None,
 ) -> Result:
-    """Recommend companies for a notice, or open notices for a company.
+    """Recommend companies for a notice, or open notices for a company; or export all that was published.
 
     A vector is a file with a JSON list of numbers, as long as the published vectors; - reads it from stdin.
+    An export is written whole or not at all: a file is replaced, and so is a table, in one transaction.
     """
-    if sum(given is not None for given in (notice_id, company_id, near_companies, near_notices)) != 1:
-        raise click.UsageError("give one of --notice ID, --company ID, --companies-near FILE, --notices-near FILE")
+    asked = (notice_id, company_id, near_companies, near_notices, True if everything else None)
+    if sum(given is not None for given in asked) != 1:
+        raise click.UsageError(
+            "give one of --notice ID, --company ID, --companies-near FILE, --notices-near FILE, --all"
+        )
+    if everything:
+        return _export(config, top, as_of, **export)
+    if any(given is not None for given in export.values()):
+        raise click.UsageError("--direction, --format and --to go with --all")
     from bidrec.publishing.recommend import Published
     from jobs.tables import companies_table, notices_table
 
-    published = Published(config.home_path)
+    published, k = Published(config.home_path), top or 10
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     if notice_id is not None:
         notice, companies = published.companies_for(notice_id, k)
@@ -52,6 +67,29 @@ def recommend(
         return Result(data={"companies": companies}, text=companies_table(None, companies))
     notices = published.notices_near(_vector(near_notices), k, moment)
     return Result(data={"notices": notices}, text=notices_table(None, notices))
+
+
+def _export(
+    config: Config,
+    top: int | None,
+    as_of: datetime | None,
+    direction: str | None,
+    file_format: str | None,
+    to: str | None,
+) -> Result:
+    if as_of is not None or direction is None or file_format is None or to is None:
+        raise click.UsageError("--all goes with --direction, --format and --to, and is as of the write-back")
+    from bidrec.publishing.export import export_file
+    from bidrec.publishing.to_postgres import export_table
+
+    if file_format == "postgres":
+        written = export_table(config, direction, top, to)
+    else:
+        written = export_file(config, direction, top, file_format, Path(to))
+    facts: dict[str, Any] = {"direction": direction, "format": file_format, **written}
+    return Result(
+        data={"export": facts}, text=f"{written['rows']:,} rows, the list of each {direction}: {written['to']}"
+    )
 
 
 def _vector(file: TextIO | None) -> list[float]:

@@ -1,42 +1,109 @@
-"""bidrec runs: the runs in the home, and where each of them stands."""
+"""bidrec runs: the runs in the home and where each of them stands; compare two, keep some, delete the old ones."""
 
 from typing import Any
 
+import click
+
 from bidrec.config import Config
-from jobs.options import command
+from jobs.options import command, group
 from jobs.output import Result
 
 
-@command
-def runs(config: Config) -> Result:
-    """List the runs, the newest last."""
+def _list(config: Config) -> Result:
+    """List the runs, the newest last; or compare two, pin one, prune the old ones."""
     from rich.table import Table
 
-    from bidrec.runs import all_runs
+    from bidrec.runs import all_runs, published_run
 
-    rows = [_facts(run) for run in all_runs(config.home_path)]
+    published = published_run(config.home_path)
+    rows = [_facts(run, published) for run in all_runs(config.home_path)]
     if not rows:
         return Result(data={"runs": []}, text=f"No run in {config.home_path / 'runs'} yet: bidrec train makes one.")
-    table = Table("run", "state", "made by", "train before", "test notices", "Recall@100", "best baseline")
+    table = Table("run", "state", "made by", "train before", "test notices", "Recall@100", "best baseline", "stays as")
     for row in rows:
-        table.add_row(*(str(value) if value is not None else "" for value in row.values()))
+        stays = ", ".join(word for word in ("published", "pinned") if row[word])
+        shown = [value for key, value in row.items() if key not in ("published", "pinned")]
+        table.add_row(*(str(value) if value is not None else "" for value in shown), stays)
     return Result(data={"runs": rows}, text=table)
 
 
-def _facts(run: Any) -> dict[str, Any]:
-    made_by = "backtest" if run.backtest else "train"
-    if not run.finished:
-        return {"run": run.id, "state": "unfinished", "made_by": made_by, "train_before": None} | dict.fromkeys(
-            ("test_notices", "recall@100", "best_baseline")
-        )
-    metrics = run.metrics()
-    frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
-    return {
+def _facts(run: Any, published: str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
         "run": run.id,
-        "state": "finished",
-        "made_by": made_by,
-        "train_before": metrics["window"]["from"][:10],
-        "test_notices": metrics["window"]["notices"],
-        "recall@100": round(frozen["final"]["recall@100"], 3),
-        "best_baseline": f"{best} {frozen[best]['recall@100']:.3f}",
+        "state": "finished" if run.finished else "unfinished",
+        "made_by": "backtest" if run.backtest else "train",
     }
+    measured = ("train_before", "test_notices", "recall@100", "best_baseline")
+    if run.finished:
+        metrics = run.metrics()
+        frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
+        facts |= {
+            "train_before": metrics["window"]["from"][:10],
+            "test_notices": metrics["window"]["notices"],
+            "recall@100": round(frozen["final"]["recall@100"], 3),
+            "best_baseline": f"{best} {frozen[best]['recall@100']:.3f}",
+        }
+    return dict.fromkeys((*facts, *measured)) | facts | {"published": run.id == published, "pinned": run.pinned}
+
+
+@command
+@click.argument("a")
+@click.argument("b")
+def compare(config: Config, a: str, b: str) -> Result:
+    """Compare the figures and settings of runs A and B."""
+    from rich.console import Group
+    from rich.table import Table
+
+    from bidrec.run_comparison import compare as side_by_side
+    from bidrec.runs import named
+
+    found = side_by_side(named(config.home_path, a), named(config.home_path, b))
+    figures = Table("mode", "ranker", "metric", title=f"A: {found['a']}   B: {found['b']}", title_justify="left")
+    for heading in ("A", "B", "B - A"):
+        figures.add_column(heading, justify="right")
+    for row in found["figures"]:
+        numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
+        figures.add_row(row["mode"], row["ranker"].replace("_", " "), row["metric"], *numbers)
+    settings = Table("key", "A", "B", title="set otherwise" if found["settings"] else "the same settings")
+    for row in found["settings"]:
+        settings.add_row(row["key"], str(row["a"]), str(row["b"]))
+    doubt = "" if found["comparable"] else "Not the same test window of the same data: the figures do not compare."
+    return Result(data=found, text=Group(*([doubt] if doubt else []), figures, settings))
+
+
+@command
+@click.option("--keep", required=True, type=click.IntRange(min=0), help="How many of the newest finished runs stay.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+def prune(config: Config, keep: int, dry_run: bool) -> Result:
+    """Delete old runs: never the published or a pinned one, nor an unfinished one that may be gone on with."""
+    from bidrec.runs import all_runs
+    from bidrec.runs import prune as delete
+
+    gone = [run.id for run in delete(config.home_path, keep, dry_run=dry_run)]
+    kept = [run.id for run in all_runs(config.home_path) if run.id not in gone]
+    word = "would be deleted" if dry_run else "deleted"
+    text = "\n".join([f"{len(gone)} {word}, {len(kept)} kept", *(f"  {word}: {run_id}" for run_id in gone)])
+    return Result(data={"deleted": gone, "kept": kept, "dry_run": dry_run}, text=text)
+
+
+@command
+@click.argument("run_id", metavar="RUN")
+def pin(config: Config, run_id: str) -> Result:
+    """Keep a run whatever is pruned."""
+    from bidrec.runs import named
+
+    named(config.home_path, run_id).pin()
+    return Result(data={"run": run_id, "pinned": True}, text=f"{run_id} stays")
+
+
+@command
+@click.argument("run_id", metavar="RUN")
+def unpin(config: Config, run_id: str) -> Result:
+    """Let a run be pruned again."""
+    from bidrec.runs import named
+
+    named(config.home_path, run_id).unpin()
+    return Result(data={"run": run_id, "pinned": False}, text=f"{run_id} may be pruned")
+
+
+runs = group("runs", _list, compare, prune, pin, unpin)

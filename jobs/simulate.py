@@ -1,6 +1,5 @@
 """bidrec simulate: an invented market in KONEPS's shape, with the truth behind it."""
 
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from bidrec.config import Config
 from jobs.options import command
 from jobs.output import Result
 
-_EVERY_SECONDS = 2.0
 _CLOCK = click.DateTime(formats=("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"))
 
 
@@ -36,13 +34,8 @@ def simulate(
 
     logger = log.get("simulate")
 
-    told = time.monotonic()
-
     def progress(notices_done: int, notices_wanted: int, bids_done: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > _EVERY_SECONDS:
-            told = time.monotonic()
-            logger.info("simulating", notices=notices_done, of=notices_wanted, bids=bids_done)
+        logger.info("simulating", done=f"{notices_done}/{notices_wanted}", bids=bids_done)
 
     manifest = write(
         out,

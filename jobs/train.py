@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from bidrec.config import Config
+from bidrec.prometheus import of_run
 from jobs.options import command, require_source
 from jobs.output import Result
 
@@ -29,11 +30,14 @@ def train(config: Config, profile: bool) -> Result:
     """Materialise the training set, train the model and evaluate it.
 
     Goes on with an unfinished run of the same configuration and data. SIGTERM or Ctrl-C saves the state and exits 75.
+    Started by torchrun (`torchrun -m jobs.cli train`), many processes train one model.
     """
     require_source(config)
     from bidrec import flow
+    from bidrec.training.distributed import other_process
     from jobs.tables import metrics_table
 
     run = flow.train(config, profile=profile)
     metrics = run.metrics()
-    return Result(data=metrics, text=metrics_table(metrics, run.folder))
+    text = metrics_table(metrics, run.folder)
+    return Result(data=metrics, text=text, gauges=of_run(metrics), silent=other_process())

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from bidrec.config import Config
+from bidrec.prometheus import Gauge, of_rows
 from jobs.options import command, require_source
 from jobs.output import Result
 
@@ -32,4 +33,5 @@ def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Re
         text=f"Published {rows['notice_embedding']:,} notices and {rows['company_embedding']:,} companies as of "
         f"{manifest['as_of']}, with recommendations for {manifest['open_notices']:,} open notices.\n"
         f"{config.home_path / 'published' / 'current'} -> {manifest['version']}",
+        gauges=[Gauge("run_info", 1, {"run": manifest["run"]}), *of_rows("rows", rows)],
     )

@@ -9,10 +9,12 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "log", "signals", "config", "storage", "locks", "casting", "runs"),
-    *("contract", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
-    *("features", "asof", "training_set"),
-    *("model", "training", "ranking", "publishing", "reporting"),
+    *("errors", "refusals", "progress", "log", "signals", "machine"),
+    *("config", "template", "storage", "prometheus", "locks"),
+    *("casting", "workspace", "database", "runs", "run_comparison"),
+    *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
+    *("features", "asof", "training_set", "rehearsal"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
     *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 
@@ -22,6 +24,7 @@ KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},
     "checks": TORCH | {"feast"},
+    "database": TORCH | {"feast"},
     "lake": TORCH | {"feast"},
     "quarantine": TORCH | {"feast"},
     "increment": TORCH | {"feast"},
@@ -36,6 +39,8 @@ KNOWS_NOTHING_OF = {
     "ranking": {"feast"},
     "publishing": {"torchrec", "fbgemm_gpu"},
     "reporting": TORCH | {"feast"},
+    "explore": TORCH | {"feast"},
+    "recommender": TORCH | {"feast", "duckdb"},
     "jobs": TORCH | {"feast", "duckdb", "pyarrow", "pandas"},
 }
 # Its work is to see whether they are there.

@@ -1,6 +1,7 @@
 import fcntl
 import os
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
     with (tmp_path / ".ingest.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Interrupted, match="another ingest job is at work"):
-            ingest(config_of(tmp_path, source), now=NOW)
+            ingest(replace(config_of(tmp_path, source), wait_seconds=0), now=NOW)
     assert ingest(config_of(tmp_path, source), now=NOW)["tables"]["bid"]["rows"] == len(BIDS)
 
 

@@ -1,54 +1,88 @@
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
-from bidrec.errors import CannotWrite
+from bidrec import locks
+from bidrec.errors import CannotWrite, Interrupted
 from bidrec.locks import one_job_at_a_time
 
 FORK = multiprocessing.get_context("fork")
 
 
-def hold_until_killed(folder, held):
-    with one_job_at_a_time(folder):
+def hold_until_killed(home, held):
+    with one_job_at_a_time(home, "train", 0):
         held.set()
         signal.pause()
 
 
-def take(folder, taken):
-    with one_job_at_a_time(folder):
+def take(home, taken):
+    with one_job_at_a_time(home, "train", 60):
         taken.set()
 
 
-def test_a_second_job_waits_until_the_first_is_gone_though_it_was_killed(tmp_path):
-    held, taken = FORK.Event(), FORK.Event()
-    first = FORK.Process(target=hold_until_killed, args=(tmp_path, held))
-    first.start()
+@pytest.fixture
+def other_job(tmp_path):
+    """A process that holds the lock until it is killed."""
+    held = FORK.Event()
+    job = FORK.Process(target=hold_until_killed, args=(tmp_path, held))
+    job.start()
     assert held.wait(60)
+    yield job
+    job.kill()
+    job.join(60)
+
+
+def test_a_second_job_waits_until_the_first_is_gone_though_it_was_killed(tmp_path, other_job):
+    taken = FORK.Event()
     second = FORK.Process(target=take, args=(tmp_path, taken))
     second.start()
     assert not taken.wait(0.5)
-    os.kill(first.pid, signal.SIGKILL)
+    os.kill(other_job.pid, signal.SIGKILL)
     assert taken.wait(60)
-    for job in (first, second):
-        job.join(60)
+    second.join(60)
     assert second.exitcode == 0
 
 
+@pytest.mark.parametrize("wait", [0, 0.3])
+def test_a_job_that_has_waited_long_enough_says_who_is_at_work_and_ends_with_75(tmp_path, other_job, wait):
+    started = time.monotonic()
+    message = f"another train job is at work in {tmp_path}: process {other_job.pid} on "
+    with pytest.raises(Interrupted, match=message), one_job_at_a_time(tmp_path, "train", wait):
+        pass
+    assert time.monotonic() - started >= wait
+
+
 def test_an_error_in_the_block_gives_the_lock_back(tmp_path):
-    with pytest.raises(ValueError, match="halfway"), one_job_at_a_time(tmp_path):
+    with pytest.raises(ValueError, match="halfway"), one_job_at_a_time(tmp_path, "feast", 0):
         raise ValueError("halfway")
-    with one_job_at_a_time(tmp_path):
-        assert (tmp_path / ".lock").is_file()
+    with one_job_at_a_time(tmp_path, "feast", 0):
+        assert (tmp_path / ".feast.lock").read_text().startswith(f"process {os.getpid()} on ")
 
 
-def test_two_folders_have_two_locks(tmp_path):
-    with one_job_at_a_time(tmp_path / "feast"), one_job_at_a_time(tmp_path / "published"):
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["feast", "published"]
+def test_two_kinds_of_job_have_two_locks(tmp_path):
+    with one_job_at_a_time(tmp_path, "feast", 0), one_job_at_a_time(tmp_path, "published", 0):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".feast.lock", ".published.lock"]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_home_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CannotWrite, match="file/feast"), one_job_at_a_time(tmp_path / "file" / "feast"):
+    with pytest.raises(CannotWrite, match="file/home"), one_job_at_a_time(tmp_path / "file" / "home", "feast", 0):
+        pass
+
+
+def held_back_by_nothing(descriptor, operation):
+    """What flock does on a volume that only pretends to lock."""
+
+
+def unknown(descriptor, operation):
+    raise OSError(95, "Operation not supported")
+
+
+@pytest.mark.parametrize("flock", [held_back_by_nothing, unknown])
+def test_a_volume_that_keeps_no_locks_is_refused(tmp_path, monkeypatch, flock):
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    with pytest.raises(CannotWrite, match="keeps no locks"), one_job_at_a_time(tmp_path, "train", 0):
         pass

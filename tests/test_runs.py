@@ -8,7 +8,9 @@ import pytest
 
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import InputMissing
-from bidrec.runs import all_runs, find, newest, start_or_resume
+from bidrec.locks import one_job_at_a_time
+from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
+from bidrec.storage import write_json
 
 
 @pytest.fixture
@@ -63,3 +65,65 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
         find(config.home_path)
     assert find(config.home_path, run.id) == run
     assert run in all_runs(config.home_path)
+
+
+def a_home_with(config: Config, *finished: bool) -> list[str]:
+    """Runs, oldest first, finished or not; returns their ids."""
+    ids = [f"2025010{day}T000000Z-00000{day}" for day in range(len(finished))]
+    for run_id, done in zip(ids, finished, strict=True):
+        folder = config.home_path / "runs" / run_id
+        write_json(folder / "config.json", {"config": {}})
+        if done:
+            Run(folder).finish()
+    return ids
+
+
+def left(config: Config) -> list[str]:
+    return [run.id for run in all_runs(config.home_path)]
+
+
+def test_pruning_keeps_the_newest_finished_runs_the_published_and_the_pinned(config: Config) -> None:
+    ids = a_home_with(config, True, True, True, True, True, True)
+    Run(config.home_path / "runs" / ids[1]).pin()
+    write_json(config.home_path / "published" / "current" / "manifest.json", {"run": ids[2]})
+    gone = prune(config.home_path, 2)
+    assert [run.id for run in gone] == [ids[0], ids[3]]
+    assert left(config) == [ids[1], ids[2], ids[4], ids[5]]
+    assert not list(config.home_path.glob(".pruned*"))
+    Run(config.home_path / "runs" / ids[1]).unpin()
+    prune(config.home_path, 0)
+    assert left(config) == [ids[2]]
+
+
+def test_pruning_leaves_unfinished_runs_while_a_training_is_at_work_and_those_it_may_go_on_with(config: Config) -> None:
+    ids = a_home_with(config, False, False, True, False)
+    with one_job_at_a_time(config.home_path, "train", 0):
+        assert prune(config.home_path, 1) == []
+    assert left(config) == ids
+    assert [run.id for run in prune(config.home_path, 1)] == ids[:2]
+
+
+def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: Config) -> None:
+    ids = a_home_with(config, True, True)
+    (config.home_path / ".pruned.old").mkdir()
+    assert [run.id for run in prune(config.home_path, 1, dry_run=True)] == [ids[0]]
+    assert left(config) == ids
+    prune(config.home_path, 2)
+    assert left(config) == ids
+    assert not (config.home_path / ".pruned.old").exists()
+
+
+def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
+    with pytest.raises(InputMissing, match="no run nothing"):
+        named(config.home_path, "nothing")
+
+
+def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
+    run = start_or_resume(Config(home=str(tmp_path)), "inputs")
+    for litter in (".training_set.a1b2", "checkpoints/.00000007.a1b2"):
+        (run.folder / litter).mkdir(parents=True)
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
+    (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
+    sweep_runs(tmp_path)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.id]
+    assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]

@@ -16,8 +16,10 @@ from bidrec.storage import (
     fingerprint,
     read_json,
     read_manifest,
+    sweep,
     whole_file,
     whole_folder,
+    working_folder,
     write_json,
     write_manifest,
     write_text,
@@ -77,6 +79,39 @@ def test_a_process_killed_halfway_leaves_no_folder_of_that_name_and_the_next_run
     with whole_folder(tmp_path / "lake") as folder:
         (folder / "notice.parquet").write_text("whole")
     assert (tmp_path / "lake" / "notice.parquet").read_text() == "whole"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_what_a_living_writer_of_a_folder_has_begun_stays(tmp_path):
+    with whole_folder(tmp_path / "lake") as slow:
+        (slow / "notice.parquet").write_text("slow")
+        with whole_folder(tmp_path / "lake") as quick:
+            (quick / "notice.parquet").write_text("quick")
+        sweep(tmp_path)
+        assert (tmp_path / "lake" / "notice.parquet").read_text() == "quick"
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "slow"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_name_back(tmp_path):
+    (tmp_path / ".lake.old.a1b2" / "lake").mkdir(parents=True)
+    (tmp_path / ".lake.old.a1b2" / "lake" / "notice.parquet").write_text("old")
+    with pytest.raises(ValueError, match="halfway"):
+        _fail_halfway(tmp_path / "lake", ValueError("halfway"))
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "old"
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_a_working_folder_is_gone_afterwards_and_so_are_those_of_killed_jobs(tmp_path):
+    (tmp_path / ".spill.killed").mkdir()
+    (tmp_path / ".spill.killed" / "block").write_text("half")
+    (tmp_path / ".spill-of-another.kind").mkdir()
+    with working_folder(tmp_path, "spill") as one, working_folder(tmp_path, "spill") as other:
+        assert one != other
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            [one.name, other.name, ".spill-of-another.kind"]
+        )
+    assert os.listdir(tmp_path) == [".spill-of-another.kind"]
 
 
 def _wait_for(condition):

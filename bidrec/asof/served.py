@@ -25,14 +25,14 @@ from pyarrow import parquet
 
 from bidrec.casting import first_line
 from bidrec.errors import InputMissing
-from bidrec.storage import whole_file, writing
+from bidrec.storage import whole_file
 
 
 def log_served(folder: Path, rows: pa.Table | Path) -> None:
     """rows: a table, or a Parquet file or a folder of such. Raises CannotWrite (73)."""
     table = rows if isinstance(rows, pa.Table) else parquet.read_table(rows)
     target = folder / f"{uuid4().hex}.parquet"
-    with whole_file(target) as partial, writing(target):
+    with whole_file(target) as partial:
         parquet.write_table(table, partial)
 
 

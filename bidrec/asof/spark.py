@@ -8,7 +8,6 @@ A version is told by the moment since which it is known, the feature `version_at
 
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.registry import open_store
 from bidrec.features.schema import View
-from bidrec.storage import writing
+from bidrec.storage import working_folder
 
 VERSION_AT = "version_at"
 Ints = npt.NDArray[np.integer]
@@ -53,10 +52,8 @@ def known_since_by_spark(
     if not len(company):
         return np.zeros(0, np.int64)
     started = time.monotonic()
-    with writing(config.home_path):
-        folder = tempfile.TemporaryDirectory(prefix=".spark.", dir=config.home_path)
-    with folder:
-        asked, answers = Path(folder.name, "asked.parquet"), Path(folder.name, "answers")
+    with working_folder(config.home_path, "spark") as folder:
+        asked, answers = folder / "asked.parquet", folder / "answers"
         _write_questions(connection, company, as_of, asked)
         _ask(config, [view.name for view in views], asked, answers)
         found = _read_answers(connection, [view.name for view in views], answers, len(company))

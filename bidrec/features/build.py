@@ -10,11 +10,7 @@ changed rule, or a lake made from scratch, gives features made from scratch.
 """
 
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -30,17 +26,19 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.lake import OWN, open_lake
-from bidrec.locks import alone
+from bidrec.locks import one_job_at_a_time
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,
     facts_of,
     fingerprint,
     read_manifest,
+    sweep,
     whole_folder,
     write_json,
     writing,
 )
+from bidrec.workspace import workspace
 
 EVENT_TIMES = {
     "notice": "published_at",
@@ -53,6 +51,7 @@ EVENT_TIMES = {
 }
 """The feature tables, each with the time from which on a row is known; company_state is for the next build alone."""
 
+SPILL = "features-spill"
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
@@ -69,8 +68,14 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
     lake, ContractError (65) where a source's own column has the name of a feature, CannotWrite (73), Interrupted (75)
-    while another build is at work.
+    where another build is at work for longer than
+    config.wait_seconds.
     """
+    with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
+        return _build(config, force, run_rows)
+
+
+def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     started = time.monotonic()
     home, target = config.home_path, config.home_path / "features"
     lake = read_manifest(home / "lake")
@@ -79,11 +84,13 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
     recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
     if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
+        for litter in ("features", SPILL):
+            sweep(home, litter)  # killed after the last rename
         _logger.info("features are up to date")
         return before
     if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
         before = None
-    with alone(home, "features"), whole_folder(target) as folder, _workspace(config) as connection:
+    with whole_folder(target) as folder, workspace(config, SPILL) as (connection, _):
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
@@ -125,21 +132,6 @@ def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> boo
 def _known_until(lake: dict[str, Any]) -> str:
     """Until when the lake knows everything; a row that is known only later waits for a later build."""
     return str(lake.get("read_at") or _END)
-
-
-@contextmanager
-def _workspace(config: Config) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that spills to the home beyond config.memory_limit; gone afterwards."""
-    with writing(config.home_path):
-        spill = Path(tempfile.mkdtemp(prefix=".features.", dir=config.home_path))
-    try:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{config.memory_limit}'")
-            connection.execute(f"SET temp_directory = {literal(str(spill))}")
-            yield connection
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, str]) -> None:

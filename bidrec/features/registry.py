@@ -51,12 +51,12 @@ def apply(config: Config) -> None:
     home = config.home_path
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with (
-        one_job_at_a_time(home / "feast"),
-        _environment(config),
+        one_job_at_a_time(home, "feast", config.wait_seconds),
+        environment(config),
         _as_guest(repo),
         redirect_stdout(io.StringIO()),
     ):
-        settings = _settings(config)
+        settings = store_settings(config)
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
@@ -81,7 +81,10 @@ def _adopt_online_store(settings: "RepoConfig") -> None:
 
 
 def open_store(config: Config) -> "FeatureStore":
-    """The home's FeatureStore, offline reads under config.memory_limit. InputMissing (66) where nothing was applied."""
+    """The home's FeatureStore, offline reads under config.memory_limit. InputMissing (66) where nothing was applied.
+
+    It answers while a view is being materialised too, each key with its old or its new value.
+    """
     import ibis
     from feast import FeatureStore
 
@@ -93,13 +96,16 @@ def open_store(config: Config) -> "FeatureStore":
     connection = ibis.get_backend()
     connection.raw_sql(f"SET memory_limit = {literal(config.memory_limit)}")
     connection.raw_sql(f"SET temp_directory = {literal(str(spill))}")
-    return FeatureStore(config=settings)
+    store = FeatureStore(config=settings)
+    # Not in feature_store.yaml: there, Feast warns at every command that a registry in a file has no need of it.
+    store.registry.serve_features_while_materializing = True
+    return store
 
 
 def offline_store(config: Config) -> str:
     """The type of the offline store that feature_store.yaml names, as Feast spells it: `spark`, `duckdb`, a class."""
-    with _environment(config):
-        return str(_settings(config).offline_store.type)
+    with environment(config):
+        return str(store_settings(config).offline_store.type)
 
 
 def open_registry(config: Config) -> tuple["BaseRegistry", str]:
@@ -117,7 +123,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     killed run left in a state in which Feast serves nothing is materialised too, which repairs it.
     Raises ConfigurationError (64) where a view stands later than `end` online: older values would overwrite newer ones.
     """
-    with one_job_at_a_time(config.home_path / "feast"):
+    with one_job_at_a_time(config.home_path, "feast", config.wait_seconds):
         store = open_store(config)
         found = store.list_feature_views()
         _refuse_older([view for view in found if view.name in views], end)
@@ -157,8 +163,8 @@ def _repository(config: Config) -> Path:
 
 
 def _applied_settings(config: Config) -> "RepoConfig":
-    with _environment(config):
-        settings = _settings(config)
+    with environment(config):
+        settings = store_settings(config)
     if settings.registry.registry_type == "file" and not Path(settings.registry.path).is_file():
         raise InputMissing(
             f"no feature registry in {config.home_path}", hint="run: bidrec train, or feast -c feature_repo apply"
@@ -166,7 +172,7 @@ def _applied_settings(config: Config) -> "RepoConfig":
     return settings
 
 
-def _settings(config: Config) -> "RepoConfig":
+def store_settings(config: Config) -> "RepoConfig":
     """What feature_store.yaml says, with `${NAME}` replaced from the environment.
 
     Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
@@ -201,9 +207,13 @@ def _store_file(config: Config) -> Path:
 
 
 @contextmanager
-def _environment(config: Config) -> Iterator[None]:
-    """What the repository reads: the home and the feature_store.yaml of this configuration, absolute."""
-    given = {"BIDREC_HOME": str(config.home_path), "FEAST_FS_YAML_FILE_PATH": str(_store_file(config))}
+def environment(config: Config) -> Iterator[None]:
+    """What the repository and Feast's commands read: this configuration's home, store and repository, absolute."""
+    given = {
+        "BIDREC_HOME": str(config.home_path),
+        "FEAST_FS_YAML_FILE_PATH": str(_store_file(config)),
+        "FEATURE_REPO_DIR_ENV_VAR": str(_repository(config)),
+    }
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from bidrec.errors import ContractError
 from bidrec.features.validation import refuse_what_cannot_be_validated
-from bidrec.storage import whole_file, writing
+from bidrec.storage import whole_file
 
 
 class WholeRegistryStore(FileRegistryStore):
@@ -37,7 +37,7 @@ class WholeRegistryStore(FileRegistryStore):
     def _write_registry(self, registry_proto: Registry) -> None:
         registry_proto.version_id = str(uuid4())
         registry_proto.last_updated.GetCurrentTime()
-        with whole_file(self._filepath) as partial, writing(self._filepath):
+        with whole_file(self._filepath) as partial:
             partial.write_bytes(registry_proto.SerializeToString())
 
     def _forget_lost_tables(self, registry: Registry) -> None:

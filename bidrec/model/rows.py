@@ -49,7 +49,7 @@ class RowBatch:
 
     dense_BF (B, F) float32; ages_days_BT (B, T) float32 days from each time to the as-of, -1 where missing;
     attributes (n,) int64 ids, row-major, attribute_lengths_BA (B, A) items per row and field;
-    text (m,) int64 ids, text_weights (m,) float32, text_lengths_B (B,). `single`: every field of every row has one item.
+    text (m,) int64 ids, text_weights (m,) float32, text_lengths_B (B,); `single`: each field of each row has one item.
     """
 
     dense_BF: Tensor
@@ -92,9 +92,10 @@ class RowBatch:
             self.text.split(terms),
             self.text_weights.split(terms),
             text_lengths,
+            [self.single] * len(sizes),
             strict=True,
         )
-        return [RowBatch(*part, single=self.single) for part in parts]
+        return [RowBatch(*part) for part in parts]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A dense optimiser moves every row of a table in every step, so its cost grows with the vocabulary. Row-wise Adagrad
 moves the rows a batch touches and keeps one number a row: the running sum of its gradients' mean squares.
-`row_update` chooses what does it: fbgemm's fused kernel on a CPU, plain torch elsewhere or where fbgemm is missing.
+`row_update` chooses what does it: fbgemm's fused kernel on a CPU, plain torch elsewhere or where fbgemm is missing,
+and bidrec.model.shared_rows where many processes train one model.
 """
 
 from collections.abc import Callable
@@ -18,10 +19,10 @@ EPSILON = 1e-8
 
 @dataclass
 class Rate:
-    """What a step's update goes by; the training loop sets the learning rate before each step."""
+    """What a step's update goes by; the training loop sets it before each step. There is no weight decay: it would move
+    a row by how often it is read, and fbgemm's kernel for the CPU has none."""
 
     learning_rate: float
-    weight_decay: float = 0.0
 
 
 RowUpdate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -46,6 +47,10 @@ class Table(nn.Module):
 
 def row_update(weight: Tensor, sum_R: Tensor, rate: Rate) -> RowUpdate:
     """Row-wise Adagrad on `weight` (R, D) and its state `sum_R` (R,), both changed in place in every backward pass."""
+    if torch.distributed.is_initialized():
+        from bidrec.model.shared_rows import SharedRows
+
+        return SharedRows(weight, sum_R, rate)
     if weight.device.type == "cpu":
         try:
             return FusedRows(weight, sum_R, rate)
@@ -69,8 +74,6 @@ class PlainRows:
         """Update the rows `ids` (I,), repeated or not, by the gradients (I, D) of the items looked up."""
         rows, place = ids.unique(return_inverse=True)
         gradient_RD = gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
-        if self.rate.weight_decay:
-            gradient_RD += self.rate.weight_decay * self.weight[rows]
         total_R = self.sum_R[rows] + gradient_RD.square().mean(1)
         self.sum_R[rows] = total_R
         self.weight.index_add_(0, rows, gradient_RD * (-self.rate.learning_rate / (total_R.sqrt() + EPSILON))[:, None])
@@ -106,7 +109,6 @@ class FusedRows:
             optimizer=training.OptimType.EXACT_ROWWISE_ADAGRAD,
             pooling_mode=common.PoolingMode.SUM,
             learning_rate=rate.learning_rate,
-            weight_decay=rate.weight_decay,
             eps=EPSILON,
         )
         # The kernel works on the table's own memory: weights and state are saved and loaded as ever.

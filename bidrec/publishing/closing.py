@@ -6,11 +6,12 @@ Returns the closing times of the open notices, and the tables of lists with a co
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from bidrec.config import Config
+from bidrec.workspace import workspace
 
 
 def with_closing(tables: Mapping[str, pa.Table], closing: pa.Table) -> dict[str, pa.Table]:
@@ -36,13 +37,12 @@ def _closing(notice_ids: pa.StringArray, closing: pa.Table) -> pa.Array:
     return closing["closes_at"].combine_chunks().take(rows)
 
 
-def open_notices(home: Path, as_of: int) -> pa.Table:
+def open_notices(config: Config, as_of: int) -> pa.Table:
     """notice_id, closes_at of the notices that may still be bid on, as far as known at the as-of.
 
     One without a closing time is not among them, nor one that was withdrawn.
     """
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with workspace(config, "today") as (connection, _):
         return connection.execute(
             """
             WITH status AS (
@@ -51,5 +51,5 @@ def open_notices(home: Path, as_of: int) -> pa.Table:
             SELECT notice_id, last.closes_at AS closes_at FROM status
             WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
             """,
-            {"status": str(home / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
+            {"status": str(config.home_path / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
         ).to_arrow_table()

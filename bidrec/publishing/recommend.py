@@ -3,8 +3,9 @@
 Reads   published/current; features/ for the reasons
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import duckdb
 import numpy as np
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
 from bidrec.storage import read_manifest
+
+PROBABILITY, COSINE = "probability", "cosine"
+"""What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""
 
 
 class Published:
@@ -28,6 +33,7 @@ class Published:
         self.home, self.folder = home, folder.resolve()
         manifest = read_manifest(self.folder) or {}
         self.as_of = datetime.fromisoformat(manifest["as_of"])
+        self.run_id: str = manifest["run"]
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
 
@@ -38,7 +44,8 @@ class Published:
         notice = self._one("notices", "notice_id", notice_id)
         listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
         if listed is not None:
-            return notice, self._explained("company_id", notice, self._described("companies", "company_id", listed[:k]))
+            described = self._described("companies", "company_id", listed[:k], PROBABILITY)
+            return notice, self._explained("company_id", notice, described)
         query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
         ranked = self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
@@ -56,7 +63,8 @@ class Published:
         if as_of is None:
             self._some_open(None)
             listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids") or []
-            return company, self._explained("notice_id", company, self._described("notices", "notice_id", listed[:k]))
+            described = self._described("notices", "notice_id", listed[:k], PROBABILITY)
+            return company, self._explained("notice_id", company, described)
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         ranked = self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
@@ -77,6 +85,21 @@ class Published:
         """
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         return self._ranked("notices", "notice_id", _unit(vector, vectors_ND), ids, vectors_ND, k)
+
+    def companies_for_new(self, notice: Mapping[str, Any], k: int) -> list[dict[str, Any]]:
+        """The k companies that may bid on a notice that arrived after the write-back, by cosine, best first.
+
+        notice: canonical columns (bidrec/contract.py). Raises ContractError (65) on what is no notice.
+        """
+        vector_1D, regions, licences = self._arrived.vector(notice)
+        ids, vectors_CD = self._vectors("company_embedding", "company_id")
+        allowed = np.flatnonzero(may_bid(self.home, self.as_of, ids, regions, licences))
+        chosen = [ids[row] for row in allowed]
+        return self._ranked("companies", "company_id", vector_1D, chosen, vectors_CD[allowed], k)
+
+    @cached_property
+    def _arrived(self) -> Arrived:
+        return Arrived.of(self.home, self.run_id)
 
     def an_open_notice(self) -> str | None:
         """The notice published last of those that are open and have somebody in their list, or None."""
@@ -110,7 +133,7 @@ class Published:
     ) -> list[dict[str, Any]]:
         rows, scores = top_k(query_D, vectors_ND, k)
         listed = [(ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
-        return self._described(table, key, listed)
+        return self._described(table, key, listed, COSINE)
 
     def _listed(self, table: str, key: str, value: str, other: str) -> list[tuple[str, float]] | None:
         """The published list of one notice or company: (id, score), best first; None where there is none."""
@@ -119,9 +142,12 @@ class Published:
         ).fetchone()
         return None if found is None else found[0]
 
-    def _described(self, table: str, key: str, listed: list[tuple[str, float]]) -> list[dict[str, Any]]:
+    def _described(self, table: str, key: str, listed: list[tuple[str, float]], score_is: str) -> list[dict[str, Any]]:
         described = {row[key]: row for row in self._rows(table, key, [name for name, _ in listed])}
-        return [{"rank": rank, "score": score, **described[name]} for rank, (name, score) in enumerate(listed, start=1)]
+        return [
+            {"rank": rank, "score": score, "score_is": score_is, **described[name]}
+            for rank, (name, score) in enumerate(listed, start=1)
+        ]
 
     def _explained(self, key: str, asked: dict[str, Any], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The list with `reasons`: what the known bids of each pair's company say about its notice."""

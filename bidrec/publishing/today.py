@@ -4,17 +4,16 @@ Reads   features/, runs/ID/training_set (its vocabularies and scalers), runs/ID/
 Yields  vectors of all notices and all known companies as of a moment, and a ranker over them
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bidrec.config import Config
 from bidrec.runs import Run
+from bidrec.storage import working_folder
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.statistics import Figures
@@ -67,9 +66,8 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     from bidrec.ranking.towers import Towers
     from bidrec.ranking.truth import known_companies
 
-    config.home_path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".today.", dir=config.home_path) as temporary:
-        folder = Path(temporary) / "training_set"
+    with working_folder(config.home_path, "today") as temporary:
+        folder = temporary / "training_set"
         manifest = build_training_set(config, schema, folder, fitted=run.training_set, as_of=as_of)
         ts = TrainingSet.open(folder)
         as_of = as_of if as_of is not None else newest_known_at(ts)

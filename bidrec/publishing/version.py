@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from bidrec import log
 from bidrec.publishing.withdrawn import withdrawn
-from bidrec.storage import whole_folder, write_manifest, writing
+from bidrec.storage import sweep, sync, whole_folder, write_manifest, writing
 
 CURRENT = "current"
 KEPT = 3
@@ -50,11 +50,12 @@ def write_version(
     """
     published, current = home / "published", published_folder(home)
     version = published / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run[-6:]}"
+    with writing(published):
+        sweep(published)  # a version has a name of its own, which no later one has
     gone = {name: withdrawn(name, table, current, written_at) for name, table in tables.items()}
     with whole_folder(version) as staging:
         for name, table in [*tables.items(), *((f"{name}.withdrawn", table) for name, table in gone.items())]:
-            with writing(version):
-                parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
+            parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
         describe(staging)
         manifest = write_manifest(
             staging,
@@ -73,10 +74,11 @@ def write_version(
 def _flip(published: Path, version: str) -> None:
     """Point `current` at the new version in one rename, then drop all but the newest versions."""
     with writing(published):
-        link = published / f".{CURRENT}.{os.getpid()}"
+        link = published / f".{CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(version)
         os.replace(link, published / CURRENT)
+        sync(published)
     versions = sorted(path for path in published.iterdir() if path.is_dir() and not path.is_symlink())
     for old in [path for path in versions if not path.name.startswith(".")][:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -30,6 +29,7 @@ from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run
 from bidrec.storage import read_manifest
+from bidrec.workspace import workspace
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -46,7 +46,7 @@ def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = N
     baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
     features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
     """
-    with one_job_at_a_time(config.home_path / "published"):
+    with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
         return _write_back(config, schema, run, as_of)
 
 
@@ -58,7 +58,7 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     written_at = next_moment(before)
     with embedded_today(config, schema, run, as_of) as today:
         vectors = today.vectors
-        closing = open_notices(home, vectors.as_of)
+        closing = open_notices(config, vectors.as_of)
         still_open = set(closing["notice_id"].to_pylist())
         open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
         stamp = {"written_at": written_at, "run_id": run.id}
@@ -70,7 +70,7 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
     return write_version(
         home,
         with_closing(tables, closing),
-        describe=lambda staging: _describe(home, vectors, staging),
+        describe=lambda staging: _describe(config, vectors, staging),
         written_at=written_at,
         run=run.id,
         as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
@@ -150,35 +150,34 @@ def _list_of(matrix: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
-def _describe(home: Path, vectors: Vectors, staging: Path) -> None:
+def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
     """notices.parquet and companies.parquet: the words that `bidrec recommend` prints, as known at the as-of."""
-    features, as_of = home / "features", vectors.as_of
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(
-        f"""COPY (
-            SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
-            FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
-        ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
-        {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
-    )
-    connection.execute(
-        f"""COPY (
-            WITH profile AS (
-                SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS region
-                FROM read_parquet($profiles) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id),
-            activity AS (
-                SELECT company_id, arg_max(bids_all, known_at)::BIGINT AS bids, max(known_at) AS last_bid_at
-                FROM read_parquet($activity) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id)
-            SELECT company_id, name, region, coalesce(bids, 0) AS bids, last_bid_at
-            FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
-        ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
-        {
-            "profiles": str(features / "company_profile" / "*.parquet"),
-            "activity": str(features / "company_activity" / "*.parquet"),
-            "as_of": as_of,
-        },
-    )
+    features, as_of = config.home_path / "features", vectors.as_of
+    with workspace(config, "today") as (connection, _):
+        connection.execute(
+            f"""COPY (
+                SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
+                FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
+            ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
+            {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
+        )
+        connection.execute(
+            f"""COPY (
+                WITH profile AS (
+                    SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS region
+                    FROM read_parquet($profiles) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id),
+                activity AS (
+                    SELECT company_id, arg_max(bids_all, known_at)::BIGINT AS bids, max(known_at) AS last_bid_at
+                    FROM read_parquet($activity) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id)
+                SELECT company_id, name, region, coalesce(bids, 0) AS bids, last_bid_at
+                FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
+            ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
+            {
+                "profiles": str(features / "company_profile" / "*.parquet"),
+                "activity": str(features / "company_activity" / "*.parquet"),
+                "as_of": as_of,
+            },
+        )
 
 
 def _quoted(path: Path) -> str:

@@ -6,6 +6,7 @@ Reads   runs/*/metrics.json, published/current/manifest.json
 from pathlib import Path
 from typing import Any
 
+from bidrec.publishing.gate import MODEL
 from bidrec.publishing.version import published_folder
 from bidrec.runs import Run, all_runs
 from bidrec.storage import read_manifest
@@ -19,6 +20,12 @@ def published_run(home: Path) -> dict[str, Any] | None:
     return read_manifest(folder) if folder.exists() else None
 
 
+def ranker_of(metrics: dict[str, Any]) -> str:
+    """The ranking a run stands for: the one that is published, or the first of an older run without a second stage."""
+    frozen = metrics["metrics"]["frozen"]
+    return MODEL if MODEL in frozen else next(iter(frozen))
+
+
 def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The last finished runs, this one and the published one, oldest first; `same_test` says which of them were
     measured on this run's test window of the same data, so that their figures compare."""
@@ -30,7 +37,7 @@ def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> lis
 
 def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dict[str, Any]:
     metrics = one.metrics()
-    final, best = metrics["metrics"]["frozen"]["final"], metrics["best_baseline"]
+    row, best = metrics["metrics"]["frozen"][ranker_of(metrics)], metrics["best_baseline"]
     return {
         "run": one.id,
         "backtest": one.backtest,
@@ -39,8 +46,8 @@ def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dic
         "same_test": metrics["window"] == own["window"] and metrics["inputs"] == own["inputs"],
         "from": metrics["window"]["from"][:10],
         "notices": metrics["window"]["notices"],
-        "recall@100": final["recall@100"],
-        "ci": final["ci"]["recall@100"],
+        "recall@100": row["recall@100"],
+        "ci": row["ci"]["recall@100"],
         "baseline": best,
         "lead": metrics["difference"],
     }

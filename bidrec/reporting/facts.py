@@ -9,14 +9,12 @@ A part that the run does not have (an older run, an evaluation without the rolli
 from typing import Any
 
 from bidrec.config import Config
-from bidrec.reporting.comparison import compared_runs, published_run
+from bidrec.reporting.comparison import compared_runs, published_run, ranker_of
 from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
 from bidrec.runs import Run
 from bidrec.storage import read_json, read_manifest
-
-MODEL = "final"
 
 
 def gather(config: Config, run: Run) -> dict[str, Any]:
@@ -30,6 +28,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
     details = read_json(run.folder / "details.json") if (run.folder / "details.json").is_file() else {}
     published = published_run(home)
     frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
+    ranker = ranker_of(metrics)
     facts: dict[str, Any] = {
         "run": run.id,
         "backtest": run.backtest,
@@ -41,7 +40,8 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "settings": run.settings(),
         "published": published is not None and published["run"] == run.id,
         "window": metrics["window"],
-        "model": frozen[MODEL],
+        "ranker": ranker,
+        "model": frozen[ranker],
         "baseline": {"name": best, **frozen[best]} if best else None,
         "difference": metrics["difference"],
         "metrics": metrics["metrics"],
@@ -59,7 +59,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "audit": training_set.get("audit"),
         "blend": _blend(run),
         "map": details.get("map"),
-        "market": market(home, training_set),
+        "market": market(config, training_set),
         "examples": in_words(home, details.get("examples"), training_set),
         "runs": compared_runs(home, run, published),
     }

@@ -8,24 +8,27 @@ from typing import Any
 
 import duckdb
 
+from bidrec.casting import literal
+from bidrec.config import Config
 from bidrec.storage import content_of, read_manifest
 
 REGIONS = 20
 """Shown by name, the largest."""
 
 
-def market(home: Path, training_set: dict[str, Any]) -> dict[str, Any]:
+def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
     """Counts of what was published, or opened, before the end of the test window.
 
     `changed`: whether the features of the home are others than the run was made from; `months`, `regions` are None
     where there are no features any more.
     """
+    home = config.home_path
     features = read_manifest(home / "features")
     then = training_set.get("inputs", {}).get("features")
     lake = read_manifest(home / "lake") or {}
     by_month, by_region = None, None
     if features and training_set.get("split"):
-        by_month, by_region = _counted(home / "features", training_set["split"]["test_before"])
+        by_month, by_region = _counted(config, training_set["split"]["test_before"])
     return {
         "source": lake.get("source"),
         "zone": lake.get("zone"),
@@ -50,15 +53,15 @@ def _refused(home: Path) -> dict[str, dict[str, Any]]:
     return total
 
 
-def _counted(features: Path, before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _counted(config: Config, before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """By month of publication or opening (UTC), ascending; by the notice's region, the largest first."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        files = {name: str(features / name / "*.parquet") for name in ("notice", "bid_log")}
+        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+        files = {name: str(config.home_path / "features" / name / "*.parquet") for name in ("notice", "bid_log")}
         for name, time in (("notice", "published_at"), ("bid_log", "known_at")):
-            pattern = files[name].replace("'", "''")
             connection.execute(
-                f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet('{pattern}') "
+                f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet({literal(files[name])}) "
                 f"WHERE {time} < make_timestamptz({before * 1_000_000})"
             )
         months = connection.execute(

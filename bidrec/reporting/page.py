@@ -107,9 +107,9 @@ def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:
         title = "Share of candidates that bid, by the probability they were given"
         found["reliability"] = charts.lines(title, [line], "probability", "share that bid", same_scale=True)
     for mode, weeks in facts["by_week"].items():
-        names = [name for name in ("final", facts["baseline"]["name"] if facts["baseline"] else None) if name]
+        names = [name for name in (facts["ranker"], facts["baseline"]["name"] if facts["baseline"] else None) if name]
         series = [
-            Line(name, [one["week"] for one in weeks], [one["recall@100"][name] for one in weeks]) for name in names
+            Line(name, [one["week"] for one in weeks], [one["recall@100"].get(name) for one in weeks]) for name in names
         ]
         found[f"weeks {mode}"] = charts.lines(f"Recall at 100 by week, {mode}", series, "week", "Recall@100")
     if facts["map"]:

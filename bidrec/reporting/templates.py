@@ -39,11 +39,11 @@ def points(value: float | None) -> str:
     return "" if value is None else f"{100 * value:+.1f}"
 
 
-def span(ci: Sequence[float] | None, how: str = "share") -> str:
-    """A 95 % interval of shares, or of their differences (`points`)."""
+def span(ci: Sequence[float] | None, how: str = "decimal") -> str:
+    """A 95 % interval, its ends written as one of these filters would."""
     if not ci:
         return ""
-    low, high = (f"{100 * edge:+.1f}" if how == "points" else f"{100 * edge:.1f}" for edge in ci)
+    low, high = ({"decimal": decimal, "share": share, "points": points}[how](edge) for edge in ci)
     return f"{low} to {high}"
 
 

@@ -56,6 +56,9 @@ def _unsound(run: Run, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _refusals(config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None) -> Iterator[str]:
+    if gate.MODEL not in metrics["metrics"]["frozen"]:
+        yield "The run has no second stage: it was made by an older version and cannot be published."
+        return
     before = published["evaluation"] if published and published["run"] != run.id else None
     try:
         gate.check(metrics, before, config.publish.margin)

@@ -20,7 +20,7 @@ from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
 
-__all__ = ["files", "identity", "load_definition", "open_source", "select"]
+__all__ = ["files", "identity", "load_definition", "open_source", "reached", "select"]
 
 
 def identity(source: config.Source, definition: Definition) -> dict[str, Any]:
@@ -47,6 +47,19 @@ def files(source: config.Source, definition: Definition) -> list[tuple[str, int,
             hint="set source.path (is the variable it names unset?), or BIDREC_SOURCE_URL",
         )
     return None
+
+
+def reached(source: config.Source) -> str:
+    """What can be reached of the source, in words, without reading its rows.
+
+    Raises ConfigurationError (64), ContractError (65) on a missing column of a database's table, InputMissing (66),
+    DependencyDown (69).
+    """
+    definition = load_definition(source.name)
+    found = files(source, definition)
+    if found is not None:
+        return f"{definition.name}: {len(found)} files, {sum(size for _, size, _ in found) / 2**20:,.0f} MB"
+    return f"{definition.name}: {postgres.reached(source.url, source.schema, definition)}"
 
 
 def parameters(source: config.Source, definition: Definition) -> dict[str, str]:

@@ -9,7 +9,6 @@ of a run have seen the validation window as well (it trains anew on everything b
 the model leans on, not how well it does.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +30,6 @@ NOTICES, COMPANIES = 1_000, 20_000
 """At most this many notices and candidate companies, evenly thinned (their bidders stay): it bounds the time."""
 HISTORY = "history"
 """A company's bids, permuted as a whole: what the position fields point at."""
-PROGRESS_SECONDS = 5.0
 
 Exchange = Callable[[Companies, Companies], Companies]
 
@@ -46,19 +44,14 @@ def importance(model: TwoTower, ts: TrainingSet, *, repeats: int, seed: int) -> 
     stage = Stage.of(model, Resident.of(ts, torch.device("cpu")), ts)
     whole = stage.recall_of(stage.notice_QD, stage.company_KD)
     trials = list(_trials(stage, ts.schema))
-    started = shown = time.monotonic()
     drops: dict[tuple[str, str], list[float]] = {}
     for repeat in range(repeats):
         random = torch.Generator().manual_seed(seed + repeat)
         query_Q, version_K = torch.randperm(stage.queries, generator=random), stage.permutation(random)
         for side, name, trial in trials:
             drops.setdefault((side, name), []).append(whole - trial(query_Q if side == "notice" else version_K))
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown, done = time.monotonic(), sum(map(len, drops.values()))
-                left = (shown - started) / done * (repeats * len(trials) - done)
-                log.get("importance").info(
-                    "permuting", done=f"{done}/{repeats * len(trials)}", seconds_left=round(left)
-                )
+            done = sum(map(len, drops.values()))
+            log.get("importance").info("permuting", done=f"{done}/{repeats * len(trials)}")
     table: dict[str, dict[str, Any]] = {side: {} for side in ("notice", "profile", "version")}
     for (side, name), values in drops.items():
         drop = torch.tensor(values, dtype=torch.float64)

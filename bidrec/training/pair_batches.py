@@ -12,11 +12,14 @@ from torch import Tensor
 
 from bidrec.model.rows import RowBatch, offsets
 from bidrec.training.resident import Resident
+from bidrec.training.stream import Window
 
-AHEAD_PAIRS = 8192
+AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
 LEAST_NOTICES = 8
 """Notices a batch has at least: one with more bids than that allows is learned from in several pieces."""
+RUNS = 8
+"""Runs of neighbouring notices that are shuffled together where not all are."""
 _BATCH_SHIFT = 32
 
 
@@ -35,28 +38,66 @@ class PairBatch:
     """The log of how many of the bids a company row stands for."""
 
 
-def in_order(pair_notice_M: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, list[int]]:
-    """An order of the pairs, whose notices (M,) ascend, and the sizes of its batches: about `size`, of whole notices."""
-    bids = pair_notice_M.unique_consecutive(return_counts=True)[1]
-    begin, lengths = _pieces(bids, max(1, size // LEAST_NOTICES))
-    shuffled = torch.randperm(len(begin), generator=generator)
-    begin, lengths = begin[shuffled], lengths[shuffled]
-    end = lengths.cumsum(0)
-    order = torch.repeat_interleave(begin - end + lengths, lengths) + torch.arange(len(pair_notice_M))
-    batch_of_piece = (end - 1) // size
-    sizes = torch.zeros(int(batch_of_piece[-1]) + 1, dtype=torch.int64).index_add_(0, batch_of_piece, lengths)
-    return order, sizes[sizes > 0].tolist()
+class Pieces:
+    """The pairs to learn, cut into pieces: a notice's bids one after another, or some of them where it has many."""
+
+    def __init__(self, learned_M: Tensor, pair_notice_M: Tensor, batch_size: int) -> None:
+        """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`."""
+        self.batch_size = batch_size
+        starts_M = learned_M.clone()
+        starts_M[1:] &= ~learned_M[:-1] | (pair_notice_M[1:] != pair_notice_M[:-1])
+        begin = starts_M.nonzero().flatten()
+        learned = learned_M.cumsum(0, dtype=torch.int32)
+        before = learned[begin] - 1
+        lengths = torch.cat([before, learned[-1:]]).diff()
+        self.begin, self.lengths = _cut(begin.int(), lengths, max(1, batch_size // LEAST_NOTICES))
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def batches(self, generator: torch.Generator, window: int = 0) -> tuple[list[Tensor], list[Window]]:
+        """All pairs in a random order of the pieces, as batches of whole pieces: numbers (P,) of pairs, int32.
+
+        `window` pieces are shuffled together, which are random runs of neighbours, and the windows are named; 0: all.
+        """
+        order = torch.randperm(len(self), generator=generator).to(self.begin.device)
+        runs = torch.zeros(0)
+        if window:
+            run = max(1, window // RUNS)
+            runs = torch.randperm(-(-len(self) // run), generator=generator).to(order.device)
+            place = torch.empty_like(runs)
+            place[runs] = torch.arange(len(runs), device=order.device)
+            order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
+        begin, lengths = self.begin[order], self.lengths[order]
+        end = lengths.cumsum(0, dtype=torch.int32)
+        pairs = torch.repeat_interleave(begin - end + lengths, lengths)
+        pairs += torch.arange(len(pairs), dtype=torch.int32, device=pairs.device)
+        sizes = torch.bincount((end - 1) // self.batch_size, weights=lengths).long()
+        batches = list(pairs.split(sizes[sizes > 0].tolist()))
+        return batches, self._windows(runs, run, end) if window else []
+
+    def _windows(self, runs: Tensor, run: int, end: Tensor) -> list[Window]:
+        """The windows of an order of runs of `run` pieces, whose pairs `end` there."""
+        windows, pieces = [], 0
+        for some in runs.split(RUNS):
+            first = some * run
+            last = (first + run).clamp(max=len(self)) - 1
+            bounds = zip(self.begin[first].tolist(), (self.begin[last] + self.lengths[last]).tolist(), strict=True)
+            before = int(end[pieces - 1]) if pieces else 0
+            windows.append(Window(before // self.batch_size, list(bounds)))
+            pieces += int((last - first + 1).sum())
+        return windows
 
 
-def _pieces(bids_N: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Where each piece of a notice's bids begins and how many it has, `most` at most."""
-    begin = offsets(bids_N)[:-1]
-    if not int((bids_N > most).any()):
-        return begin, bids_N
-    pieces_N = (bids_N + most - 1) // most
-    owner = torch.repeat_interleave(torch.arange(len(bids_N)), pieces_N)
-    within = (torch.arange(len(owner)) - offsets(pieces_N)[owner]) * most
-    return begin[owner] + within, (bids_N[owner] - within).clamp(max=most)
+def _cut(begin: Tensor, lengths: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The pieces, those longer than `most` in parts."""
+    if not int((lengths > most).any()):
+        return begin, lengths
+    parts = (lengths + most - 1) // most
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=begin.device), parts)
+    part = torch.arange(len(owner), device=begin.device) - offsets(parts)[owner]
+    within = (part * most).int()
+    return begin[owner] + within, (lengths[owner] - within).clamp(max=most)
 
 
 def gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:

@@ -3,11 +3,12 @@
 Reads   runs/ID/training_set through bidrec.training_set.load
 Serves  gathers by row number: notices, company versions, profiles, histories
 
-On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied, and what is not read is not
-loaded. On a GPU they are copied once.
+On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied. On a GPU they are, once.
 """
 
+import mmap
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
 from bidrec.model.towers import History
+from bidrec.training.stream import Stream
 from bidrec.training_set.load import Side, TrainingSet
 
 _COMPANY_SHIFT = 33  # a version's key is company << 33 | known_at; seconds until the year 2242 fit below
+_POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Companies:
     version: RowBatch
     profile: RowBatch
     has_profile_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.has_profile_B)
+
+    def split(self, sizes: list[int]) -> "list[Companies]":
+        """The companies in parts of these sizes, without a copy."""
+        columns = (self.history, self.version, self.profile, self.has_profile_B)
+        return [Companies(*part) for part in zip(*(column.split(sizes) for column in columns), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -54,19 +65,23 @@ class Resident:
     pair_version: Tensor
     pair_known_at: Tensor
     companies: int
+    stream: Stream | None
+    """Reads ahead where the set is larger than memory."""
 
     @classmethod
-    def of(cls, ts: TrainingSet, device: torch.device) -> "Resident":
-        """The set's arrays as tensors of the device."""
+    def of(cls, ts: TrainingSet, device: torch.device, streamed: bool = False) -> "Resident":
+        """The set's arrays as tensors of the device. `streamed`: on a CPU, do not load them before they are read."""
+        if not streamed:
+            load(ts)
 
         def tensor(array: np.ndarray) -> Tensor:
             return mapped(array, device)
 
         pair_notice = tensor(ts.pair_notice)
         return cls(
-            notice=_rows(ts.notice, device),
-            version=_rows(ts.version, device),
-            profile=_with_absent(_rows(ts.profile, device), ts.profile),
+            notice=rows_of(ts.notice, device),
+            version=rows_of(ts.version, device),
+            profile=_with_absent(rows_of(ts.profile, device), ts.profile),
             published_at=tensor(ts.notice_published_at),
             version_company=tensor(ts.version_company),
             version_known_at=tensor(ts.version_known_at),
@@ -81,6 +96,7 @@ class Resident:
             pair_version=tensor(ts.pair_version),
             pair_known_at=tensor(ts.pair_known_at),
             companies=ts.companies,
+            stream=Stream(ts) if streamed else None,
         )
 
     @property
@@ -159,6 +175,16 @@ class Resident:
         return self.profile.take(torch.where(profile_B >= 0, profile_B, len(self.profile) - 1), as_of)
 
 
+def load(ts: TrainingSet) -> None:
+    """Map the pages of all arrays: one sequential read, or none where they are in memory already, instead of a fault
+    for each page that a step meets first."""
+    for part in (ts, ts.notice, ts.profile, ts.version):
+        for array in vars(part).values():
+            if isinstance(array, np.ndarray) and isinstance(array.base, mmap.mmap):
+                with suppress(OSError):
+                    array.base.madvise(_POPULATE_READ)
+
+
 def mapped(array: np.ndarray, device: torch.device) -> Tensor:
     """The array as a tensor: on a CPU the same memory, a mapped file included; it must not be written to."""
     with warnings.catch_warnings():
@@ -166,7 +192,7 @@ def mapped(array: np.ndarray, device: torch.device) -> Tensor:
         return torch.from_numpy(np.asarray(array)).to(device)
 
 
-def _rows(side: Side, device: torch.device) -> Rows:
+def rows_of(side: Side, device: torch.device) -> Rows:
     return Rows.of(
         dense=mapped(side.dense, device),
         ages=mapped(side.ages, device),

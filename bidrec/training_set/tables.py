@@ -5,7 +5,6 @@ Writes  nothing that stays: the tables in their order, below the home, as long a
 """
 
 import glob
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +19,10 @@ from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field, Schema, View
-from bidrec.storage import read_manifest, writing
+from bidrec.storage import read_manifest
 from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds
+from bidrec.workspace import workspace
 
 ROW = "file_row_number"
 _KEYS = {
@@ -75,17 +75,12 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     if manifest is None:
         raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
     views = views_of(schema)
-    with writing(config.home_path):
-        spill = tempfile.TemporaryDirectory(prefix=".spill.", dir=config.home_path)
-    with spill, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
-        connection.execute(f"SET temp_directory = {literal(spill.name)}")
-        connection.execute("SET TimeZone = 'UTC'")
+    with workspace(config, "spill") as (connection, spill):
         for name, view in views.items():
             relation, order = "activity" if name == "version" else name, ", ".join(_KEYS[name])
             given = _columns(connection, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
             _refuse_types(given, view)
-            _relation(connection, relation, f"SELECT * FROM {_rows(view.source)} ORDER BY {order}", spill.name)
+            _relation(connection, relation, f"SELECT * FROM {_rows(view.source)} ORDER BY {order}", str(spill))
         log = features / "bid_log" / "*.parquet"
         _columns(connection, log, _LOG_COLUMNS)
         _relation(
@@ -93,7 +88,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
             "bid_log",
             f"SELECT log.company_id, log.notice_id, log.known_at, notice.{ROW} AS notice_row FROM {_rows(log)} AS log "
             "LEFT JOIN notice USING (notice_id) ORDER BY log.company_id, log.known_at, notice_row",
-            spill.name,
+            str(spill),
         )
         connection.execute(
             "CREATE TEMP TABLE company AS "

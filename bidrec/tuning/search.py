@@ -21,7 +21,7 @@ from bidrec import flow, log
 from bidrec.config import Config, Split
 from bidrec.errors import BidrecError, ConfigurationError, DependencyDown
 from bidrec.features.schema import Schema
-from bidrec.locks import alone
+from bidrec.locks import one_job_at_a_time
 from bidrec.signals import stop_requested
 from bidrec.storage import fingerprint, read_manifest, writing
 from bidrec.training_set.build import build_training_set
@@ -53,7 +53,7 @@ def tune(config: Config, trials: int, cutoffs: Sequence[date] = (), only: Sequen
     _need_optuna()
     space = space_of(config, only)
     schema, inputs = flow.prepare(config)
-    with alone(config.home_path, BOX):
+    with one_job_at_a_time(config.home_path, BOX, config.wait_seconds):
         splits = _splits(config, schema, cutoffs)
         sets = [_training_set(config, schema, inputs, split) for split in splits]
         name = _name(config, inputs, sets, space)

@@ -1,57 +1,33 @@
 """The image, built and run as a cluster would: no network, read-only root, any user id, one writable volume."""
 
 import json
-import os
-import subprocess
-import sys
 import time
+import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BASE = "python:3.11-slim-trixie"
-IMAGE = "bidrec:test"
-CONFINED = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", "12345:0"]
+from tests.e2e import containers
+from tests.e2e.containers import CONFINED, ROOT, SMALL, docker, python, run
 
 pytestmark = pytest.mark.container
-
-
-def docker(*arguments: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout)
-
-
-def missing() -> str | None:
-    """Why no image can be built here, or None."""
-    try:
-        if docker("info").returncode:
-            return "no Docker engine answers"
-        if docker("image", "inspect", BASE).returncode and docker("pull", "-q", BASE, timeout=300).returncode:
-            return f"the base image {BASE} is neither here nor can it be pulled"
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        return f"no Docker engine: {error}"
-    return None
-
-
-def wheels() -> list[str]:
-    """pip's folder of local wheels on this machine, as the build's context of that name."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.find-links"], capture_output=True, text=True
-    )
-    folder = os.environ.get("PIP_FIND_LINKS") or asked.stdout.strip()
-    return ["--build-context", f"wheels={folder}"] if folder and Path(folder).is_dir() else []
+LARGEST = 2e9
+"""Bytes of the CPU image; where pip finds PyTorch only with CUDA, it cannot be that small."""
+FORBIDDEN = r"""
+import os, pathlib, shutil
+tools = ("pip", "pip3", "uv", "gcc", "cc", "g++", "make", "git", "curl", "wget")
+print(*(tool for tool in tools if shutil.which(tool)))
+print(*(folder for folder in ("/root/.cache", "/opt/installer", "/wheels", "/build", "/var/lib/apt/lists/lock") if os.path.exists(folder)))
+names = {"pip.conf", ".env", ".netrc", ".pypirc", "id_rsa", "credentials", ".git", "tests"}
+ours = pathlib.Path("/opt/bidrec/lib/python3.11/site-packages")
+print(*(path for root in ("/etc", "/home", "/root", "/data", "/usr/share/bidrec") for path in pathlib.Path(root).glob("*") if path.name in names))
+print(*(path.name for path in ours.iterdir() if path.name in {"pip", "setuptools", "pytest", "tests", "hypothesis"}))
+"""
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
-    index = [f"--build-arg={name}" for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL") if name in os.environ]
-    built = docker("build", "-t", IMAGE, *wheels(), *index, str(ROOT), timeout=1800)
-    assert built.returncode == 0, built.stderr[-3000:]
-    return IMAGE
+    return containers.image()
 
 
 @pytest.fixture
@@ -61,44 +37,133 @@ def volume(image: str) -> Iterator[str]:
     docker("volume", "rm", "-f", name)
 
 
+@pytest.fixture(scope="module")
+def home(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Options of `docker run` for a home in which the demo ran, in 2 GB, and its configuration in /etc/bidrec.toml."""
+    toml = tmp_path_factory.mktemp("etc") / "bidrec.toml"
+    toml.write_text(SMALL, encoding="utf-8")
+    name = docker("volume", "create").stdout.strip()
+    options = ["--volume", f"{name}:/data", "--volume", f"{toml}:/etc/bidrec.toml:ro"]
+    size = ["--notices", "1200", "--companies", "150", "--bids", "12000"]
+    done = run("demo", "--json", *size, options=[*options, "--memory", "2g", "--memory-swap", "2g"], timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["metrics"]["metrics"]["frozen"]["final"]["recall@100"] > 0.5
+    assert result["home"] == "/data/demo"
+    toml.write_text(f'home = "/data/demo"\n[source]\nname = "koneps"\npath = "/data/demo/source"\n{SMALL}')
+    yield options
+    docker("volume", "rm", "-f", name)
+
+
 def test_help_is_what_the_image_does_by_default(image):
-    done = docker("run", "--rm", *CONFINED, image)
+    done = run()
     assert done.returncode == 0
     assert "Commands:" in done.stdout
 
 
-def test_the_image_names_a_numeric_user_and_holds_no_installer_and_no_compiler(image):
+def test_the_image_says_who_made_it_from_what_and_who_it_runs_as(image):
     config = json.loads(docker("image", "inspect", image).stdout)[0]["Config"]
     assert config["User"] == "10001:0"
     assert list(config["Volumes"]) == ["/data"]
-    found = docker(
-        "run", "--rm", "--entrypoint", "sh", image, "-c", "command -v gcc cc; ls -d /root/.cache /opt/installer"
+    assert "Healthcheck" not in config
+    labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert labels["version"] == project["version"]
+    assert labels["revision"] == "abc123"
+    assert labels["licenses"]
+    assert "PYTHONUNBUFFERED=1" in config["Env"]
+
+
+def test_the_image_is_small_and_holds_no_installer_no_compiler_no_cache_and_no_secret(image):
+    found = python(FORBIDDEN)
+    assert found.stdout.split() == []
+    assert found.returncode == 0, found.stderr
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout
+    assert "PASSWORD" not in history.upper()
+    assert "://" not in history
+    if "+cpu" in python("from importlib.metadata import version; print(version('torch'))").stdout:
+        assert json.loads(docker("image", "inspect", image).stdout)[0]["Size"] < LARGEST
+
+
+def test_the_image_has_a_record_of_every_package_in_it(image):
+    script = (
+        "import json, importlib.metadata as m\n"
+        "found = json.load(open('/opt/bidrec/share/bidrec/packages.json'))['installed']\n"
+        "recorded = {p['metadata']['name'].lower(): p['metadata']['version'] for p in found}\n"
+        "there = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
+        "there.pop('bidrec')\n"
+        "print(json.dumps([len(there), sorted(there.items() ^ recorded.items())]))"
     )
-    assert found.stdout == ""
+    number, differences = json.loads(python(script).stdout)
+    assert number > 50
+    assert differences == []
 
 
 def test_the_stack_is_whole_in_the_image(image, volume):
-    done = docker("run", "--rm", *CONFINED, "-v", f"{volume}:/data", image, "doctor", "--json")
+    done = run("doctor", "--json", options=["-v", f"{volume}:/data"])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"]
 
 
+def test_torch_and_duckdb_start_as_many_threads_as_the_container_may_use_cores(image):
+    script = (
+        "from click.testing import CliRunner; from jobs.cli import main\n"
+        "CliRunner().invoke(main, ['doctor'])\n"
+        "import torch, duckdb\n"
+        "print(torch.get_num_threads(), duckdb.sql(\"SELECT current_setting('threads')\").fetchone()[0])"
+    )
+    assert python(script, "--cpus", "1").stdout.split() == ["1", "1"]
+
+
 def test_training_without_a_source_is_66_and_one_line(image):
-    done = docker("run", "--rm", *CONFINED, image, "train")
+    done = run("train")
     assert done.returncode == 66
     assert done.stdout == ""
-    assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [
-        "error: no source is configured"
-    ]
+    said = done.stderr.splitlines()
+    assert [line for line in said if line.startswith("error:")] == ["error: no source is configured"]
+    log = [json.loads(line) for line in said if not line.startswith(("error:", "hint:"))]
+    assert [(line["event"], line["exit_code"]) for line in log] == [("finished", 66)]
 
 
-def test_the_demo_runs_confined_and_leaves_a_published_model_in_the_volume(image, volume):
-    done = docker("run", "--rm", *CONFINED, "-v", f"{volume}:/data", image, "demo", "--json", timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert result["metrics"]
-    listed = docker("run", "--rm", "-v", f"{volume}:/data", "--entrypoint", "ls", image, result["home"])
+def test_the_demo_leaves_a_published_model_in_the_volume(home):
+    listed = docker("run", "--rm", *home, "--entrypoint", "ls", containers.IMAGE, "/data/demo")
     assert {"lake", "features", "runs", "published"} <= set(listed.stdout.split())
+
+
+def test_every_command_of_the_daily_work_runs_confined(home):
+    metrics = ["--env", "BIDREC_METRICS_DIR=/data/metrics"]
+    published = run("write-back", "--json", options=[*home, *metrics])
+    assert published.returncode == 0, published.stderr[-2000:]
+    (trained,) = json.loads(run("runs", "--json", options=home).stdout)["runs"]
+    assert json.loads(published.stdout)["run"] == trained["run"]
+    read = python("print(open('/data/metrics/bidrec_write_back.prom').read())", *home)
+    assert 'bidrec_job_exit_code{job="write-back"} 0' in read.stdout
+    assert f'bidrec_run_info{{job="write-back",run="{trained["run"]}"}} 1' in read.stdout
+
+    company = python(
+        "import duckdb; print(duckdb.sql(\"SELECT company_id FROM '/data/demo/published/current/"
+        "company_embedding.parquet' ORDER BY company_id LIMIT 1\").fetchone()[0])",
+        *home,
+    ).stdout.strip()
+    listed = run("recommend", "--company", company, "--json", options=home)
+    assert listed.returncode == 0, listed.stderr[-2000:]
+    assert json.loads(listed.stdout)["company"]["company_id"] == company
+
+    filled = run("feast", "materialize", "--disable-event-timestamp", options=home)
+    assert filled.returncode == 0, filled.stderr[-2000:]
+    online = run(
+        "feast", "get-online-features", "-e", f"company_id={company}", "-f", "company_embedding:run_id", options=home
+    )
+    assert json.loads(online.stdout)["run_id"] == [trained["run"]]
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_69(home, tmp_path):
+    toml = tmp_path / "bidrec.toml"
+    source = '[source]\nname = "koneps"\npath = "/data/demo/source"\n'
+    toml.write_text(f'home = "/data/demo"\n{source}{SMALL}'.replace("[training]", '[training]\ndevice = "cuda"'))
+    done = run("train", "--config", "/cuda.toml", options=[*home, "--volume", f"{toml}:/cuda.toml:ro"])
+    assert done.returncode == 69, done.stderr[-2000:]
+    assert "error: training.device is 'cuda' and no GPU is here" in done.stderr
 
 
 def test_a_stopped_container_ends_with_75(image, volume):

@@ -139,8 +139,8 @@ def test_ten_thousand_answers_of_the_default_store_are_what_training_saw(home):
 @pytest.mark.skipif(redis.missing() is not None, reason=str(redis.missing()))
 def test_redis_answers_what_training_saw_too(home, tmp_path, monkeypatch):
     shutil.copytree(home / "features", tmp_path / "features")
-    with redis.server() as address:
-        monkeypatch.setenv("BIDREC_REDIS", address)
+    with redis.server() as server:
+        monkeypatch.setenv("BIDREC_REDIS", server.address)
         config = Config(home=str(tmp_path), feature_store=str(ROOT / "examples" / "stores" / "redis.yaml"))
         count, different = compared(config, MOMENTS[-2:])
         (activity,) = (tmp_path / "features" / "company_activity").iterdir()

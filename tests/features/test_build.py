@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing, Interrupted
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake import part_file
-from bidrec.locks import alone
+from bidrec.locks import one_job_at_a_time
 from bidrec.storage import content_of, read_manifest, sha256
 from tests import tables
 from tests.features.lakes import add_part, read, write_lake
@@ -218,8 +219,9 @@ def test_features_of_another_lake_are_not_gone_on_with(home, config):
 
 def test_one_build_at_a_time_works_in_a_home(home, config):
     write_lake(home, notice=[tables.notice()])
-    with alone(home, "features"), pytest.raises(Interrupted, match="another features job is at work"):
-        build_features(config)
+    impatient = replace(config, wait_seconds=0)
+    with one_job_at_a_time(home, "features", 0), pytest.raises(Interrupted, match="another features job is at work"):
+        build_features(impatient)
 
 
 def test_killed_at_any_moment_the_old_features_are_there_and_the_next_build_completes_them(tmp_path):

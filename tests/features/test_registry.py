@@ -50,16 +50,15 @@ def test_older_values_do_not_overwrite_newer_ones(config):
     assert bids_online(config) == [2]
 
 
-@pytest.mark.parametrize("state", ["MATERIALIZING", "GENERATED"])
-def test_a_view_that_feast_serves_no_more_after_a_kill_or_a_failed_repair_can_be_read_after_the_next_run(config, state):
+def test_a_view_that_feast_serves_no_more_after_a_failed_repair_can_be_read_after_the_next_run(config):
     from feast.feature_view import FeatureViewState
 
     materialize(config, VIEWS)
     store = open_store(config)
     view = store.get_feature_view("company_activity")
-    view.state = FeatureViewState[state]
+    view.state = FeatureViewState.GENERATED
     store.registry.apply_feature_view(view, store.project, commit=True)
-    with pytest.raises(ValueError, match=state):
+    with pytest.raises(ValueError, match="GENERATED"):
         bids_online(config)
     materialize(config, ["notice_features"])
     assert bids_online(config) == [2]
@@ -70,7 +69,7 @@ def test_a_view_that_feast_serves_no_more_after_a_kill_or_a_failed_repair_can_be
 )
 def test_a_job_waits_while_another_changes_the_registry(config, job):
     waiting = threading.Thread(target=job, args=(config,))
-    with one_job_at_a_time(config.home_path / "feast"):
+    with one_job_at_a_time(config.home_path, "feast", 0):
         waiting.start()
         waiting.join(1)
         assert waiting.is_alive()

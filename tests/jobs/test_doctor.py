@@ -60,10 +60,42 @@ def test_a_gpu_that_is_asked_for_and_not_there_fails(home, monkeypatch, tmp_path
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    (tmp_path / "bidrec.toml").write_text('[training]\ndevice = "cuda"\n[source]\nname = "koneps"')
-    found = checks("--config", str(tmp_path / "bidrec.toml"))
-    assert found["gpu"]["state"] == "fail"
-    assert found["source"] == {"what": "source", "state": "ok", "found": "koneps", "mend": ""}
+    (tmp_path / "bidrec.toml").write_text('[training]\ndevice = "cuda"')
+    assert checks("--config", str(tmp_path / "bidrec.toml"))["gpu"]["state"] == "fail"
+
+
+def test_a_source_is_reached_or_not_and_the_reason_is_said_without_a_password(home, monkeypatch, tmp_path):
+    for name in ("notice", "company", "bid"):
+        (tmp_path / f"{name}.csv").write_text("a,b\n")
+    (tmp_path / "bidrec.toml").write_text(f'[source]\nname = "koneps"\npath = "{tmp_path}"')
+    assert checks("--config", str(tmp_path / "bidrec.toml"))["source"]["found"] == "koneps: 3 files, 0 MB"
+    (tmp_path / "bid.csv").unlink()
+    assert run("--config", str(tmp_path / "bidrec.toml")).exit_code == 66
+    (tmp_path / "bidrec.toml").write_text('[source]\nname = "koneps"')
+    monkeypatch.setenv("BIDREC_SOURCE_URL", "postgresql://kim:s3cret@127.0.0.1:1/koneps")
+    finding = checks("--config", str(tmp_path / "bidrec.toml"))["source"]
+    assert finding["state"] == "fail"
+    assert "127.0.0.1:1/koneps" in finding["found"]
+    assert "s3cret" not in json.dumps(finding)
+
+
+def test_what_is_wrong_in_the_home_is_found_with_the_way_to_mend_it(home):
+    (home / "runs" / "20250101T000000Z-abcdef").mkdir(parents=True)
+    (home / "runs" / "20250101T000000Z-abcdef" / "config.json").write_text("{}")
+    (home / "published").mkdir()
+    (home / "published" / "current").symlink_to("gone")
+    (home / "lake").mkdir()
+    (home / "lake" / "manifest.json").write_text("{")
+    found = [check for check in json.loads(run("--json").stdout)["checks"] if check["what"] == "health"]
+    assert [check["state"] for check in found] == ["fail", "fail", "warn"]
+    assert "lake" in found[0]["found"]
+    assert found[1]["mend"] == "bidrec write-back publishes anew"
+    assert "runs prune" in found[2]["mend"]
+
+
+def test_another_feast_than_the_pinned_one_fails(home, monkeypatch):
+    monkeypatch.setattr(doctor, "_FEAST", "0.1")
+    assert checks()["feast"]["state"] == "fail"
 
 
 def test_a_gpu_that_the_cpu_build_of_fbgemm_cannot_use_is_a_warning(home, monkeypatch):

@@ -21,7 +21,7 @@ from bidrec import errors, signals
 from bidrec.config import Config
 from jobs import options
 from jobs.options import command, require_source
-from jobs.output import Result
+from jobs.output import SCHEMA_VERSION, Result
 
 KINDS = errors.BidrecError.__subclasses__()
 
@@ -48,6 +48,10 @@ def said(outcome: Outcome) -> list[str]:
     return [line for line in outcome.stderr.splitlines() if not line.startswith("{")]
 
 
+FRAME = {"schema_version": SCHEMA_VERSION, "command": "work"}
+"""What every object begins with."""
+
+
 # --- results -----------------------------------------------------------------
 
 
@@ -60,7 +64,13 @@ def test_with_json_stdout_is_one_line_with_one_object():
     data = {"recall": np.float32(0.5), "day": date(2024, 5, 1), "path": Path("a"), "nothing": float("nan"), "이름": [1]}
     outcome = call(lambda config: Result(data, "text"), "--json")
     assert outcome.stdout.count("\n") == 1
-    assert json.loads(outcome.stdout) == {"recall": 0.5, "day": "2024-05-01", "path": "a", "nothing": None, "이름": [1]}
+    assert json.loads(outcome.stdout) == FRAME | {
+        "recall": 0.5,
+        "day": "2024-05-01",
+        "path": "a",
+        "nothing": None,
+        "이름": [1],
+    }
     assert "이름" in outcome.stdout
 
 
@@ -72,7 +82,7 @@ def test_a_table_is_printed_as_one():
 
 def test_a_command_that_found_something_wrong_prints_it_and_exits_with_its_code():
     outcome = call(lambda config: Result({"ok": False}, "not good", exit_code=78), "--json")
-    assert (outcome.exit_code, json.loads(outcome.stdout)) == (78, {"ok": False})
+    assert (outcome.exit_code, json.loads(outcome.stdout)) == (78, {**FRAME, "ok": False})
 
 
 def test_what_libraries_and_children_print_to_stdout_goes_to_stderr(capfd):
@@ -264,7 +274,7 @@ def test_a_signal_while_duckdb_computes_ends_the_command_with_75():
     script = """
         import sys, duckdb
         from jobs.options import command
-        from jobs.output import Result
+        from jobs.output import SCHEMA_VERSION, Result
         @command
         def work(config):
             print("started", flush=True)
@@ -325,7 +335,7 @@ def test_a_block_without_a_signal_ends_as_if_it_were_not_there():
 def test_a_reader_that_went_away_is_no_error(arguments):
     script = f"""
         from jobs.options import command
-        from jobs.output import Result
+        from jobs.output import SCHEMA_VERSION, Result
         @command
         def work(config):
             return Result({{"rows": "x" * 200_000}}, "x" * 200_000)

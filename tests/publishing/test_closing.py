@@ -61,4 +61,4 @@ def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
 
 
 def open_at(home, moment):
-    return sorted(open_notices(home, int(moment.timestamp()))["notice_id"].to_pylist())
+    return sorted(open_notices(Config(home=str(home)), int(moment.timestamp()))["notice_id"].to_pylist())

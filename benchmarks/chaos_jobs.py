@@ -1,0 +1,72 @@
+"""The jobs that are struck: bidrec's and Feast's own commands, as their console scripts run them.
+
+Imported before the first one is forked, so that a job begins at once: a strike hits the job and not its imports.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+from feast.cli.cli import cli as feast
+
+import bidrec
+import jobs
+from bidrec.config import Config
+from bidrec.features.build import build_features
+from jobs.cli import main as bidrec_command
+from jobs.options import command
+from jobs.output import Result
+
+
+@command
+def build(config: Config) -> Result:
+    """The feature tables alone: the step that `bidrec train` and `write-back` begin with."""
+    return Result(data=build_features(config))
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    before: str
+    """The snapshot (chaos_market.py) in which it begins."""
+    program: click.Command
+    arguments: Sequence[str]
+    output_is_the_result: bool = False
+    """Whether its output is to be that of an unbroken run, and not only the home it leaves."""
+
+    def run(self) -> int:
+        """Run it in this process; returns its exit code."""
+        try:
+            self.program.main(args=list(self.arguments), prog_name=self.name, standalone_mode=True)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+        return 0
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("ingest", "published", bidrec_command, ["ingest", "--json"]),
+        Job("features", "ingested", build, ["--json"]),
+        Job("apply", "unapplied", feast, ["apply"]),
+        Job("materialize", "built", feast, ["materialize", "2000-01-01T00:00:00", "2100-01-01T00:00:00"]),
+        Job("train", "built", bidrec_command, ["train", "--json"]),
+        Job("write-back", "built", bidrec_command, ["write-back", "--json"]),
+        Job("recommend", "built", bidrec_command, ["recommend", "--json", "--company", "@"], output_is_the_result=True),
+    )
+}
+
+
+def import_everything() -> None:
+    """Import every module of bidrec and its commands, and what they import when they are called."""
+    for package in (bidrec, jobs):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def company_named(job: Job, company: str) -> Job:
+    """The job with a company's id in the place of `@`."""
+    arguments = [company if word == "@" else word for word in job.arguments]
+    return Job(job.name, job.before, job.program, arguments, job.output_is_the_result)

@@ -1,0 +1,142 @@
+"""The trials of `benchmarks/chaos.py`: strike a job, run it again, judge what is left.
+
+Reads   the snapshots of the market (chaos_market.py)
+Returns what is printed: kills, differences, and of each job its time, its writes and its exit codes
+"""
+
+import argparse
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from feast.cli.cli import cli as feast
+
+from benchmarks.chaos_jobs import JOBS, Job, company_named
+from benchmarks.chaos_market import Market, prepare
+from benchmarks.chaos_process import Outcome, run_job
+from benchmarks.chaos_reader import Reader
+from benchmarks.chaos_state import differences, state_of
+from benchmarks.chaos_writes import Strike
+
+DONE, CANNOT_WRITE, INTERRUPTED, TERMINATED = 0, 73, 75, -15
+EARLIEST = 0.05
+"""Seconds after its start before which no job is struck: it is not yet our code that runs."""
+
+
+def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Strike `options.kills` times, the jobs in turn; returns what is printed."""
+    market = prepare(folder)
+    jobs = [company_named(JOBS[name], market.company) for name in options.jobs.split(",")]
+    unbroken = {job.name: _unbroken(market, job) for job in jobs}
+    draw = random.Random(options.seed)
+    counts: Counter[str] = Counter()
+    found: list[dict[str, Any]] = []
+    exits: dict[str, Counter[int]] = {job.name: Counter() for job in jobs}
+    reads: Counter[str] = Counter()
+    missed = 0
+    while sum(counts.values()) < options.kills:
+        job = jobs[sum(counts.values()) % len(jobs)]
+        moment = draw.random()
+        trial = _Trial(market, job, unbroken[job.name], options)
+        struck = trial.run(moment)
+        if struck is None:  # it had ended before
+            missed += 1
+            continue
+        counts[job.name] += 1
+        exits[job.name][struck.code] += 1
+        reads.update(trial.reads)
+        found += [
+            {"job": job.name, "strike": sum(counts.values()), "moment": round(moment, 4), "what": what}
+            for what in trial.wrong
+        ]
+        if not options.json or trial.wrong:
+            print(f"{sum(counts.values()):4} {job.name:12} {moment:.3f} {struck} {trial.wrong}", file=sys.stderr)
+    return {
+        "kills": sum(counts.values()),
+        "differences": found,
+        "seed": options.seed,
+        "how": options.fail or ("KILL at a write" if options.at_writes else options.signal),
+        "jobs": {
+            job.name: {
+                "kills": counts[job.name],
+                "differences": sum(one["job"] == job.name for one in found),
+                "seconds": round(unbroken[job.name].seconds, 2),
+                "writes": unbroken[job.name].writes,
+                "exit_codes": dict(exits[job.name]),
+            }
+            for job in jobs
+        },
+        "reads": dict(reads),
+        "ended_before_the_strike": missed,
+        "not_compared": "run ids, times of writing, and how many older versions lie in published/",
+    }
+
+
+class _Unbroken:
+    """What a job does when nothing happens to it: its final state, its time, its writes, its output."""
+
+    def __init__(self, outcome: Outcome, state: dict[str, Any]) -> None:
+        self.seconds, self.writes, self.stdout = outcome.seconds, outcome.writes, outcome.stdout
+        self.state = state
+
+
+def _unbroken(market: Market, job: Job) -> _Unbroken:
+    market.go_back_to(job.before)
+    outcome = run_job(job, market, strike=Strike.none())
+    if outcome.code != DONE:
+        raise SystemExit(f"{job.name} does not run here: exit {outcome.code}\n{outcome.stderr[-3000:]}")
+    return _Unbroken(outcome, state_of(market))
+
+
+class _Trial:
+    """One strike, the run after it, and what was wrong."""
+
+    def __init__(self, market: Market, job: Job, unbroken: _Unbroken, options: argparse.Namespace) -> None:
+        self.market, self.job, self.unbroken, self.options = market, job, unbroken, options
+        self.wrong: list[str] = []
+        self.reads: Counter[str] = Counter()
+
+    def run(self, moment: float) -> Outcome | None:
+        """moment: in [0, 1), of the job's time or of its writes. None where the job ended before it."""
+        self.market.go_back_to(self.job.before)
+        with Reader(self.market) as reader:
+            struck = run_job(self.job, self.market, strike=self._strike(moment))
+            if not struck.was_struck:
+                reader.dismiss()
+                return None
+            self._judge(struck)
+            again = run_job(self.job, self.market, strike=Strike.none())
+        self.reads, violations = reader.seen, reader.violations
+        self.wrong += violations
+        if again.code != DONE:
+            self.wrong.append(f"run again, it exits {again.code}: {again.stderr[-600:]}")
+        elif self.job.output_is_the_result and again.stdout != self.unbroken.stdout:
+            self.wrong.append("another output")
+        self.wrong += differences(self.unbroken.state, state_of(self.market))
+        return struck
+
+    def _strike(self, moment: float) -> Strike:
+        if self.options.fail:
+            return Strike.failing(self.options.fail, 1 + int(moment * self.unbroken.writes[self.options.fail]))
+        if self.options.at_writes:
+            return Strike.killing(1 + int(moment * self.unbroken.writes["KILL"]))
+        after = EARLIEST + moment * max(0.0, self.unbroken.seconds - EARLIEST)
+        return Strike.signalling(self.options.signal, after)
+
+    def _judge(self, struck: Outcome) -> None:
+        """Whether the struck job ended as it should: silently killed, or with one clear line and its exit code."""
+        if self.options.fail:
+            expected = (CANNOT_WRITE, DONE)  # DONE: what failed was of no consequence, and the state says so
+        elif self.options.signal == "TERM":
+            # Feast's own commands handle no signal.
+            expected = (TERMINATED, DONE) if self.job.program is feast else (INTERRUPTED, DONE)
+        else:
+            return
+        if struck.code not in expected:
+            self.wrong.append(f"exit {struck.code}: {struck.stderr[-600:]}")
+        if "Traceback" in struck.stderr:
+            self.wrong.append(f"a traceback: {struck.stderr[-600:]}")
+        if struck.code == CANNOT_WRITE and str(self.market.home) not in struck.stderr:
+            self.wrong.append(f"does not say where: {struck.stderr[-300:]}")

@@ -1,0 +1,144 @@
+"""Training side by side: the floor, bidrec's pipeline, the seed's four loops, TorchRec's pipelines.
+
+    python -m benchmarks.training [--scale 0.01] [--steps 3000] [--rounds 2] [--folder DIR] [--json]
+
+The workload (training_world.py) is made once and kept in --folder. Each contender runs in a process of its own, on the
+same model and about 256 pairs a step:
+
+floor      one step of bidrec's over a batch that is gathered already: no loader, log, checkpoint
+pipeline   `bidrec train`'s own loop, the floor measured in between, every 1,000 steps and every epoch apart
+seed       the four loops of the system that bidrec replaces, around its own step (training_seed.py)
+behind     bidrec's step behind the seed's loader; resident: the seed's step without one
+torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
+
+The default model (history through the notice tower) has its own floor and pipeline, at its own batch of 512 notices.
+busy: the share of the time in which a step runs and does not wait for its batch.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training_world import written
+
+BATCH = 256
+SIZES = (1_024, 2_048, 4_096, 8_192)
+SEED = ("collate", "async", "overlap", "tuned")
+REMARKS = {
+    "seed:collate": "DataLoader, a dict a row, no workers",
+    "seed:async": "a preprocessing thread ahead of the step",
+    "seed:overlap": "loader manager and processor pool",
+    "seed:tuned": "DataLoader, a worker a core, prefetch 4",
+    "resident": "the seed's step over one batch, no loader",
+    "behind:collate": "bidrec's step behind the seed's first loader",
+    "behind:tuned": "bidrec's step behind the seed's best loader",
+    "torchrec:base": "TrainPipelineBase, columnar batches, dense Adam",
+    "torchrec:sparse_dist": "TrainPipelineSparseDist, one process; tables by fused SGD",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=float, default=0.01, help="1: 2 M notices, 300 k companies, 20 M pairs")
+    parser.add_argument("--steps", type=int, default=3_000, help="of the pipeline; the default model takes a tenth")
+    parser.add_argument("--rounds", type=int, default=2, help="how often the contenders take turns")
+    parser.add_argument("--seconds", type=float, default=8, help="of a seed's or TorchRec's loop in a round")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of bidrec's batches, tried besides 256")
+    parser.add_argument("--threads", type=int, default=0, help="of every contender's arithmetic (0: torch's choice)")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bidrec-training-world")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.threads:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    found = compare(written(options.folder, options.scale), options)
+    print(json.dumps(found) if options.json else table(found))
+
+
+def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All contenders in turn, `rounds` times; of each, the round in which it was fastest."""
+    bound = {"seconds": options.seconds, "most": options.steps, "batch": BATCH}
+    rows: dict[str, dict[str, Any]] = {}
+    for _ in range(options.rounds):
+        for name in REMARKS:
+            keep_best(rows, name, run(name, world, bound))
+        keep_best(rows, "pipeline:static", run("pipeline:static", world, {"steps": options.steps}))
+        for size in options.sizes:
+            steps = max(20, options.steps * BATCH // size // 2)
+            settings = {"steps": steps, "training": {"batch_size": size}}
+            keep_best(rows, f"pipeline:static:{size}", run("pipeline:static", world, settings))
+    rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)})
+    return {"scale": options.scale, "rows": rows} | ratios(rows, options.sizes) | starts(world)
+
+
+def run(name: str, world: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_contenders", name, str(world)]
+    given = json.dumps(settings | {"began": time.time()})
+    finished = subprocess.run([*command, given], capture_output=True, text=True)
+    if finished.returncode:
+        raise RuntimeError(f"{name}: {finished.stderr[-2000:]}")
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def keep_best(rows: dict[str, dict[str, Any]], name: str, found: dict[str, Any]) -> None:
+    if name not in rows or found.get("it_s", 0) > rows[name].get("it_s", 0):
+        rows[name] = found
+
+
+def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, Any]:
+    ours, default = rows["pipeline:static"], rows["pipeline:history"]
+    best_seed = max((rows[f"seed:{loop}"] for loop in SEED), key=lambda row: row["it_s"])
+    sizes = {size: rows[f"pipeline:static:{size}"]["pairs_s"] for size in tried} | {BATCH: ours["pairs_s"]}
+    best_size = max(sizes, key=sizes.__getitem__)
+    return {
+        "pipeline_over_floor": ours["over_floor"],
+        "pipeline_over_floor_least_chunk": min(ours["chunks_over_floor"]),
+        "default_pipeline_over_floor": default["over_floor"],
+        "p99_over_median": ours["p99_over_median"],
+        "max_over_median": ours["max_over_median"],
+        "over_best_seed_loop": ours["it_s"] / best_seed["it_s"],
+        "best_batch_size": best_size,
+        "pairs_over_best_seed_loop": sizes[best_size] / best_seed["pairs_s"],
+    }
+
+
+def starts(world: Path) -> dict[str, Any]:
+    found = run("start:static", world, {})
+    return {name: round(found[name], 2) for name in ("startup_s", "imports_s")} | {
+        "startup_peak_mib": found["peak_mib"]
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    lines = [f"{'implementation':22} {'it/s':>7} {'pairs/s':>9} {'busy':>5} {'peak MiB':>8}  remark"]
+    for name, row in found["rows"].items():
+        if "over_floor" in row:
+            floor = {
+                "it_s": row["floor_it_s"],
+                "pairs_s": row["pairs_s"] / row["it_s"] * row["floor_it_s"],
+                "busy": 1.0,
+            }
+            lines.append(_line(name.replace("pipeline", "floor"), row | floor, ""))
+            remark = f"{row['over_floor']:.3f} of the floor, p99 {row['p99_over_median']:.2f} x the median"
+            lines.append(_line(name, row | {"busy": min(1.0, row["over_floor"])}, remark))
+        else:
+            lines.append(_line(name, row, row.get("remark", REMARKS.get(name, ""))))
+    rest = (f"{name}: {value:.3g}" for name, value in found.items() if isinstance(value, int | float))
+    return "\n".join([*lines, ", ".join(rest)])
+
+
+def _line(name: str, row: dict[str, Any], remark: str) -> str:
+    if "it_s" not in row:
+        return f"{name:22} {'-':>7} {'-':>9} {'-':>5} {'-':>8}  {remark}"
+    busy = "-" if row["busy"] is None else f"{row['busy']:.0%}"
+    return f"{name:22} {row['it_s']:7.1f} {row['pairs_s']:9,.0f} {busy:>5} {row['peak_mib']:8,}  {remark}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What benchmarks/training.py runs, each contender in a process of its own: the seed's loops, TorchRec's, and bidrec's.
+
+python -m benchmarks.training_contenders NAME FOLDER JSON   (the folder of a training set; the settings)
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import training_ours as ours
+from benchmarks import training_seed as seed
+from bidrec.model.rows import RowBatch
+from bidrec.model.two_tower import build
+from bidrec.training.optimiser import optimiser_for
+from bidrec.training.pair_batches import PairBatch
+from bidrec.training.resident import Resident
+from bidrec.training.steps import PairSteps
+from bidrec.training_set.load import TrainingSet
+
+WARM_UP = 10
+RECIPE = {"learning_rate": ours.SEED_RECIPE.learning_rate, "weight_decay": ours.SEED_RECIPE.weight_decay}
+
+
+def main() -> None:
+    name, folder, settings = sys.argv[1:]
+    torch.set_flush_denormal(True)
+    found = CONTENDERS[name.split(":")[0]](TrainingSet.open(Path(folder)), name.split(":")[-1], json.loads(settings))
+    found["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(json.dumps(found))
+
+
+def timed(next_batch: Callable[[], Any], step: Callable[[Any], Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Steps a second over `seconds`, and the share of that time in which a step ran and did not wait for its batch."""
+    for _ in range(WARM_UP):
+        step(next_batch())
+    inside, steps, started = 0.0, 0, time.perf_counter()
+    while steps < settings["most"] and time.perf_counter() - started < settings["seconds"]:
+        batch = next_batch()
+        at = time.perf_counter()
+        step(batch)
+        inside += time.perf_counter() - at
+        steps += 1
+    wall = time.perf_counter() - started
+    return {"it_s": steps / wall, "pairs_s": steps / wall * settings["batch"], "busy": inside / wall}
+
+
+def seed_loop(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
+    step = seed.PlainStep(ts, ours.SEED_MODEL, **RECIPE)
+    source = _source(ts, loop, settings)
+    return timed(lambda: next(source), step, settings)
+
+
+def resident(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The seed's step without a loader: over one batch."""
+    step, batch = seed.PlainStep(ts, ours.SEED_MODEL, **RECIPE), next(_source(ts, "collate", settings))
+    return timed(lambda: batch, step, settings)
+
+
+def behind(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """bidrec's step behind one of the seed's loaders, so that loader and step can be told apart."""
+    config = ours.configuration("static", batch_size=settings["batch"])
+    model = build(config.model, ts.schema).train()
+    optimiser = optimiser_for(model, config.training)
+    steps = PairSteps(config, Resident.of(ts, torch.device("cpu")), ts.cutoff)
+    source = _source(ts, loop, settings)
+
+    def step(batch: seed.Batch) -> None:
+        loss = steps.learn(model, as_pairs(ts, batch))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()
+
+    return timed(lambda: next(source), step, settings)
+
+
+def as_pairs(ts: TrainingSet, batch: seed.Batch) -> PairBatch:
+    """A collated batch as bidrec's step reads it, no row shared."""
+    every = torch.arange(len(batch["notice_dense"]))
+    rows = {
+        "notice": _rows(ts.schema["notice"], "notice", batch),
+        "company": _rows(ts.schema["profile"], "company", batch),
+    }
+    return PairBatch(every, every, **rows, notice_of_P=every, company_of_P=every, log_count_V=torch.zeros(len(every)))
+
+
+def _rows(schema: dict[str, Any], name: str, batch: seed.Batch) -> RowBatch:
+    ids = torch.stack([batch[f"{name}_{field['name']}"] + field["base"] for field in schema["attributes"]], dim=1)
+    none: Tensor = torch.zeros(0)
+    return RowBatch(
+        dense_BF=batch[f"{name}_dense"],
+        ages_days_BT=none.view(len(ids), 0) if len(ids) == 0 else torch.zeros(len(ids), 0),
+        attributes=ids.flatten(),
+        attribute_lengths_BA=torch.ones_like(ids),
+        text=none.long(),
+        text_weights=none,
+        text_lengths_B=torch.zeros(len(ids), dtype=torch.int64),
+        single=True,
+    )
+
+
+def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str, Any]:
+    from benchmarks import training_torchrec
+
+    source = training_torchrec.batches(ts, settings["batch"])
+    try:
+        pipeline = getattr(training_torchrec, which)(ts, ours.SEED_MODEL, **RECIPE)
+        return timed(lambda: source, pipeline.progress, settings) | {"busy": None}  # it asks for its batches inside
+    except Exception as error:  # whatever it is that it lacks here is the finding
+        return {"remark": f"does not run on a CPU: {type(error).__name__}: {str(error).splitlines()[0][:90]}"}
+
+
+def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """bidrec's training as it is, the floor measured in between."""
+    config = ours.configuration(kind, **settings.get("training", {}))
+    every = ours.FLOOR_EVERY if kind == "static" else 5
+    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), every=every)
+
+
+def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds from the start of the process to the end of its first step, the imports included and alone."""
+    opened = time.time()
+    watch = ours.run(ts, ours.configuration(kind), steps=1)
+    return {"startup_s": watch.first_at - settings["began"], "imports_s": opened - settings["began"]}
+
+
+def quality(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The validation Recall@100 after whole epochs, at some batch size."""
+    return ours.recall(ts, ours.configuration("static", **settings["training"]))
+
+
+def _source(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> Iterator[seed.Batch]:
+    pairs = seed.Pairs(ts)
+    return seed.LOOPS[loop](pairs, seed.random_batches(len(pairs), settings["batch"]))
+
+
+CONTENDERS: dict[str, Callable[[TrainingSet, str, dict[str, Any]], dict[str, Any]]] = {
+    "seed": seed_loop,
+    "resident": resident,
+    "behind": behind,
+    "torchrec": torchrec,
+    "pipeline": pipeline,
+    "start": start,
+    "quality": quality,
+}
+
+
+if __name__ == "__main__":
+    main()

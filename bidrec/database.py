@@ -1,0 +1,89 @@
+"""PostgreSQL through ADBC: one place that knows how to connect, and what may be said of an address.
+
+Read by  sources/postgres.py (tables come in) and publishing/to_postgres.py (recommendations go out)
+
+ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
+download. A password never gets into a message.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from bidrec.casting import first_line
+from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
+
+_OPTIONS = {
+    "connect_timeout": 10,
+    # A server that has vanished is noticed in two minutes: the system's own two hours are a night.
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+}
+"""libpq's, in seconds, where the address does not set them."""
+_AWAY = ("08", "28", "3D", "53300", "55P03", "57")
+"""SQLSTATEs (or their classes): no connection, not let in, no such database, too many, a lock not got, shut down."""
+
+
+@contextmanager
+def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tuple[Any, Any]]:
+    """Yield (connection, cursor) in one transaction, which only the block's own commit() keeps.
+
+    `variable`: the environment variable that holds the address, for the hints. Raises DependencyDown (69) where the
+    server cannot be reached, refuses, or goes away; ConfigurationError (64) on an address of another kind; and, where
+    the block is `to_write`, CannotWrite (73) for what the server refuses to do.
+    """
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
+    where = describe(url, variable)
+    try:
+        with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
+            yield connection, cursor
+    except Error as error:
+        reason = scrub(first_line(error), url)
+        state = (error.sqlstate or "").strip("\0")
+        # Not `from error`: its text may hold the address, and a traceback would print it.
+        if to_write and state and not state.startswith(_AWAY):
+            raise CannotWrite(
+                f"PostgreSQL at {where} does not take it: {reason}", hint="check the user's rights and what is there"
+            ) from None
+        raise DependencyDown(
+            f"PostgreSQL at {where} cannot be {'written' if to_write else 'read'}: {reason}",
+            hint=f"check {variable}, the server and the user's rights",
+        ) from None
+
+
+def with_options(url: str) -> str:
+    """The address with what it does not say about how to connect."""
+    options = "&".join(f"{name}={value}" for name, value in _OPTIONS.items() if f"{name}=" not in url)
+    return f"{url}{'&' if '?' in url else '?'}{options}"
+
+
+def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
+    """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 5432
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    # A '#', '?' or '/' in the password would move its rest to where it would be shown.
+    if parts.scheme not in ("postgresql", "postgres") or "@" in parts.path + parts.fragment:
+        raise ConfigurationError(
+            f"{variable} is not an address such as postgresql://user@host:5432/database",
+            hint="write special characters of the password as %XX",
+        )
+    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+    return f"{host}:{port}{parts.path}"
+
+
+def scrub(message: str, url: str) -> str:
+    """The driver's message without the password, as it is written in the address or decoded."""
+    parts = urlsplit(url)
+    given = [parts.password or "", *parse_qs(parts.query).get("password", [])]
+    secrets = {form for secret in given if secret for form in (secret, unquote(secret))}
+    message = message.replace(url, describe(url))
+    for secret in sorted(secrets, key=len, reverse=True):
+        message = message.replace(secret, "***")
+    return message

@@ -1,0 +1,1 @@
+"""A read-only page over what was published, for somebody who looks through it in a browser."""

@@ -1,0 +1,139 @@
+"""The server: three pages and the downloads of a list. GET alone, nothing is written, nothing comes from elsewhere.
+
+Reads   published/current through lists.py
+"""
+
+import io
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+from pyarrow import csv, parquet
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from bidrec.errors import BidrecError
+from bidrec.explore.lists import Filters, Listing, companies_of, notices_of, search
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+DOWNLOAD = {
+    "notice": ("rank", "company_id", "name", "region", "bids", "last_bid_at", "score", "score_is", "why"),
+    "company": (
+        "rank",
+        "notice_id",
+        "title",
+        "buyer",
+        "place",
+        "region",
+        "value",
+        "closes_at",
+        "score",
+        "score_is",
+        "why",
+    ),
+}
+"""Columns of a downloaded list: of a notice's, of a company's."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def app(home: Path, hosts: list[str]) -> Starlette:
+    """`hosts`: the names the server is asked by; a page elsewhere that resolves to this machine is refused."""
+    pages = jinja2.Environment(
+        loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    pages.filters |= {"day": lambda moment: f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"}
+
+    def page(name: str, **facts: Any) -> HTMLResponse:
+        return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
+
+    def start(request: Request) -> Response:
+        words = request.query_params.get("q", "")
+        notices, companies = search(home, words)
+        return page("search", words=words, notices=notices, companies=companies)
+
+    def listing(request: Request) -> Response:
+        kind, key = request.path_params["kind"], request.path_params["id"]
+        found = _list(kind)(home, key, Filters.of(request.query_params))
+        ending = request.query_params.get("download")
+        if ending in ("csv", "parquet"):
+            return _download(found, kind, key, ending)
+        return page("list", kind=kind, id=key, found=found, query=request.query_params, again=request.url.query)
+
+    def style(request: Request) -> Response:
+        text = files("bidrec.explore").joinpath("explore.css").read_text(encoding="utf-8")
+        return Response(text, media_type="text/css")
+
+    def refused(request: Request, error: Exception) -> Response:
+        response = page("refused", message=error.message if isinstance(error, BidrecError) else "")
+        response.status_code = 404
+        return response
+
+    return Starlette(
+        routes=[
+            Route("/", start, methods=["GET"]),
+            Route("/style.css", style, methods=["GET"]),
+            Route("/{kind:str}/{id:path}", listing, methods=["GET"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)],
+        exception_handlers={BidrecError: refused},
+    )
+
+
+class _Headers(BaseHTTPMiddleware):
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
+
+def _list(kind: str) -> Callable[[Path, str, Filters], Listing]:
+    from starlette.exceptions import HTTPException
+
+    if kind not in DOWNLOAD:
+        raise HTTPException(404)
+    return companies_of if kind == "notice" else notices_of
+
+
+def _download(found: Listing, kind: str, key: str, ending: str) -> Response:
+    """The list as it is shown, filters and all. CSV for a spreadsheet: marked as UTF-8, and no cell is a formula."""
+    columns = {name: [row[name] for row in found.rows] for name in DOWNLOAD[kind]}
+    table = pa.table(columns | {kind: [key] * len(found.rows)})
+    file = io.BytesIO()
+    if ending == "csv":
+        file.write("\ufeff".encode())
+        csv.write_csv(_plain(table), file)
+    else:
+        parquet.write_table(table, file)
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in key)
+    headers = {"Content-Disposition": f'attachment; filename="{kind}-{name}.{ending}"'}
+    media = "text/csv; charset=utf-8" if ending == "csv" else "application/vnd.apache.parquet"
+    return Response(file.getvalue(), media_type=media, headers=headers)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Text that a spreadsheet would take for a formula begins with an apostrophe."""
+
+    def safe(column: pa.ChunkedArray) -> Any:
+        if not pa.types.is_string(column.type):
+            return column
+        return pa.array(
+            [f"'{cell}" if cell and cell.startswith(_FORMULA) else cell for cell in column.to_pylist()], pa.string()
+        )
+
+    return pa.table({name: safe(table[name]) for name in table.column_names})

@@ -1,0 +1,153 @@
+"""What the pages show: notices and companies that are searched for, and one's list with what it may be filtered by.
+
+Reads   published/current, the newest at each question; features/ for regions and licences
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bidrec.publishing.reasons import in_words
+from bidrec.publishing.recommend import Published
+
+FOUND = 50
+"""Notices, and companies, of a search, at most."""
+LISTED = 1000
+"""Rows of a list, at most: of a notice that has closed all companies are ranked."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What a list is narrowed by; empty: by nothing."""
+
+    region: str = ""
+    licence: str = ""
+    open_now: bool = False
+    least: float | None = None
+    """Of the value, in the notice's currency; a notice without a value has none that is too small or too large."""
+    most: float | None = None
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Filters":
+        """Of a page's query; what is no number narrows nothing."""
+        return cls(
+            region=query.get("region", ""),
+            licence=query.get("licence", ""),
+            open_now=query.get("open") == "1",
+            least=_number(query.get("least", "")),
+            most=_number(query.get("most", "")),
+        )
+
+    def keep(self, row: Row, now: datetime) -> bool:
+        value, closes_at = row.get("value"), row.get("closes_at")
+        return (
+            self.region in ("", row["region"])
+            and (not self.licence or self.licence in row["licences"])
+            and not (self.open_now and (closes_at is None or closes_at <= now))
+            and not (value is not None and self.least is not None and value < self.least)
+            and not (value is not None and self.most is not None and value > self.most)
+        )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A notice and its companies, or a company and its notices."""
+
+    asked: Row
+    rows: list[Row]
+    """Those that the filters keep, with region, licences and why."""
+    regions: list[str]
+    licences: list[str]
+    """Of all rows, to choose from."""
+    as_of: datetime
+
+
+def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
+    """Notices and companies in whose id or words every word occurs, whatever its capitals; open and busy ones first."""
+    published = Published(home)
+    notices = _found(
+        published.folder / "notices.parquet",
+        "concat_ws(' ', notice_id, title, buyer, place)",
+        "published_at DESC, notice_id",
+        words,
+    )
+    companies = _found(
+        published.folder / "companies.parquet",
+        "concat_ws(' ', company_id, name, region)",
+        "bids DESC, company_id",
+        words,
+    )
+    return notices, companies
+
+
+def companies_of(home: Path, notice_id: str, filters: Filters) -> Listing:
+    """The companies for a notice. Raises InputMissing (66) for an unknown one."""
+    published = Published(home)
+    notice, rows = published.companies_for(notice_id, LISTED)
+    ids = [row["company_id"] for row in rows]
+    held = _facts(home / "features" / "company_profile", "company_id", "region", "licences", ids, published.as_of)
+    return _listing(notice, [{**row, **held[row["company_id"]]} for row in rows], filters, published.as_of)
+
+
+def notices_of(home: Path, company_id: str, filters: Filters) -> Listing:
+    """The open notices for a company. Raises InputMissing (66) for an unknown one, and where no notice is open."""
+    published = Published(home)
+    company, rows = published.notices_for(company_id, LISTED)
+    ids = [row["notice_id"] for row in rows]
+    asked_for = _facts(home / "features" / "notice", "notice_id", "region", "licence_limit", ids, published.as_of)
+    return _listing(company, [{**row, **asked_for[row["notice_id"]]} for row in rows], filters, published.as_of)
+
+
+def _listing(asked: Row, rows: list[Row], filters: Filters, as_of: datetime) -> Listing:
+    now = datetime.now(UTC)
+    return Listing(
+        asked=asked,
+        rows=[row | {"why": in_words(row["reasons"])} for row in rows if filters.keep(row, now)],
+        regions=sorted({row["region"] for row in rows if row["region"]}),
+        licences=sorted({licence for row in rows for licence in row["licences"]}),
+        as_of=as_of,
+    )
+
+
+def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        result = connection.execute(
+            f"""SELECT * FROM read_parquet($file)
+                WHERE len(list_filter($words::VARCHAR[], lambda word: NOT contains(lower({text}), lower(word)))) = 0
+                ORDER BY {order} LIMIT $found""",
+            {"file": str(file), "words": words.split(), "found": FOUND},
+        )
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _facts(
+    folder: Path, key: str, region: str, licences: str, ids: list[str], as_of: datetime
+) -> dict[str, dict[str, Any]]:
+    """Id -> region and licences as known then; None and [] where nothing is."""
+    facts: dict[str, dict[str, Any]] = {one: {"region": None, "licences": []} for one in ids}
+    if not any(folder.glob("*.parquet")):
+        return facts
+    known_at = "published_at" if key == "notice_id" else "known_at"
+    with duckdb.connect() as connection:
+        for one, last in connection.execute(
+            f"""SELECT {key}, max_by({{'region': {region}, 'licences': {licences}}}, {known_at})
+                FROM read_parquet($files) WHERE {known_at} <= $as_of AND {key} IN (SELECT unnest($ids::VARCHAR[]))
+                GROUP BY {key}""",
+            {"files": str(folder / "*.parquet"), "as_of": as_of, "ids": ids},
+        ).fetchall():
+            facts[one] = {"region": last["region"], "licences": last["licences"] or []}
+    return facts
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", "").replace("_", ""))
+    except ValueError:
+        return None

@@ -1,0 +1,39 @@
+"""Feast's own command line on a configuration's home: `feast ...` without a variable to set, in its place among our jobs.
+
+Reads   feature_repo/, the home, what feature_store.yaml names
+Writes  what the command writes; one that writes to the registry or the online store waits for other jobs of the home
+"""
+
+import io
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+
+from bidrec.config import Config
+from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.features.registry import environment, store_settings
+from bidrec.locks import one_job_at_a_time
+
+_WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
+
+
+def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
+    """Run `feast ARGUMENTS`. Returns what it printed and its exit code.
+
+    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise.
+    """
+    from feast.cli.cli import cli
+    from feast.errors import FeastError, FeastObjectNotFoundException
+
+    waits = (
+        one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
+    )
+    printed = io.StringIO()
+    with waits, environment(config), redirect_stdout(printed):
+        store_settings(config)
+        try:
+            code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
+        except FeastObjectNotFoundException as error:
+            raise InputMissing(str(error), hint="feast apply makes what the repository says") from error
+        except FeastError as error:
+            raise ConfigurationError(str(error), hint="see docs/feast.md") from error
+    return printed.getvalue().rstrip("\n"), code if isinstance(code, int) else 0

@@ -1,0 +1,109 @@
+"""The towers without TorchRec: the same weights behind plain nn.Embedding tables and padded inputs, for export.
+
+Only the look-up of the fields is another one; all other layers are the trained modules themselves. `torch.export`
+can follow these, which it cannot with jagged tensors. For the default kind of model (`history`).
+
+Dimension letters: B rows, F dense columns, T ages, I attribute ids of a row at most, J text terms at most, N notices,
+L bids of a history, D length of a vector.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from bidrec.model.fields import SummedFields, log_ages
+from bidrec.model.rows import RowBatch
+from bidrec.model.towers import History, HistoryTower, NoticeTower
+
+
+@dataclass(frozen=True)
+class PaddedRows:
+    """dense_BF, ages_days_BT as in RowBatch; attributes_BI and text_BJ int64 ids, -1 where a row has no more;
+    text_weights_BJ float32, 0 there."""
+
+    dense_BF: Tensor
+    ages_days_BT: Tensor
+    attributes_BI: Tensor
+    text_BJ: Tensor
+    text_weights_BJ: Tensor
+
+
+def padded(batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The batch as the five inputs of an exported tower, in the order of PaddedRows."""
+    attributes = batch.attributes.split(batch.attribute_lengths_BA.sum(1).tolist())
+    lengths = batch.text_lengths_B.tolist()
+    return (
+        batch.dense_BF,
+        batch.ages_days_BT,
+        pad_sequence(list(attributes), batch_first=True, padding_value=-1),
+        pad_sequence(list(batch.text.split(lengths)), batch_first=True, padding_value=-1),
+        pad_sequence(list(batch.text_weights.split(lengths)), batch_first=True),
+    )
+
+
+class PaddedFields(nn.Module):
+    """PaddedRows -> (B, width), as SummedFields does with RowBatch."""
+
+    def __init__(self, fields: SummedFields) -> None:
+        super().__init__()
+        self.attributes = _table(fields, "attributes") if fields.has_attributes else None
+        self.text = _table(fields, "text") if fields.has_text else None
+
+    def forward(self, rows: PaddedRows) -> Tensor:
+        parts = [rows.dense_BF, log_ages(rows.ages_days_BT)]
+        if self.text is not None:
+            parts.insert(0, _summed(self.text, rows.text_BJ, rows.text_weights_BJ))
+        if self.attributes is not None:
+            parts.insert(0, _summed(self.attributes, rows.attributes_BI, torch.ones_like(rows.attributes_BI).float()))
+        return torch.cat(parts, dim=1)
+
+
+class PaddedNoticeTower(nn.Module):
+    """Notices -> (B, D) unit vectors."""
+
+    def __init__(self, tower: NoticeTower) -> None:
+        super().__init__()
+        self.tower = copy.deepcopy(tower)
+        self.tower.fields = PaddedFields(tower.fields)  # type: ignore[assignment]
+
+    def forward(
+        self, dense_BF: Tensor, ages_days_BT: Tensor, attributes_BI: Tensor, text_BJ: Tensor, text_weights_BJ: Tensor
+    ) -> Tensor:
+        return self.tower(PaddedRows(dense_BF, ages_days_BT, attributes_BI, text_BJ, text_weights_BJ))
+
+
+class PaddedHistoryTower(nn.Module):
+    """Companies -> (B, D) unit vectors: a history of rows of notice_ND, and two rows of fields."""
+
+    def __init__(self, tower: HistoryTower) -> None:
+        super().__init__()
+        self.tower = copy.deepcopy(tower)
+        self.tower.version = PaddedFields(tower.version)  # type: ignore[assignment]
+        self.tower.profile = PaddedFields(tower.profile)  # type: ignore[assignment]
+
+    def forward(
+        self,
+        notice_ND: Tensor,
+        notice_BL: Tensor,
+        known_BL: Tensor,
+        age_days_BL: Tensor,
+        count_B: Tensor,
+        version: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+        profile: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+        has_profile_B: Tensor,
+    ) -> Tensor:
+        history = History(notice_BL, known_BL, age_days_BL, count_B)
+        return self.tower(notice_ND, history, PaddedRows(*version), PaddedRows(*profile), has_profile_B)
+
+
+def _table(fields: SummedFields, name: str) -> nn.Embedding:
+    return nn.Embedding.from_pretrained(fields.bags.embedding_bags[name].weight.detach().clone())  # type: ignore[union-attr]
+
+
+def _summed(table: nn.Embedding, ids_BI: Tensor, weights_BI: Tensor) -> Tensor:
+    """(B, I) ids, -1 for none -> (B, width) weighted sum of their rows."""
+    weights_BI = weights_BI * (ids_BI >= 0)
+    return (table(ids_BI.clamp(min=0)) * weights_BI[:, :, None]).sum(1)

@@ -1,0 +1,81 @@
+"""How a job ended, as Prometheus metrics in a file: a batch job is gone before anybody could scrape it.
+
+Writes  $BIDREC_METRICS_DIR/bidrec_<job>.prom, whole, where that variable names a folder: the one that node_exporter's
+        textfile collector reads. Each end of a job replaces what its last one said.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from bidrec.storage import write_text
+
+FOLDER = "BIDREC_METRICS_DIR"
+_HELP = {
+    "job_exit_code": "Exit code of the job's last end; 0 is done.",
+    "job_finished_timestamp_seconds": "When it ended, in seconds since 1970 (UTC).",
+    "job_duration_seconds": "How long it took.",
+    "job_peak_memory_bytes": "The most memory it held.",
+    "run_info": "The run that was trained, measured or published; always 1.",
+    "recall": "Share of a test notice's bidders among the first k, mean over the notices (companies as at the cutoff).",
+    "rows": "Rows of a table that was read or written.",
+    "rows_quarantined": "Rows of the source's table that were refused.",
+}
+
+
+@dataclass(frozen=True)
+class Gauge:
+    name: str
+    """A key of _HELP; `bidrec_` goes before it."""
+    value: float
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def of_run(metrics: dict[str, Any]) -> list[Gauge]:
+    """What a run's metrics.json says: its id, and the recall of every ranker at every k."""
+    rankers = metrics["metrics"]["frozen"]
+    recalls = [
+        Gauge("recall", value, {"ranker": ranker, "k": measure.removeprefix("recall@")})
+        for ranker, measures in rankers.items()
+        for measure, value in measures.items()
+        if measure.removeprefix("recall@").isdigit() and value is not None
+    ]
+    return [Gauge("run_info", 1, {"run": metrics["run"]}), *recalls]
+
+
+def of_rows(name: str, rows: dict[str, int]) -> list[Gauge]:
+    """Rows by table, under one of the names of rows."""
+    return [Gauge(name, number, {"table": table}) for table, number in rows.items()]
+
+
+def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: Iterable[Gauge]) -> None:
+    """Write the job's file where BIDREC_METRICS_DIR is set. Raises CannotWrite (73)."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return
+    end = [
+        Gauge("job_exit_code", exit_code),
+        Gauge("job_finished_timestamp_seconds", round(time.time())),
+        Gauge("job_duration_seconds", seconds),
+        Gauge("job_peak_memory_bytes", peak_bytes),
+    ]
+    name = f"bidrec_{job.replace('-', '_')}.prom"
+    write_text(Path(folder) / name, "".join(f"{line}\n" for line in _lines(job, [*end, *gauges])))
+
+
+def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:
+    """Prometheus's text format: the gauges of one name stand together below their explanation."""
+    for name, alike in groupby(sorted(gauges, key=lambda gauge: gauge.name), key=lambda gauge: gauge.name):
+        yield f"# HELP bidrec_{name} {_HELP[name]}"
+        yield f"# TYPE bidrec_{name} gauge"
+        for gauge in alike:
+            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {"job": job, **gauge.labels}.items())
+            yield f"bidrec_{name}{{{labels}}} {gauge.value}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,94 @@
+"""What an ingest and a training would make of the source, without writing any of it.
+
+Reads   the source, all of it, as the first ingest would
+Writes  nothing that stays
+"""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from bidrec import sources
+from bidrec.casting import literal
+from bidrec.checks import check
+from bidrec.config import Config
+from bidrec.contract import REASON, TABLES
+from bidrec.errors import ContractError
+from bidrec.training_set.rows import seconds
+from bidrec.training_set.splits import bounds_of, check_windows, day_of
+
+
+def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
+    """Read the source, hold it against the contract, and cut it by [split]; returns what was found.
+
+    Raises what an ingest or a training would: ConfigurationError (64), ContractError (65), InputMissing (66),
+    DependencyDown (69).
+    """
+    definition = sources.load_definition(config.source.name)
+    sources.files(config.source, definition)
+    with tempfile.TemporaryDirectory(prefix="bidrec-") as folder, duckdb.connect(f"{folder}/work.duckdb") as connection:
+        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+        sources.open_source(connection, config.source, definition, Path(folder))
+        for table in TABLES:
+            sources.select(connection, definition, table)
+        connection.execute("SET TimeZone = 'UTC'")
+        checked = check(connection, config.contract, now or datetime.now(UTC))
+        for name, found in checked.items():
+            _refuse_too_many(name, found.given, found.quarantined, config.contract.max_bad_share)
+        split, windows = _windows(connection, config)
+        return {
+            "source": definition.name,
+            "zone": definition.zone,
+            "tables": {
+                name: {
+                    "rows": found.given,
+                    "quarantined": found.quarantined,
+                    "reasons": found.reasons,
+                    "warnings": found.warnings,
+                    "range": _range(connection, name),
+                }
+                for name, found in checked.items()
+            },
+            "split": split,
+            "windows": windows,
+        }
+
+
+def _refuse_too_many(name: str, given: int, bad: int, limit: float) -> None:
+    if bad > limit * given or bad == given:
+        raise ContractError(
+            f"{name}: {bad} of {given} rows are bad, more than {limit:.2%}",
+            hint="bidrec ingest writes them to the home's quarantine/, each with its reason",
+        )
+
+
+def _good(table: str) -> str:
+    return f"checked_{table} WHERE {REASON} IS NULL"
+
+
+def _range(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """First and last time (UTC) of the good rows: of publication, of becoming known."""
+    column = "published_at" if table == "notice" else "known_at"
+    ends = connection.execute(f"SELECT min({column})::VARCHAR, max({column})::VARCHAR FROM {_good(table)}").fetchall()
+    return list(ends[0])
+
+
+def _windows(connection: duckdb.DuckDBPyConnection, config: Config) -> tuple[dict[str, str], dict[str, Any]]:
+    """The days of the split, and how many notices and bids lie in each window."""
+    connection.execute(
+        f"""CREATE TABLE published AS
+            SELECT notice_id, (row_number() OVER (ORDER BY published_at, notice_id) - 1)::INTEGER AS row,
+                {seconds("published_at", "floor")} AS published_at FROM {_good("notice")}"""
+    )
+    published_at = connection.execute("SELECT published_at FROM published ORDER BY row").fetchnumpy()["published_at"]
+    notice = connection.execute(
+        f"SELECT row FROM (SELECT notice_id FROM {_good('bid')}) JOIN published USING (notice_id)"
+    ).fetchnumpy()["row"]
+    (newest,) = connection.execute(f"SELECT max({seconds('known_at')}) FROM {_good('bid')}").fetchall()[0]
+    bounds = bounds_of(config.split, newest or 0)
+    windows = check_windows(bounds, np.asarray(published_at, np.int64), np.asarray(notice, np.int32))
+    return {name: day_of(moment) for name, moment in bounds.as_dict().items()}, windows

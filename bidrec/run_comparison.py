@@ -1,0 +1,66 @@
+"""Two runs side by side: their figures, what was set otherwise, and whether the figures may be compared at all.
+
+Reads   runs/A and runs/B: metrics.json, config.json
+"""
+
+from typing import Any
+
+from bidrec.errors import InputMissing
+from bidrec.runs import Run
+
+METRICS = ("recall@10", "recall@100", "ndcg@10", "mrr", "warm_recall@100")
+RANKERS = ("final", "towers")
+
+
+def compare(a: Run, b: Run) -> dict[str, Any]:
+    """`comparable` (the same test window of the same data), `figures` and `settings`, each with `a`, `b`.
+
+    Raises InputMissing (66) where one is not finished.
+    """
+    for run in (a, b):
+        if not run.finished:
+            raise InputMissing(f"run {run.id} is not finished", hint="bidrec train goes on with it")
+    one, other = a.metrics(), b.metrics()
+    return {
+        "a": a.id,
+        "b": b.id,
+        "same_window": one["window"] == other["window"],
+        "same_data": one["inputs"] == other["inputs"],
+        "comparable": one["window"] == other["window"] and one["inputs"] == other["inputs"],
+        "figures": _figures(one, other),
+        "settings": [
+            {"key": key, "a": _flat(a.settings()).get(key), "b": _flat(b.settings()).get(key)}
+            for key in sorted(_flat(a.settings()).keys() | _flat(b.settings()).keys())
+            if _flat(a.settings()).get(key) != _flat(b.settings()).get(key)
+        ],
+    }
+
+
+def _figures(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each mode, ranker and metric; the best baseline of each run is that run's."""
+    rows = []
+    for mode in one["metrics"]:
+        for ranker in (*RANKERS, "best_baseline"):
+            for metric in METRICS:
+                values = [_value(metrics, mode, ranker, metric) for metrics in (one, other)]
+                if None not in values:
+                    difference = values[1] - values[0]  # type: ignore[operator]
+                    row = {"mode": mode, "ranker": ranker, "metric": metric, "a": values[0], "b": values[1]}
+                    rows.append(row | {"difference": difference})
+    return rows
+
+
+def _value(metrics: dict[str, Any], mode: str, ranker: str, metric: str) -> float | None:
+    name = metrics["best_baseline"] if ranker == "best_baseline" else ranker
+    return metrics["metrics"].get(mode, {}).get(name, {}).get(metric)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

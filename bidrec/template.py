@@ -1,0 +1,68 @@
+"""A configuration to begin with: the source filled in, every other key as a comment with what it means.
+
+Made from bidrec/config.py itself, so that it cannot be behind it.
+"""
+
+import ast
+import dataclasses
+import inspect
+import json
+import textwrap
+import typing
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from bidrec import config
+
+_WIDTH = 100
+
+
+def template(source: Mapping[str, str]) -> str:
+    """TOML. `source`: keys of [source] and their values; all other keys stand there as comments with their defaults."""
+    parts = ["# bidrec reads this file where --config or BIDREC_CONFIG name it, or as ./bidrec.toml.", ""]
+    parts += _keys(config.Config, {})
+    for field in dataclasses.fields(config.Config):
+        kind = typing.get_type_hints(config.Config)[field.name]
+        if dataclasses.is_dataclass(kind):
+            parts += ["", f"[{field.name}]", *_keys(typing.cast(type, kind), source if field.name == "source" else {})]
+    return "\n".join(parts) + "\n"
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """Key -> the text that stands below it in bidrec/config.py, as one line; "" where none does."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    found: dict[str, str] = {}
+    name = ""
+    for statement in typing.cast(ast.ClassDef, body).body:
+        if isinstance(statement, ast.AnnAssign):
+            name = typing.cast(ast.Name, statement.target).id
+            found[name] = ""
+        elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            found[name], name = " ".join(str(statement.value.value).split()), ""
+        else:
+            name = ""
+    return found
+
+
+def _keys(kind: type, given: Mapping[str, str]) -> Iterator[str]:
+    told, plain, hints = meanings(kind), kind(), typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[field.name]):
+            continue
+        yield from textwrap.wrap(told[field.name], _WIDTH, initial_indent="# ", subsequent_indent="# ")
+        if field.name in given:
+            yield f"{field.name} = {as_toml(given[field.name])}"
+        else:
+            yield f"# {field.name} = {as_toml(getattr(plain, field.name))}"
+
+
+def as_toml(value: Any) -> str:
+    """The value as one writes it in the file; "" for a key without default."""
+    if value is None:
+        return ""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {as_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,38 @@
+"""bidrec check: hold configuration and source against each other, without training and without writing."""
+
+from typing import Any
+
+from bidrec.config import Config
+from jobs.options import command, require_source
+from jobs.output import Result
+
+
+@command
+def check(config: Config) -> Result:
+    """Read the configuration and the whole source, as a first ingest would, and say what they would give.
+
+    Nothing is written. Ends as ingest and train would: 64, 65, 66 or 69, with the line that says why.
+    """
+    require_source(config)
+    from bidrec.rehearsal import rehearse
+
+    found = rehearse(config)
+    return Result(data=found, text=_text(found))
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [f"source {found['source']}, clock times of {found['zone']}"]
+    for name, table in found["tables"].items():
+        first, last = (moment[:10] for moment in table["range"])
+        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first} to {last}")
+        lines += [f"  {'':<8} {number:>10,} to be quarantined: {reason}" for reason, number in table["reasons"].items()]
+        lines += [f"  {'':<8} note: {warning.partition(': ')[2]}" for warning in table["warnings"]]
+    days = found["split"]
+    lines.append(
+        f"split: validation from {days['validation_from']}, cutoff {days['cutoff']}, end {days['test_before']}"
+    )
+    lines += [
+        f"  {name:<10} {window['notices']:>8,} notices, {window['bids']:>10,} bids"
+        for name, window in found["windows"].items()
+    ]
+    return "\n".join([*lines, "Nothing stands in the way of: bidrec train"])

@@ -1,0 +1,39 @@
+"""bidrec explore: look through what was published in a browser."""
+
+import contextlib
+import socket
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command
+from jobs.output import Result
+
+
+@command
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 lets everybody in.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+def explore(config: Config, host: str, port: int) -> Result:
+    """Serve what was published as a page on this machine, read-only, until Ctrl-C.
+
+    Search a notice or company by words or number, see the other side with reasons, filter it, download it.
+    """
+    import uvicorn
+
+    from bidrec import log
+    from bidrec.errors import DependencyDown
+    from bidrec.explore.app import app
+    from bidrec.publishing.recommend import Published
+
+    Published(config.home_path)  # says at once that nothing is published
+    try:
+        listening = socket.create_server((host, port))
+    except OSError as error:
+        raise DependencyDown(f"cannot listen on {host}:{port}: {error.strerror}", hint="give another --port") from error
+    url = f"http://{host}:{listening.getsockname()[1]}/"
+    hosts = ["*"] if host == "0.0.0.0" else [host, "127.0.0.1", "localhost"]
+    server = uvicorn.Server(uvicorn.Config(app(config.home_path, hosts), log_level="warning", server_header=False))
+    log.get("explore").info("listening", url=url)
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        server.run(sockets=[listening])
+    return Result(data={"url": url}, text="")

@@ -1,0 +1,24 @@
+"""bidrec export-towers: a run's towers for other programs."""
+
+from pathlib import Path
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command
+from jobs.output import Result
+
+
+@command
+@click.option("--run", "run_id", metavar="ID", help="The run; the newest finished one where not given.")
+@click.option("--to", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+def export_towers(config: Config, run_id: str | None, to: Path) -> Result:
+    """Write a run's towers as programs of torch.export, which need torch alone, held against the trained ones."""
+    from bidrec import runs
+    from bidrec.publishing.tower_files import export_towers as write
+
+    manifest = write(runs.find(config.home_path, run_id), to.absolute())
+    facts = {name: manifest[name] for name in ("run", "torch", "inputs", "largest_difference")}
+    return Result(
+        data={"towers": {"to": str(to.absolute()), **facts}}, text=f"{to}: notice_tower.pt2 and company_tower.pt2"
+    )

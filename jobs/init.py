@@ -1,0 +1,48 @@
+"""bidrec init: a configuration to begin with, and a source folder where the tables are one's own."""
+
+from pathlib import Path
+
+import click
+
+from bidrec.config import Config
+from jobs.options import command
+from jobs.output import Result
+
+DUMPS = {"koneps": "${BIDREC_KONEPS_DIR}", "gepnic": "${BIDREC_GEPNIC_DIR}", "own": "dumps"}
+"""Source -> where its dumps are, if nothing is said."""
+
+
+@command
+@click.option(
+    "--source", required=True, type=click.Choice([*DUMPS, "postgres"]), help="Whose tables; postgres: one's own there."
+)
+@click.option("--path", help="Folder of the dumps (CSV or Parquet).")
+@click.option("--zone", default="UTC", show_default=True, help="With own or postgres: IANA zone of the clock times.")
+@click.option(
+    "--to", default="bidrec.toml", show_default=True, type=click.Path(path_type=Path), help="The file to write."
+)
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def init(config: Config, source: str, path: str | None, zone: str, to: Path, force: bool) -> Result:
+    """Write a commented configuration: the source filled in, every other key with its default and meaning.
+
+    For one's own tables (own: CSV or Parquet; postgres: BIDREC_SOURCE_URL's database) a folder with three SELECTs to
+    fill in is written beside it.
+    """
+    from bidrec.errors import CannotWrite
+    from bidrec.own_source import write_own_source
+    from bidrec.storage import write_text
+    from bidrec.template import template
+
+    own = to.parent / "my_tables" if source in ("own", "postgres") else None
+    there = [str(place) for place in (to, own) if place and place.exists()]
+    if there and not force:
+        raise CannotWrite(f"{' and '.join(there)} is there already", hint="--force replaces it, --to writes elsewhere")
+    given = {"name": str(own.absolute()) if own else source}
+    if source != "postgres":
+        given["path"] = path or DUMPS[source]
+    if own:
+        write_own_source(own, zone)
+    write_text(to, template(given))
+    written = [str(place) for place in (to, own) if place]
+    text = f"wrote {' and '.join(written)}\nNext: bidrec check --config {to}"
+    return Result(data={"written": written, "source": given}, text=text)

@@ -1,0 +1,46 @@
+"""Twenty of the kills that `python -m benchmarks.chaos` makes, and some of its failing writes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import chaos_writes
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the market is made once."""
+    return tmp_path_factory.mktemp("chaos")
+
+
+def chaos(folder: Path, *arguments: str) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.chaos", "--folder", str(folder), "--json", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.stdout, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+def test_twenty_jobs_killed_at_random_moments_and_run_again_leave_what_unbroken_ones_leave(folder: Path) -> None:
+    found = chaos(folder, "--kills", "20")
+    assert found["differences"] == []
+    assert found["kills"] == 20
+    assert all(one["kills"] for one in found["jobs"].values())
+    assert found["reads"]["published"] > 20
+
+
+@pytest.mark.skipif(chaos_writes.missing() is not None, reason=str(chaos_writes.missing()))
+def test_a_disk_that_is_full_from_some_write_on_ends_jobs_with_73_and_harms_nothing(folder: Path) -> None:
+    found = chaos(folder, "--kills", "6", "--fail", "ENOSPC", "--jobs", "ingest,features,write-back")
+    assert found["differences"] == []
+    assert {code for one in found["jobs"].values() for code in one["exit_codes"]} == {"73"}

@@ -1,0 +1,153 @@
+"""The page over what was published: a real server, its answers, and a real browser on it."""
+
+import csv
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pyarrow.parquet as pq
+import pytest
+import uvicorn
+
+from bidrec.config import Config
+from bidrec.explore.app import HEADERS, app
+from bidrec.publishing.recommend import Published
+from tests.browser import browser, needs_chromium
+
+
+@pytest.fixture(scope="module")
+def address(config: Config) -> Iterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app(config.home_path, ["127.0.0.1"]), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def notice(config: Config) -> str:
+    return Published(config.home_path).an_open_notice() or ""
+
+
+def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def shown(rows: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(rows.decode("utf-8-sig"))))
+
+
+def test_a_search_finds_by_number_and_by_words_in_any_order(config: Config, address: str, notice: str) -> None:
+    asked, _ = Published(config.home_path).companies_for(notice, 1)
+    words = asked["title"].split()
+    for question in (notice, " ".join(reversed(words))):
+        status, _, page = get(f"{address}/?q={quote(question)}")
+        assert status == 200
+        assert f'href="/notice/{notice}"' in page.decode()
+    assert notice not in get(f"{address}/?q={quote(words[0] + ' nowhere-at-all')}")[2].decode()
+
+
+def test_a_list_is_the_published_one_and_its_filters_narrow_it(config: Config, address: str, notice: str) -> None:
+    published = Published(config.home_path)
+    _, companies = published.companies_for(notice, 1000)
+    listed = shown(get(f"{address}/notice/{notice}?download=csv")[2])
+    assert [row["company_id"] for row in listed] == [row["company_id"] for row in companies]
+    region = companies[0]["region"]
+    of_region = shown(get(f"{address}/notice/{notice}?region={quote(region)}&download=csv")[2])
+    assert [row["company_id"] for row in of_region] == [r["company_id"] for r in companies if r["region"] == region]
+    company = companies[0]["company_id"]
+    _, notices = published.notices_for(company, 1000)
+    values = sorted(row["value"] for row in notices if row["value"] is not None)
+    middle = values[len(values) // 2]
+    cheap = shown(get(f"{address}/company/{company}?most={middle}&download=csv")[2])
+    assert [row["notice_id"] for row in cheap] == [
+        r["notice_id"] for r in notices if r["value"] is None or r["value"] <= middle
+    ]
+    # The market's notices closed long ago by today's clock.
+    assert shown(get(f"{address}/company/{company}?open=1&download=csv")[2]) == []
+
+
+def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str) -> None:
+    content = get(f"{address}/notice/{notice}?download=parquet")[2]
+    rows = pq.read_table(io.BytesIO(content)).to_pylist()
+    assert [row["name"] for row in rows] == [
+        row["name"] for row in shown(get(f"{address}/notice/{notice}?download=csv")[2])
+    ]
+
+
+def test_only_get_is_answered_only_for_its_own_name_and_with_headers_that_close_it(address: str, notice: str) -> None:
+    for path in ("/", f"/notice/{notice}", "/style.css", "/notice/nothing", "/nothing/at/all"):
+        status, headers, page = get(address + path)
+        lower = {name.lower(): value for name, value in headers.items()}
+        assert {name: lower.get(name.lower()) for name in HEADERS} == HEADERS, path
+        assert status == (404 if "nothing" in path else 200)
+        assert b"Traceback" not in page
+    for method in ("POST", "PUT", "DELETE"):
+        assert get(f"{address}/", method)[0] == 405
+    assert get(f"{address}/", Host="evil.example")[0] == 400
+
+
+@pytest.mark.parametrize("hostile", ["'; DROP TABLE notices; --", "<script>alert(1)</script>", "../../etc/passwd", "%"])
+def test_what_is_asked_is_never_more_than_a_value(address: str, hostile: str) -> None:
+    for path in (f"/?q={quote(hostile)}", f"/notice/{quote(hostile, safe='')}", f"/company/{quote(hostile, safe='')}"):
+        status, _, page = get(address + path)
+        assert status in (200, 404)
+        assert b"<script>" not in page
+
+
+@needs_chromium
+def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, notice, tmp_path) -> None:
+    companies = Published(config.home_path).companies_for(notice, 1000)[1]
+    with browser(tmp_path / "profile") as page:
+        page.open(f"{address}/")
+        page.run(f"document.querySelector('#q').value = {json.dumps(notice)}")
+        page.loaded = False
+        page.run("document.querySelector('header form').requestSubmit()")
+        wait(page)
+        assert page.run("document.querySelector('main td a').textContent") == notice
+        page.loaded = False
+        page.run("document.querySelector('main td a').click()")
+        wait(page)
+        title = page.run("document.querySelector('h1').textContent")
+        assert title == Published(config.home_path).companies_for(notice, 1)[0]["title"]
+        assert page.run("document.querySelectorAll('tbody tr').length") == len(companies)
+        assert page.run("[...document.querySelectorAll('input, select')].every(one => one.labels.length)")
+        page.picture(tmp_path / "list.png")
+        page.open(f"{address}/notice/{notice}", width=400, dark=True)
+        assert page.run("document.documentElement.scrollWidth <= innerWidth")
+        page.picture(tmp_path / "phone.png")
+        assert page.problems == []
+        assert all(url.startswith((address, "data:")) for url in page.requested)
+
+
+def wait(page) -> None:
+    while not page.loaded:
+        page._next()
+
+
+def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: Config) -> None:
+    environment = {**os.environ, "BIDREC_HOME": config.home}
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
+        assert url.startswith("http://127.0.0.1:")
+        assert get(url)[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0

@@ -1,0 +1,110 @@
+"""docs/using.md and docs/json.md, held to the code: snippets run, columns and keys are those that are written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from bidrec.config import Config
+from bidrec.publishing.export import COLUMNS
+from bidrec.publishing.recommend import Published
+from bidrec.runs import find
+from jobs.cli import COMMANDS, main
+from jobs.output import SCHEMA_VERSION
+
+DOCS = Path(__file__).parents[2] / "docs"
+USING, JSON = ((DOCS / name).read_text(encoding="utf-8") for name in ("using.md", "json.md"))
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def documented() -> dict[str, set[str]]:
+    """Command -> its keys in the table of docs/json.md; none where the whole object is described elsewhere."""
+    keys: dict[str, set[str]] = {}
+    commands: list[str] = []
+    for cells in (line.split("|") for line in JSON.splitlines() if line.startswith(("| `", "| |"))):
+        commands = re.findall(r"`([^`]+)`", cells[1]) or commands
+        for command in commands:
+            keys.setdefault(command, set()).update(re.findall(r"`(\w+)`", cells[2]))
+    return keys
+
+
+@pytest.fixture(scope="module")
+def ids(config: Config) -> tuple[str, str]:
+    published = Published(config.home_path)
+    notice = published.an_open_notice()
+    return notice, published.companies_for(notice, 1)[1][0]["company_id"]
+
+
+@pytest.mark.parametrize(("language", "text"), BLOCK.findall(USING))
+def test_every_snippet_runs(language: str, text: str, config: Config, ids: tuple[str, str], tmp_path: Path) -> None:
+    if "explore" in text:
+        return  # test_explore.py starts it
+    text = re.sub(r"\b\d{10}\b", ids[1], re.sub(r"\b\d{11}-\d{3}\b", ids[0], text))
+    command = ["bash", "-euc", text] if language == "sh" else [sys.executable, "-c", text]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "BIDREC_HOME": config.home}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert language == "sh" or done.stdout.startswith("1 ")
+
+
+def test_the_table_of_columns_is_that_of_the_export() -> None:
+    assert dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", USING, re.MULTILINE)) == COLUMNS
+
+
+def test_every_command_is_in_the_table_of_keys() -> None:
+    assert {command.split()[0] for command in documented()} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ingest",
+        "features",
+        "runs",
+        "runs compare RUN RUN",
+        "runs prune --keep 9 --dry-run",
+        "runs pin RUN",
+        "runs unpin RUN",
+        "recommend --notice NOTICE",
+        "recommend --company COMPANY",
+        "recommend --companies-near VECTOR",
+        "recommend --notices-near VECTOR",
+        "recommend --all --direction notice --format csv --to TMP/lists.csv",
+        "check",
+        "init --source koneps --to TMP/bidrec.toml",
+        "doctor",
+    ],
+)
+def test_what_a_command_prints_has_the_documented_keys(
+    words: str, config: Config, ids: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(
+        f'[source]\nname = "koneps"\npath = "{config.source.path}"\n[split]\ntest_days = 40\n'
+    )
+    (vector,) = duckdb.sql(
+        f"SELECT embedding FROM '{config.home}/published/current/notice_embedding.parquet' LIMIT 1"
+    ).fetchall()[0]
+    (tmp_path / "vector.json").write_text(json.dumps(vector))
+    filled = {
+        "RUN": find(config.home_path).id,
+        "NOTICE": ids[0],
+        "COMPANY": ids[1],
+        "VECTOR": str(tmp_path / "vector.json"),
+        "TMP": str(tmp_path),
+    }
+    given = re.sub("|".join(filled), lambda match: filled[match[0]], words).split()
+    monkeypatch.setenv("BIDREC_CONFIG", str(tmp_path / "mine.toml"))
+    done = CliRunner().invoke(main, [*given, "--json"], env={"BIDREC_HOME": config.home})
+    assert done.exit_code == 0, done.stderr[-2000:]
+    printed = json.loads(done.stdout)
+    name = max((name for name in documented() if words.startswith(name)), key=len)
+    assert printed.pop("schema_version") == SCHEMA_VERSION
+    assert printed.pop("command") == name.partition(" --")[0]
+    assert documented()[name] in (set(), set(printed))

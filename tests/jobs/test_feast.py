@@ -1,0 +1,80 @@
+"""`bidrec feast`: Feast's commands without a variable to set, with our configuration, lock and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bidrec.locks import one_job_at_a_time
+from tests.feature_repo.homes import write_home
+
+SESSION = """
+import json, sys
+from click.testing import CliRunner
+from jobs.cli import main
+for line in sys.stdin:
+    done = CliRunner().invoke(main, ["feast", *json.loads(line)])
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
+"""
+"""One command a line, all in one process: importing Feast takes seconds."""
+ONLINE = ["get-online-features", "-f", "company_activity:bids_all", "-e", "company_id=apex"]
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    write_home(tmp_path / "home")
+    file = tmp_path / "bidrec.toml"
+    file.write_text(f'home = "{tmp_path / "home"}"\n', encoding="utf-8")
+    return file
+
+
+def session(cwd: Path, *commands: list[str]) -> list[tuple[int, str, str]]:
+    asked = "\n".join(map(json.dumps, commands))
+    done = subprocess.run([sys.executable, "-c", SESSION], input=asked, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variable(tmp_path, toml):
+    applied, materialized, read, as_json, unknown, wrong = session(
+        tmp_path,
+        ["apply"],
+        ["materialize", "--disable-event-timestamp", "-v", "company_activity"],
+        ONLINE,
+        ["--json", *ONLINE],
+        ["get-online-features", "-f", "nothing:bids_all", "-e", "company_id=apex"],
+        ["materialize", "--no-such-option"],
+    )
+    assert applied[0] == 0, applied
+    assert materialized[0] == 0, materialized
+    assert read[0] == 0, read
+    assert json.loads(read[1])["bids_all"] == [2]
+    assert json.loads(json.loads(as_json[1])["printed"]) == json.loads(read[1])
+    assert unknown[0] == 66
+    assert unknown[1] == ""
+    assert "error: Feature view nothing does not exist" in unknown[2]
+    assert wrong[0] == 2
+    assert "feast materialize" in wrong[2]
+
+
+def test_a_variable_that_the_store_needs_and_is_not_set_is_a_configuration_error(tmp_path, toml):
+    store = Path(__file__).parents[2] / "examples" / "stores" / "redis.yaml"
+    toml.write_text(f'{toml.read_text()}feature_store = "{store}"\n', encoding="utf-8")
+    ((code, out, err),) = session(tmp_path, ["apply"])
+    assert (code, out) == (64, "")
+    assert "needs BIDREC_REDIS" in err
+
+
+def test_a_command_that_writes_waits_for_the_other_jobs_of_the_home(tmp_path, toml):
+    command = [sys.executable, "-m", "jobs.cli", "feast", "--config", str(toml), "teardown"]
+    with one_job_at_a_time(tmp_path / "home", "feast", 0):
+        waiting = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+        assert waiting.stderr
+        said = json.loads(waiting.stderr.readline())
+        assert said["event"] == "waiting for another job to finish"
+        assert waiting.poll() is None
+    _, rest = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, rest

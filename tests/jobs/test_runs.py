@@ -1,0 +1,75 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from bidrec.config import Config
+from bidrec.runs import Run
+from bidrec.storage import write_json
+from jobs.cli import main
+
+
+def metrics(recall: float, window: str = "2025-01-01T00:00:00") -> dict:
+    row = {"recall@10": 0.1, "recall@100": recall}
+    return {
+        "window": {"from": window, "notices": 5},
+        "inputs": "data",
+        "best_baseline": "knn",
+        "metrics": {"frozen": {"final": row, "towers": row, "knn": {"recall@100": 0.25}}},
+    }
+
+
+@pytest.fixture
+def ids(home) -> list[str]:
+    """Two finished runs and one unfinished."""
+    made = {"20250101T000000Z-aaaaaa": 0.5, "20250102T000000Z-bbbbbb": 0.75}
+    for run_id, recall in made.items():
+        folder = home / "runs" / run_id
+        write_json(folder / "config.json", {"config": Config().as_dict() | {"memory_limit": f"{recall}GB"}})
+        write_json(folder / "metrics.json", metrics(recall))
+        Run(folder).finish()
+    unfinished = "20250103T000000Z-cccccc"
+    write_json(home / "runs" / unfinished / "config.json", {"config": {}})
+    return [*made, unfinished]
+
+
+def run(*words: str):
+    return CliRunner().invoke(main, ["runs", *words])
+
+
+def test_the_list_says_where_each_stands_and_what_stays(home, ids):
+    assert run("pin", ids[0]).exit_code == 0
+    rows = json.loads(run("--json").stdout)["runs"]
+    assert [row["run"] for row in rows] == ids
+    assert [row["state"] for row in rows] == ["finished", "finished", "unfinished"]
+    assert [row["pinned"] for row in rows] == [True, False, False]
+    assert len({tuple(row) for row in rows}) == 1
+    assert "pinned" in run().stdout
+
+
+def test_two_runs_are_compared_in_figures_and_settings(home, ids):
+    found = json.loads(run("compare", *ids[:2], "--json").stdout)
+    assert found["command"] == "runs compare"
+    final = next(row for row in found["figures"] if (row["ranker"], row["metric"]) == ("final", "recall@100"))
+    assert (final["a"], final["b"], final["difference"]) == (0.5, 0.75, 0.25)
+    assert found["settings"] == [{"key": "memory_limit", "a": "0.5GB", "b": "0.75GB"}]
+    assert found["comparable"]
+    assert "+0.250" in run("compare", *ids[:2]).stdout
+    write_json(home / "runs" / ids[1] / "metrics.json", metrics(0.75, "2025-02-01T00:00:00"))
+    assert "do not compare" in run("compare", *ids[:2]).stdout
+
+
+def test_pruning_says_what_goes_and_what_stays(home, ids):
+    assert run("prune").exit_code == 2
+    planned = json.loads(run("prune", "--keep", "1", "--dry-run", "--json").stdout)
+    assert (planned["deleted"], planned["kept"]) == ([ids[0]], ids[1:])
+    assert "1 deleted, 2 kept" in run("prune", "--keep", "1").stdout
+    assert not (home / "runs" / ids[0]).exists()
+
+
+def test_a_run_that_is_unknown_or_unfinished_is_66_and_a_misplaced_option_2(home, ids):
+    assert run("compare", ids[0], ids[2]).exit_code == 66
+    assert run("pin", "nothing").exit_code == 66
+    misplaced = run("--json", "pin", ids[0])
+    assert misplaced.exit_code == 2
+    assert "give options after 'pin'" in misplaced.stderr

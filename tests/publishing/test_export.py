@@ -1,0 +1,99 @@
+import csv
+import json
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from bidrec.config import Config
+from bidrec.errors import InputMissing
+from bidrec.publishing import export
+from bidrec.publishing.export import COLUMNS, export_file
+from bidrec.publishing.recommend import Published
+from jobs.recommend import recommend
+from tests.publishing.versions import AS_OF, CLOSES_AT, publish
+
+COMPANIES = [f"c{number}" for number in range(9)]
+NOTICES = [f"n{number}" for number in range(6)]
+OPEN = NOTICES[:4]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    publish(home, COMPANIES, NOTICES, closed=NOTICES[4:], listed=3)
+    return Config(home=str(home))
+
+
+def asked_one_by_one(config, direction, top):
+    """(notice, company, rank, score) of every list, as `bidrec recommend` gives them."""
+    published = Published(config.home_path)
+    if direction == "notice":
+        lists = [(n, row) for n in OPEN for row in published.companies_for(n, top)[1]]
+        return [(n, row["company_id"], row["rank"], row["score"]) for n, row in lists]
+    lists = [(c, row) for c in COMPANIES for row in published.notices_for(c, top)[1]]
+    return [(row["notice_id"], c, row["rank"], row["score"]) for c, row in lists]
+
+
+@pytest.mark.parametrize("direction", ["notice", "company"])
+@pytest.mark.parametrize("top", [1, 2, 3, 100])
+def test_the_export_is_what_recommend_says_of_each_in_order(config, tmp_path, direction, top):
+    written = export_file(config, direction, top, "parquet", tmp_path / "all.parquet")
+    rows = pq.ParquetFile(tmp_path / "all.parquet").read().to_pylist()
+    assert [(r["notice_id"], r["company_id"], r["rank"], r["score"]) for r in rows] == asked_one_by_one(
+        config, direction, top
+    )
+    assert written["rows"] == len(rows)
+    assert {(r["run_id"], r["as_of"], r["closes_at"]) for r in rows} == {("first", AS_OF, CLOSES_AT)}
+
+
+def test_both_formats_have_the_documented_columns_and_the_same_values(config, tmp_path):
+    for file_format in ("parquet", "csv"):
+        export_file(config, "notice", None, file_format, tmp_path / f"all.{file_format}")
+    assert pq.ParquetFile(tmp_path / "all.parquet").schema_arrow.names == list(COLUMNS)
+    with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as file:
+        heading, *rows = csv.reader(file)
+    assert heading == list(COLUMNS)
+    shown = duckdb.sql(f"SELECT notice_id, company_id, rank::VARCHAR FROM '{tmp_path}/all.parquet'").fetchall()
+    assert [tuple(row[:3]) for row in rows] == shown
+
+
+def test_what_fails_halfway_leaves_the_file_as_it_was(config, tmp_path, monkeypatch):
+    target = tmp_path / "all.parquet"
+    target.write_text("yesterday's")
+
+    def broken(reader, total):
+        yield from reader
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(export, "counted", broken)
+    with pytest.raises(RuntimeError, match="power cut"):
+        export_file(config, "notice", None, "parquet", target)
+    assert target.read_text() == "yesterday's"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def run(config, *arguments):
+    return CliRunner().invoke(recommend, ["--all", *arguments], env={"BIDREC_HOME": config.home})
+
+
+def test_the_command_says_what_it_wrote(config, tmp_path):
+    done = run(config, "--direction", "company", "--format", "csv", "--to", str(tmp_path / "all.csv"), "--json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)["export"]
+    assert said["rows"] == len((tmp_path / "all.csv").read_text().splitlines()) - 1
+    assert said["to"] == str(tmp_path / "all.csv")
+
+
+def test_nothing_published_is_66_a_folder_that_cannot_be_written_73_and_half_a_question_2(config, tmp_path):
+    to = ["--direction", "notice", "--format", "parquet", "--to"]
+    with pytest.raises(InputMissing):
+        export_file(Config(home=str(tmp_path / "empty")), "notice", None, "parquet", tmp_path / "all.parquet")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert run(config, *to, str(tmp_path / "file" / "all.parquet")).exit_code == 73
+    assert run(config, "--direction", "notice").exit_code == 2
+    assert run(config, *to, "x", "--as-of", "2025-01-01").exit_code == 2
+    without_all = CliRunner().invoke(recommend, ["--notice", "n0", "--format", "csv"])
+    assert without_all.exit_code == 2

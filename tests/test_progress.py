@@ -1,0 +1,77 @@
+import io
+import json
+
+import pytest
+from structlog import DropEvent
+
+from bidrec import log, progress
+from bidrec.progress import Bar, Progress, Screen, bar, how_far
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands where it is set."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def told(processor, done, job="train"):
+    return processor(None, "info", {"job": job, "event": "training", "done": done})
+
+
+def test_rate_and_remaining_time_are_those_since_the_first_line(clock):
+    processor = Progress(every_seconds=5)
+    assert "per_second" not in told(processor, "20/100")
+    clock[0] += 10
+    event = told(processor, "40/100")
+    assert event["per_second"] == (40 - 20) / 10
+    assert event["minutes_left"] == (100 - 40) / 2 / 60
+
+
+def test_what_comes_too_often_is_dropped_but_the_last_is_told_and_every_job_has_its_own_time(clock):
+    processor = Progress(every_seconds=5)
+    told(processor, "1/9")
+    clock[0] += 4.9
+    with pytest.raises(DropEvent):
+        told(processor, "2/9")
+    assert told(processor, "2/9", job="another")
+    assert told(processor, "9/9")
+    assert told(processor, "1/9")  # the next epoch begins anew
+
+
+@pytest.mark.parametrize("event", [{"event": "epoch"}, {"done": 3}, {"done": "all"}, {"step": 7}, {"done": "a/b"}])
+def test_other_lines_are_no_progress(event):
+    assert how_far(event) is None
+
+
+def test_a_bar_fits_the_terminal_and_goes_when_all_is_done(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    event = {"event": "training", "done": "50/100", "per_second": 4.0, "minutes_left": 1.5, "loss": 3.2, "job": "train"}
+    assert str(bar(event)) == ("training " + "█" * 12 + "░" * 12 + " 50/100  4.0/s  0:01:30 left  loss 3.2")[:59]
+    assert bar({**event, "done": "100/100"}) == ""
+
+
+def test_a_line_takes_the_place_of_the_bar():
+    screen = Screen(io.StringIO())
+    for text in ("a line", Bar("half"), Bar("more"), "another line", Bar("half"), Bar("")):
+        screen.info(text)
+    erase = "\r\x1b[2K"
+    assert screen.file.getvalue() == f"a line\nhalf{erase}more{erase}another line\nhalf{erase}"
+
+
+def test_without_a_terminal_progress_is_a_line_of_json(capsys):
+    log.configure(json_lines=True)
+    log.get("simulate").info("simulating", done="3/10")
+    log.get("simulate").info("simulating", done="4/10")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["done"] == "3/10"
+
+
+def test_on_a_terminal_it_is_a_bar(capsys):
+    log.configure(json_lines=False)
+    log.get("simulate").info("simulating", done="3/10")
+    log.get("simulate").info("written")
+    shown = capsys.readouterr().err
+    assert shown.startswith("simulating ███████░")
+    assert "written" in shown.rpartition("\x1b[2K")[2]

@@ -1,0 +1,85 @@
+"""The textfile, read by Prometheus's own parser."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+
+from bidrec import prometheus
+from bidrec.config import Config
+from bidrec.errors import GateRefused
+from bidrec.prometheus import Gauge, of_rows, of_run
+from jobs.options import command
+from jobs.output import Result
+
+FROZEN = {"final": {"recall@10": 0.25, "recall@100": 0.5, "warm_recall@100": 0.6, "mrr": 0.1}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BIDREC_METRICS_DIR", str(tmp_path / "textfile"))
+    return tmp_path / "textfile"
+
+
+def samples(file: Path) -> dict[tuple, float]:
+    """(name, label, label, ...) -> value, as a server would scrape them."""
+    families = text_string_to_metric_families(file.read_text(encoding="utf-8"))
+    found = [sample for family in families for sample in family.samples]
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in found}
+
+
+def call(body) -> int:
+    @command
+    def write_back(config: Config) -> Result:
+        return body()
+
+    return CliRunner().invoke(write_back, []).exit_code
+
+
+def test_the_end_of_a_job_and_what_it_found_out_are_in_one_file(folder):
+    gauges = [*of_run({"run": "r1", "metrics": {"frozen": FROZEN}}), *of_rows("rows", {"notice": 7})]
+    assert call(lambda: Result(gauges=gauges)) == 0
+    (file,) = folder.iterdir()
+    assert file.name == "bidrec_write_back.prom"
+    job = ("job", "write-back")
+    found = samples(file)
+    assert found[("bidrec_job_exit_code", job)] == 0
+    assert found[("bidrec_job_duration_seconds", job)] >= 0
+    assert found[("bidrec_job_finished_timestamp_seconds", job)] > 1.7e9
+    assert found[("bidrec_job_peak_memory_bytes", job)] > 1e6
+    assert found[("bidrec_run_info", job, ("run", "r1"))] == 1
+    assert found[("bidrec_rows", job, ("table", "notice"))] == 7
+    recalls = {key: value for key, value in found.items() if key[0] == "bidrec_recall"}
+    assert recalls == {
+        ("bidrec_recall", job, ("k", k), ("ranker", "final")): value for k, value in [("10", 0.25), ("100", 0.5)]
+    }
+
+
+def test_a_job_that_fails_says_so_in_place_of_its_last_success(folder):
+    def refused() -> Result:
+        raise GateRefused("below the baseline")
+
+    call(lambda: Result(gauges=of_rows("rows", {"notice": 7})))
+    assert call(refused) == 78
+    found = samples(folder / "bidrec_write_back.prom")
+    assert found[("bidrec_job_exit_code", ("job", "write-back"))] == 78
+    assert not [key for key in found if key[0] == "bidrec_rows"]
+
+
+@pytest.mark.parametrize("value", ['say "가나"', "back\\slash", "two\nlines", "plain"])
+def test_any_text_is_a_label(folder, value):
+    prometheus.write("j", exit_code=0, seconds=0, peak_bytes=0, gauges=[Gauge("run_info", 1, {"run": value})])
+    assert samples(folder / "bidrec_j.prom")[("bidrec_run_info", ("job", "j"), ("run", value))] == 1
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(lambda: Result(gauges=of_rows("rows", {"notice": 7}))) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BIDREC_METRICS_DIR", str(tmp_path / "file"))
+    assert call(Result) == 0

@@ -1,0 +1,109 @@
+"""Every library meets a real full disk and a folder that may not be written; each time it is CannotWrite."""
+
+import errno
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from bidrec.errors import CannotWrite
+from bidrec.refusals import is_full, refusal
+from bidrec.storage import whole_file, whole_folder
+
+ROWS = 400_000
+"""Numbers that do not compress: some MB, more than the disk has."""
+
+
+def by_duckdb(folder: Path) -> None:
+    duckdb.execute(f"COPY (SELECT random() AS number FROM range({ROWS})) TO '{folder}/rows.parquet' (FORMAT parquet)")
+
+
+def by_arrow(folder: Path) -> None:
+    parquet.write_table(pa.table({"number": np.random.default_rng(7).random(ROWS)}), folder / "rows.parquet")
+
+
+def by_numpy(folder: Path) -> None:
+    np.save(folder / "rows.npy", np.zeros(ROWS))
+
+
+def by_safetensors(folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"weights": torch.zeros(ROWS, dtype=torch.float64)}, folder / "weights.safetensors")
+
+
+def by_sqlite(folder: Path) -> None:
+    with sqlite3.connect(folder / "online.db") as connection:
+        connection.execute("CREATE TABLE rows (value)")
+        connection.executemany("INSERT INTO rows VALUES (zeroblob(100000))", [()] * 50)
+
+
+def by_python(folder: Path) -> None:
+    (folder / "rows.json").write_text("0" * 8 * ROWS)
+
+
+WRITERS = [by_duckdb, by_arrow, by_numpy, by_safetensors, by_sqlite, by_python]
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path_factory.mktemp("disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs root and the right to mount, for a disk of 2 MB")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_a_full_disk_is_named_with_what_is_needed_and_what_is_free_and_nothing_is_left(
+    small_disk: Path, write: Callable[[Path], None]
+) -> None:
+    with pytest.raises(CannotWrite) as caught, whole_folder(small_disk / "box") as folder:
+        write(folder)
+    assert f"cannot write {small_disk}/box: No space left on device; it needs more than " in caught.value.message
+    assert " MB are free there" in caught.value.message
+    assert os.listdir(small_disk) == []
+
+
+def test_a_full_disk_met_by_one_file_keeps_the_old_file(small_disk: Path) -> None:
+    with whole_file(small_disk / "metrics.json") as partial:
+        partial.write_text("old")
+    with (
+        pytest.raises(CannotWrite, match="needs more than"),
+        whole_file(small_disk / "metrics.json") as partial,
+        partial.open("w") as file,
+    ):
+        file.write("0" * 8 * ROWS)
+    assert (small_disk / "metrics.json").read_text() == "old"
+    assert os.listdir(small_disk) == ["metrics.json"]
+    (small_disk / "metrics.json").unlink()
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_a_disk_that_may_not_be_written_is_cannot_write(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs root and the right to mount, for a disk that is read-only")
+    try:
+        with pytest.raises(Exception, match=r".") as caught:
+            write(tmp_path)
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    number = refusal(caught.value)
+    assert number in (errno.EROFS, errno.EACCES)
+    assert not is_full(number)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "gone"), OSError("odd"), ValueError("bad")])
+def test_other_errors_are_no_refusals(error: Exception) -> None:
+    assert refusal(error) is None
