@@ -211,7 +211,7 @@ def _result(
     config: Config, study: "optuna.Study", sets: Sequence[TrainingSet], space: Sequence[Dimension]
 ) -> dict[str, Any]:
     tried = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for trial in tried:
         settings = differing(config, _settings(trial, space))
         best = max(trial.intermediate_values.values(), default=None)

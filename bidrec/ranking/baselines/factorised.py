@@ -56,6 +56,8 @@ class Factorised:
         weight = sparse.coo_matrix((bids.weights(half_life).astype(np.float32), place), shape)
         model = LightFM(no_components=COMPONENTS, loss="warp", learning_rate=LEARNING_RATE, random_state=SEED)
         features = sparse.csr_matrix(self.feature_NF[notices])
+        # LightFM reads 32-bit indices alone.
+        features.indices, features.indptr = features.indices.astype(np.int32), features.indptr.astype(np.int32)
         model.fit(bid, user_features=features, sample_weight=weight, epochs=EPOCHS, num_threads=1)
         self.vector_FD, self.bias_F = model.user_embeddings, model.user_biases
         self.company_KD, self.company_bias_K = model.item_embeddings, model.item_biases

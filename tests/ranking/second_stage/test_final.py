@@ -47,7 +47,8 @@ def test_candidates_have_the_score_of_their_pair_and_all_others_come_after_them(
     looked_at[notice, company] = True
     assert scores_BC[looked_at].min(initial=np.inf) > scores_BC[~looked_at].max(initial=-np.inf)
     alone = np.concatenate([made.scores(EVERY_NOTICE[[row]]) for row in EVERY_NOTICE])
-    np.testing.assert_allclose(alone, scores_BC, rtol=1e-3, atol=1e-3)
+    # Rounding near zero moves the logarithm of a count by some 1e-4, which its weight multiplies.
+    np.testing.assert_allclose(alone, scores_BC, rtol=1e-3, atol=1e-3 * max(1.0, *map(abs, weights)))
 
 
 def test_the_others_stand_in_the_order_of_the_towers():
