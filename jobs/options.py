@@ -26,7 +26,16 @@ from click.core import ParameterSource
 from bidrec import config as configuration
 from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config
-from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
+from bidrec.damage import is_damage
+from bidrec.errors import (
+    BidrecError,
+    CannotWrite,
+    ConfigurationError,
+    ContractError,
+    DependencyDown,
+    InputMissing,
+    Interrupted,
+)
 from bidrec.refusals import refusal
 from jobs.output import Result, emit, stdout_for_results
 
@@ -37,6 +46,7 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
 BUG = BidrecError.exit_code
+DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 
 
 def command(function: Callable[..., Result]) -> click.Command:
@@ -195,6 +205,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return ConfigurationError(str(error), hint="raise memory_limit")
     if refusal(error) is not None:
         return CannotWrite(str(error), hint="check space and permission")
+    if is_damage(error):
+        return ContractError(f"a file cannot be read: {error}", hint=DAMAGED)
     return None
 
 

@@ -61,7 +61,7 @@ def recommendations(
         connection.execute(f"SET temp_directory = {literal(folder)}")
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         lists = {
-            "lists": str(published.folder / f"{direction}_recommendations.parquet"),
+            "lists": str(published.file(f"{direction}_recommendations.parquet")),
             "top": top or 2**31,
         }
         (total,) = connection.execute(
@@ -85,8 +85,8 @@ def recommendations(
             """,
             {
                 **lists,
-                "notices": str(published.folder / "notices.parquet"),
-                "companies": str(published.folder / "companies.parquet"),
+                "notices": str(published.file("notices.parquet")),
+                "companies": str(published.file("companies.parquet")),
                 "as_of": published.as_of,
             },
         ).to_arrow_reader(BATCH_ROWS)
