@@ -17,12 +17,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import CannotWrite, InputMissing
+from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.refusals import is_full, refusal
 
 MANIFEST = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of everything in the home. To be raised where this bidrec cannot read what an older one wrote, or the reverse."""
+SEAL = "seal"
+"""Key of each JSON file: the format it is in, and the sum over the rest of it."""
 PARTIAL = ".partial"
+_RESTORE = "restore it from a copy, or delete its folder and run again the command that writes it"
+_OTHER_VERSION = "use the bidrec that wrote this home, or another home: bidrec ingest and bidrec train fill it anew"
 
 
 @contextmanager
@@ -141,17 +146,32 @@ def write_text(target: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(target: Path, value: Any) -> None:
-    """Write `value` as one readable JSON file, whole."""
-    write_text(target, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+def write_json(target: Path, value: dict[str, Any]) -> None:
+    """Write `value` as one readable JSON file, whole and sealed, for `read_json`."""
+    plain = json.loads(json.dumps(value, default=str))
+    sealed = plain | {SEAL: {"format": FORMAT_VERSION, "sum": fingerprint(plain)}}
+    write_text(target, json.dumps(sealed, ensure_ascii=False, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; InputMissing (66) names a file that is not there or cannot be read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote. Raises InputMissing (66) for a file that cannot be read, ContractError (65) for one that
+    another version of bidrec wrote, or that was changed since."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputMissing(f"cannot read {path}: {error}") from error
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"{path} is damaged: {error}", hint=_RESTORE) from error
+    found = value.pop(SEAL, None) if isinstance(value, dict) else None
+    seal = found if isinstance(found, dict) else {}
+    version = seal.get("format", value.get("format") if isinstance(value, dict) else None)
+    if version not in (None, FORMAT_VERSION):
+        raise ContractError(
+            f"{path} is in format {version!r}, and this bidrec reads format {FORMAT_VERSION}", hint=_OTHER_VERSION
+        )
+    if seal.get("sum") != fingerprint(value):
+        raise ContractError(f"{path} is damaged: it is not what was written there", hint=_RESTORE)
+    return value
 
 
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
@@ -172,9 +192,9 @@ def facts_of(file: Path) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest, or None where the folder is absent or unfinished."""
+    """The folder's manifest, or None where the folder is absent or unfinished. Raises as `read_json` does."""
     path = folder / MANIFEST
-    return read_json(path) if path.is_file() else None
+    return read_json(path) if path.exists() else None
 
 
 def is_whole(folder: Path) -> bool:

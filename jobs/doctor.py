@@ -184,7 +184,7 @@ def _health(config: Config) -> Iterator[Finding]:
                 yield Finding("health", "fail", f"{box} points at nothing", "bidrec write-back publishes anew")
             elif folder.is_dir() and read_manifest(folder) is None and any(folder.iterdir()):
                 yield Finding("health", "warn", f"{box} is unfinished", "run again the command that writes it")
-        except InputMissing as error:
+        except BidrecError as error:
             yield Finding("health", "fail", error.message, f"move {folder} away, and run what writes it again")
     at_work = is_held(home, "train")
     for run in all_runs(home):

@@ -26,7 +26,16 @@ from click.core import ParameterSource
 from bidrec import config as configuration
 from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config
-from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, DependencyDown, InputMissing, Interrupted
+from bidrec.damage import is_damage
+from bidrec.errors import (
+    BidrecError,
+    CannotWrite,
+    ConfigurationError,
+    ContractError,
+    DependencyDown,
+    InputMissing,
+    Interrupted,
+)
 from bidrec.refusals import refusal
 from jobs.output import Result, emit, stdout_for_results
 
@@ -38,6 +47,7 @@ _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
 _OUT_OF_REACH += ("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError")  # Redis's, which is there and cannot
 BUG = BidrecError.exit_code
+DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 
 
 def command(function: Callable[..., Result]) -> click.Command:
@@ -198,6 +208,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
+    if is_damage(error):
+        return ContractError(f"a file cannot be read: {error}", hint=DAMAGED)
     return None
 
 

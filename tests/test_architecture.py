@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "refusals", "progress", "log", "signals", "machine"),
-    *("config", "template", "storage", "prometheus", "locks"),
+    *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
+    *("config", "template", "storage", "intact", "prometheus", "locks"),
     *("casting", "workspace", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),

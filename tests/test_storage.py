@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -6,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidrec import storage
-from bidrec.errors import CannotWrite, InputMissing
+from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.storage import (
     content_of,
     fingerprint,
@@ -165,7 +166,7 @@ def test_a_full_disk_cannot_be_written_and_leaves_nothing(tmp_path):
         pytest.skip("mounting is not allowed here")
     try:
         with pytest.raises(CannotWrite, match="No space left"):
-            write_json(tmp_path / "metrics.json", "x" * 100_000)
+            write_json(tmp_path / "metrics.json", {"x": "x" * 100_000})
         assert os.listdir(tmp_path) == []
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -192,10 +193,40 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
     assert read_manifest(tmp_path / "lake")["kind"] == "lake"
 
 
-def test_a_damaged_manifest_is_missing_input(tmp_path):
-    (tmp_path / "manifest.json").write_text("{half")
+@pytest.mark.parametrize("text", ["{half", "", "[]", "null", "\xff", "[" * 100_000, '{"rows": 1}'])
+def test_a_file_that_is_not_what_was_written_is_refused_by_name(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ContractError, match=r"manifest\.json is damaged"):
+        read_manifest(tmp_path)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0), to=st.integers(0, 255))
+def test_whatever_byte_of_a_manifest_is_changed_it_says_the_same_or_is_refused(tmp_path, at, to):
+    written = write_manifest(tmp_path, rows=12, split={"cutoff": None, "share": 0.25}, title="도로")
+    data = bytearray((tmp_path / "manifest.json").read_bytes())
+    data[at % len(data)] = to
+    (tmp_path / "manifest.json").write_bytes(data)
+    try:
+        assert read_manifest(tmp_path) == written
+    except ContractError as error:
+        assert "manifest.json" in error.message
+
+
+def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
     with pytest.raises(InputMissing, match=r"manifest\.json"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"format": 1, "kind": "lake", "files": {}}', '{"seal": {"format": 99, "sum": "?"}}'])
+def test_what_an_older_or_a_newer_version_wrote_is_refused_with_a_word_on_what_to_do(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(
+        ContractError, match=rf"format {json.loads(text).get('format', 99)}, .* reads format"
+    ) as refused:
+        read_manifest(tmp_path)
+    assert "bidrec ingest" in refused.value.hint
 
 
 files = st.dictionaries(st.sampled_from(["a", "b", "part/a"]), st.binary(max_size=3), max_size=3)

@@ -71,13 +71,13 @@ def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
     """Notices and companies in whose id or words every word occurs, whatever its capitals; open and busy ones first."""
     published = Published(home)
     notices = _found(
-        published.folder / "notices.parquet",
+        published.file("notices.parquet"),
         "concat_ws(' ', notice_id, title, buyer, place)",
         "published_at DESC, notice_id",
         words,
     )
     companies = _found(
-        published.folder / "companies.parquet",
+        published.file("companies.parquet"),
         "concat_ws(' ', company_id, name, region)",
         "bids DESC, company_id",
         words,

@@ -25,6 +25,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
+from bidrec.intact import require_intact
 from bidrec.lake import OWN, open_lake
 from bidrec.locks import one_job_at_a_time
 from bidrec.storage import (
@@ -67,9 +68,8 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
 
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
-    lake, ContractError (65) where a source's own column has the name of a feature, CannotWrite (73), Interrupted (75)
-    where another build is at work for longer than
-    config.wait_seconds.
+    lake, ContractError (65) where a source's own column has the name of a feature, or the lake is damaged, CannotWrite
+    (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
     """
     with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
         return _build(config, force, run_rows)
@@ -92,6 +92,7 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         before = None
     with whole_folder(target) as folder, workspace(config, SPILL) as (connection, _):
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
+        require_intact(home / "lake", _added(lake, before))
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
         tables = _write_segment(connection, folder, f"{lake['ingest']:06d}.parquet", held, run_rows)
@@ -122,6 +123,12 @@ def _recipe(run_rows: int) -> str:
 def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:
     """Table -> the sums of its parts, in order."""
     return {table: [part["sha256"] for part in lake["parts"][table]] for table in TABLES}
+
+
+def _added(lake: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
+    """The lake's files that are not in the features yet."""
+    held = {name: len(sums) for name, sums in before["parts"].items()} if before else dict.fromkeys(TABLES, 0)
+    return [part["file"] for table in TABLES for part in lake["parts"][table][held[table] :]]
 
 
 def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> bool:

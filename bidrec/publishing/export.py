@@ -53,14 +53,14 @@ def recommendations(config: Config, direction: str, top: int | None) -> Iterator
     Raises InputMissing (66) where nothing is published.
     """
     published = Published(config.home_path)
-    lists = parquet.ParquetFile(published.folder / f"{direction}_recommendations.parquet")
+    lists = parquet.ParquetFile(published.file(f"{direction}_recommendations.parquet"))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         connection.execute(f"SET VARIABLE as_of = {literal(published.as_of.isoformat())}::TIMESTAMPTZ")
         connection.execute(f"SET VARIABLE top = {top or 2**31}")
-        sql = _sql(direction, published.folder)
+        sql = _sql(direction, published)
 
         def rows(of: pa.Table) -> pa.Table:
             connection.register("lists", of.append_column("list", pa.array(range(of.num_rows), pa.int64())))
@@ -81,10 +81,10 @@ def _length(lists: pa.RecordBatch, direction: str, top: int | None) -> int:
     return pc.sum(pc.min_element_wise(lengths, top or 2**31 - 1)).as_py() or 0
 
 
-def _sql(direction: str, folder: Path) -> str:
+def _sql(direction: str, published: Published) -> str:
     """Of some `lists`: their rows with the words for both sides."""
     other = DIRECTIONS[direction]
-    notices, companies = (literal(str(folder / f"{name}.parquet")) for name in ("notices", "companies"))
+    notices, companies = (literal(str(published.file(f"{name}.parquet"))) for name in ("notices", "companies"))
     return f"""
         WITH numbered AS (
             SELECT list, {direction}_id, run_id,

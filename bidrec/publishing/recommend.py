@@ -13,11 +13,11 @@ import duckdb
 import numpy as np
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.intact import require_intact
 from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
-from bidrec.storage import read_manifest
 
 PROBABILITY, COSINE = "probability", "cosine"
 """What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""
@@ -31,7 +31,7 @@ class Published:
         if not folder.exists():
             raise InputMissing(f"nothing is published in {home}", hint="bidrec train, then bidrec write-back")
         self.home, self.folder = home, folder.resolve()
-        manifest = read_manifest(self.folder) or {}
+        manifest = require_intact(self.folder, ())
         self.as_of = datetime.fromisoformat(manifest["as_of"])
         self.run_id: str = manifest["run"]
         self.connection = duckdb.connect()
@@ -181,7 +181,12 @@ class Published:
         return found[key].to_pylist(), vectors.reshape(found.num_rows, -1)
 
     def _path(self, table: str) -> str:
-        return str(self.folder / f"{table}.parquet")
+        return str(self.file(f"{table}.parquet"))
+
+    def file(self, name: str) -> Path:
+        """Path of one of the version's files. Raises ContractError (65) where it is not as it was written."""
+        require_intact(self.folder, (name,))
+        return self.folder / name
 
 
 def _unit(vector: Sequence[float], vectors_ND: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.intact import require_intact
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.encode import MISSING_TIME
 from bidrec.training_set.npy import read
@@ -146,11 +147,11 @@ class TrainingSet:
 
     @classmethod
     def open(cls, folder: Path) -> "TrainingSet":
-        """Map a finished training set. Raises InputMissing where it is not, ContractError where shapes disagree."""
-        manifest = read_manifest(folder)
-        if manifest is None:
+        """Map a finished training set. Raises InputMissing where it is not, ContractError where a file was changed or
+        shapes disagree."""
+        if read_manifest(folder) is None:
             raise InputMissing(f"no finished training set in {folder}", hint="run `bidrec train`")
-        return cls.map(folder, manifest)
+        return cls.map(folder, require_intact(folder))
 
     @classmethod
     def map(cls, folder: Path, manifest: dict[str, Any]) -> "TrainingSet":

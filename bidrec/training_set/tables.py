@@ -19,6 +19,7 @@ from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field, Schema, View
+from bidrec.intact import require_intact
 from bidrec.storage import read_manifest
 from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds
@@ -68,12 +69,13 @@ class FeatureTables:
 def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     """Open the feature tables, spilling to the home instead of holding them in memory.
 
-    Raises InputMissing where a table is not there, ContractError where it lacks a column of the schema.
+    Raises InputMissing where a table is not there, ContractError where it was changed since it was written, or lacks a
+    column of the schema.
     """
     features = config.home_path / "features"
-    manifest = read_manifest(features)
-    if manifest is None:
+    if read_manifest(features) is None:
         raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
+    manifest = require_intact(features)
     views = views_of(schema)
     with workspace(config, "spill") as (connection, spill):
         for name, view in views.items():

@@ -9,6 +9,7 @@ import pytest
 
 from bidrec.errors import ContractError
 from bidrec.training_set.audit import audit_training_set
+from bidrec.storage import read_json, write_json, write_manifest
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from tests.training_set.tables import config_of, small_world, write_features
@@ -150,9 +151,9 @@ def test_versions_out_of_order_are_refused(folder):
 
 def rewrite_schema(folder, edit):
     path = folder / "schema.json"
-    schema = json.loads(path.read_text())
+    schema = read_json(path)
     edit(schema)
-    path.write_text(json.dumps(schema))
+    write_json(path, schema)
 
 
 def test_a_fit_that_states_a_row_of_the_test_window_is_a_leak(folder):
@@ -195,6 +196,7 @@ def test_a_leak_in_the_feature_tables_leaves_no_training_set_behind(tmp_path):
     lengths[2] += 1
     column = table.column_names.index("history_length")
     pq.write_table(table.set_column(column, "history_length", pa.array(lengths)), path)
+    write_manifest(tmp_path / "features", kind="features")
     with pytest.raises(ContractError, match="versions have a bid in their history known later"):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
     assert not (tmp_path / "set").exists()

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.training_set import morphemes as module
 from bidrec.training_set import text
+from bidrec.storage import read_json, write_json
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.morphemes import morphemes
@@ -64,8 +64,8 @@ class TestWithKiwi:
         schema = schema_of(tmp_path, AS_MORPHEMES)
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
         file = tmp_path / "set" / "schema.json"
-        written = json.loads(file.read_text())
+        written = read_json(file)
         written["notice"]["text"][0]["analyser"] = "kiwipiepy 0.1.0"
-        file.write_text(json.dumps(written))
+        write_json(file, written)
         with pytest.raises(ContractError, match=r"kiwipiepy 0\.1\.0 when the run was trained"):
             build_training_set(config_of(tmp_path), schema, tmp_path / "today", fitted=tmp_path / "set")

@@ -1,0 +1,47 @@
+"""Files held to what their box's manifest says of them: one that was changed since it was written is not read.
+
+Reads   manifest.json of a box, and the files it names
+
+A file is read through once in a process for as long as its size and time stay: servers ask often.
+"""
+
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bidrec.errors import ContractError
+from bidrec.storage import read_manifest, sha256
+
+
+def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[str, Any]:
+    """Hold the folder's files, or those of them in `names`, to their SHA-256; returns the manifest.
+
+    Raises ContractError (65) that names the first file that is gone or another one, or the folder where it has no
+    manifest or that knows none of the names.
+    """
+    manifest = read_manifest(folder)
+    known = manifest.get("files", {}) if manifest else {}
+    if manifest is None or not known.keys() >= set(names or ()):
+        raise ContractError(f"{folder} is damaged or unfinished", hint="run again the command that writes it")
+    for name in sorted(names if names is not None else known):
+        if _sum_of(folder / name) != known[name]["sha256"]:
+            raise ContractError(
+                f"{folder / name} is damaged: it is not what was written there",
+                hint="restore it from a copy, or delete its folder and run again the command that writes it",
+            )
+    return manifest
+
+
+def _sum_of(file: Path) -> str | None:
+    """Its SHA-256; None where it cannot be read."""
+    try:
+        now = file.stat()
+        return _read(file.resolve(), now.st_size, now.st_mtime_ns, now.st_ino)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _read(file: Path, size: int, mtime_ns: int, inode: int) -> str:
+    return sha256(file)
