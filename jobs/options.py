@@ -44,8 +44,10 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
-_OUT_OF_REACH: tuple[str, ...] = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
-_OUT_OF_REACH += ("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError")  # Redis's, which is there and cannot
+_OUT_OF_REACH = (
+    *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
+    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # Redis's, which is there and cannot
+)
 BUG = BidrecError.exit_code
 DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 
