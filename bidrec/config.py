@@ -146,6 +146,16 @@ class Training:
     the newest notices teach most."""
     checkpoint_seconds: int = 60
     """Time between checkpoints, in seconds."""
+    checkpoints_kept: int = 2
+    """The newest checkpoints that are kept."""
+    clip_norm: float = 0.0
+    """Gradients longer than this are scaled down to it. 0: none is."""
+    precision: str = "float32"
+    """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
+    compile: bool = False
+    """Compile the towers. On a CPU this needs a C++ compiler."""
+    deterministic: bool = False
+    """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
@@ -363,6 +373,9 @@ def _impossible(config: Config) -> list[str]:
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),
+        "training.checkpoints_kept must be at least 1": training.checkpoints_kept >= 1,
+        "training.clip_norm must not be negative": training.clip_norm >= 0,
+        "training.precision must be 'float32' or 'bfloat16'": training.precision in ("float32", "bfloat16"),
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
         "evaluation.top_k must hold whole numbers of at least 1": bool(config.evaluation.top_k)
         and min(config.evaluation.top_k) >= 1,

@@ -32,11 +32,12 @@ def prepare(config: Config) -> tuple["Schema", str]:
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
 
 
-def train(config: Config, *, backtest: bool = False) -> Run:
+def train(config: Config, *, backtest: bool = False, profile: bool = False) -> Run:
     """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
     SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
+    `profile` records where the time of some training steps goes, in the run's folder.
     """
     from bidrec.ranking.second_stage.learn import learn_blend
     from bidrec.training import loop
@@ -51,7 +52,7 @@ def train(config: Config, *, backtest: bool = False) -> Run:
     ts = TrainingSet.open(run.training_set)
     if read_manifest(run.model) is None:
         with stop_requested() as stop:
-            loop.train(config, ts, run.folder, stop)
+            loop.train(config, ts, run.folder, stop, profile=profile)
     model = read_manifest(run.model) or {}
     if read_manifest(run.second_stage) is None:
         learn_blend(config, run, ts).save(run.second_stage)

@@ -24,7 +24,8 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
     help="The cutoff: learn only from what was known before this day (UTC).",
 )
 @click.option("--test-before", "split__test_before", type=DAY, callback=_day, help="End of the test window (UTC).")
-def train(config: Config) -> Result:
+@click.option("--profile", is_flag=True, help="Record where the time of some steps goes: a Chrome trace in the run.")
+def train(config: Config, profile: bool) -> Result:
     """Materialise the training set, train the model and evaluate it.
 
     Goes on with an unfinished run of the same configuration and data. SIGTERM or Ctrl-C saves the state and exits 75.
@@ -33,6 +34,6 @@ def train(config: Config) -> Result:
     from bidrec import flow
     from jobs.tables import metrics_table
 
-    run = flow.train(config)
+    run = flow.train(config, profile=profile)
     metrics = run.metrics()
     return Result(data=metrics, text=metrics_table(metrics, run.folder))

@@ -32,7 +32,7 @@ class NoticeTower(nn.Module):
 
     def forward(self, batch: RowBatch) -> Tensor:
         x = self.fields(batch)
-        return functional.normalize(self.network(x) + self.skip(x), dim=1)
+        return functional.normalize((self.network(x) + self.skip(x)).float(), dim=1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class HistoryTower(nn.Module):
         own = has_profile_B[:, None]
         facts += [self._shown(self.version(version)), self.profile(profile) * own, own.float()]
         core = sum(mean * share for mean, share in zip(means, self.mix, strict=True))
-        return functional.normalize(core + self.network(torch.cat([*means, *facts], dim=1)), dim=1)
+        return functional.normalize((core + self.network(torch.cat([*means, *facts], dim=1))).float(), dim=1)
 
     def _shown(self, facts_BF: Tensor) -> Tensor:
         """In training, hide a company's activity numbers now and then: exact counts name a company, and the model
@@ -120,7 +120,7 @@ class StaticTower(nn.Module):
         x = self.fields(batch)
         if not x.shape[1]:  # a side without a single field still needs an input
             x = x.new_ones(len(x), 1)
-        return functional.normalize(self.network(x), dim=1)
+        return functional.normalize(self.network(x).float(), dim=1)
 
 
 def network(width: int, hidden: Sequence[int], out: int, dropout: float) -> nn.Sequential:

@@ -2,23 +2,26 @@
 
 Writes  runs/ID/checkpoints/STEP/ while training, runs/ID/model/ at its end
 A checkpoint holds the weights, the optimiser's moments, the steps' cache, the random state and the best weights so far.
+It is copied at its step and written by a thread while the training goes on (Writer).
 """
 
 import re
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bidrec import log
-from bidrec.errors import ContractError
+from bidrec.errors import CannotWrite, ContractError
 from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
 
-KEPT = 2
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
 
 
@@ -38,39 +41,82 @@ class Progress:
     epochs_without_gain: int = 0
     finished: bool = False
     curve: list[dict[str, float]] = field(default_factory=list)
-    """One entry an epoch: mean loss, validation Recall@100 (not in the refit), temperature, steps a second."""
-
-
-def save(
-    folder: Path, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
-) -> None:
-    """Write checkpoints/STEP whole, then drop all but the newest two. `tensors`: the steps' cache and best weights."""
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    state |= {f"extra.{name}": value for name, value in tensors.items()}
-    state["random"] = torch.get_rng_state()
-    with whole_folder(folder / f"{progress.step:08d}") as staging:
-        save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, staging / STATE)
-        write_json(staging / PROGRESS, asdict(progress))
-        write_manifest(staging, kind="checkpoint", step=progress.step)
-    for old in _checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    """One entry an epoch: mean loss, largest gradient norm measured, learning rate at its end, temperature, steps a
+    second, and validation Recall@100 (not in the refit)."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint read from disk; `restore` puts it back."""
+    """A training's state at one step, in host memory of its own: the training may go on."""
 
     progress: Progress
     state: dict[str, Tensor]
 
+    @classmethod
+    def of(
+        cls, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
+    ) -> "Checkpoint":
+        """Copy everything. `tensors`: the steps' cache, the watch's figures, the best weights."""
+        state = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for index, moments in optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        state |= {f"extra.{name}": value for name, value in tensors.items()}
+        state["random"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            state["random_cuda"] = torch.cuda.get_rng_state()
+        copied = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+        return cls(deepcopy(progress), copied)
+
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """Set the weights, the optimiser's moments and the random state; returns what `save` was given as tensors."""
+        """Set the weights, the optimiser's moments and the random state; returns what `of` was given as tensors."""
         model.load_state_dict(_with_prefix(self.state, "model."))
         _restore_moments(optimiser, _with_prefix(self.state, "optimiser."))
         torch.set_rng_state(self.state["random"])
+        if "random_cuda" in self.state and torch.cuda.is_initialized():
+            torch.cuda.set_rng_state(self.state["random_cuda"])
         return _with_prefix(self.state, "extra.")
+
+    def write(self, folder: Path, kept: int) -> None:
+        """Write `folder`/STEP whole, then drop all but the newest `kept`. Raises CannotWrite (73)."""
+        with whole_folder(folder / f"{self.progress.step:08d}") as staging:
+            _save(self.state, staging / STATE)
+            write_json(staging / PROGRESS, asdict(self.progress))
+            write_manifest(staging, kind="checkpoint", step=self.progress.step)
+        for old in _checkpoints(folder)[:-kept]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+class Writer:
+    """Writes checkpoints in a thread while the training goes on, one at a time.
+
+    What the thread could not do is raised where the training looks next: by `look`, `write` or `wait`.
+    Leaving the block waits, so that nobody is left with half a checkpoint that a moment more had finished.
+    """
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self.folder, self.kept = folder, kept
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Have it written; waits first where the one before is not finished."""
+        self.wait()
+        self._writing = self._thread.submit(checkpoint.write, self.folder, self.kept)
+
+    def look(self) -> None:
+        if self._writing and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        begun, self._writing = self._writing, None
+        if begun:
+            begun.result()
 
 
 def newest(folder: Path) -> Checkpoint | None:
@@ -85,7 +131,7 @@ def newest(folder: Path) -> Checkpoint | None:
 def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write the model as it is published: weights and, in the manifest, `facts` to rebuild it by."""
     with whole_folder(folder) as staging:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
+        _save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
         write_manifest(staging, kind="model", **facts)
 
 
@@ -103,6 +149,14 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
         raise ContractError(f"{folder} does not fit the model: {str(error).splitlines()[0]}") from error
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    """safetensors tells of a full disk in an error of its own, which is no OSError. Raises CannotWrite (73)."""
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:
+        raise CannotWrite(f"cannot write {file}: {error}", hint="check space and permission") from error
 
 
 def _checkpoints(folder: Path) -> list[Path]:

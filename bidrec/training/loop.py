@@ -2,71 +2,74 @@
 
 Reads   runs/ID/training_set
 Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/validated, weights that did not see the
-        validation window, where training.refit makes others
+        validation window, where training.refit makes others; runs/ID/offending_batch.json where the loss is not finite
 """
 
-import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from bidrec import log
 from bidrec.config import Config, Model
-from bidrec.errors import BidrecError, DependencyDown, Interrupted
+from bidrec.errors import BidrecError, Interrupted
 from bidrec.model.two_tower import TwoTower, build
+from bidrec.storage import write_json
 from bidrec.training import checkpoint
 from bidrec.training.allocator import keep_freed_memory
-from bidrec.training.checkpoint import Progress
+from bidrec.training.checkpoint import Checkpoint, Progress, Writer
+from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
+from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
 from bidrec.training.steps import Steps, steps_for
 from bidrec.training.validation import validation_recall
+from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
 PROGRESS_SECONDS = 5.0
 
 
-def choose_device(wanted: str) -> torch.device:
-    """`auto` takes a GPU where there is one. Raises DependencyDown (69) for a GPU that is not there."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DependencyDown("training.device is 'cuda' and no GPU is here", hint="use 'auto' or 'cpu'")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def train(config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+def train(
+    config: Config, ts: TrainingSet, run: Path, stop: Callable[[], bool] = lambda: False, *, profile: bool = False
+) -> dict[str, Any]:
     """Train until the epochs are done or validation stops gaining, then once more on everything before the cutoff.
 
     Goes on from the newest checkpoint where there is one.
 
-    `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised.
-    Returns what is also in model/manifest.json: the learning curve and the number of epochs chosen.
+    `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
+    records some steps in runs/ID/profile. Returns what is also in model/manifest.json: the learning curve and the
+    number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where a
+    checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     keep_freed_memory()
-    torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
-    try:
-        loop = Loop(config, ts, run, Resident.of(ts, device, bool(config.training.stream_notices)))
+    folder = run / "checkpoints"
+    recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
+    with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
+        loop = Loop(config, ts, run, Resident.of(ts, device, bool(config.training.stream_notices)), writer)
         loop.resume()
-        loop.run(stop)
+        with recorded as loop.after_step:
+            loop.run(stop)
         return loop.finish()
-    finally:
-        torch.set_flush_denormal(False)  # the mode is the thread's: others compute with denormals
 
 
 class Loop:
     """Two trainings with the same code: one that chooses the number of epochs on the validation window, then, with
     `training.refit`, one of that many epochs on everything known before the cutoff."""
 
-    def __init__(self, config: Config, ts: TrainingSet, run: Path, data: Resident) -> None:
-        self.config, self.ts, self.run_folder, self.data = config, ts, run, data
+    def __init__(self, config: Config, ts: TrainingSet, run: Path, data: Resident, writer: Writer) -> None:
+        self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
         self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
-        self.loss_sum = 0.0
+        self.watch = Watch(data.device, config.training.clip_norm)
+        self.after_step: Callable[[], None] = lambda: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
         self._set_up(refit=False)
@@ -75,7 +78,7 @@ class Loop:
         """A fresh model, optimiser and order of steps."""
         settings = self.config.training
         torch.manual_seed(settings.seed)
-        self.model: TwoTower = build(self.config.model, self.ts.schema).to(self.data.device)
+        self.model: TwoTower = fit_to(build(self.config.model, self.ts.schema), settings, self.data.device)
         self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
         self.optimiser = optimiser_for(self.model, settings)
 
@@ -87,9 +90,9 @@ class Loop:
         self.progress = found.progress
         self._set_up(self.progress.refit)
         extra = found.restore(self.model, self.optimiser)
-        self.loss_sum = float(extra.pop("loss_sum"))
-        self.best = {name.removeprefix("best."): value for name, value in extra.items() if name.startswith("best.")}
-        self.steps.restore({name: value for name, value in extra.items() if not name.startswith("best.")})
+        self.best = _of("best.", extra)
+        self.watch.restore(_of("watch.", extra))
+        self.steps.restore(_of("steps.", extra))
         self.log.info("resumed", epoch=self.progress.epoch, step=self.progress.step)
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -98,6 +101,7 @@ class Loop:
         if self.config.training.refit and not self.progress.refit:
             self._start_refit()
             self._epochs(stop)
+        self.writer.wait()
 
     def _epochs(self, stop: Callable[[], bool]) -> None:
         while not self.progress.finished:
@@ -138,48 +142,82 @@ class Loop:
     def _epoch(self, stop: Callable[[], bool]) -> None:
         self.model.train()
         batches = self.steps.batches(self.progress.epoch)
-        total = len(batches) * self.progress.epochs
         if self.progress.batch == 0:
-            self.loss_sum = 0.0
+            self.watch.start_epoch()
             self.steps.start_epoch(self.model)
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
         for batch in batches[first:]:
             self._step(batch, len(batches))
+            if self.watch.due:
+                self._look(batches)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                self._show(total, len(batches), (self.progress.batch - first) / (shown - started))
+                self._look(batches)
+                self._show(len(batches), (self.progress.batch - first) / (shown - started))
             if stop():
+                self._look(batches)
                 self._checkpoint()
+                self.writer.wait()
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; the state is saved",
                     hint="run the same command again to go on",
                 )
             if time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds:
+                self._look(batches)
                 self._checkpoint()
+            self.writer.look()
+        self._look(batches)
         self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
     def _step(self, batch: Tensor, batches: int) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
-        self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
-        loss = self.steps.loss(self.model, batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise BidrecError(
-                f"the loss is {value} at step {self.progress.step}; the last checkpoint is kept",
-                hint="lower training.learning_rate",
-            )
-        self.loss_sum += value
+        with record_function("step"):
+            self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
+            with record_function("gather"):
+                gathered = self.steps.gathered(batch)
+            with record_function("forward"):
+                loss = self.steps.learn(self.model, gathered)
+            with record_function("backward"):
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+            with record_function("optimiser"):
+                self.watch.gradients(self.model.parameters(), self.progress.step)
+                self.optimiser.step()
+            self.watch.loss(loss)
         self.progress.batch += 1
         self.progress.step += 1
+        self.after_step()
+
+    def _look(self, batches: list[Tensor]) -> None:
+        """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
+        it was about. What the steps after it did to the weights is in no checkpoint: each is looked at before."""
+        wrong = self.watch.look()
+        if wrong is None:
+            return
+        at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
+        file = self.run_folder / "offending_batch.json"
+        write_json(
+            file,
+            {
+                "step": step,
+                "loss": str(wrong.loss),
+                "rows_of": "pair" if self.config.model.kind == "static" else "notice",
+                "rows": batches[at].tolist(),
+                "rows_of_the_step_before": batches[at - 1].tolist() if at else [],
+            },
+        )
+        raise BidrecError(
+            f"the loss is {wrong.loss} at step {step}; its rows are in {file}, the last checkpoint is kept",
+            hint="look at these rows, lower training.learning_rate or set training.clip_norm",
+        )
 
     def _close_epoch(self, batches: int, rate: float) -> None:
         progress = self.progress
         entry = {
             "epoch": progress.epoch,
-            "loss": self.loss_sum / max(1, batches),
+            "loss": self.watch.loss_sum.item() / max(1, batches),
+            "gradient_norm": self.watch.largest_norm.item(),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
             "temperature": 1 / self.model.scale.item(),
             "steps_per_second": rate,
         }
@@ -209,21 +247,27 @@ class Loop:
         self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _checkpoint(self) -> None:
-        extra = {f"best.{name}": value for name, value in self.best.items()}
-        extra |= self.steps.state() | {"loss_sum": torch.tensor(self.loss_sum, dtype=torch.float64)}
-        checkpoint.save(self.run_folder / "checkpoints", self.progress, self.model, self.optimiser, extra)
+        parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
+        extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+        self.writer.write(Checkpoint.of(self.progress, self.model, self.optimiser, extra))
         self.checkpointed = time.monotonic()
 
-    def _show(self, total: int, batches: int, rate: float) -> None:
-        done = self.progress.epoch * batches + self.progress.batch
+    def _show(self, batches: int, rate: float) -> None:
+        done, total = self.progress.epoch * batches + self.progress.batch, batches * self.progress.epochs
         self.log.info(
             "training anew" if self.progress.refit else "training",
             epoch=f"{self.progress.epoch + 1}/{self.progress.epochs}",
             step=f"{done}/{total}",
-            loss=round(self.loss_sum / max(1, self.progress.batch), 4),
+            loss=round(self.watch.loss_sum.item() / max(1, self.progress.batch), 4),
+            gradient_norm=round(self.watch.norm.item(), 4),
+            learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
             minutes_left=round((total - done) / max(rate, 1e-9) / 60, 1),
         )
+
+
+def _of(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def rate_share(step: int, total: int, warmup_share: float) -> float:

@@ -1,0 +1,75 @@
+"""The machine a training runs on: its device, its number formats, and how the towers are run on it.
+
+Serves  the training loop; every switch is a key of [training], and at its default nothing is changed
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from bidrec.config import Training
+from bidrec.errors import DependencyDown
+from bidrec.model.two_tower import TwoTower
+
+COMPILERS = ("g++", "clang++", "c++")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` takes a GPU where there is one. Raises DependencyDown (69) for a GPU that is not there."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DependencyDown("training.device is 'cuda' and no GPU is here", hint="use 'auto' or 'cpu'")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def arithmetic(settings: Training) -> Iterator[None]:
+    """How this thread computes during the block; afterwards as before, for others count on it."""
+    deterministic, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
+    if settings.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it, it varies
+        torch.use_deterministic_algorithms(True)
+    if settings.precision == "bfloat16":
+        torch.set_float32_matmul_precision("high")  # scores in TF32 where the GPU has it: finer than bfloat16
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_float32_matmul_precision(matmul)
+
+
+def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTower:
+    """The model on the device, its towers in the configured precision, compiled where that is asked for.
+
+    The weights, their names, the vectors that the towers return and the loss stay float32.
+    Raises DependencyDown (69) where compiling needs a C++ compiler and there is none.
+    """
+    model.to(device)
+    towers = (model.notice, model.company)
+    if settings.precision == "bfloat16":
+        for tower in towers:
+            _in_bfloat16(tower, device)
+    if settings.compile:
+        _need_compiler(device)
+        for tower in towers:
+            # Each step has as many notices and companies as it has: one graph for all sizes, or each were compiled.
+            tower.compile(dynamic=True)
+    return model
+
+
+def _in_bfloat16(tower: nn.Module, device: torch.device) -> None:
+    tower.forward = torch.autocast(device.type, dtype=torch.bfloat16)(tower.forward)  # type: ignore[method-assign]
+
+
+def _need_compiler(device: torch.device) -> None:
+    wanted = os.environ.get("CXX")
+    if device.type == "cpu" and not any(map(shutil.which, [wanted] if wanted else COMPILERS)):
+        raise DependencyDown(
+            "training.compile needs a C++ compiler on a CPU, and none is on the PATH",
+            hint="apt-get install g++, or leave training.compile off",
+        )

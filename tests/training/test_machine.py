@@ -1,0 +1,83 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bidrec.config import Config, Model, Training
+from bidrec.errors import DependencyDown
+from bidrec.model.two_tower import build
+from bidrec.training.loop import load_model, train
+from bidrec.training.machine import arithmetic, choose_device, fit_to
+from bidrec.training.resident import Resident
+from bidrec.training.validation import validation_recall
+from tests.training.sets import training_set
+
+SET = training_set()
+CPU = torch.device("cpu")
+SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8)
+CONFIG = Config(model=SMALL, training=Training(batch_size=20, epochs=2, candidates=16, refit=False))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_a_missing_dependency() -> None:
+    with pytest.raises(DependencyDown):
+        choose_device("cuda")
+    assert choose_device("auto").type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("kind", ["history", "static"])
+def test_half_the_digits_learn_as_well(tmp_path: Path, device: str, kind: str) -> None:
+    """Among 40 companies, a notice's four bidders ranked by kind: no worse in bfloat16 than in float32."""
+    recalls = {}
+    for precision in ("float32", "bfloat16"):
+        settings = replace(CONFIG.training, precision=precision, device=device, epochs=4, batch_size=40)
+        config = replace(CONFIG, model=replace(SMALL, kind=kind, temperature=0.2), training=settings)
+        facts = train(config, SET, tmp_path / precision)
+        losses = [entry["loss"] for entry in facts["curve"]]
+        assert losses[-1] < losses[0]
+        model, data = load_model(SET.schema, tmp_path / precision / "model"), Resident.of(SET, CPU)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        recalls[precision] = validation_recall(model, data, SET.validation_from, SET.cutoff, k=8)
+    assert recalls["bfloat16"] > recalls["float32"] - 0.02
+
+
+def test_in_bfloat16_the_vectors_are_float32_of_length_one_and_near_the_exact_ones() -> None:
+    data, rows = Resident.of(SET, CPU), torch.arange(20)
+    vectors = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        model = fit_to(build(SMALL, SET.schema).eval(), replace(CONFIG.training, precision=precision), CPU)
+        vectors.append(model.notice(data.notice.take(rows)))
+    assert vectors[1].dtype == torch.float32
+    torch.testing.assert_close(vectors[1].norm(dim=1), torch.ones(20))
+    assert 0 < (vectors[0] - vectors[1]).abs().max() < 0.02
+
+
+def test_deterministic_algorithms_are_on_while_it_trains_and_as_before_afterwards(tmp_path: Path) -> None:
+    seen = set()
+
+    def stop() -> bool:
+        seen.add(torch.are_deterministic_algorithms_enabled())
+        return False
+
+    once = replace(CONFIG, training=replace(CONFIG.training, epochs=1, deterministic=True))
+    train(once, SET, tmp_path, stop)
+    assert seen == {True}
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_thread_computes_as_before_after_a_training_that_failed() -> None:
+    before = torch.get_float32_matmul_precision()
+    with pytest.raises(ZeroDivisionError), arithmetic(Training(precision="bfloat16", deterministic=True)):
+        raise ZeroDivisionError
+    assert torch.get_float32_matmul_precision() == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_compiling_without_a_compiler_is_a_missing_dependency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(DependencyDown, match=r"C\+\+ compiler"):
+        fit_to(build(SMALL, SET.schema), replace(CONFIG.training, compile=True), CPU)

@@ -1,0 +1,43 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from bidrec.config import Config, Loss, Model, Training
+from bidrec.training.loop import train
+from bidrec.training.profile import PARTS, STEPS
+from tests.training.sets import training_set
+
+SET = training_set(notices=200)
+SMALL = Model(embedding_dim=8, table_dim=8, hidden=(8,), company_hidden=8, history_length=8)
+ONCE = Training(batch_size=4, epochs=1, refit=False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Config(model=SMALL, training=ONCE), Config(model=replace(SMALL, kind="static"), loss=Loss(), training=ONCE)],
+    ids=["history", "static"],
+)
+def test_a_profile_is_a_trace_of_some_steps_and_the_milliseconds_of_their_parts(tmp_path: Path, config: Config) -> None:
+    with capture_logs() as logs:
+        train(config, SET, tmp_path, profile=True)
+    found = json.loads((tmp_path / "profile" / "summary.json").read_text())
+    assert found["steps"] == STEPS
+    parts = [found[f"{part}_ms"] for part in PARTS]
+    assert min(parts) > 0
+    assert sum(parts) + found["other_ms"] == pytest.approx(found["step_ms"], abs=0.01)
+    assert [entry["forward_ms"] for entry in logs if entry["event"] == "profile"] == [found["forward_ms"]]
+    events = json.loads((tmp_path / "profile" / "trace.json").read_text())["traceEvents"]
+    named = [event["name"] for event in events if event.get("cat") == "user_annotation"]
+    assert named.count("step") == named.count("backward") == STEPS
+    assert "gather" in named
+
+
+def test_a_training_too_short_to_profile_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    config = Config(model=replace(SMALL, kind="static"), training=replace(ONCE, batch_size=1000))
+    with capture_logs() as logs:
+        train(config, SET, tmp_path, profile=True)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["too few steps to profile"]
+    assert not (tmp_path / "profile").exists()

@@ -1,0 +1,61 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from bidrec.training.watch import LOOK_EVERY, NotFinite, Watch
+
+CPU = torch.device("cpu")
+
+
+def with_gradients(*gradients: torch.Tensor) -> list[nn.Parameter]:
+    parameters = [nn.Parameter(torch.zeros(gradient.shape)) for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    return [*parameters, nn.Parameter(torch.zeros(2))]  # one that nothing was learned about
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=LOOK_EVERY))
+def test_a_look_finds_the_first_loss_that_is_not_finite(losses: list[float]) -> None:
+    watch = Watch(CPU, clip_norm=0)
+    for loss in losses:
+        watch.loss(torch.tensor(loss))
+    wrong = [place for place, loss in enumerate(losses) if loss - loss != 0]
+    found = watch.look()
+    assert (found and found.steps_ago) == (len(losses) - wrong[0] if wrong else None)
+    assert watch.look() is None
+
+
+def test_a_look_is_due_before_there_is_no_place_left() -> None:
+    watch = Watch(CPU, clip_norm=0)
+    for step in range(3 * LOOK_EVERY):
+        watch.loss(torch.tensor(float(step)))
+        if watch.due:
+            assert watch.look() is None
+    watch.loss(torch.tensor(float("inf")))
+    assert watch.look() == NotFinite(1, float("inf"))
+
+
+def test_the_norm_is_that_of_all_gradients_in_one_sparse_ones_with_their_rows_summed() -> None:
+    sparse = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), (3, 2))
+    parameters = with_gradients(torch.tensor([1.0, 2.0]), sparse)
+    watch = Watch(CPU, clip_norm=0)
+    watch.gradients(parameters, step=0)
+    assert watch.norm.item() == pytest.approx((1 + 4 + 4) ** 0.5)
+    parameters[0].grad = torch.tensor([0.0, 0.0])
+    watch.gradients(parameters, step=1)
+    assert watch.norm.item() == pytest.approx(3)  # measured again at the LOOK_EVERY-th step alone
+    watch.gradients(parameters, step=LOOK_EVERY)
+    assert watch.norm.item() == pytest.approx(2)
+    assert watch.largest_norm.item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize(("longest", "left"), [(1.0, 1.0), (10.0, 5.0)])
+def test_gradients_longer_than_the_bound_are_scaled_down_to_it(longest: float, left: float) -> None:
+    sparse = torch.sparse_coo_tensor(torch.tensor([[2]]), torch.tensor([[4.0]]), (3, 1))
+    parameters = with_gradients(torch.tensor([3.0]), sparse)
+    Watch(CPU, clip_norm=longest).gradients(parameters, step=1)
+    gradients = torch.stack([parameters[0].grad[0], parameters[1].grad.to_dense()[2, 0]])
+    assert gradients.norm().item() == pytest.approx(left)
+    assert (gradients[0] / gradients[1]).item() == pytest.approx(3 / 4)
