@@ -149,7 +149,8 @@ class Training:
     checkpoints_kept: int = 2
     """The newest checkpoints that are kept."""
     clip_norm: float = 0.0
-    """Gradients longer than this are scaled down to it. 0: none is."""
+    """Gradients of the networks longer than this are scaled down to it; with `table_optimiser` `adam`, of the tables as
+    well. 0: none is."""
     precision: str = "float32"
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False

@@ -39,20 +39,35 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     `profile` records where the time of some training steps goes, in the run's folder.
     """
-    from bidrec.ranking.second_stage.learn import learn_blend
-    from bidrec.training import loop
+    from bidrec.training import distributed, loop
 
+    with distributed.processes(config.training.device):
+        run, inputs = distributed.first(lambda: _materialise(config, backtest))
+        finished, trained = distributed.first(lambda: (run.finished, read_manifest(run.model) is not None))
+        if finished:
+            return run
+        if not trained:
+            with stop_requested() as stop:
+                loop.train(config, TrainingSet.open(run.training_set), run.folder, stop, profile=profile)
+        distributed.first(lambda: _finish(config, run, inputs))
+    return run
+
+
+def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
+    """The run to go on with, its training set built, and the fingerprint of what it is made from."""
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
     log.get("train").info("run", id=run.id, finished=run.finished)
-    if run.finished:
-        return run
-    if read_manifest(run.training_set) is None:
+    if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
+    return run, inputs
+
+
+def _finish(config: Config, run: Run, inputs: str) -> None:
+    """Second stage, evaluation and manifest of a run whose model is trained."""
+    from bidrec.ranking.second_stage.learn import learn_blend
+
     ts = TrainingSet.open(run.training_set)
-    if read_manifest(run.model) is None:
-        with stop_requested() as stop:
-            loop.train(config, ts, run.folder, stop, profile=profile)
     model = read_manifest(run.model) or {}
     if read_manifest(run.second_stage) is None:
         learn_blend(config, run, ts).save(run.second_stage)
@@ -64,7 +79,6 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
         parameters=model["parameters"],
         statistics=ts.manifest.get("statistics", {}),
     )
-    return run
 
 
 def evaluate(config: Config, run: Run) -> dict[str, Any]:

@@ -28,5 +28,10 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
 
+def only_warnings() -> None:
+    """From here on: for a process beside another that logs the same."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
     return structlog.get_logger(job=name)

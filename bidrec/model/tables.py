@@ -2,7 +2,8 @@
 
 A dense optimiser moves every row of a table in every step, so its cost grows with the vocabulary. Row-wise Adagrad
 moves the rows a batch touches and keeps one number a row: the running sum of its gradients' mean squares.
-`row_update` chooses what does it: fbgemm's fused kernel on a CPU, plain torch elsewhere or where fbgemm is missing.
+`row_update` chooses what does it: fbgemm's fused kernel on a CPU, plain torch elsewhere or where fbgemm is missing,
+and bidrec.model.shared_rows where many processes train one model.
 """
 
 from collections.abc import Callable
@@ -46,6 +47,10 @@ class Table(nn.Module):
 
 def row_update(weight: Tensor, sum_R: Tensor, rate: Rate) -> RowUpdate:
     """Row-wise Adagrad on `weight` (R, D) and its state `sum_R` (R,), both changed in place in every backward pass."""
+    if torch.distributed.is_initialized():
+        from bidrec.model.shared_rows import SharedRows
+
+        return SharedRows(weight, sum_R, rate)
     if weight.device.type == "cpu":
         try:
             return FusedRows(weight, sum_R, rate)

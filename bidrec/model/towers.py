@@ -48,6 +48,11 @@ class History:
     age_days_BL: Tensor
     count_B: Tensor
 
+    def split(self, sizes: list[int]) -> "list[History]":
+        """The companies in parts of these sizes, without a copy."""
+        columns = (self.notice_BL, self.known_BL, self.age_days_BL, self.count_B)
+        return [History(*part) for part in zip(*(column.split(sizes) for column in columns), strict=True)]
+
 
 class HistoryTower(nn.Module):
     """History, version row and profile row of B companies, and the notices' vectors -> (B, D) unit vectors."""

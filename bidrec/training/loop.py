@@ -18,10 +18,10 @@ from torch.profiler import record_function
 
 from bidrec import log
 from bidrec.config import Config, Model
-from bidrec.errors import BidrecError, Interrupted
+from bidrec.errors import BidrecError, InputMissing, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint
+from bidrec.training import checkpoint, distributed
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
@@ -51,6 +51,7 @@ def train(
     device = choose_device(config.training.device)
     keep_freed_memory()
     folder = run / "checkpoints"
+    profile = profile and distributed.is_first()
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         loop = Loop(config, ts, run, Resident.of(ts, device, bool(config.training.stream_notices)), writer)
@@ -85,6 +86,12 @@ class Loop:
     def resume(self) -> None:
         """Go on from the newest whole checkpoint."""
         found = checkpoint.newest(self.run_folder / "checkpoints")
+        step = found.progress.step if found else None
+        if distributed.first(lambda: step) != step:
+            raise InputMissing(
+                "this process does not see the checkpoint that the first one goes on from",
+                hint="all processes need the same home: put it on a volume that they share",
+            )
         if found is None:
             return
         self.progress = found.progress
@@ -110,7 +117,7 @@ class Loop:
     def _start_refit(self) -> None:
         done = self.progress
         self.model.load_state_dict(self.best)
-        checkpoint.save_model(self.run_folder / "validated", self.best, self._facts())
+        self._save("validated", self._facts())
         self.progress = Progress(
             refit=True,
             epochs=done.best_epoch + 1,
@@ -126,8 +133,12 @@ class Loop:
         """Write the best epoch's weights as the run's model."""
         facts = self._facts()
         self.model.load_state_dict(self.best)
-        checkpoint.save_model(self.run_folder / "model", self.best, facts)
+        self._save("model", facts)
         return facts
+
+    def _save(self, name: str, facts: dict[str, Any]) -> None:
+        if distributed.is_first():
+            checkpoint.save_model(self.run_folder / name, self.best, facts)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -152,19 +163,18 @@ class Loop:
                 self._look(batches)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                self._look(batches)
                 self._show(len(batches), (self.progress.batch - first) / (shown - started))
-            if stop():
+            due = time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds
+            stopped, due = distributed.agreed(stop(), due)
+            if stopped or due:
                 self._look(batches)
                 self._checkpoint()
-                self.writer.wait()
+            if stopped:
+                distributed.first(self.writer.wait)
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; the state is saved",
                     hint="run the same command again to go on",
                 )
-            if time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds:
-                self._look(batches)
-                self._checkpoint()
             self.writer.look()
         self._look(batches)
         self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
@@ -172,6 +182,7 @@ class Loop:
     def _step(self, batch: Tensor, batches: int) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
         with record_function("step"):
+            distributed.start_step(self.config.training.seed, self.progress.step)
             self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
             with record_function("gather"):
                 gathered = self.steps.gathered(batch)
@@ -180,6 +191,7 @@ class Loop:
             with record_function("backward"):
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
+                loss = distributed.add_up(self.model.parameters(), loss)
             with record_function("optimiser"):
                 self.watch.gradients(self.model.parameters(), self.progress.step)
                 self.optimiser.step()
@@ -196,16 +208,14 @@ class Loop:
             return
         at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
         file = self.run_folder / "offending_batch.json"
-        write_json(
-            file,
-            {
-                "step": step,
-                "loss": str(wrong.loss),
-                "rows_of": "pair" if self.config.model.kind == "static" else "notice",
-                "rows": batches[at].tolist(),
-                "rows_of_the_step_before": batches[at - 1].tolist() if at else [],
-            },
-        )
+        offending = {
+            "step": step,
+            "loss": str(wrong.loss),
+            "rows_of": "pair" if self.config.model.kind == "static" else "notice",
+            "rows": batches[at].tolist(),
+            "rows_of_the_step_before": batches[at - 1].tolist() if at else [],
+        }
+        distributed.first(lambda: write_json(file, offending))
         raise BidrecError(
             f"the loss is {wrong.loss} at step {step}; its rows are in {file}, the last checkpoint is kept",
             hint="look at these rows, lower training.learning_rate or set training.clip_norm",
@@ -224,7 +234,7 @@ class Loop:
         if progress.refit:
             self._keep_weights()
         else:
-            recall = validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
+            recall = distributed.first(self._validation_recall)
             entry["validation_recall@100"] = recall
             self._judge(recall)
         progress.curve.append(entry)
@@ -233,6 +243,9 @@ class Loop:
         out_of_patience = progress.epochs_without_gain >= self.config.training.patience
         progress.finished = out_of_patience or progress.epoch >= progress.epochs
         self._checkpoint()
+
+    def _validation_recall(self) -> float:
+        return validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
 
     def _judge(self, recall: float) -> None:
         """Keep the epoch's weights where validation gained; a window without bids (NaN) never gains."""
@@ -249,7 +262,8 @@ class Loop:
     def _checkpoint(self) -> None:
         parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
         extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
-        self.writer.write(Checkpoint.of(self.progress, self.model, self.optimiser, extra))
+        if distributed.is_first():
+            self.writer.write(Checkpoint.of(self.progress, self.model, self.optimiser, extra))
         self.checkpointed = time.monotonic()
 
     def _show(self, batches: int, rate: float) -> None:

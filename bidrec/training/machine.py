@@ -13,6 +13,7 @@ from torch import nn
 
 from bidrec.config import Training
 from bidrec.errors import DependencyDown
+from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -57,6 +58,9 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     if settings.compile:
         _need_compiler(device)
         for tower in towers:
+            for module in tower.modules():
+                if isinstance(module, Table):  # its backward pass moves weights, which no graph may reorder
+                    module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
             # Each step has as many notices and companies as it has: one graph for all sizes, or each were compiled.
             tower.compile(dynamic=True)
     return model

@@ -34,6 +34,14 @@ class Companies:
     profile: RowBatch
     has_profile_B: Tensor
 
+    def __len__(self) -> int:
+        return len(self.has_profile_B)
+
+    def split(self, sizes: list[int]) -> "list[Companies]":
+        """The companies in parts of these sizes, without a copy."""
+        columns = (self.history, self.version, self.profile, self.has_profile_B)
+        return [Companies(*part) for part in zip(*(column.split(sizes) for column in columns), strict=True)]
+
 
 @dataclass(frozen=True)
 class Resident:

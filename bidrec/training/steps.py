@@ -9,6 +9,7 @@ PairSteps (the seed's way): a batch is `batch_size` random pairs, or all bids of
 
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -23,6 +24,7 @@ from bidrec.model.loss.softmax import all_bidders_softmax, distinct_softmax
 from bidrec.model.rows import RowBatch
 from bidrec.model.towers import History
 from bidrec.model.two_tower import TwoTower
+from bidrec.training import distributed
 from bidrec.training.embed import gathered_companies, notice_vectors
 from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Pieces, gather
 from bidrec.training.resident import Companies, Resident
@@ -155,8 +157,16 @@ class NoticeSteps:
         notice_BD, company_KD = self._vectors(model, batch)
         place = torch.full((self.data.companies,), -1, device=self.data.device)
         place[batch.company_K] = torch.arange(len(batch.company_K), device=self.data.device)
-        bids = batch.stretch.position_E, place[batch.stretch.company_E]
-        return all_bidders_softmax(notice_BD, company_KD, model.scale, *bids, batch.drawn, self.losses.block)
+        position_E, place_E = batch.stretch.position_E, place[batch.stretch.company_E]
+        own, share = slice(None), 1.0
+        if distributed.size() > 1:
+            own, share = _own_notices(position_E, len(notice_BD))
+            mine_E = (position_E >= own.start) & (position_E < own.stop)
+            position_E, place_E = position_E[mine_E] - own.start, place_E[mine_E]
+        bids = position_E, place_E
+        return share * all_bidders_softmax(
+            notice_BD[own], company_KD, model.scale, *bids, batch.drawn, self.losses.block
+        )
 
     def state(self) -> dict[str, Tensor]:
         return {"cache": self.cache_ND}
@@ -184,10 +194,18 @@ class NoticeSteps:
 
     def _vectors(self, model: TwoTower, batch: NoticeBatch) -> tuple[Tensor, Tensor]:
         """The vectors of the stretch's notices (B, D) and of the candidates as of its start (K, D)."""
-        fresh_FD = model.notice(batch.rows)
+        fresh_FD = distributed.gathered(model.notice, batch.rows)
         notice_TD = torch.cat([fresh_FD, self.cache_ND.index_select(0, batch.cached)])
         self.cache_ND[batch.fresh] = fresh_FD.detach()
-        return fresh_FD[: len(batch.stretch.notice_B)], gathered_companies(model, notice_TD, batch.companies)
+        company_KD = distributed.gathered(partial(gathered_companies, model, notice_TD), batch.companies)
+        return fresh_FD[: len(batch.stretch.notice_B)], company_KD
+
+
+def _own_notices(position_E: Tensor, notices: int) -> tuple[slice, float]:
+    """Which of the batch's notices this process scores, and the share that their mean loss has in that of all."""
+    own = distributed.part(notices)
+    has_bids = torch.bincount(position_E, minlength=notices) > 0
+    return own, int(has_bids[own].sum()) / max(1, int(has_bids.sum()))
 
 
 class InBatchNoticeSteps(NoticeSteps):
@@ -209,14 +227,14 @@ class InBatchNoticeSteps(NoticeSteps):
     def learn(self, model: TwoTower, batch: NoticeBatch) -> Tensor:
         drawn_P, company_K = batch.drawn
         if not len(drawn_P):
-            return 0 * model.notice(batch.rows).sum()
+            return 0 * distributed.gathered(model.notice, batch.rows).sum()
         stretch = batch.stretch
         notice_BD, company_CD = self._vectors(model, batch)
         position_P, place_K = stretch.position_E[drawn_P], torch.searchsorted(batch.company_K, company_K)
         hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
         rate = self.losses.uniform_negatives / len(stretch.known)
         bids = Bids(stretch.notice_B[position_P], company_K, hit_BK[position_P], rate)
-        return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids)
+        return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids) / distributed.size()
 
     def state(self) -> dict[str, Tensor]:
         return super().state() | self.in_batch.state()
@@ -263,10 +281,11 @@ class PairSteps:
 
     def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
         """The loss of a batch that is gathered already."""
-        notice_UD, company_VD = model.notice(batch.notice), model.company(batch.company)
+        notice_UD = distributed.gathered(model.notice, batch.notice)
+        company_VD = distributed.gathered(model.company, batch.company)
         if self.plain:
             places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
-            return distinct_softmax(notice_UD, company_VD, model.scale, *places)
+            return distinct_softmax(notice_UD, company_VD, model.scale, *places) / distributed.size()
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
     def gathered(self, batch: Tensor) -> PairBatch:
@@ -286,10 +305,10 @@ class PairSteps:
         company_K = torch.cat([data.pair_company[batch.pair_P].long(), company_U])
         if len(company_U):
             drawn = data.profiles(data.profiles_of(version_U), as_of_U)
-            company_PD = torch.cat([company_PD, model.company(drawn)])
+            company_PD = torch.cat([company_PD, distributed.gathered(model.company, drawn)])
         hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
         bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
-        return self.in_batch(notice_PD, company_PD, model.scale, bids)
+        return self.in_batch(notice_PD, company_PD, model.scale, bids) / distributed.size()
 
     def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices

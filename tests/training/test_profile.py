@@ -11,7 +11,7 @@ from bidrec.training.profile import PARTS, STEPS
 from tests.training.sets import training_set
 
 SET = training_set(notices=200)
-SMALL = Model(embedding_dim=8, table_dim=8, hidden=(8,), company_hidden=8, history_length=8)
+SMALL = Model(embedding_dim=8, table_dim=16, hidden=(8,), company_hidden=8, history_length=8)
 ONCE = Training(batch_size=4, epochs=1, refit=False)
 
 

@@ -1,0 +1,68 @@
+"""What the processes of test_distributed.py run: `torchrun ... -m tests.training.ranks FOLDER`.
+
+Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from torch import Tensor
+
+from bidrec.config import Config, Loss, Model, Training
+from bidrec.training import distributed
+from bidrec.training.loop import train
+from bidrec.training.watch import Watch
+from tests.training.sets import training_set
+
+# Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
+SET = training_set()
+SMALL = Model(
+    embedding_dim=8,
+    table_dim=16,
+    hidden=(16,),
+    company_hidden=16,
+    history_length=8,
+    dropout=0.0,
+    fact_dropout=0.0,
+)
+ALONE = Training(batch_size=7, epochs=5, patience=9, refit=False, candidates=16, history_gradients=30)
+LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
+STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
+KINDS = {
+    "history": Config(model=SMALL, training=ALONE),
+    "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
+    "static": Config(model=STATIC, training=Training(batch_size=19, epochs=5, patience=9, refit=False)),
+    "static-logq": Config(
+        model=STATIC, loss=LEARNED, training=Training(batch_size=19, epochs=5, patience=9, refit=False)
+    ),
+}
+
+
+def losses_of(config: Config, run: Path) -> list[float]:
+    """The loss of every step of a training."""
+    found: list[float] = []
+    seen = Watch.loss
+
+    def note(watch: Watch, loss: Tensor) -> None:
+        found.append(loss.item())
+        seen(watch, loss)
+
+    Watch.loss = note  # type: ignore[method-assign]
+    try:
+        train(config, SET, run)
+    finally:
+        Watch.loss = seen  # type: ignore[method-assign]
+    return found
+
+
+def main(folder: Path) -> None:
+    with distributed.processes("cpu"):
+        assert distributed.size() > 1
+        losses = {kind: losses_of(config, folder / kind) for kind, config in KINDS.items()}
+        if distributed.is_first():
+            (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
