@@ -57,3 +57,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="bidrec", message="%(prog)s %(version)s")
 def main() -> None:
     """Public tenders and the companies that will bid on them: recommendations both ways."""
+
+
+if __name__ == "__main__":  # torchrun -m jobs.cli train
+    main(prog_name="bidrec")

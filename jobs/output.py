@@ -26,6 +26,8 @@ class Result:
     """Columns of the text where stdout is not a terminal."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
+    silent: bool = False
+    """Another process of the same job prints it."""
 
 
 @contextlib.contextmanager
@@ -55,6 +57,8 @@ def _descriptor_to_stderr() -> Iterator[None]:
 
 def emit(result: Result, as_json: bool) -> None:
     """Print the result; a reader that has gone away (`| head`) ends it quietly."""
+    if result.silent:
+        return
     try:
         if as_json:
             print(_json_line(result.data))

@@ -29,11 +29,13 @@ def train(config: Config, profile: bool) -> Result:
     """Materialise the training set, train the model and evaluate it.
 
     Goes on with an unfinished run of the same configuration and data. SIGTERM or Ctrl-C saves the state and exits 75.
+    Started by torchrun (`torchrun -m jobs.cli train`), many processes train one model.
     """
     require_source(config)
     from bidrec import flow
+    from bidrec.training.distributed import other_process
     from jobs.tables import metrics_table
 
     run = flow.train(config, profile=profile)
     metrics = run.metrics()
-    return Result(data=metrics, text=metrics_table(metrics, run.folder))
+    return Result(data=metrics, text=metrics_table(metrics, run.folder), silent=other_process())

@@ -49,6 +49,11 @@ def processes(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+def other_process() -> bool:
+    """Whether torchrun started this one beside the first: also before and after `processes`."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 def size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
@@ -149,7 +154,7 @@ class _Gather(torch.autograd.Function):
 
 
 def add_up(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-    """After the backward pass: replace each gradient by its sum over the processes. Returns the sum of the losses ()."""
+    """After the backward pass: give each gradient its sum over the processes. Returns the sum of the losses ()."""
     if size() == 1:
         return loss
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
