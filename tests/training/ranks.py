@@ -5,6 +5,7 @@ Writes  FOLDER/losses.json, the losses of every kind of training, as the first p
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -31,11 +32,8 @@ LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked",
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 KINDS = {
     "history": Config(model=SMALL, training=ALONE),
+    "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(ALONE, batch_size=19)),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
-    "static": Config(model=STATIC, training=Training(batch_size=19, epochs=5, patience=9, refit=False)),
-    "static-logq": Config(
-        model=STATIC, loss=LEARNED, training=Training(batch_size=19, epochs=5, patience=9, refit=False)
-    ),
 }
 
 
