@@ -1,16 +1,20 @@
 """What the processes of test_distributed.py run: `torchrun ... -m tests.training.ranks FOLDER`.
 
-Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them
+Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them, and FOLDER/RANK.json,
+        what each process was told by the others
 """
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from bidrec.config import Config, Loss, Model, Training
+from bidrec.errors import InputMissing, Interrupted
 from bidrec.training import distributed
 from bidrec.training.loop import train
 from bidrec.training.watch import Watch
@@ -18,6 +22,7 @@ from tests.training.sets import training_set
 
 # Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
 SET = training_set()
+STOP_AFTER = 60
 SMALL = Model(
     embedding_dim=8,
     table_dim=16,
@@ -37,9 +42,8 @@ KINDS = {
 }
 
 
-def losses_of(config: Config, run: Path) -> list[float]:
-    """The loss of every step of a training."""
-    found: list[float] = []
+def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[], bool] = lambda: False) -> None:
+    """Train, and note the loss of every step."""
     seen = Watch.loss
 
     def note(watch: Watch, loss: Tensor) -> None:
@@ -48,16 +52,44 @@ def losses_of(config: Config, run: Path) -> list[float]:
 
     Watch.loss = note  # type: ignore[method-assign]
     try:
-        train(config, SET, run)
+        train(config, SET, run, stop)
     finally:
         Watch.loss = seen  # type: ignore[method-assign]
-    return found
+
+
+def interrupted_and_resumed(config: Config, run: Path) -> list[float]:
+    """The losses of a training that one process, not the first, is asked to stop."""
+    losses: list[float] = []
+    with suppress(Interrupted):
+        note_losses(losses, config, run, lambda: distributed.rank() == 1 and len(losses) == STOP_AFTER)
+    assert len(losses) == STOP_AFTER
+    note_losses(losses, config, run)
+    return losses
+
+
+def refusal() -> str:
+    """What this process hears when the first one fails."""
+
+    def refuse() -> None:
+        raise InputMissing("no source", hint="set [source]")
+
+    try:
+        distributed.first(refuse)
+    except InputMissing as error:
+        return str(error)
+    return "nothing"
 
 
 def main(folder: Path) -> None:
     with distributed.processes("cpu"):
-        assert distributed.size() > 1
-        losses = {kind: losses_of(config, folder / kind) for kind, config in KINDS.items()}
+        heard = {
+            "size": distributed.size(),
+            "refusal": refusal(),
+            "agreed": distributed.agreed(distributed.rank() == 1, False),
+            "part": list(range(7))[distributed.part(7)],
+        }
+        (folder / f"{distributed.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
+        losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
         if distributed.is_first():
             (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 

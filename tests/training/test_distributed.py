@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bidrec.training import distributed
-from tests.training.ranks import KINDS, losses_of
+from tests.training.ranks import KINDS, note_losses
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,20 +26,30 @@ def torchrun(processes: int, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
     done = torchrun(2, "-m", "tests.training.ranks", str(folder))
     assert done.returncode == 0, done.stderr[-5000:]
-    return json.loads((folder / "losses.json").read_text())
+    return folder
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_processes_with_half_a_batch_each_have_the_losses_of_one_with_all_of_it(
-    tmp_path: Path, together: dict[str, list[float]], kind: str
+def test_two_processes_with_half_a_batch_each_stopped_and_resumed_have_the_losses_of_one(
+    tmp_path: Path, together: Path, kind: str
 ) -> None:
-    alone = losses_of(KINDS[kind], tmp_path)
+    alone: list[float] = []
+    note_losses(alone, KINDS[kind], tmp_path)
     assert len(alone) >= 200
-    assert together[kind][:200] == pytest.approx(alone[:200], rel=1e-5)
+    found = json.loads((together / "losses.json").read_text())[kind]
+    assert len(found) == len(alone)
+    assert found[:200] == pytest.approx(alone[:200], rel=1e-5)
+
+
+def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(together: Path) -> None:
+    heard = [json.loads((together / f"{rank}.json").read_text()) for rank in range(2)]
+    assert [each.pop("part") for each in heard] == [[0, 1, 2, 3], [4, 5, 6]]
+    assert heard[0] == heard[1]
+    assert heard[0] == {"size": 2, "refusal": "no source (hint: set [source])", "agreed": [True, False]}
 
 
 def test_without_torchrun_there_is_one_process_which_is_first_and_agrees_with_itself() -> None:
