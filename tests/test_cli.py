@@ -24,6 +24,11 @@ def test_help_names_every_command_with_one_line():
         assert len(summary) < 100
 
 
+def test_the_module_is_the_command_too_for_torchrun():
+    done = subprocess.run([sys.executable, "-m", "jobs.cli", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout == CliRunner().invoke(main, ["--help"], prog_name="bidrec").stdout
+
+
 def test_help_imports_no_command_and_nothing_heavy():
     script = (
         "import sys\nfrom jobs.cli import main\nmain(['--help'], standalone_mode=False)\n"
