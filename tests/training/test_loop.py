@@ -16,6 +16,7 @@ from bidrec.training.checkpoint import newest
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.loop import load_model, rate_share, train
 from bidrec.training.resident import Resident
+from bidrec.training.steps import PairSteps
 from bidrec.training.validation import validation_recall
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set
@@ -48,10 +49,13 @@ def test_the_model_learns_which_companies_bid_on_which_kind(unbroken: tuple[Path
 LEARNED_FREQUENCIES = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
 IMPATIENT = replace(CONFIG.training, epochs=4, patience=1, clip_norm=0.5)
 """Stops after its second epoch: among 40 companies Recall@100 cannot gain."""
+ROW_WISE = replace(IMPATIENT, table_optimiser="rowwise_adagrad")
 KINDS = {
-    "history": replace(CONFIG, training=IMPATIENT),
+    "history": replace(CONFIG, training=ROW_WISE),
     "history-logq": replace(CONFIG, loss=LEARNED_FREQUENCIES, training=IMPATIENT),
-    "static-logq": Config(model=replace(SMALL, kind="static"), loss=LEARNED_FREQUENCIES, training=IMPATIENT),
+    "static-logq": Config(
+        model=replace(SMALL, kind="static"), loss=LEARNED_FREQUENCIES, training=replace(ROW_WISE, whole_notices=True)
+    ),
 }
 
 
@@ -215,11 +219,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_la
     tmp_path: Path,
 ) -> None:
     """One notice's number is infinite: the step that learns from it is named, though the look comes later."""
-    notice = int(SET.pair_notice[200])
+    static = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
+    batches = PairSteps(static, Resident.of(SET, torch.device("cpu")), SET.validation_from).batches(epoch=0)
+    notices = [SET.pair_notice[batch.numpy()].tolist() for batch in batches]
+    notice = next(notice for notice in notices[3] if not any(notice in before for before in notices[:3]))
     dense = SET.notice.dense.copy()
     dense[notice] = np.inf
     spoiled = replace(SET, notice=replace(SET.notice, dense=dense))
-    static = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
     asked = iter([False, True])
     with pytest.raises(Interrupted):
         train(static, spoiled, tmp_path, lambda: next(asked))
@@ -229,12 +235,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_la
         train(static, spoiled, tmp_path)
     assert error.value.exit_code == 70
     found = json.loads((tmp_path / "offending_batch.json").read_text())
-    assert found["rows_of"] == "pair"
+    assert (found["step"], found["rows_of"]) == (3, "pair")
     assert notice in SET.pair_notice[found["rows"]]
-    assert notice not in SET.pair_notice[found["rows_of_the_step_before"]]
+    assert SET.pair_notice[found["rows_of_the_step_before"]].tolist() == notices[2]
     kept = newest(tmp_path / "checkpoints")
     assert kept
-    assert kept.progress.step == 2 < found["step"]
+    assert kept.progress.step == 2
     assert all(bool(value.isfinite().all()) for name, value in kept.state.items() if name.startswith("model."))
 
 
