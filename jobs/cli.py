@@ -60,5 +60,5 @@ def main() -> None:
     """Public tenders and the companies that will bid on them: recommendations both ways."""
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # torchrun -m jobs.cli train
+    main(prog_name="bidrec")
