@@ -6,7 +6,6 @@ in place of a small one.
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,9 +98,12 @@ def composed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def in_a_job(compose: DockerCompose, script: str) -> str:
-    """What Python prints in a container like that of the jobs, with their network, home and secrets."""
-    command = [*compose.compose_command_property, "run", "--rm", "--no-deps", "--entrypoint", "python", "read", "-c"]
-    done = subprocess.run([*command, script], capture_output=True, text=True, timeout=600)
+    """What Python prints in a container like that of the jobs, with their network, volumes and secrets."""
+    job = str(compose.get_container("read", include_all=True).ID)
+    found = json.loads(docker("inspect", job).stdout)[0]
+    secrets = [f"--env={variable}" for variable in found["Config"]["Env"] if variable.startswith("BIDREC_")]
+    options = [f"--volumes-from={job}", f"--network={found['HostConfig']['NetworkMode']}", *secrets]
+    done = docker("run", "--rm", *options, "--entrypoint", "python", containers.IMAGE, "-c", script, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
