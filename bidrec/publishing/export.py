@@ -95,7 +95,8 @@ def _sql(direction: str, folder: Path) -> str:
                 unnest(range(1, len(ids) + 1))::INTEGER AS rank
             FROM numbered)
         SELECT listed.notice_id, listed.company_id, rank, score, title AS notice_title, buyer, place,
-            value::DOUBLE AS value, notice.closes_at, name AS company_name, region AS company_region, run_id, getvariable('as_of') AS as_of
+            value::DOUBLE AS value, notice.closes_at, name AS company_name, region AS company_region, run_id,
+            getvariable('as_of') AS as_of
         FROM listed
         LEFT JOIN read_parquet({notices}) AS notice USING (notice_id)
         LEFT JOIN read_parquet({companies}) AS company USING (company_id)
