@@ -33,8 +33,10 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
-_OUT_OF_REACH = ("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout")
-_OUT_OF_REACH += ("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError")  # Redis's, which is there and cannot
+_OUT_OF_REACH = (
+    *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
+    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
+)
 BUG = BidrecError.exit_code
 
 
