@@ -46,7 +46,7 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
 _OUT_OF_REACH = (
     *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
-    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # Redis's, which is there and cannot
+    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
 )
 BUG = BidrecError.exit_code
 DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"

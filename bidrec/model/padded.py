@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bidrec.model.fields import SummedFields, log_ages
 from bidrec.model.rows import RowBatch
+from bidrec.model.tables import Table
 from bidrec.model.towers import History, HistoryTower, NoticeTower
 
 
@@ -49,8 +50,7 @@ class PaddedFields(nn.Module):
 
     def __init__(self, fields: SummedFields) -> None:
         super().__init__()
-        self.attributes = _table(fields, "attributes") if fields.has_attributes else None
-        self.text = _table(fields, "text") if fields.has_text else None
+        self.attributes, self.text = _copied(fields.attributes), _copied(fields.text)
 
     def forward(self, rows: PaddedRows) -> Tensor:
         parts = [rows.dense_BF, log_ages(rows.ages_days_BT)]
@@ -99,8 +99,8 @@ class PaddedHistoryTower(nn.Module):
         return self.tower(notice_ND, history, PaddedRows(*version), PaddedRows(*profile), has_profile_B)
 
 
-def _table(fields: SummedFields, name: str) -> nn.Embedding:
-    return nn.Embedding.from_pretrained(fields.bags.embedding_bags[name].weight.detach().clone())  # type: ignore[union-attr]
+def _copied(table: Table | None) -> nn.Embedding | None:
+    return None if table is None else nn.Embedding.from_pretrained(table.weight.detach().clone())
 
 
 def _summed(table: nn.Embedding, ids_BI: Tensor, weights_BI: Tensor) -> Tensor:
