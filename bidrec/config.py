@@ -10,6 +10,7 @@ import re
 import tomllib
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -350,18 +351,21 @@ def _value(hint: Any, value: Any, name: str, errors: list[str]) -> Any:
         return re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], ""), value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if hint is date and isinstance(value, datetime):
-        return value.astimezone(UTC).date()
-    if hint in (int, bool, date) and type(value) is hint:
+    if hint is date and isinstance(value, date | str):
+        with suppress(ValueError, OverflowError):  # years 1 and 9999 have no neighbours in another zone
+            return _day(value)
+    if hint in (int, bool) and type(value) is hint:
         return value
-    if hint is date and isinstance(value, str):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
     wanted = getattr(origin or hint, "__name__", str(hint))
     errors.append(f"{name} must be {wanted}, not {value!r}")
     return None
+
+
+def _day(value: date | str) -> date:
+    """Of a TOML date, a moment (its day in UTC), or text. Raises ValueError, OverflowError."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).date()
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _impossible(config: Config) -> list[str]:

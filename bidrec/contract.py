@@ -167,5 +167,7 @@ TABLES: dict[str, Table] = {table.name: table for table in (NOTICE, COMPANY, BID
 REASON = "reason"
 """The column a quarantined row carries."""
 
-PERSONAL = re.compile(r"(telno|faxno|emailadrs|ofclnm|ceonm|exctvnm|phone|e_?mail|official_name|contact_name)$", re.I)
+PERSONAL = re.compile(
+    r"(telno|contacttel|faxno|emailadrs|ofclnm|ceonm|exctvnm|phone|e_?mail|official_name|contact_name)$", re.I
+)
 """Names of columns that hold officials' or representatives' names and numbers: they never enter the lake."""

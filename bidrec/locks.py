@@ -51,7 +51,7 @@ def is_held(home: Path, box: str) -> bool:
     """Whether a job holds the lock of `box` in this home at this moment."""
     try:
         descriptor = os.open(home / f".{box}.lock", os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,6 +49,8 @@ _OUT_OF_REACH = (
     *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
 )
 BUG = BidrecError.exit_code
+LONGEST = 800
+"""Characters of a message."""
 DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 
 
@@ -216,7 +218,9 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """The text in one line; of one that quotes a whole document, its beginning and its end."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 200]} ... {line[-200:]}"
 
 
 def _say(text: str) -> None:

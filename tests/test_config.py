@@ -59,6 +59,8 @@ def test_all_errors_are_reported_at_once(write):
         ("[training]\ndevice = 1", "training.device must be str"),
         ("[model]\nhidden = 64", "model.hidden must be tuple"),
         ("[split]\ntrain_before = 'tomorrow'", "split.train_before must be date"),
+        ("[split]\ntrain_before = 0001-01-01T00:00:00+14:00", "split.train_before must be date"),
+        ("[split]\ntrain_before = 20240101", "split.train_before must be date"),
         ("[source]\nparameters = {region = 1}", "source.parameters.region must be str"),
         ("[source]\nname = 'x'\nname = 'y'", "not valid TOML"),
     ],

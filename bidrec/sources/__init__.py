@@ -108,6 +108,11 @@ def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table:
         raise ConfigurationError(f"{definition.name}/{table}.sql: {error}") from error
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
         raise ContractError(f"{definition.name}/{table}.sql: {first_line(error)}") from error
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error:
+            raise
+        # Of no kind: what the reader of Parquet meets in a damaged page.
+        raise ContractError(f"{definition.name}/{table}.sql: a file is damaged: {first_line(error)}") from error
 
 
 def _folder(source: config.Source) -> Path:

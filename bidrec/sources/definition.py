@@ -7,6 +7,7 @@ The built-in ones lie beside this file; a user's own is a path to such a folder.
 """
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,8 @@ def _raw(name: str, entry: dict[str, Any]) -> RawTable:
     unknown = entry.keys() - {"table", "columns", "optional", "since"}
     if unknown:
         raise ValueError(f"unknown key {', '.join(sorted(unknown))} in [raw.{name}]")
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"[raw.{name!r}]: letters, digits and _ only; `table` may be anything")
     raw = RawTable(
         name=name,
         table=entry.get("table", name),

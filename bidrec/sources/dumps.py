@@ -8,15 +8,19 @@ Every CSV column is read as text: whether it is a number or a time is checked by
 
 import codecs
 import csv
+import glob
 import gzip
 import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import duckdb
 
 from bidrec.casting import first_line, literal
-from bidrec.errors import ContractError, InputMissing
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources.definition import RawTable
 from bidrec.storage import fingerprint
 
@@ -27,15 +31,21 @@ _BLOCK = 1 << 20
 def files_of(folder: Path, raw: RawTable) -> list[Path]:
     """The files of one raw table, sorted.
 
-    Raises InputMissing (66) if there is none or all are empty, ContractError (65) if there are CSV and Parquet ones.
+    Raises InputMissing (66) if there is none or all are empty, ContractError (65) if there are CSV and Parquet ones,
+    ConfigurationError (64) for a table that no file can be named by.
     """
+    if not raw.table or Path(raw.table).name != raw.table:
+        raise ConfigurationError(
+            f"[raw.{raw.name}]: {raw.table!r} is no name of a file", hint="set table in source.toml"
+        )
     if not folder.is_dir():
         raise InputMissing(
             f"source.path {folder} is not a folder", hint="it holds the dumps, one file or folder a table"
         )
+    name = glob.escape(raw.table)
     found = sorted(
         file
-        for pattern in (f"{raw.table}.*", f"{raw.table}-*", f"{raw.table}/**/*")
+        for pattern in (f"{name}.*", f"{name}-*", f"{name}/**/*")
         for file in folder.glob(pattern)
         if file.is_file() and file.name.lower().endswith(ENDINGS)
     )
@@ -75,9 +85,12 @@ def relation(connection: duckdb.DuckDBPyConnection, files: list[Path], staging: 
 def _header(file: Path) -> tuple[str, tuple[str, ...]]:
     """(delimiter, column names) of a UTF-8 CSV file."""
     with _open(file) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines:
-        first = lines.readline()
+        first = lines.readline(_BLOCK)
     delimiter = max(",\t;|", key=first.count)  # the comma, where there is only one column
-    return delimiter, tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
+    try:
+        return delimiter, tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
+    except csv.Error as error:
+        raise ContractError(f"{file} does not begin with a line of column names: {error}") from error
 
 
 def _csv(delimiter: str, header: tuple[str, ...], files: list[Path]) -> str:
@@ -133,9 +146,14 @@ def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int
             offset += len(block)
 
 
-def _open(file: Path) -> IO[bytes]:
+@contextmanager
+def _open(file: Path) -> Iterator[IO[bytes]]:
+    """Raises InputMissing (66), and ContractError (65) on what is no gzip file, or not all of one."""
     try:
-        return cast(IO[bytes], gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb"))
+        with cast(IO[bytes], gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb")) as stream:
+            yield stream
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ContractError(f"cannot read {file}: {error}", hint="was it copied whole?") from error
     except OSError as error:
         raise InputMissing(f"cannot read {file}: {error.strerror}") from error
 

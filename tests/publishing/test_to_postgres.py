@@ -2,6 +2,7 @@ import threading
 from collections.abc import Iterator
 
 import psycopg
+import psycopg.sql
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -52,6 +53,17 @@ def test_the_table_holds_what_the_file_holds_with_key_and_comments(server, confi
     assert found == sorted((tuple(row.values()) for row in exported), key=lambda row: (row[0], row[2]))
     comments = rows(server, "SELECT col_description('listed'::regclass, n) FROM generate_series(1, 13) n")
     assert [comment for (comment,) in comments] == list(COLUMNS.values())
+
+
+def test_a_name_of_a_table_is_a_name_and_never_sql(server, config):
+    hostile = "a\"b'; DROP TABLE kept; --"
+    export_table(config, "notice", 2, "kept")
+    for _ in range(2):  # made, then replaced
+        assert export_table(config, "notice", 2, hostile)["rows"] == 4
+    with psycopg.connect(server.url) as connection:
+        name = psycopg.sql.Identifier(hostile)
+        for table in (name, psycopg.sql.Identifier("kept")):
+            assert connection.execute(psycopg.sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() == (4,)
 
 
 def test_readers_see_the_old_rows_or_the_new_ones_and_keep_their_rights(server, config):

@@ -1,11 +1,12 @@
 import gzip
+from dataclasses import replace
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.errors import ContractError, InputMissing
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps
 from bidrec.sources.definition import RawTable
 
@@ -71,6 +72,19 @@ def test_a_missing_folder_and_a_missing_file_are_missing_inputs(tmp_path):
         dumps.files_of(tmp_path, RAW)
 
 
+@pytest.mark.parametrize("table", ["/etc/passwd", "../notice", "..", "", "a/b"])
+def test_a_table_that_is_no_name_of_a_file_is_a_configuration_error(tmp_path, table):
+    with pytest.raises(ConfigurationError, match="no name of a file"):
+        dumps.files_of(tmp_path, replace(RAW, table=table))
+
+
+@pytest.mark.parametrize("table", ["no*ice", "[n]otice", "it's; --", '"quoted"', "입찰 💥"])
+def test_a_table_may_have_any_other_name_and_no_other_files_are_taken_for_it(tmp_path, table):
+    (tmp_path / "notice.csv").write_text("id,title\nother,other\n", encoding="utf-8")
+    (tmp_path / f"{table}.csv").write_text(TEXT, encoding="utf-8")
+    assert dumps.files_of(tmp_path, replace(RAW, table=table)) == [tmp_path / f"{table}.csv"]
+
+
 def test_a_table_that_is_there_twice_is_refused(tmp_path):
     (tmp_path / "notice.csv").write_text(TEXT)
     (tmp_path / "notice.parquet").write_text("also")
@@ -97,4 +111,19 @@ def test_no_line_is_taken_for_a_comment_or_cut_at_a_quoted_line_break(tmp_path, 
 def test_a_broken_line_is_refused_with_its_number_and_file(tmp_path):
     (tmp_path / "notice.csv").write_text(TEXT + "3\n")
     with pytest.raises(duckdb.InvalidInputException, match=r"Line: 4(?s:.*)notice\.csv"):
+        read(tmp_path, tmp_path / "staging")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-9], lambda data: b"\0" + data[1:], lambda data: data[:12] + b"?" * 9]
+)
+def test_a_gzip_file_that_is_damaged_or_cut_off_is_refused_by_name(tmp_path, spoil):
+    (tmp_path / "notice.csv.gz").write_bytes(spoil(gzip.compress((TEXT * 999).encode())))
+    with pytest.raises(ContractError, match=r"notice\.csv\.gz"):
+        read(tmp_path, tmp_path / "staging")
+
+
+def test_a_first_line_of_megabytes_is_no_line_of_column_names(tmp_path):
+    (tmp_path / "notice.csv.gz").write_bytes(gzip.compress(bytes(8 << 20)))
+    with pytest.raises(ContractError, match="does not begin with a line of column names"):
         read(tmp_path, tmp_path / "staging")

@@ -5,9 +5,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from bidrec.checks import refuse_columns
 from bidrec.config import Config, Contract, Source
+from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.ingest import ingest
+from bidrec.sources import load_definition
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
 
 
@@ -143,6 +146,22 @@ def test_no_name_or_number_of_a_person_is_anywhere_in_the_lake(tmp_path):
     )
     assert "가나건설" in everything
     assert not any(person in everything for person in ("김공무", "홍길동", "02-123-4567"))
+
+
+PERSONAL_COLUMNS = (
+    *("ntceinsttofclnm", "ntceinsttofcltelno", "ntceinsttofclemailadrs", "dminsttofclemailadrs"),
+    *("fnlsucsfcorpceonm", "fnlsucsfcorpofclnm", "fnlsucsfcorpcontacttel", "telno", "faxno", "ceonm"),
+)
+"""All columns of the three tables with names, telephone numbers or addresses of officials and representatives."""
+
+
+def test_the_source_reads_no_column_of_persons_and_no_other_source_may_bring_one():
+    read = {column.lower() for raw in load_definition("koneps").raw for column in raw.all_columns}
+    assert not read & set(PERSONAL_COLUMNS)
+    for column in PERSONAL_COLUMNS:
+        for table in TABLES.values():
+            with pytest.raises(ContractError, match=f"{column} holds names or numbers of persons"):
+                refuse_columns(table, dict.fromkeys((*table.needed, column), "VARCHAR"))
 
 
 def test_a_missing_table_is_a_missing_input(tmp_path):

@@ -1,4 +1,8 @@
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -237,6 +241,53 @@ class TestServer:
         ingest(config_of(tmp_path, url))
         titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/lake/notice/*.parquet'").fetchall()
         assert titles == [("도로, 포장 공사",)]
+
+    def test_names_from_the_configuration_are_names_and_never_sql(self, server, tmp_path):
+        hostile = "a\"b'; DROP TABLE public.notice; --"
+        name = '"' + hostile.replace('"', '""') + '"'
+        columns = {"bizno": "VARCHAR", hostile: "VARCHAR"}
+        with psycopg.connect(server.url) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+            connection.execute(f"CREATE TABLE {name}.{name} (bizno text, {name} text)".encode())
+            connection.execute(f"INSERT INTO {name}.{name} VALUES ('1', 'x')".encode())
+        raw = RawTable(name="company", table=hostile, columns=columns, optional={}, since=())
+        definition = Definition(name="one", zone="UTC", parameters={}, raw=(raw,), sql={})
+        assert duckdb.sql(f"FROM {reader.fetch(server.url, hostile, definition, tmp_path)['company']}").fetchall() == [
+            ("1", "x")
+        ]
+        assert hostile in reader.reached(server.url, hostile, definition)
+        assert ingest(config_of(tmp_path / "home", server.url))["tables"]["notice"]["rows"] == len(NOTICES)
+
+    @pytest.mark.parametrize("database", ["postgres", "nobody_has_it"])
+    def test_the_password_is_in_nothing_that_a_job_writes_prints_or_shows(self, server, tmp_path, database):
+        """Also in the list of processes: what is in /proc/PID/cmdline while it works."""
+        address = server.url.rpartition("/")[0] + f"/{database}"
+        environment = {**os.environ, "BIDREC_SOURCE_URL": address, "BIDREC_HOME": str(tmp_path / "home")}
+        environment["BIDREC_METRICS_DIR"] = str(tmp_path)
+        (tmp_path / "bidrec.toml").write_text('[source]\nname = "koneps"\n')
+        command = [
+            sys.executable,
+            "-m",
+            "jobs.cli",
+            "ingest",
+            "-v",
+            "--json",
+            "--config",
+            str(tmp_path / "bidrec.toml"),
+        ]
+        job = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        titles = []
+        while job.poll() is None:
+            titles.append(Path(f"/proc/{job.pid}/cmdline").read_bytes())
+            time.sleep(0.2)
+        assert job.stdout is not None
+        assert job.stderr is not None
+        said = job.stdout.read() + job.stderr.read()
+        assert job.returncode == (0 if database == "postgres" else 69), said
+        written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+        assert database != "postgres" or len(written) > 8
+        for text in (said, *titles, *written):
+            assert postgres.PASSWORD.encode() not in text
 
     def test_a_missing_table_is_a_missing_input(self, server, tmp_path):
         with pytest.raises(InputMissing, match=r"no table nowhere\.notice"):

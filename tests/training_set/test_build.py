@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.storage import content_of
+from bidrec.storage import content_of, write_manifest
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import MISSING_TIME, TrainingSet
 from tests.training_set.tables import (
@@ -217,6 +217,7 @@ def test_a_bid_on_a_notice_that_is_not_there_is_refused(tmp_path):
     schema = write_features(tmp_path, *small_world())
     path = tmp_path / "features" / "notice" / "000001.parquet"
     pq.write_table(pq.ParquetFile(path).read().slice(1), path)
+    write_manifest(tmp_path / "features", kind="features")
     with pytest.raises(ContractError, match=r"notice of 2 bids is not among the notices .for example n00"):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
 
@@ -296,6 +297,7 @@ def test_in_how_many_segments_and_in_what_order_the_rows_come_makes_no_differenc
         table = table.take(list(range(table.num_rows))[::-1])
         pq.write_table(table.slice(0, 3), path)
         pq.write_table(table.slice(3), path.with_name("000002.parquet"))
+    write_manifest(tmp_path / "features", kind="features")
     again = build_training_set(config_of(tmp_path), schema, tmp_path / "again")
     assert content_of(again) == content_of(first)
 

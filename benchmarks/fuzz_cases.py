@@ -1,0 +1,274 @@
+"""The three kinds of a case: a source, a configuration or a home is spoilt, then a command is run on it.
+
+    Source          `bidrec ingest` of three small tables, as Parquet, CSV or CSV.gz, whose rows or files are spoilt
+    Configuration   a command that reads a bidrec.toml with odd values, or damaged
+    Home            a reading command in a home of which one file is damaged
+
+Each case says how it is made (`prepare`), what is run, and what must hold beside the exit code (`lost`).
+"""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from benchmarks.fuzz_files import Damage, damages, files_below, fresh
+from benchmarks.fuzz_values import Rows, Spoil, numbers, places, spoils, values
+from bidrec.contract import TABLES
+from bidrec.own_source import write_own_source
+
+START = datetime(2024, 3, 1, 9)
+ZONES = ("UTC", "Asia/Seoul", "America/New_York", "Europe/London", "Australia/Lord_Howe")
+ENDINGS = ("parquet", "csv", "csv.gz")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cases are run: `folder` is empty before each, `home` a sound one that is only to be copied."""
+
+    folder: Path
+    home: Path
+    notice: str
+    company: str
+
+
+@dataclass(frozen=True)
+class Source:
+    spoils: Sequence[Spoil]
+    damage: Damage | None
+    damaged: str
+    ending: str
+    zone: str
+    share: float
+    """contract.max_bad_share."""
+
+    def prepare(self, at: Place) -> tuple[list[str], Path]:
+        """Returns the command, and the home that it works in."""
+        rows = sound_rows()
+        for spoil in self.spoils:
+            spoil.apply(rows)
+        write_own_source(at.folder / "definition", self.zone)
+        tables = at.folder / "tables"
+        tables.mkdir()
+        for name, given in rows.items():
+            (tables / f"{name}.{self.ending}").write_bytes(encoded(given, self.ending))
+        if self.damage:
+            self.damage.apply(tables / f"{self.damaged}.{self.ending}", tables / f"notice.{self.ending}")
+        (at.folder / "bidrec.toml").write_text(
+            f'[source]\nname = "{at.folder}/definition"\npath = "{tables}"\n[contract]\nmax_bad_share = {self.share}\n'
+        )
+        return ["ingest", "--config", str(at.folder / "bidrec.toml")], at.folder / "home"
+
+    def lost(self, at: Place, output: str) -> str | None:
+        """Rows in are rows kept and rows quarantined."""
+        for name in TABLES:
+            given = rows_in(at.folder / "tables" / f"{name}.{self.ending}")
+            kept, bad = (_rows(at.folder / "home" / box, name) for box in ("lake", "quarantine/000001"))
+            if given is not None and given != kept + bad:
+                return f"{name}: {given} rows in, {kept} kept, {bad} quarantined"
+        return None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    key: str
+    value: Any
+    damage: Damage | None
+    command: tuple[str, ...]
+
+    def prepare(self, at: Place) -> tuple[list[str], Path]:
+        rows = sound_rows()
+        (at.folder / "tables").mkdir()
+        write_own_source(at.folder / "definition", "UTC")
+        for name, given in rows.items():
+            (at.folder / "tables" / f"{name}.parquet").write_bytes(encoded(given, "parquet"))
+        file = at.folder / "bidrec.toml"
+        given = {"source.name": f"{at.folder}/definition", "source.path": f"{at.folder}/tables", self.key: self.value}
+        text = "".join(f"{key} = {toml(value)}\n" for key, value in given.items())
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+        if self.damage:
+            self.damage.apply(file, at.folder / "tables" / "bid.parquet")
+        return [*self.command, "--config", str(file)], at.folder / "home"
+
+    def lost(self, at: Place, output: str) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Home:
+    file: int
+    damage: Damage
+    command: tuple[str, ...]
+
+    def prepare(self, at: Place) -> tuple[list[str], Path]:
+        home = at.folder / "home"
+        fresh(at.home, home)
+        rooms = READ_BY[self.command[0]]
+        files = [file for file in files_below(home) if file.relative_to(home).parts[0] in rooms]
+        file = files[self.file % len(files)]
+        self.damage.apply(file, files[(self.file * 7 + 1) % len(files)])
+        words = {"@notice": at.notice, "@company": at.company, "@out": str(at.folder / "out.parquet")}
+        return [words.get(word, word) for word in self.command], home
+
+    def lost(self, at: Place, output: str) -> str | None:
+        return None
+
+
+READERS = (
+    *(("recommend", "--notice", "@notice"), ("recommend", "--company", "@company")) * 4,
+    *(("runs",),) * 2,
+    ("recommend", "--all", "--direction", "notice", "--format", "parquet", "--to", "@out"),
+    ("recommend", "--company", "@company", "--as-of", "2025-06-01"),
+)
+WORKERS = (("write-back",), ("report",), ("evaluate",))
+"""These take seconds, and are drawn less often."""
+READ_BY = {
+    "recommend": ("published", "features"),
+    "runs": ("runs", "published"),
+    "write-back": ("runs", "features", "lake", "published"),
+    "report": ("runs", "features", "lake"),
+    "evaluate": ("runs", "features"),
+}
+"""Command -> the boxes whose files it reads, all or some of."""
+KEYS = (
+    *("home", "memory_limit", "wait_seconds", "source", "source.name", "source.path", "source.url", "source.schema"),
+    *("source.overlap_days", "source.parameters", "contract.max_bad_share", "contract.earliest", "contract"),
+    *(
+        "contract.max_future_days",
+        "split.train_before",
+        "split.test_before",
+        "split.test_days",
+        "split.validation_days",
+    ),
+    *("model.kind", "model.hidden", "model.half_lives", "model.temperature_range", "model.dropout", "loss.kind"),
+    *("training.epochs", "training.learning_rate", "ranking.half_life", "evaluation.top_k", "publish.top_k"),
+    *("drift.max_psi", "drift.exceptions", "feature_repo", "feature_store", "tracking.mlflow", "nobody.knows", '""'),
+)
+
+sources = st.builds(
+    Source,
+    spoils=st.lists(spoils, max_size=4),
+    damage=st.one_of(st.none(), st.none(), damages),
+    damaged=st.sampled_from(list(TABLES)),
+    ending=st.sampled_from(ENDINGS),
+    zone=st.sampled_from(ZONES),
+    share=st.sampled_from([0.01, 0.5, 1.0, 1.0]),
+)
+configurations = st.builds(
+    Configuration,
+    key=st.sampled_from(KEYS),
+    value=st.one_of(values, numbers, st.lists(numbers, max_size=3), st.sampled_from([0, 1, -1, 3, 10**6, 10**9, 1e9])),
+    damage=st.one_of(st.none(), st.none(), st.none(), damages),
+    command=st.sampled_from([("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1")]),
+)
+
+
+def homes(workers: float) -> st.SearchStrategy[Home]:
+    """workers: the share of the commands that take seconds."""
+    often = round(len(WORKERS) / workers) if workers else 0
+    commands = READERS * max(1, often // len(READERS)) + (WORKERS if workers else ())
+    return st.builds(Home, file=places, damage=damages, command=st.sampled_from(commands))
+
+
+def sound_rows() -> Rows:
+    """Twelve notices, six companies, two dozen bids; times without a zone."""
+    notices = [
+        {
+            "notice_id": f"n{number}",
+            "published_at": START + timedelta(days=number),
+            "closes_at": START + timedelta(days=number + 9),
+            "opened_at": START + timedelta(days=number + 10),
+            "title": f"도로 Road {number}",
+            "value": 1000.0 + number,
+            "reissue": 0,
+        }
+        for number in range(12)
+    ]
+    companies = [
+        {"company_id": f"c{number}", "known_at": START - timedelta(days=99), "region": "North", "employees": 5.0}
+        for number in range(6)
+    ]
+    bids = [
+        {
+            "notice_id": f"n{number % 12}",
+            "company_id": f"c{(number + number // 12) % 6}",
+            "event_at": START + timedelta(days=number % 12 + 9),
+            "known_at": START + timedelta(days=number % 12 + 10),
+            "amount": 900.0,
+            "won": number < 12,
+        }
+        for number in range(24)
+    ]
+    return {"notice": notices, "company": companies, "bid": bids}
+
+
+def encoded(rows: list[dict[str, Any]], ending: str) -> bytes:
+    if ending == "parquet":
+        buffer = io.BytesIO()
+        names = list(rows[0]) if rows else ["notice_id"]
+        parquet.write_table(pa.table({name: _array([row.get(name) for row in rows]) for name in names}), buffer)
+        return buffer.getvalue()
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if rows:
+        writer.writerow(list(rows[0]))
+    for row in rows:
+        writer.writerow([_field(value) for value in row.values()])
+    data = text.getvalue().encode("utf-8", "surrogateescape")
+    return gzip.compress(data) if ending == "csv.gz" else data
+
+
+def _array(column: list[Any]) -> pa.Array:
+    """Of the values' own type, or where they have several, as text."""
+    try:
+        return pa.array(column)
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        return pa.array([None if value is None else _field(value).encode("utf-8", "replace") for value in column])
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def toml(value: Any) -> str:
+    """As TOML writes it; what TOML has no word for, as text without quotes: no TOML at all."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime | int | float):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(toml(one) for one in value)}]"
+    return json.dumps(value) if isinstance(value, str) else _field(value)
+
+
+def rows_in(file: Path) -> int | None:
+    """How many rows a file gives, counted by other libraries than those that read it; None where they cannot."""
+    try:
+        if file.suffix == ".parquet":
+            return parquet.read_table(file).num_rows
+        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp949")
+        return max(0, sum(1 for row in csv.reader(io.StringIO(text, newline="")) if row) - 1)
+    except Exception:
+        return None
+
+
+def _rows(box: Path, table: str) -> int:
+    pattern = str(box / table / "*.parquet") if box.name == "lake" else str(box / f"{table}.parquet")
+    (rows,) = duckdb.execute("SELECT count(*) FROM read_parquet(?)", [pattern]).fetchall()[0]
+    return int(rows)

@@ -1,0 +1,78 @@
+"""Files as a failing disk, a broken transfer or a careless hand leaves them.
+
+Writes  over the file that it is given: damaged bytes, or something else in its place
+"""
+
+import gzip
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+BOMB_BYTES = 32 << 20
+"""What the modest bomb unpacks to."""
+WAYS = (
+    *("flip",) * 6,
+    *("cut",) * 3,
+    *("empty", "noise", "zeros", "twice", "gap", "gone", "folder", "link", "loop", "nowhere", "bomb", "other"),
+)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What happens to a file; `at` is a share of its length."""
+
+    way: str
+    at: float
+    bit: int
+
+    def apply(self, file: Path, other: Path) -> None:
+        """other: another file, of a kind that may be a different one."""
+        data = file.read_bytes()
+        place = min(int(self.at * len(data)), max(0, len(data) - 1))
+        changed = self._bytes(data, place, other)
+        if changed is not None:
+            file.write_bytes(changed)
+            return
+        file.unlink()
+        if self.way == "folder":
+            file.mkdir()
+        elif self.way == "link":  # as good as the file
+            (file.parent / ".elsewhere").write_bytes(data)
+            file.symlink_to(file.parent / ".elsewhere")
+        elif self.way == "loop":
+            file.symlink_to(file.name)
+        elif self.way == "nowhere":
+            file.symlink_to("/nowhere/at/all")
+
+    def _bytes(self, data: bytes, place: int, other: Path) -> bytes | None:
+        """The file's new content; None for what is no file."""
+        made = {
+            "flip": lambda: data[:place] + bytes([data[place] ^ (1 << self.bit)]) + data[place + 1 :] if data else b"",
+            "cut": lambda: data[:place],
+            "empty": lambda: b"",
+            "noise": lambda: bytes((place * 31 + n * 7919) % 256 for n in range(min(len(data), 999))),
+            "zeros": lambda: bytes(len(data)),
+            "twice": lambda: data + data,
+            "gap": lambda: data[:place] + data[place + 17 :],
+            "other": other.read_bytes,
+            "bomb": lambda: gzip.compress(bytes(BOMB_BYTES), 1),
+        }
+        return made[self.way]() if self.way in made else None
+
+
+damages = st.builds(
+    Damage, way=st.sampled_from(WAYS), at=st.integers(0, 10_000).map(lambda at: at / 10_000), bit=st.integers(0, 7)
+)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file, sorted, each under one name."""
+    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def fresh(snapshot: Path, folder: Path) -> None:
+    """Bring the folder back to the snapshot. Small homes: a copy is quicker than to find out what a case has changed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(snapshot, folder, symlinks=True)

@@ -1,0 +1,79 @@
+"""One case: made, run in this process, and judged.
+
+A command has to end in time, with a documented exit code, and where that is not 0 with one line that says why.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from click.testing import CliRunner
+
+from benchmarks.fuzz_cases import Configuration, Home, Place, Source
+from jobs.cli import main
+
+CODES = (0, 2, 64, 65, 66, 69, 73, 75, 78)
+LONGEST = 120
+"""Seconds after which a command is taken to hang, on a busy machine."""
+LONGEST_LINE = 1000
+Case = Source | Configuration | Home
+
+
+class _Hangs(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    fault: str | None
+    seconds: float
+
+
+def try_case(case: Case, at: Place) -> Outcome:
+    """Prepare the case in the emptied folder, run it, and say what is wrong with how it ended."""
+    shutil.rmtree(at.folder, ignore_errors=True)
+    at.folder.mkdir(parents=True)
+    os.chdir(at.folder)
+    command, home = case.prepare(at)
+    started = time.monotonic()
+    before = signal.signal(signal.SIGALRM, _alarm)
+    signal.alarm(LONGEST)
+    try:
+        done = CliRunner().invoke(main, [*command, "--json"], env={"BIDREC_HOME": str(home)})
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    fault = judge(done.exit_code, done.stdout, done.stderr)
+    if fault is None and done.exit_code == 0:
+        fault = case.lost(at, done.stdout)
+    return Outcome(done.exit_code, fault, time.monotonic() - started)
+
+
+def judge(code: int, stdout: str, stderr: str) -> str | None:
+    """What is wrong with how a command ended, or None."""
+    lines = [line for line in stderr.splitlines() if line.lower().startswith("error: ")]
+    if code not in CODES:
+        return f"exit {code}: {lines or stderr[-500:]}"
+    if "Traceback (most recent call last)" in stderr:
+        return "a traceback"
+    if code == 0:
+        return None if _is_json(stdout) else "exit 0 without one JSON object on stdout"
+    if len(lines) != 1:
+        return f"exit {code} with {len(lines)} lines of error: {stderr[-500:]!r}"
+    return None if len(lines[0]) <= LONGEST_LINE else f"an error of {len(lines[0])} characters"
+
+
+def _is_json(stdout: str) -> bool:
+    try:
+        return isinstance(json.loads(stdout), dict)
+    except ValueError:
+        return False
+
+
+def _alarm(*_: Any) -> None:
+    raise _Hangs(f"no end after {LONGEST} seconds")

@@ -1,0 +1,65 @@
+"""A published home of which a file is damaged, a byte or all of it: what reads it says so, and never shows another answer."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import fuzz
+from bidrec import flow
+from bidrec.config import Config
+from bidrec.errors import ContractError
+from bidrec.publishing.recommend import Published
+from bidrec.ranking.second_stage.blend import Blend
+from bidrec.runs import find
+from bidrec.training.loop import load_model
+from bidrec.training_set.load import TrainingSet
+
+
+def test_commands_in_homes_with_a_damaged_file_end_with_a_documented_code(config: Config, tmp_path: Path) -> None:
+    found = fuzz(tmp_path, cases=40, from_seed=3, kinds=["home"], home=config.home_path)
+    assert found["failures"] == []
+    assert found["by_exit_code"].keys() >= {"0", "65"}
+
+
+READ = {
+    "model/weights.safetensors": lambda run: load_model(TrainingSet.open(run.training_set).schema, run.model),
+    "model/manifest.json": lambda run: load_model(TrainingSet.open(run.training_set).schema, run.model),
+    "second_stage/blend.json": lambda run: Blend.load(run.second_stage),
+    "training_set/schema.json": lambda run: TrainingSet.open(run.training_set),
+    "training_set/pairs/notice.npy": lambda run: TrainingSet.open(run.training_set),
+    "metrics.json": lambda run: run.metrics(),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_byte_of_a_run_that_was_changed_is_refused(copy: Config, name: str) -> None:
+    run = find(copy.home_path)
+    READ[name](run)
+    tamper(run.folder / name)
+    with pytest.raises(ContractError, match="damaged"):
+        READ[name](run)
+
+
+@pytest.mark.parametrize("name", ["notices", "companies", "notice_recommendations", "company_embedding"])
+def test_a_byte_of_a_published_table_that_was_changed_is_refused(copy: Config, name: str) -> None:
+    published = Published(copy.home_path)
+    notice = published.an_open_notice()
+    tamper(published.folder / f"{name}.parquet")
+    with pytest.raises(ContractError, match=rf"{name}\.parquet is damaged"):
+        published.companies_for(notice, 5)
+        published.companies_near([1.0] * copy.model.embedding_dim, 5)
+
+
+def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config) -> None:
+    before = (copy.home_path / "published" / "current").resolve()
+    tamper(find(copy.home_path).model / "weights.safetensors")
+    with pytest.raises(ContractError, match="damaged"):
+        flow.publish(copy)
+    assert (copy.home_path / "published" / "current").resolve() == before
+
+
+def tamper(file: Path) -> None:
+    """Change one bit in the middle of the file, which keeps its size."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
