@@ -1,4 +1,4 @@
-"""How a side's fields become one vector a row, through one embedding table for all its categorical fields.
+"""How a side's fields become one vector a row, through one TorchRec table for all its categorical fields.
 
 SummedFields (default): all attribute ids of a row are summed in one wide table, the weighted text terms in another.
     Few bytes a row, so the notice tower can run over the thousands of notices in a batch's histories.
@@ -22,7 +22,7 @@ class SummedFields(nn.Module):
         # A row sums one item a field; scaled so that the sum starts near the size of a title's vector.
         spread = 0.3 / max(1, len(shape.fields)) ** 0.5
         self.attributes = Table(shape.attribute_rows, dim, spread) if shape.attribute_rows else None
-        self.text = Table(shape.text_rows, dim, 0.1) if shape.text_rows else None
+        self.text = Table(shape.text_rows, dim, 0.1, weighted=True) if shape.text_rows else None
 
     def forward(self, batch: RowBatch) -> Tensor:
         parts = []

@@ -1,4 +1,4 @@
-"""One embedding table for all fields of a side, whose rows learn inside the backward pass: a step costs what it reads.
+"""One TorchRec table for all fields of a side; its rows may learn inside the backward pass: a step costs what it reads.
 
 A dense optimiser moves every row of a table in every step, so its cost grows with the vocabulary. Row-wise Adagrad
 moves the rows a batch touches and keeps one number a row: the running sum of its gradients' mean squares.
@@ -8,13 +8,18 @@ and bidrec.model.shared_rows where many processes train one model.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
+from torchrec.modules.embedding_configs import PoolingType
 
 EPSILON = 1e-8
+ROWS = "rows"
+"""TorchRec's name for a collection's one table, and for its one feature."""
 
 
 @dataclass
@@ -30,19 +35,31 @@ RowUpdate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Table(nn.Module):
-    """(rows, dim) weights. Without an `update` it is a plain module with a dense gradient."""
+    """(rows, dim) weights in one TorchRec table. Without an `update` its gradient is a dense one."""
 
-    def __init__(self, rows: int, dim: int, spread: float) -> None:
+    def __init__(self, rows: int, dim: int, spread: float, *, weighted: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, dim))
-        nn.init.normal_(self.weight, std=spread)
+        config = EmbeddingBagConfig(
+            name=ROWS,
+            embedding_dim=dim,
+            num_embeddings=rows,
+            feature_names=[ROWS],
+            pooling=PoolingType.SUM,
+            init_fn=partial(nn.init.normal_, std=spread),
+        )
+        self.bags = EmbeddingBagCollection(tables=[config], is_weighted=weighted)
         self.update: RowUpdate | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        """(rows, dim), the parameter itself."""
+        return self.bags.embedding_bags[ROWS].weight
 
     def forward(self, ids: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
         """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
         if self.update is not None and torch.is_grad_enabled():
             return self.update(ids, offsets, weights)
-        return _bags(self.weight, ids, offsets, weights)
+        return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
 
 
 def row_update(weight: Tensor, sum_R: Tensor, rate: Rate) -> RowUpdate:

@@ -57,7 +57,7 @@ def test_one_step_of_plain_torch_is_row_wise_adagrad_by_hand() -> None:
 
 
 def test_a_table_without_an_update_has_a_dense_gradient() -> None:
-    table = Table(ROWS, DIM, spread=1.0)
+    table = Table(ROWS, DIM, spread=1.0, weighted=True)
     ids, offsets, weights = batch(0)
     table(ids, offsets, weights).sum().backward()
     wanted = functional.one_hot(ids, ROWS).float().T @ weights
