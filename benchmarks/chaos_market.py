@@ -43,6 +43,7 @@ history_length = 8
 [training]
 batch_size = 128
 epochs = 1
+refit = false
 checkpoint_seconds = 1
 [evaluation]
 bootstrap = 20
