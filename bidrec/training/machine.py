@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from bidrec import log
 from bidrec.config import Training
 from bidrec.errors import DependencyDown
 from bidrec.model.tables import Table
@@ -21,9 +22,12 @@ COMPILERS = ("g++", "clang++", "c++")
 
 def choose_device(wanted: str) -> torch.device:
     """`auto` takes a GPU where there is one. Raises DependencyDown (69) for a GPU that is not there."""
-    if wanted == "cuda" and not torch.cuda.is_available():
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
         raise DependencyDown("training.device is 'cuda' and no GPU is here", hint="use 'auto' or 'cpu'")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    if wanted == "auto" and torch.version.cuda and not there:
+        log.get("train").warning("no GPU is here, though PyTorch is built for one: the CPU trains", device=wanted)
+    return torch.device("cuda" if wanted != "cpu" and there else "cpu")
 
 
 @contextmanager

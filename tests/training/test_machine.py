@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 import torch
 
 from bidrec.config import Config, Model, Training
@@ -24,6 +25,15 @@ def test_a_gpu_that_is_not_there_is_a_missing_dependency() -> None:
     with pytest.raises(DependencyDown):
         choose_device("cuda")
     assert choose_device("auto").type == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_build_for_a_gpu_that_finds_none_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with structlog.testing.capture_logs() as said:
+        assert choose_device("auto").type == "cpu"
+        assert choose_device("cpu").type == "cpu"
+    assert [entry["log_level"] for entry in said] == ["warning"]
 
 
 ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
