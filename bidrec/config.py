@@ -155,7 +155,7 @@ class Training:
     precision: str = "float32"
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
-    """Compile the towers. On a CPU this needs a C++ compiler."""
+    """Compile the towers' layers. On a CPU this needs a C++ compiler."""
     deterministic: bool = False
     """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7

@@ -14,7 +14,6 @@ from torch import nn
 from bidrec import log
 from bidrec.config import Training
 from bidrec.errors import DependencyDown
-from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -49,7 +48,7 @@ def arithmetic(settings: Training) -> Iterator[None]:
 
 
 def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTower:
-    """The model on the device, its towers in the configured precision, compiled where that is asked for.
+    """The model on the device, its towers in the configured precision, their layers compiled where that is asked for.
 
     The weights, their names, the vectors that the towers return and the loss stay float32.
     Raises DependencyDown (69) where compiling needs a C++ compiler and there is none.
@@ -62,11 +61,9 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     if settings.compile:
         _need_compiler(device)
         for tower in towers:
-            for module in tower.modules():
-                if isinstance(module, Table):  # its backward pass moves weights, which no graph may reorder
-                    module.forward = torch.compiler.disable(module.forward)  # type: ignore[method-assign]
-            # Each step has as many notices and companies as it has: one graph for all sizes, or each were compiled.
-            tower.compile(dynamic=True)
+            # Not what is around them: a table's backward pass moves weights, which no graph may reorder. Each step has
+            # as many rows as it has: one graph for all sizes.
+            tower.network.compile(dynamic=True)
     return model
 
 

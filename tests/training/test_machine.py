@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bidrec.config import Config, Model, Training
 from bidrec.errors import DependencyDown
 from bidrec.model.two_tower import build
 from bidrec.training.loop import load_model, train
-from bidrec.training.machine import arithmetic, choose_device, fit_to
+from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
 from bidrec.training.resident import Resident
 from bidrec.training.validation import validation_recall
 from tests.training.sets import training_set
@@ -92,3 +93,17 @@ def test_compiling_without_a_compiler_is_a_missing_dependency(tmp_path: Path, mo
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(DependencyDown, match=r"C\+\+ compiler"):
         fit_to(build(SMALL, SET.schema), replace(CONFIG.training, compile=True), CPU)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C++ compiler here")
+def test_compiled_layers_give_the_same_vectors_and_gradients_for_any_number_of_rows() -> None:
+    data, found = Resident.of(SET, CPU), []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        settings = replace(CONFIG.training, compile=compiled)
+        model = fit_to(build(replace(SMALL, dropout=0.0), SET.schema), settings, CPU)
+        vectors = [model.notice(data.notice.take(torch.arange(rows))) for rows in (20, 7, 300)]
+        torch.cat(vectors)[:, 0].sum().backward()
+        found.append([*vectors, *(parameter.grad for parameter in model.notice.parameters())])
+        assert sorted(model.state_dict()) == sorted(build(SMALL, SET.schema).state_dict())
+    torch.testing.assert_close(found[0], found[1])
