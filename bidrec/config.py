@@ -401,6 +401,9 @@ def _impossible(config: Config) -> list[str]:
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
         in ("rowwise_adagrad", "adam"),
+        "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
+        "'rowwise_adagrad', whose kernel moves four numbers at a time": training.table_optimiser != "rowwise_adagrad"
+        or model.table_dim % (16 if model.kind == "history" else 4) == 0,
         "training.checkpoints_kept must be at least 1": training.checkpoints_kept >= 1,
         "training.clip_norm must not be negative": training.clip_norm >= 0,
         "training.precision must be 'float32' or 'bfloat16'": training.precision in ("float32", "bfloat16"),
