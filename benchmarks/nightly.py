@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from benchmarks.training_world import REGIONS, TRADES, written
+from bidrec import log
 from bidrec.config import Ranking
 from bidrec.publishing.lists import best_of_both
 from bidrec.publishing.today import Today, Vectors
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the market is kept (default: a temporary folder)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    log.configure()
     with tempfile.TemporaryDirectory(prefix="bidrec-nightly-") as temporary:
         found = measure(TrainingSet.open(written(options.folder or Path(temporary), options.scale)), options.notices)
     print(json.dumps(found) if options.json else table(found))

@@ -5,6 +5,7 @@ and one binary search a question. A dense row of 300,000 companies per notice wo
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +36,6 @@ class Lookup:
         total = np.add.reduceat(weight[said][order], first) if len(key) else np.empty(0)
         return cls(key[first], total.astype(np.float32), companies)
 
-    @classmethod
-    def of(cls, matrix: sparse.csr_array) -> "Lookup":
-        """The same from a matrix (rows, C)."""
-        matrix.sort_indices()
-        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        return cls(row * matrix.shape[1] + matrix.indices, matrix.data.astype(np.float32), matrix.shape[1])
-
     def at(self, row_B: Int64, company_BM: Int64) -> Float32:
         """(B, M) the values of row_B's companies; a company below 0 has none."""
         if not len(self.key):
@@ -52,10 +46,26 @@ class Lookup:
         return np.where((self.key[place] == asked) & (company_BM >= 0), self.value[place], np.float32(0))
 
 
+def entries(matrix: sparse.csr_array, company_BM: Int64) -> Float32:
+    """(B, M) what row b of the matrix (B, C) holds of the companies company_BM[b]; 0 for one below 0.
+
+    Each row is laid out once in full: for so many questions a row that is cheaper than sorting it to search in it.
+    """
+    found = np.zeros(company_BM.shape, np.float32)
+    laid_out_C = np.zeros(matrix.shape[1], np.float32)
+    for row, (start, end) in enumerate(pairwise(matrix.indptr)):
+        columns = matrix.indices[start:end]
+        laid_out_C[columns] = matrix.data[start:end]
+        found[row] = laid_out_C[company_BM[row]]
+        laid_out_C[columns] = 0
+    found[company_BM < 0] = 0
+    return found
+
+
 def largest(matrix: sparse.csr_array, k: int) -> Int64:
     """(B, k) columns of the k largest entries of each row, in no order; -1 where the row has fewer."""
     found = np.full((matrix.shape[0], k), -1, np.int64)
-    for row, (start, end) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
+    for row, (start, end) in enumerate(pairwise(matrix.indptr)):
         columns = matrix.indices[start:end]
         if len(columns) > k:
             columns = columns[np.argpartition(matrix.data[start:end], len(columns) - k)[len(columns) - k :]]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bidrec.ranking.lookup import Lookup, largest
+from bidrec.ranking.lookup import Lookup, entries, largest
 
 ROWS, COMPANIES = 5, 4
 PAIRS = st.lists(
@@ -35,7 +35,7 @@ def test_a_matrix_is_read_as_it_is_and_no_company_has_nothing(pairs, asked):
     matrix = sparse.csr_array((weight.astype(np.float32), (row, company)), shape=(ROWS, COMPANIES))
     dense, asked = matrix.toarray(), np.array(asked)
     expected = np.where(asked >= 0, np.take_along_axis(dense, np.maximum(asked, 0), axis=1), 0)
-    np.testing.assert_array_equal(Lookup.of(matrix).at(EVERY_ROW, asked), expected)
+    np.testing.assert_array_equal(entries(matrix, asked), expected)
 
 
 def test_no_company_of_one_row_is_not_the_last_company_of_the_row_before():

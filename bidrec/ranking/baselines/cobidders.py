@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from bidrec.ranking.baselines.history import KnownBids
-from bidrec.ranking.lookup import Lookup, largest
+from bidrec.ranking.lookup import entries, largest
 
 CROWD = 100
 """Notices with more bidders than this say little about who meets whom, and cost their square."""
@@ -36,7 +36,7 @@ def likely(votes: sparse.csr_array) -> sparse.csr_array:
     """The LIKELY companies with the most votes of each row (B, C), as shares that sum to 1."""
     chosen_BL = largest(votes, LIKELY)
     row_B = np.arange(votes.shape[0])
-    vote_BL = Lookup.of(votes).at(row_B, chosen_BL)
+    vote_BL = entries(votes, chosen_BL)
     share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
     has = chosen_BL >= 0
     rows = np.repeat(row_B, has.sum(axis=1))

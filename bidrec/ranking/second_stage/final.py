@@ -4,11 +4,13 @@ Reads   runs/ID/training_set, runs/ID/{model,validated,second_stage}
 Read by the evaluation, which asks for scores of all companies, and by the write-back, which asks for the candidates
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bidrec import machine
 from bidrec.config import Ranking
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.evidence import Evidence
@@ -47,13 +49,17 @@ class FinalRanker:
     def pairs(self, notice_rows: Int64) -> tuple[Int64, Int64, Float32]:
         """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,). Without
         the penalty: these are the scores that become probabilities."""
-        parts = []
-        for start in range(0, len(notice_rows), BLOCK):
+        if not len(notice_rows):
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+
+        def of_block(start: int) -> tuple[Int64, Int64, Float32]:
             company_BM, score_BM = self._candidates(notice_rows[start : start + BLOCK])
             row, place = np.nonzero(company_BM >= 0)
-            parts.append((start + row, company_BM[row, place], score_BM[row, place]))
-        if not parts:
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+            return start + row, company_BM[row, place], score_BM[row, place]
+
+        # SciPy's products, most of the work, run on one core each and let other threads run.
+        with ThreadPoolExecutor(machine.cores()) as pool:
+            parts = list(pool.map(of_block, range(0, len(notice_rows), BLOCK)))
         notice, company, score = (np.concatenate(column) for column in zip(*parts, strict=True))
         return notice, company, score
 

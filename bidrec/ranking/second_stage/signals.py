@@ -14,7 +14,7 @@ from bidrec.ranking.baselines.cobidders import likely
 from bidrec.ranking.baselines.counts import SCALE
 from bidrec.ranking.baselines.summed import LEAST
 from bidrec.ranking.eligibility import Eligible
-from bidrec.ranking.lookup import Lookup, largest
+from bidrec.ranking.lookup import entries, largest
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.topk import top_k
 
@@ -49,14 +49,12 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     by_votes = [largest(_of_eligible(votes, notice_rows, evidence.eligible), share) for votes in (alike, near)]
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
-    row_B = np.arange(len(notice_rows))
-    votes = {"alike": Lookup.of(alike), "near": Lookup.of(near)}
-    spread = Lookup.of(evidence.company_bidders.spread(likely(near)))
+    met = evidence.company_bidders.spread(likely(near))
     zeros = np.zeros(company_BM.shape, np.float32)
     signals = [
         score_BM,
-        *(np.log(votes[name].at(row_B, company_BM) + LEAST) for name in ("alike", "near")),
-        np.log(np.maximum(spread.at(row_B, company_BM), 0) + LEAST),
+        *(np.log(entries(votes, company_BM) + LEAST) for votes in (alike, near)),
+        np.log(np.maximum(entries(met, company_BM), 0) + LEAST),
         evidence.recent_C[company_BM],
         evidence.lasting_C[company_BM],
         evidence.last_bid_C[company_BM],
