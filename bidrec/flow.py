@@ -42,8 +42,10 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
     One training of a home at a time. `profile` records where the time of some training steps goes, in the run's folder.
     """
+    from bidrec.ranking import baselines
     from bidrec.training import distributed, loop
 
+    baselines.require(config.evaluation)
     with distributed.processes(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
         distributed.first(lambda: held.enter_context(alone))
@@ -60,9 +62,6 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
 
 def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
     """The run to go on with, its training set built, and the fingerprint of what it is made from."""
-    from bidrec.ranking import baselines
-
-    baselines.require(config.evaluation)
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     run = runs.start_or_resume(config, inputs, backtest=backtest)
