@@ -42,12 +42,13 @@ def test_without_bids_or_attributes_it_is_the_popularity():
     assert (np.argsort(-found, axis=1)[:, :2] == [2, 1]).all()
 
 
-def test_it_is_missed_before_anything_is_done(tmp_path, monkeypatch):
+def test_it_is_missed_before_anything_is_read_or_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightfm", None)
     with pytest.raises(DependencyDown) as refused:
         train(Config(home=str(tmp_path / "home"), evaluation=ASKED))
     assert "requirements/lightfm.txt" in (refused.value.hint or "")
-    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "home" / "lake").exists()
+    assert not (tmp_path / "home" / "runs").exists()
 
 
 def test_it_runs_only_where_it_is_asked_for():
