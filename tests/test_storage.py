@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -208,9 +207,10 @@ def test_whatever_byte_of_a_manifest_is_changed_it_says_the_same_or_is_refused(t
     data[at % len(data)] = to
     (tmp_path / "manifest.json").write_bytes(data)
     try:
-        assert read_manifest(tmp_path) == written
-    except ContractError as error:
-        assert "manifest.json" in error.message
+        found = read_manifest(tmp_path)
+    except ContractError:
+        return
+    assert found == written
 
 
 def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
