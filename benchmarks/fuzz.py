@@ -4,7 +4,7 @@
     python -m benchmarks.fuzz --seed 7 --only 123       that case again, with what it printed
 
 Cases (fuzz_cases.py) are drawn by hypothesis from the seed: the same seed draws the same cases. Each ends in success
-or in a documented exit code with one clear line; none in a traceback, a bug (70), a hang, or with a row lost.
+or in a documented exit code with one clear line; none in a traceback, a bug (70), a hang, with a row lost or another answer.
 `failures` lists those that do not. The cases run in one forked process; where one of them ends that, the next goes on.
 """
 
@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 KINDS = ("source", "configuration", "home")
+PROCESS_EVERY = 50
+"""One case of so many runs in a process of its own, as the console script does."""
 WORKERS = 0.03
 """Share of the home's cases whose command takes seconds."""
 
@@ -112,7 +114,7 @@ def _run_from(
         for number in numbers:
             kind = kinds[number % len(kinds)]
             case = draw(drawn[kind], from_seed, number)
-            outcome = try_case(case, at)
+            outcome = try_case(case, at, process=number % PROCESS_EVERY == 0)
             Found(number, kind, repr(case)[:2000], outcome.code, outcome.fault).write(out)
             if number % 100 == 99:
                 print(f"{number + 1} cases", file=sys.stderr)

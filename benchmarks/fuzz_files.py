@@ -64,9 +64,8 @@ class Damage:
         return made[self.way]() if self.way in made else None
 
 
-damages = st.builds(
-    Damage, way=st.sampled_from(WAYS), at=st.integers(0, 10_000).map(lambda at: at / 10_000), bit=st.integers(0, 7)
-)
+shares = st.integers(0, 10_000).map(lambda at: at / 10_000)
+damages = st.builds(Damage, way=st.sampled_from(WAYS), at=shares, bit=st.integers(0, 7))
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -377,6 +377,9 @@ def _impossible(config: Config) -> list[str]:
     split, model, training = config.split, config.model, config.training
     rules = {
         "wait_seconds must be at least 0": config.wait_seconds >= 0,
+        # DuckDB would take them for patterns.
+        "home may not hold any of * ? [ ]": not set("*?[]") & set(str(config.home_path)),
+        "source.path may not hold any of * ? [ ]": not set("*?[]") & set(config.source.path),
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None
         or split.test_before > split.train_before,
@@ -384,8 +387,8 @@ def _impossible(config: Config) -> list[str]:
         >= 1,
         "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
         "contract.max_future_days must be at least 0": config.contract.max_future_days >= 0,
-        f"source.overlap_days, contract.max_future_days, split.test_days and validation_days, evaluation.refresh_days and "
-        f"drift.serving_days must be at most {_CENTURY} days": max(
+        "source.overlap_days, contract.max_future_days, split.test_days, split.validation_days, evaluation.refresh_days "
+        f"and drift.serving_days must be at most {_CENTURY} days": max(
             *(config.source.overlap_days, config.contract.max_future_days, split.test_days, split.validation_days),
             *(config.evaluation.refresh_days, config.drift.serving_days),
         )

@@ -222,9 +222,7 @@ def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
 @pytest.mark.parametrize("text", ['{"format": 1, "kind": "lake", "files": {}}', '{"seal": {"format": 99, "sum": "?"}}'])
 def test_what_an_older_or_a_newer_version_wrote_is_refused_with_a_word_on_what_to_do(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(
-        ContractError, match=rf"format {json.loads(text).get('format', 99)}, .* reads format"
-    ) as refused:
+    with pytest.raises(ContractError, match=r"format (1|99), .* reads format 2") as refused:
         read_manifest(tmp_path)
     assert "bidrec ingest" in refused.value.hint
 

@@ -1,5 +1,6 @@
 """A published home of which a file is damaged: what reads it says so, and never shows another answer."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from bidrec.ranking.second_stage.blend import Blend
 from bidrec.runs import find
 from bidrec.training.loop import load_model
 from bidrec.training_set.load import TrainingSet
+from tests.test_trust import no_pickle
 
 
 def test_commands_in_homes_with_a_damaged_file_end_with_a_documented_code(config: Config, tmp_path: Path) -> None:
@@ -68,3 +70,14 @@ def tamper(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
+
+
+def test_a_run_is_read_and_its_vectors_published_where_nothing_can_be_unpickled(
+    copy: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.publish(copy)  # imports all that it needs
+    no_pickle(monkeypatch)
+    monkeypatch.setattr("torch.load", pickle.loads)
+    assert flow.publish(copy)["run"] == find(copy.home_path).id
+    published = Published(copy.home_path)
+    assert published.companies_for(published.an_open_notice(), 5)[1]
