@@ -4,7 +4,8 @@
     python -m benchmarks.fuzz --seed 7 --only 123       that case again, with what it printed
 
 Cases (fuzz_cases.py) are drawn by hypothesis from the seed: the same seed draws the same cases. Each ends in success
-or in a documented exit code with one clear line; none in a traceback, a bug (70), a hang, with a row lost or another answer.
+or in a documented exit code with one clear line; none in a traceback, a bug (70) or a hang, with a row lost, or with
+another answer than the sound home gives.
 `failures` lists those that do not. The cases run in one forked process; where one of them ends that, the next goes on.
 """
 

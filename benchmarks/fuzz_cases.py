@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -282,6 +281,5 @@ def _without_reasons(output: str) -> Any:
 
 
 def _rows(box: Path, table: str) -> int:
-    pattern = str(box / table / "*.parquet") if box.name == "lake" else str(box / f"{table}.parquet")
-    (rows,) = duckdb.execute("SELECT count(*) FROM read_parquet(?)", [pattern]).fetchall()[0]
-    return int(rows)
+    files = (box / table).glob("*.parquet") if box.name == "lake" else [box / f"{table}.parquet"]
+    return sum(parquet.read_metadata(file).num_rows for file in files)

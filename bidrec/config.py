@@ -377,8 +377,8 @@ def _impossible(config: Config) -> list[str]:
     split, model, training = config.split, config.model, config.training
     rules = {
         "wait_seconds must be at least 0": config.wait_seconds >= 0,
-        # DuckDB would take them for patterns.
-        "home may not hold any of * ? [ ]": not set("*?[]") & set(str(config.home_path)),
+        # DuckDB would take them for patterns, and Feast reads paths as addresses.
+        "home may not hold any of * ? [ ] #": not set("*?[]#") & set(str(config.home_path)),
         "source.path may not hold any of * ? [ ]": not set("*?[]") & set(config.source.path),
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None
