@@ -213,8 +213,9 @@ def test_whatever_byte_of_a_manifest_is_changed_it_says_the_same_or_is_refused(t
     assert found == written
 
 
-def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
-    (tmp_path / "manifest.json").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone"), lambda path: path.symlink_to(path)])
+def test_a_manifest_that_is_a_folder_or_a_link_to_nothing_cannot_be_read(tmp_path, make):
+    make(tmp_path / "manifest.json")
     with pytest.raises(InputMissing, match=r"manifest\.json"):
         read_manifest(tmp_path)
 
