@@ -44,7 +44,7 @@ class Outcome:
 
 
 def try_case(case: Case, at: Place, *, process: bool = False) -> Outcome:
-    """Prepare the case in the emptied folder, run it (in a `process` of its own), and say what is wrong with its end."""
+    """Prepare the case in the emptied folder, run it (in a `process` of its own), and say what is wrong."""
     shutil.rmtree(at.folder, ignore_errors=True)
     at.folder.mkdir(parents=True)
     os.chdir(at.folder)

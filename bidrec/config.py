@@ -387,8 +387,8 @@ def _impossible(config: Config) -> list[str]:
         >= 1,
         "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
         "contract.max_future_days must be at least 0": config.contract.max_future_days >= 0,
-        "source.overlap_days, contract.max_future_days, split.test_days, split.validation_days, evaluation.refresh_days "
-        f"and drift.serving_days must be at most {_CENTURY} days": max(
+        "source.overlap_days, contract.max_future_days, split.test_days, split.validation_days, "
+        f"evaluation.refresh_days and drift.serving_days must be at most {_CENTURY} days": max(
             *(config.source.overlap_days, config.contract.max_future_days, split.test_days, split.validation_days),
             *(config.evaluation.refresh_days, config.drift.serving_days),
         )

@@ -31,7 +31,7 @@ def test_an_array_that_holds_a_pickle_is_not_read(tmp_path) -> None:
     from bidrec.training_set.npy import read
 
     np.save(tmp_path / "hidden.npy", np.array([{"code": "runs"}], dtype=object))
-    with pytest.raises(ValueError, match="Python objects|pickle"):
+    with pytest.raises(ValueError, match=r"Python objects|pickle"):
         read(tmp_path / "hidden.npy")
 
 

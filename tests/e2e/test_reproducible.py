@@ -1,4 +1,4 @@
-"""The same rows, in whatever order a source gives them, and the same seed: the same bytes from the lake to the model."""
+"""The same rows in whatever order, and the same seed: the same bytes from the lake to the model."""
 
 from collections.abc import Iterator
 from dataclasses import replace
