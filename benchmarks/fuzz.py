@@ -4,7 +4,8 @@
     python -m benchmarks.fuzz --seed 7 --only 123       that case again, with what it printed
 
 Cases (fuzz_cases.py) are drawn by hypothesis from the seed: the same seed draws the same cases. Each ends in success
-or in a documented exit code with one clear line; none in a traceback, a bug (70), a hang, or with a row lost.
+or in a documented exit code with one clear line; none in a traceback, a bug (70) or a hang, with a row lost, or with
+another answer than the sound home gives.
 `failures` lists those that do not. The cases run in one forked process; where one of them ends that, the next goes on.
 """
 
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 KINDS = ("source", "configuration", "home")
+PROCESS_EVERY = 50
+"""One case of so many runs in a process of its own, as the console script does."""
 WORKERS = 0.03
 """Share of the home's cases whose command takes seconds."""
 
@@ -57,22 +61,31 @@ def main() -> None:
 
 
 def fuzz(
-    folder: Path, cases: int, from_seed: int, kinds: list[str], home: Path | None = None, only: int | None = None
+    folder: Path,
+    cases: int,
+    from_seed: int,
+    kinds: list[str],
+    home: Path | None = None,
+    only: int | None = None,
+    workers: float = WORKERS,
 ) -> dict[str, Any]:
-    """Run the cases below `folder`; returns how many there were, by exit code and by kind, and the failures."""
+    """Run the cases below `folder`; returns how many there were, by exit code and by kind, and the failures.
+
+    home: a published one; None: it is made. only: the number of the one case that is run.
+    """
     results = folder / "results.jsonl"
     results.touch()
-    first, failures = only or 0, []
-    cases = max(cases, first + 1)
+    first, cases = (0, cases) if only is None else (only, only + 1)
+    failures: list[dict[str, Any]] = []
     while first < cases:
-        status = _fork(lambda first=first: _run_from(folder, first, cases, from_seed, kinds, home, only))
+        status = _fork(lambda first=first: _run_from(folder, range(first, cases), from_seed, kinds, home, workers))
         lines = [json.loads(line) for line in results.read_text().splitlines()]
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+        if status == 0:
             break
+        if os.WIFEXITED(status):
+            raise RuntimeError("the fuzzer itself failed")
         first = max((line["number"] for line in lines), default=first - 1) + 1
-        failures.append({"number": first, "fault": f"the process ended with status {status}"})
-        if len(failures) > 20:
-            break
+        failures.append({"number": first, "fault": f"the process ended by signal {os.WTERMSIG(status)}"})
         first += 1
     failures += [line for line in lines if line["fault"]]
     return {
@@ -85,9 +98,9 @@ def fuzz(
 
 
 def _run_from(
-    folder: Path, first: int, cases: int, from_seed: int, kinds: list[str], home: Path | None, only: int | None
+    folder: Path, numbers: range, from_seed: int, kinds: list[str], home: Path | None, workers: float
 ) -> None:
-    """In the forked process: draw all cases, run those from `first` on."""
+    """In the forked process: draw the cases, run them, and write down how each ended."""
     from benchmarks import fuzz_cases
     from benchmarks.fuzz_home import place
     from benchmarks.fuzz_run import try_case
@@ -96,16 +109,15 @@ def _run_from(
     drawn = {
         "source": fuzz_cases.sources,
         "configuration": fuzz_cases.configurations,
-        "home": fuzz_cases.homes(WORKERS if home is None else 0),
+        "home": fuzz_cases.homes(workers),
     }
     with (folder / "results.jsonl").open("a") as out:
-        for number in range(first, cases) if only is None else [only]:
-            case = draw(drawn[kinds[number % len(kinds)]], from_seed, number)
-            outcome = try_case(case, at)
-            Found(number, type(case).__name__.lower(), repr(case)[:2000], outcome.code, outcome.fault).write(out)
-            if only is not None:
-                print(case, outcome, sep="\n", file=sys.stderr)
-            elif number % 100 == 99:
+        for number in numbers:
+            kind = kinds[number % len(kinds)]
+            case = draw(drawn[kind], from_seed, number)
+            outcome = try_case(case, at, process=number % PROCESS_EVERY == 0)
+            Found(number, kind, repr(case)[:2000], outcome.code, outcome.fault).write(out)
+            if number % 100 == 99:
                 print(f"{number + 1} cases", file=sys.stderr)
 
 
@@ -134,8 +146,8 @@ def _fork(function: Any) -> int:
         try:
             function()
             code = 0
-        except BaseException as error:
-            print(f"the fuzzer itself failed: {error!r}", file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return os.waitpid(child, 0)[1]

@@ -7,13 +7,16 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from click.testing import CliRunner
 
-from benchmarks.fuzz_cases import Configuration, Home, Place, Source
+from benchmarks.fuzz_cases import READERS, Configuration, Home, Place, Source
 from jobs.cli import main
 
 CODES = (0, 2, 64, 65, 66, 69, 73, 75, 78)
@@ -27,6 +30,12 @@ class _Hangs(Exception):
     pass
 
 
+class Ended(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -34,24 +43,37 @@ class Outcome:
     seconds: float
 
 
-def try_case(case: Case, at: Place) -> Outcome:
-    """Prepare the case in the emptied folder, run it, and say what is wrong with how it ended."""
+def try_case(case: Case, at: Place, *, process: bool = False) -> Outcome:
+    """Prepare the case in the emptied folder, run it (in a `process` of its own), and say what is wrong."""
     shutil.rmtree(at.folder, ignore_errors=True)
     at.folder.mkdir(parents=True)
     os.chdir(at.folder)
+    if isinstance(case, Home) and case.command in READERS and case.command not in at.answers:
+        at.answers[case.command] = _invoke(*case.sound(at)).stdout
     command, home = case.prepare(at)
     started = time.monotonic()
     before = signal.signal(signal.SIGALRM, _alarm)
     signal.alarm(LONGEST)
     try:
-        done = CliRunner().invoke(main, [*command, "--json"], env={"BIDREC_HOME": str(home)})
+        done = (_in_a_process if process else _invoke)(command, home)
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-    fault = judge(done.exit_code, done.stdout, done.stderr)
-    if fault is None and done.exit_code == 0:
+    fault = judge(done.code, done.stdout, done.stderr)
+    if fault is None and done.code == 0:
         fault = case.lost(at, done.stdout)
-    return Outcome(done.exit_code, fault, time.monotonic() - started)
+    return Outcome(done.code, fault, time.monotonic() - started)
+
+
+def _invoke(command: list[str], home: Path) -> Ended:
+    done = CliRunner().invoke(main, [*command, "--json"], env={"BIDREC_HOME": str(home)})
+    return Ended(done.exit_code, done.stdout, done.stderr)
+
+
+def _in_a_process(command: list[str], home: Path) -> Ended:
+    words = [sys.executable, "-m", "jobs.cli", *command, "--json"]
+    done = subprocess.run(words, env={**os.environ, "BIDREC_HOME": str(home)}, capture_output=True)
+    return Ended(done.returncode, *(text.decode("utf-8", "replace") for text in (done.stdout, done.stderr)))
 
 
 def judge(code: int, stdout: str, stderr: str) -> str | None:

@@ -283,6 +283,10 @@ class Config:
         return value
 
 
+_CENTURY = 36_500
+"""Days: more of them would leave what a calendar holds."""
+
+
 def load(path: Path | None, **overrides: Any) -> Config:
     """Read the TOML file; `overrides` are dotted keys with `__` for the dot (`split__train_before=...`), None ignored.
 
@@ -373,12 +377,25 @@ def _impossible(config: Config) -> list[str]:
     split, model, training = config.split, config.model, config.training
     rules = {
         "wait_seconds must be at least 0": config.wait_seconds >= 0,
+        # DuckDB would take them for patterns, and Feast reads paths as addresses.
+        "home may not hold any of * ? [ ] #": not set("*?[]#") & set(str(config.home_path)),
+        "source.path may not hold any of * ? [ ]": not set("*?[]") & set(config.source.path),
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None
         or split.test_before > split.train_before,
         "split.test_days and split.validation_days must be at least 1": min(split.test_days, split.validation_days)
         >= 1,
         "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
+        "contract.max_future_days must be at least 0": config.contract.max_future_days >= 0,
+        "source.overlap_days, contract.max_future_days, split.test_days, split.validation_days, "
+        f"evaluation.refresh_days and drift.serving_days must be at most {_CENTURY} days": max(
+            *(config.source.overlap_days, config.contract.max_future_days, split.test_days, split.validation_days),
+            *(config.evaluation.refresh_days, config.drift.serving_days),
+        )
+        <= _CENTURY,
+        "split.train_before and test_before must lie between 1900 and 2200": all(
+            1900 <= day.year < 2200 for day in (split.train_before, split.test_before) if day
+        ),
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
         "model.embedding_dim, table_dim, history_length and training_history must be at least 1": min(

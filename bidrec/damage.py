@@ -10,8 +10,8 @@ _READERS = {
     "zlib": ("error",),
     "sqlite3": ("DatabaseError",),
 }
-"""Library -> its errors over what it reads. What is wrong in our own SQL is a BinderException or the like; the bare Error
-is what DuckDB's reader of Parquet meets below it."""
+"""Library -> its errors over what it reads. What is wrong in our own SQL is a BinderException or the like; the bare
+Error is what DuckDB's reader of Parquet meets below it."""
 
 
 def is_damage(error: BaseException) -> bool:

@@ -13,13 +13,13 @@ import duckdb
 import numpy as np
 
 from bidrec import sources
-from bidrec.casting import literal
 from bidrec.checks import check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
 from bidrec.errors import ContractError
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
+from bidrec.workspace import bound
 
 
 def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
     definition = sources.load_definition(config.source.name)
     sources.files(config.source, definition)
     with tempfile.TemporaryDirectory(prefix="bidrec-") as folder, duckdb.connect(f"{folder}/work.duckdb") as connection:
-        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+        bound(connection, config, Path(folder))
         sources.open_source(connection, config.source, definition, Path(folder))
         for table in TABLES:
             sources.select(connection, definition, table)

@@ -194,7 +194,7 @@ def facts_of(file: Path) -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The folder's manifest, or None where the folder is absent or unfinished. Raises as `read_json` does."""
     path = folder / MANIFEST
-    return read_json(path) if path.exists() else None
+    return read_json(path) if path.exists() or path.is_symlink() else None
 
 
 def is_whole(folder: Path) -> bool:

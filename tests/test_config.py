@@ -74,6 +74,8 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
     ("text", "message"),
     [
         ("[split]\ntrain_before = 2024-06-01\ntest_before = 2024-05-01", "test_before must be after"),
+        ("[split]\ntrain_before = 0001-01-01", "train_before and test_before must lie between 1900 and 2200"),
+        ("[contract]\nmax_future_days = 2147483648", "must be at most 36500 days"),
         ("[training]\ndevice = 'gpu'", "training.device must be"),
         ("[training]\nbatch_size = 0", "batch_size must be at least 1"),
         ("[model]\ntemperature_range = [1, 0.01]", "temperature_range must be a positive pair, the smaller first"),

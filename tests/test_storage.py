@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -208,13 +207,15 @@ def test_whatever_byte_of_a_manifest_is_changed_it_says_the_same_or_is_refused(t
     data[at % len(data)] = to
     (tmp_path / "manifest.json").write_bytes(data)
     try:
-        assert read_manifest(tmp_path) == written
-    except ContractError as error:
-        assert "manifest.json" in error.message
+        found = read_manifest(tmp_path)
+    except ContractError:
+        return
+    assert found == written
 
 
-def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
-    (tmp_path / "manifest.json").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone"), lambda path: path.symlink_to(path)])
+def test_a_manifest_that_is_a_folder_or_a_link_to_nothing_cannot_be_read(tmp_path, make):
+    make(tmp_path / "manifest.json")
     with pytest.raises(InputMissing, match=r"manifest\.json"):
         read_manifest(tmp_path)
 
@@ -222,9 +223,7 @@ def test_a_manifest_that_is_a_folder_cannot_be_read(tmp_path):
 @pytest.mark.parametrize("text", ['{"format": 1, "kind": "lake", "files": {}}', '{"seal": {"format": 99, "sum": "?"}}'])
 def test_what_an_older_or_a_newer_version_wrote_is_refused_with_a_word_on_what_to_do(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(
-        ContractError, match=rf"format {json.loads(text).get('format', 99)}, .* reads format"
-    ) as refused:
+    with pytest.raises(ContractError, match=r"format (1|99), .* reads format 2") as refused:
         read_manifest(tmp_path)
     assert "bidrec ingest" in refused.value.hint
 

@@ -13,13 +13,17 @@ from typing import Any
 
 import duckdb
 
+from bidrec.casting import first_line
+from bidrec.errors import ContractError
+
 WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 
 
 def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -> list[list[dict[str, Any]]]:
     """For each (notice id, company id): what speaks for it, the closest first, as {"of", "bids", "days_ago"}.
 
-    `as_of`: aware; days are counted back from it. Without features in the home, nothing is said.
+    `as_of`: aware; days are counted back from it. Without features in the home, nothing is said. Raises ContractError
+    (65) where they are damaged.
     """
     tables = {name: home / "features" / name for name in ("notice", "bid_log")}
     if not pairs or not all(any(folder.glob("*.parquet")) for folder in tables.values()):
@@ -27,16 +31,20 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
     sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        rows = connection.execute(
-            sql,
-            {
-                "notices": [notice for notice, _ in pairs],
-                "companies": [company for _, company in pairs],
-                "notice_files": str(tables["notice"] / "*.parquet"),
-                "log_files": str(tables["bid_log"] / "*.parquet"),
-                "as_of": int(as_of.timestamp()),
-            },
-        ).fetchall()
+        asked = {
+            "notices": [notice for notice, _ in pairs],
+            "companies": [company for _, company in pairs],
+            "notice_files": str(tables["notice"] / "*.parquet"),
+            "log_files": str(tables["bid_log"] / "*.parquet"),
+            "as_of": int(as_of.timestamp()),
+        }
+        try:
+            rows = connection.execute(sql, asked).fetchall()
+        except (duckdb.BinderException, duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise ContractError(
+                f"{home / 'features'} is damaged: {first_line(error)}",
+                hint="delete that folder; the next bidrec train or write-back makes it again",
+            ) from error
     return [_reasons(row, as_of) for row in rows]
 
 

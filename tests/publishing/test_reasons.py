@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from bidrec.config import Config
+from bidrec.errors import ContractError
 from bidrec.features.build import build_features
 from bidrec.publishing.reasons import in_words, reasons_for
 from tests import tables
@@ -47,3 +48,12 @@ def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(ma
 def test_a_home_without_features_says_nothing(tmp_path):
     assert reasons_for(tmp_path, [("n9", "c0")], START) == [[]]
     assert reasons_for(tmp_path, [], START) == []
+
+
+@pytest.mark.parametrize("other", ["company_profile", "nothing"])
+def test_features_that_are_not_what_they_must_be_are_said_to_be_damaged(market, other):
+    for file in (market / "features" / "bid_log").glob("*.parquet"):
+        source = market / "features" / other / file.name
+        file.write_bytes(source.read_bytes() if source.is_file() else b"nothing")
+    with pytest.raises(ContractError, match="features is damaged"):
+        reasons_for(market, [("n9", "c0")], START + timedelta(days=40))
