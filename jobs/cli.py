@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("jobs.explore:explore", "Look through what was published in a browser."),
     "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers for torch alone."),
     "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, prune the old ones."),
-    "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is, and where."),
+    "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is."),
     "feast": ("jobs.feast:feast", "Run one of Feast's own commands in this home."),
     "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
 }
