@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from bidrec.asof.join import ASKED, FOUND, View, features, fetch, find, known, known_name, row_name
+from bidrec.asof.join import ASKED, FOUND, View, features, fetch, find, known, known_name
 from bidrec.asof.parts import divide, size
 
 BATCH = 1 << 17

@@ -1,4 +1,4 @@
-"""The entity rows in parts that fit the memory limit: ranges of one key, so that each part reads its own rows of a view.
+"""The entity rows in parts that fit the memory limit: ranges of one key; each part reads its own rows of a view.
 
 Reads   the relation `asked`, the footers of the views' files
 Writes  nothing
