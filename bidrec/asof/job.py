@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -22,12 +23,14 @@ from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
+from pyarrow import parquet
 
+from bidrec.asof import gather
 from bidrec.asof.files import is_readable, stamps
-from bidrec.asof.join import ASKED, FOUND, View, fetch, find, select
+from bidrec.asof.join import ASKED, View, select
 from bidrec.casting import first_line, literal, quoted, types_of
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
-from bidrec.storage import whole_file
+from bidrec.storage import whole_file, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class Limits:
     memory_limit: str | None = None
     threads: int | None = None
     temp_directory: str | None = None
+    part: int | None = None
+    """Bytes of a question that is joined at once; by default two fifths of memory_limit."""
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -67,36 +72,33 @@ class Question:
         """Over the relation `asked`, which holds the entity rows."""
         return select(self.columns, self.as_of, self.views, self._untyped)
 
-    @contextmanager
-    def answer(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        """A connection, and the SELECT that gives the answer in it.
+    def answer(self) -> Iterator[pa.Table]:
+        """The answer in pieces, at least one; see bidrec.asof.gather.
 
-        Both halves of the join are statements of their own: the first, over keys and times, is done with its memory
-        before the second reads the features. Tables and not views, so that they can spill and their size is known.
-
-        What fails in it is told as one of bidrec's errors. Rows are found in one reading of the files and fetched by
-        their number in another, so files that changed meanwhile make the answer void: Interrupted (75).
+        What fails in it is told as one of bidrec's errors. Rows are found in one reading of the files and taken by
+        their number from another, so files that changed meanwhile make the answer void: Interrupted (75), at the end.
         """
         files = {file for view in self.views for file in view.files}
         before = stamps(files)
         with _told(files), self.limits.connect() as connection:
-            if isinstance(self.entity_rows, str):
-                rows = f"({self.entity_rows})"
-            else:
-                # Registered as Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
-                connection.register("entity_rows", pa.Table.from_pandas(self.entity_rows, preserve_index=False))
-                rows = "entity_rows"
-            connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
-            if not isinstance(self.entity_rows, str):
-                connection.unregister("entity_rows")
+            room = self.limits.part or _divide_memory(connection)
+            self._ask(connection)
             self._refuse_types(types_of(connection, quoted(ASKED)))
-            found = find(self.columns, self.as_of, self.views, self._untyped)
-            connection.execute(f"CREATE TEMP TABLE {quoted(FOUND)} AS {found}")
-            connection.execute(f"DROP TABLE {quoted(ASKED)}")
-            yield connection, fetch(self.columns, self.views)
+            yield from gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room)
         changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
         if changed:
             raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
+
+    def _ask(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Write the entity rows into a table of DuckDB's, which can spill and whose size is known."""
+        rows = f"({self.entity_rows})"
+        if not isinstance(self.entity_rows, str):
+            # Registered as Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
+            connection.register("entity_rows", pa.Table.from_pandas(self.entity_rows, preserve_index=False))
+            rows = "entity_rows"
+        connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
+        if not isinstance(self.entity_rows, str):
+            connection.unregister("entity_rows")
 
     def _refuse_types(self, given: dict[str, str]) -> None:
         """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
@@ -149,8 +151,7 @@ class AsofRetrievalJob(RetrievalJob):
         return self._question.sql
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        with self._question.answer() as (connection, sql):
-            return connection.execute(sql).to_arrow_table()
+        return pa.concat_tables(self._question.answer())
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         return self._to_arrow_internal(timeout).to_pandas()
@@ -160,23 +161,20 @@ class AsofRetrievalJob(RetrievalJob):
 
         Views on demand need the whole answer in memory; without them it is streamed.
         """
-        with whole_file(Path(path)) as partial:
-            if self._on_demand_feature_views:
-                answer = self.to_arrow()
-                with _told(()), self._question.limits.connect() as connection:
-                    connection.register("answer", answer)
-                    _copy(connection, "SELECT * FROM answer", partial)
-            else:
-                with self._question.answer() as (connection, sql):
-                    _copy(connection, sql, partial)
+        pieces = iter([self.to_arrow()]) if self._on_demand_feature_views else self._question.answer()
+        with whole_file(Path(path)) as partial, writing(Path(path)):
+            first = next(pieces)
+            with parquet.ParquetWriter(partial, first.schema, compression="snappy") as writer:
+                for piece in chain([first], pieces):
+                    writer.write_table(piece)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
         source = storage.to_data_source()
         path = FileSource.get_uri_for_file_path(self._repo_path, source.path) if isinstance(source, FileSource) else ""
         path = str(path).removeprefix("file://")
-        parquet = isinstance(source, FileSource) and isinstance(source.file_format, ParquetFormat | None)
-        if parquet and path.endswith(".parquet") and "://" not in path:
+        is_parquet = isinstance(source, FileSource) and isinstance(source.file_format, ParquetFormat | None)
+        if is_parquet and path.endswith(".parquet") and "://" not in path:
             if os.path.exists(path) and not allow_overwrite:
                 raise SavedDatasetLocationAlreadyExists(location=source.path)
             self.to_parquet(path)
@@ -205,11 +203,13 @@ def _told(files: Collection[str]) -> Iterator[None]:
         raise
 
 
+def _divide_memory(connection: duckdb.DuckDBPyConnection) -> int:
+    """Leave DuckDB three quarters of the limit; the rest is for what it does not count: rows held, batches, a file's
+    buffers. Returns the bytes of a part: two fifths, so that it is joined without spilling."""
+    limit = connection.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()[0][0]
+    connection.execute(f"SET memory_limit = '{limit * 3 // 4}B'")
+    return int(limit * 2 // 5)
+
+
 def _is_text(kind: str) -> bool:
     return kind == "VARCHAR" or kind.startswith("ENUM")
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
-    # The file is there already, empty and locked: DuckDB must write into it and not beside it.
-    how = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false"
-    connection.execute(f"COPY ({sql}) TO {literal(str(path))} ({how})")

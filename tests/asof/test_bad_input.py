@@ -152,9 +152,11 @@ def test_a_file_that_is_replaced_while_it_is_read_makes_the_answer_void(home):
     """Rows are found in one reading and fetched by their number in another: they must be of one file."""
     path = write(home / "v.parquet", [("a", 1, 1)])
     ours, _ = stores(home, view(path))
-    job = ours.get_historical_features(asked(("a", 2)), VALUE)
-    with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read") as caught, job._question.answer():
-        shutil.move(write(home / "new.parquet", [("b", 1, 1), ("a", 1, 1)]), path)
+    pieces = ours.get_historical_features(asked(("a", 2)), VALUE)._question.answer()
+    next(pieces)
+    shutil.move(write(home / "new.parquet", [("b", 1, 1), ("a", 1, 1)]), path)
+    with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read") as caught:
+        list(pieces)
     assert caught.value.exit_code == 75
     assert answers(ours, asked(("a", 2)), VALUE) == [(1,)]
 

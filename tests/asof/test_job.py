@@ -82,5 +82,5 @@ def test_a_join_beyond_the_memory_limit_spills_to_the_folder_named_and_answers_t
 def test_each_setting_of_the_store_reaches_duckdb(home, setting, given, name, shown):
     stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
     job = store(home, {"type": OURS, setting: given}).get_historical_features(asked(("a", 2)), ["versions:value"])
-    with job._question.answer() as (connection, _):
+    with job._question.limits.connect() as connection:
         assert connection.sql(f"SELECT current_setting('{name}')").fetchall() == [(shown,)]
