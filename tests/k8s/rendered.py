@@ -23,12 +23,16 @@ def missing() -> str | None:
 
 
 @cache
-def overlay(name: str) -> list[Object]:
-    """Every object of the overlay."""
+def text(name: str) -> str:
     command = next(command for command in COMMANDS if shutil.which(command[0]))
     done = subprocess.run([*command, str(K8S / "overlays" / name)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    return done.stdout
+
+
+def overlay(name: str) -> list[Object]:
+    """Every object of the overlay, the caller's own: a test may change them."""
+    return list(yaml.safe_load_all(text(name)))
 
 
 def of_kind(name: str, kind: str) -> dict[str, Object]:
