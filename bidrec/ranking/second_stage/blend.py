@@ -17,7 +17,7 @@ import torch
 
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.calibrate import calibrate
-from bidrec.ranking.second_stage.signals import FIXED
+from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS
 from bidrec.storage import is_whole, read_json, whole_folder, write_json, write_manifest
 
 Float32 = npt.NDArray[np.float32]
@@ -26,7 +26,8 @@ Bool = npt.NDArray[np.bool_]
 PRIOR = {"towers": 0.4, "alike notices": 0.4, "near notices": 0.8}
 """Weights before anything is learned; near what three markets give."""
 PULL = 0.01
-"""How strongly the weights are pulled towards PRIOR: the price of a unit's square, in nats a notice."""
+"""How strongly the weights are pulled towards PRIOR: the price of a unit's square, in nats a notice. Of the signals of
+newcomers it is as much less as these are few among the candidates: what they can teach is as little."""
 NO_CANDIDATE = -1e9
 
 
@@ -92,7 +93,9 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     weight_S = prior_S.clone()
     if taught.any():
         x_QMS = torch.from_numpy((signal_QMS[taught] - mean_S) / deviation_S)
-        weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), torch.from_numpy(bidder_QM[taught]), prior_S)
+        pull_S = _pulls(names, seen)
+        bidder = torch.from_numpy(bidder_QM[taught])
+        weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), bidder, prior_S, pull_S)
     columns = (mean_S, deviation_S, weight_S.numpy())
     mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
     blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0)
@@ -100,7 +103,15 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     return replace(blend, slope=round(slope, 6), offset=round(offset, 6))
 
 
-def _fit(x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor, prior_S: torch.Tensor) -> torch.Tensor:
+def _pulls(names: tuple[str, ...], seen_PS: Float32) -> torch.Tensor:
+    """(S,) the price of each weight's square, for the P candidates learned from."""
+    share = {name: float((seen_PS[:, at] != 0).mean()) for at, name in enumerate(names) if name in NEWCOMERS}
+    return torch.tensor([PULL * share.get(name, 1.0) for name in names])
+
+
+def _fit(
+    x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor, prior_S: torch.Tensor, pull_S: torch.Tensor
+) -> torch.Tensor:
     """The minimum of a convex function: LBFGS finds it in some tens of passes."""
     weight_S = prior_S.clone().requires_grad_(True)
     bidders_Q = bidder_QM.sum(dim=1)
@@ -110,7 +121,7 @@ def _fit(x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor,
         optimiser.zero_grad()
         log_share_QM = torch.log_softmax((x_QMS @ weight_S).masked_fill(~present_QM, NO_CANDIDATE), dim=1)
         loss = -((log_share_QM * bidder_QM).sum(dim=1) / bidders_Q).mean()
-        loss = loss + PULL * ((weight_S - prior_S) ** 2).sum()
+        loss = loss + (pull_S * (weight_S - prior_S) ** 2).sum()
         loss.backward()
         return loss
 

@@ -10,12 +10,13 @@ import numpy.typing as npt
 from bidrec.config import Ranking
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.history import DAY, KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
+from bidrec.ranking.second_stage.peers import Peers, groups_of
 from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
@@ -40,7 +41,8 @@ class Evidence:
         eligibility: Eligibility,
         settings: Ranking,
     ) -> None:
-        """`vectors`: the towers', the companies' as of the moment; `known_C`: the companies known then."""
+        """`vectors`: the towers', the companies' as of the moment; `known_C`: the companies known then. A newcomer
+        (`newcomer_C`) is one of these of which no bid is known."""
         bids = KnownBids.of(ts, moment)
         self.fields, self.companies = fields, ts.companies
         self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
@@ -69,3 +71,22 @@ class Evidence:
         np.minimum.at(days, bids.company, bids.age_days)
         self.last_bid_C = np.log1p(days).astype(np.float32)
         self.company_bidders = CoBidders(bids, settings.half_life)
+        self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
+        self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
+        self.peers = Peers(groups_of(ts.profile), _newest_profiles(ts, moment))
+
+
+def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
+    """(C,) days since anything was first known of each company; 0 where nothing is."""
+    first_C = np.full(ts.companies, moment)
+    np.minimum.at(first_C, ts.version_company, ts.version_known_at)
+    return (moment - first_C) / DAY
+
+
+def _newest_profiles(ts: TrainingSet, moment: int) -> Int64:
+    """(C,) rows of the newest records known before the moment, -1 where there is none."""
+    known = np.flatnonzero(ts.profile_known_at < moment)
+    newest_C = np.full(ts.companies, -1)
+    # Rows are in the order of time: of several to one company the last one stays.
+    newest_C[ts.profile_company[known]] = known
+    return newest_C

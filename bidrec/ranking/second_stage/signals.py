@@ -21,7 +21,10 @@ from bidrec.ranking.topk import top_k
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
-FIXED = ("towers", "alike notices", "near notices", "co-bidders", "bids of late", "bids", "last bid")
+NEWCOMERS = ("newcomer", "newcomer's peers", "newcomer's record", "newcomer's towers")
+"""Signals of a company of which no bid is known, 0 for others: that it is one, what its peers do, how long its record
+is known, and its cosine. Without them it would stand below nearly all that have a vote or a count, whatever it is."""
+FIXED = ("towers", "alike notices", "near notices", "co-bidders", "bids of late", "bids", "last bid", *NEWCOMERS)
 """The signals that every source has; those of the counted fields follow."""
 
 
@@ -50,6 +53,8 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
     met = evidence.company_bidders.spread(likely(near))
+    newcomer_BM = evidence.newcomer_C[company_BM] & (company_BM >= 0)
+    lent_BM = evidence.peers.lent(near, company_BM, newcomer_BM)
     zeros = np.zeros(company_BM.shape, np.float32)
     signals = [
         score_BM,
@@ -58,6 +63,10 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
         evidence.recent_C[company_BM],
         evidence.lasting_C[company_BM],
         evidence.last_bid_C[company_BM],
+        newcomer_BM,
+        newcomer_BM * np.log(lent_BM + LEAST),
+        newcomer_BM * evidence.record_age_C[company_BM],
+        newcomer_BM * score_BM,
         *(
             np.log1p(SCALE * evidence.counts[name].at(evidence.fields.counted[name][notice_rows], company_BM))
             if name in evidence.counts

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.blend import PRIOR, PULL, Blend, learn
-from bidrec.ranking.second_stage.signals import FIXED, names_of
+from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS, names_of
 
 NAMES = names_of(["unit", "place"])
 SIGNALS, QUERIES, CANDIDATES = len(NAMES), 30, 5
@@ -85,6 +85,18 @@ def test_a_signal_that_is_the_same_for_all_keeps_its_prior_and_disturbs_no_score
     assert np.argmax(made.weight) == 1
     constant[:, :, 0] = 8.0
     assert (made.scores(constant).argmax(axis=1) == bidder_QM.argmax(axis=1)).mean() > 0.8
+
+
+def test_a_signal_of_few_newcomers_weighs_what_it_says_and_not_how_few_they_are():
+    newcomer = NAMES.index(NEWCOMERS[0])
+    signal_QMS = drawn(7)
+    signal_QMS[:, :, [NAMES.index(name) for name in NEWCOMERS]] = 0
+    signal_QMS[0, 2, newcomer] = 1
+    bidder_QM = np.random.default_rng(8).random((QUERIES, CANDIDATES)) < 0.3
+    bidder_QM[0] = np.arange(CANDIDATES) == 2
+    made = learn(NAMES, signal_QMS, EVERYWHERE, bidder_QM)
+    assert made.scores(signal_QMS)[0].argmax() == 2
+    assert made.weight[newcomer] / made.deviation[newcomer] > 3
 
 
 def test_what_stands_where_no_candidate_is_teaches_nothing():

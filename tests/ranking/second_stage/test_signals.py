@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bidrec.ranking.baselines.cobidders import likely
 from bidrec.ranking.baselines.counts import SCALE
 from bidrec.ranking.baselines.summed import LEAST
-from bidrec.ranking.second_stage.signals import FIXED, candidates_of, names_of
+from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS, candidates_of, names_of
 from tests.ranking.second_stage.worlds import (
     ASKED,
     COMPANIES,
@@ -67,9 +67,36 @@ def test_every_signal_is_what_a_plain_loop_over_the_known_bids_says(known):
             made.recent_C[company],
             made.lasting_C[company],
             made.last_bid_C[company],
+            *[0] * len(NEWCOMERS),
             *(same(known, company, notice, parts) for parts in (["unit"], ["place"], ["unit", "place"])),
         ]
         np.testing.assert_allclose(found.signal_BMS[row, place], expected, rtol=1e-4, atol=1e-6)
+
+
+RECORDS = st.dictionaries(st.integers(0, COMPANIES - 1), st.integers(0, TODAY + 2), min_size=1)
+"""Company -> day from which its record is known."""
+
+
+@settings(max_examples=25)
+@given(KNOWN, RECORDS)
+def test_who_has_a_record_and_no_known_bid_is_told_by_its_peers_its_record_s_age_and_its_vector(known, records):
+    made = evidence(known, records=records)
+    found = candidates_of(made, ASKED, 3 * COMPANIES, COUNTED)
+    near = made.near.votes(ASKED).toarray()
+    seen = {company for company, day in records.items() if day < TODAY}
+    newcomers = seen - {company for _, company in known}
+    first = FIXED.index(NEWCOMERS[0])
+    met = set()
+    for row, place in zip(*np.nonzero(found.company_BM >= 0), strict=True):
+        company, expected = int(found.company_BM[row, place]), [0] * len(NEWCOMERS)
+        if company in newcomers:
+            met.add(company)
+            # Nothing tells the records apart here, so that all who have one are peers.
+            lent, cosine = np.mean([near[row, other] for other in seen]), NOTICE_ND[ASKED[row]] @ COMPANY_CD[company]
+            expected = [1, np.log(lent + LEAST), np.log1p(TODAY - records[company]), cosine]
+        told = found.signal_BMS[row, place, first : first + len(NEWCOMERS)]
+        np.testing.assert_allclose(told, expected, rtol=1e-4, atol=1e-5)
+    assert met == newcomers
 
 
 def same(known, company, asked, parts, half_life=400.0):

@@ -1,5 +1,7 @@
 """A small market for the second stage: six notices before the moment and two that are asked about, five companies."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -36,9 +38,19 @@ def units(seed, rows, length=4):
 NOTICE_ND, COMPANY_CD = units(1, NOTICES), units(2, COMPANIES)
 
 
-def evidence(known, later=None, fields=FIELDS, titles=TITLES, settings=None, eligibility=None):
+def evidence(known, later=None, fields=FIELDS, titles=TITLES, settings=None, eligibility=None, records=None):
+    """`records`: company -> day from which its record is known; the training set has no fields of companies."""
     bids = [(*pair, day) for opened in (known, later or {}) for pair, day in opened.items()]
     ts = training_set(PUBLISHED, bids, fields, titles, COMPANIES)
+    company, day = (np.array(column, np.int64) for column in (list(records or {}), list((records or {}).values())))
+    ts = replace(
+        ts,
+        profile_company=company,
+        profile_known_at=day * DAY,
+        profile_standing=np.zeros(len(company), np.int32),
+        version_company=np.append(ts.version_company, company),
+        version_known_at=np.append(ts.version_known_at, day * DAY),
+    )
     vectors, known_C = VectorRanker(NOTICE_ND, COMPANY_CD), known_companies(ts, TODAY * DAY)
     if eligibility is None:
         eligibility = Eligibility(ts, ())
