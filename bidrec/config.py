@@ -67,6 +67,9 @@ class Model:
     """`history`: a company is its bids, read through the notice tower. `static`: the seed's two plain towers."""
     embedding_dim: int = 64
     """Length of the published vectors."""
+    members: int = 2
+    """`history`: pairs of towers that learn side by side, each of embedding_dim; their vectors together are turned into
+    one of embedding_dim."""
     table_dim: int = 128
     """Length of the rows of the embedding tables."""
     hidden: tuple[int, ...] = (256, 128)
@@ -398,8 +401,8 @@ def _impossible(config: Config) -> list[str]:
         ),
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
-        "model.embedding_dim, table_dim, history_length and training_history must be at least 1": min(
-            model.embedding_dim, model.table_dim, model.history_length, model.training_history
+        "model.embedding_dim, members, table_dim, history_length and training_history must be at least 1": min(
+            model.embedding_dim, model.members, model.table_dim, model.history_length, model.training_history
         )
         >= 1,
         "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0

@@ -4,7 +4,7 @@ Only the look-up of the fields is another one; all other layers are the trained 
 can follow these, which it cannot with jagged tensors. For the default kind of model (`history`).
 
 Dimension letters: B rows, F dense columns, T ages, I attribute ids of a row at most, J text terms at most, N notices,
-L bids of a history, D length of a vector.
+L bids of a history, D length of a vector, W of all members' vectors side by side.
 """
 
 import copy
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from bidrec.model.fields import SummedFields, log_ages
+from bidrec.model.members import HistoryTowers, NoticeTowers, apart, side_by_side
 from bidrec.model.rows import RowBatch
 from bidrec.model.tables import Table
 from bidrec.model.towers import History, HistoryTower, NoticeTower
@@ -62,31 +63,33 @@ class PaddedFields(nn.Module):
 
 
 class PaddedNoticeTower(nn.Module):
-    """Notices -> (B, D) unit vectors."""
+    """Notices -> (B, W) unit vectors, of all members side by side."""
 
-    def __init__(self, tower: NoticeTower) -> None:
+    def __init__(self, tower: NoticeTower | NoticeTowers) -> None:
         super().__init__()
-        self.tower = copy.deepcopy(tower)
-        self.tower.fields = PaddedFields(tower.fields)  # type: ignore[assignment]
+        self.members = _members(tower)
+        for member in self.members:
+            member.fields = PaddedFields(member.fields)
 
     def forward(
         self, dense_BF: Tensor, ages_days_BT: Tensor, attributes_BI: Tensor, text_BJ: Tensor, text_weights_BJ: Tensor
     ) -> Tensor:
-        return self.tower(PaddedRows(dense_BF, ages_days_BT, attributes_BI, text_BJ, text_weights_BJ))
+        rows = PaddedRows(dense_BF, ages_days_BT, attributes_BI, text_BJ, text_weights_BJ)
+        return side_by_side([member(rows) for member in self.members])
 
 
 class PaddedHistoryTower(nn.Module):
-    """Companies -> (B, D) unit vectors: a history of rows of notice_ND, and two rows of fields."""
+    """Companies -> (B, W) unit vectors: a history of rows of notice_NW, and two rows of fields."""
 
-    def __init__(self, tower: HistoryTower) -> None:
+    def __init__(self, tower: HistoryTower | HistoryTowers) -> None:
         super().__init__()
-        self.tower = copy.deepcopy(tower)
-        self.tower.version = PaddedFields(tower.version)  # type: ignore[assignment]
-        self.tower.profile = PaddedFields(tower.profile)  # type: ignore[assignment]
+        self.members = _members(tower)
+        for member in self.members:
+            member.version, member.profile = PaddedFields(member.version), PaddedFields(member.profile)
 
     def forward(
         self,
-        notice_ND: Tensor,
+        notice_NW: Tensor,
         notice_BL: Tensor,
         known_BL: Tensor,
         age_days_BL: Tensor,
@@ -96,7 +99,14 @@ class PaddedHistoryTower(nn.Module):
         has_profile_B: Tensor,
     ) -> Tensor:
         history = History(notice_BL, known_BL, age_days_BL, count_B)
-        return self.tower(notice_ND, history, PaddedRows(*version), PaddedRows(*profile), has_profile_B)
+        facts = PaddedRows(*version), PaddedRows(*profile), has_profile_B
+        parts = zip(self.members, apart(notice_NW, len(self.members)), strict=True)
+        return side_by_side([member(notice_ND, history, *facts) for member, notice_ND in parts])
+
+
+def _members(tower: nn.Module) -> nn.ModuleList:
+    """Copies of the towers that stand side by side in it, or of itself."""
+    return nn.ModuleList(copy.deepcopy(list(getattr(tower, "members", [tower]))))
 
 
 def _copied(table: Table | None) -> nn.Embedding | None:

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from bidrec.config import Model
 from bidrec.model.loss.temperature import bounded_scale
+from bidrec.model.members import HistoryTowers, NoticeTowers, turned
 from bidrec.model.rows import Shape
 from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
 
 
 class TwoTower(nn.Module):
-    """`notice` maps notice rows, `company` maps companies to (B, D) unit vectors; their product is the cosine."""
+    """`notice` maps notice rows, `company` maps companies to (B, W) unit vectors, of all members side by side; their
+    product is the mean of the members' cosines. `published` turns them into what others see."""
 
     def __init__(
         self,
@@ -25,13 +27,23 @@ class TwoTower(nn.Module):
         temperature_range: tuple[float, ...],
         history_length: int,
         training_history: int,
+        members: int,
+        embedding_dim: int,
     ) -> None:
         super().__init__()
+        self.members = members
+        self.axes: Tensor
+        # Set at a training's end; until then the first member's own.
+        self.register_buffer("axes", torch.eye(members * embedding_dim, embedding_dim))
         self.history_length, self.training_history = history_length, training_history
         self.coldest, self.hottest = temperature_range
         self.notice = notice
         self.company = company
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)), requires_grad=learn_temperature)
+
+    def published(self, vector_BW: Tensor) -> Tensor:
+        """(B, W) either tower's vectors -> (B, D) unit vectors, whose products rank nearly as theirs do."""
+        return turned(vector_BW, self.axes) if self.members > 1 else vector_BW
 
     @property
     def bids_read(self) -> int:
@@ -48,8 +60,11 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
     """The model that `config` asks for, over the sides of the training set's schema.json."""
     notice, version, profile = (Shape.of(schema[side]) for side in ("notice", "version", "profile"))
     towers: tuple[nn.Module, nn.Module]
+    members = config.members if config.kind == "history" else 1
     if config.kind == "history":
-        towers = _notice_tower(config, notice), _history_tower(config, version, profile)
+        pairs = [(_notice_tower(config, notice), _history_tower(config, version, profile)) for _ in range(members)]
+        notices, companies = [list(side) for side in zip(*pairs, strict=True)]
+        towers = (NoticeTowers(notices), HistoryTowers(companies)) if members > 1 else pairs[0]
     else:
         towers = _static_tower(config, notice), _static_tower(config, profile)
     return TwoTower(
@@ -59,6 +74,8 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         temperature_range=config.temperature_range,
         history_length=config.history_length,
         training_history=min(config.training_history, config.history_length),
+        members=members,
+        embedding_dim=config.embedding_dim,
     )
 
 

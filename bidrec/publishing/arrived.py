@@ -76,9 +76,8 @@ class Arrived:
             limits = connection.execute("SELECT region_limit, licence_limit FROM notice").fetchall()[0]
             rows = rows_of(side, torch.device("cpu"))
             with torch.no_grad():
-                vector_1D = self.model.notice(
-                    rows.take(torch.zeros(1, dtype=torch.int64), int(published_at.timestamp()))
-                )
+                row = rows.take(torch.zeros(1, dtype=torch.int64), int(published_at.timestamp()))
+                vector_1D = self.model.published(self.model.notice(row))
         regions, licences = ([word for word in limit or [] if word is not None] or None for limit in limits)
         return vector_1D.numpy(), regions, licences
 

@@ -5,8 +5,12 @@ Writes  a folder, whole or not at all
 
     notice_tower.pt2, company_tower.pt2   programs of torch.export: weights as raw bytes, the graph as JSON, no pickle
     notice/, version/, profile/           vocabulary.parquet and idf.npy of the side
+    axes.npy                              (W, D) float32: what turns the programs' vectors into those that are published
     schema.json                           scales, ids and order of the fields of each side
     manifest.json                         the run, and the inputs of both towers
+
+The programs return W numbers, the vectors of all members side by side, as the company's reads the notices'. Times the
+axes and scaled to length one, they are the D numbers that are published.
 
 Held against the trained towers before anything is written: a folder that is there gives the same vectors.
 """
@@ -15,12 +19,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bidrec.errors import BidrecError, ConfigurationError
 from bidrec.model.padded import PaddedHistoryTower, PaddedNoticeTower, padded
-from bidrec.model.towers import HistoryTower, NoticeTower
+from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
 from bidrec.storage import whole_folder, write_manifest
 from bidrec.training.loop import load_model
@@ -34,7 +39,7 @@ ROWS = 256
 INPUTS = {
     "notice": ["dense_BF", "ages_days_BT", "attributes_BI", "text_BJ", "text_weights_BJ"],
     "company": [
-        *("notice_ND", "notice_BL", "known_BL", "age_days_BL", "count_B"),
+        *("notice_NW", "notice_BL", "known_BL", "age_days_BL", "count_B"),
         *("version (five as of a notice)", "profile (likewise)", "has_profile_B"),
     ],
 }
@@ -47,7 +52,7 @@ def export_towers(run: Run, folder: Path) -> dict[str, Any]:
     """
     ts = TrainingSet.open(run.training_set)
     model = load_model(ts.schema, run.model)
-    if not isinstance(model.notice, NoticeTower) or not isinstance(model.company, HistoryTower):
+    if isinstance(model.company, StaticTower):
         raise ConfigurationError(f"the towers of run {run.id} are of kind 'static'", hint="only 'history' is exported")
     data = Resident.of(ts, torch.device("cpu"))
     with torch.no_grad():
@@ -66,11 +71,12 @@ def export_towers(run: Run, folder: Path) -> dict[str, Any]:
             for file in ("vocabulary.parquet", "idf.npy"):
                 shutil.copyfile(run.training_set / side / file, staging / side / file)
         shutil.copyfile(run.training_set / "schema.json", staging / "schema.json")
+        np.save(staging / "axes.npy", model.axes.numpy(), allow_pickle=False)
         facts = {"torch": torch.__version__, "largest_difference": differences}
         return write_manifest(staging, kind="towers", run=run.id, inputs=INPUTS, **facts)
 
 
-def _notices(tower: NoticeTower, data: Resident) -> tuple[nn.Module, tuple[Any, ...], Tensor]:
+def _notices(tower: Any, data: Resident) -> tuple[nn.Module, tuple[Any, ...], Tensor]:
     """(tower to export, inputs, the trained tower's vectors of them)."""
     rows_B = torch.arange(max(0, len(data.notice) - ROWS), len(data.notice))
     batch = data.notice.take(rows_B, data.published_at[rows_B])

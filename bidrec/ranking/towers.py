@@ -20,9 +20,10 @@ class Towers:
     def __init__(self, ts: TrainingSet, model_folder: Path) -> None:
         self.model = load_model(ts.schema, model_folder)
         self.data = Resident.of(ts, torch.device("cpu"))
-        self.notice_ND = notice_vectors(self.model, self.data)
+        self._notice_NW = notice_vectors(self.model, self.data)
+        self.notice_ND = self.model.published(self._notice_NW)
 
     def as_of(self, moment: int) -> VectorRanker:
         """Companies with what was known strictly before `moment` (epoch seconds UTC)."""
-        company_CD, _ = company_vectors(self.model, self.data, self.notice_ND, moment - 1)
-        return VectorRanker(self.notice_ND.numpy(), company_CD.numpy())
+        company_CW, _ = company_vectors(self.model, self.data, self._notice_NW, moment - 1)
+        return VectorRanker(self.notice_ND.numpy(), self.model.published(company_CW).detach().numpy())

@@ -1,9 +1,13 @@
-"""Every notice and every company to its vector, in blocks: for the history cache, validation, test and write-back."""
+"""Every notice and every company to its vector, in blocks: for the history cache, validation, test and write-back.
+
+Vectors are the towers' own, of all members side by side: the company tower reads such ones. `TwoTower.published` makes
+of them what others see.
+"""
 
 import torch
 from torch import Tensor
 
-from bidrec.model.towers import HistoryTower
+from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.resident import Companies, Resident
 
@@ -45,15 +49,13 @@ def _blocks(rows: Tensor) -> list[Tensor]:
 
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
-    if isinstance(model.company, HistoryTower):
-        return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
-    return model.company(data.profiles(data.profiles_of(version_B), as_of))
+    if isinstance(model.company, StaticTower):
+        return model.company(data.profiles(data.profiles_of(version_B), as_of))
+    return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
 
 
 def gathered_companies(model: TwoTower, notice_ND: Tensor, companies: Companies) -> Tensor:
     """(B, D) unit vectors of companies that were gathered already."""
-    if isinstance(model.company, HistoryTower):
-        return model.company(
-            notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B
-        )
-    return model.company(companies.profile)
+    if isinstance(model.company, StaticTower):
+        return model.company(companies.profile)
+    return model.company(notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B)

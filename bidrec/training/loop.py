@@ -23,6 +23,7 @@ from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
 from bidrec.training import checkpoint, distributed
 from bidrec.training.allocator import keep_freed_memory
+from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
@@ -126,7 +127,6 @@ class Loop:
 
     def _start_refit(self) -> None:
         done = self.progress
-        self.model.load_state_dict(self.best)
         self._save("validated", self._facts())
         self.progress = Progress(
             refit=True,
@@ -142,11 +142,14 @@ class Loop:
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
         facts = self._facts()
-        self.model.load_state_dict(self.best)
         self._save("model", facts)
         return facts
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
+        """Write the best weights, with the axes of what they make of all that they could have learned from."""
+        self.model.load_state_dict(self.best)
+        fit_axes(self.model, self.data, self.ts.cutoff if self.progress.refit else self.ts.validation_from)
+        self._keep_weights()
         if distributed.is_first():
             checkpoint.save_model(self.run_folder / name, self.best, facts)
 

@@ -54,7 +54,7 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     Raises DependencyDown (69) where compiling needs a C++ compiler and there is none.
     """
     model.to(device)
-    towers = (model.notice, model.company)
+    towers = [tower for side in (model.notice, model.company) for tower in getattr(side, "members", [side])]
     if settings.precision == "bfloat16":
         for tower in towers:
             _in_bfloat16(tower, device)

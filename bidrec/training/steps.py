@@ -21,6 +21,7 @@ from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids, InBatchLoss
 from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
 from bidrec.model.loss.softmax import all_bidders_softmax, distinct_softmax
+from bidrec.model.members import apart
 from bidrec.model.rows import RowBatch
 from bidrec.model.towers import History
 from bidrec.model.two_tower import TwoTower
@@ -164,9 +165,13 @@ class NoticeSteps:
             mine_E = (position_E >= own.start) & (position_E < own.stop)
             position_E, place_E = position_E[mine_E] - own.start, place_E[mine_E]
         bids = position_E, place_E
-        return share * all_bidders_softmax(
-            notice_BD[own], company_KD, model.scale, *bids, batch.drawn, self.losses.block
-        )
+        # Each member learns for itself: were their cosines summed first, they would come to depend on each other.
+        pairs = zip(apart(notice_BD[own], model.members), apart(company_KD, model.members), strict=True)
+        losses = [
+            all_bidders_softmax(notices, companies, model.scale, *bids, batch.drawn, self.losses.block)
+            for notices, companies in pairs
+        ]
+        return share * sum(losses[1:], losses[0]) / model.members
 
     def state(self) -> dict[str, Tensor]:
         return {"cache": self.cache_ND}
@@ -209,7 +214,8 @@ def _own_notices(position_E: Tensor, notices: int) -> tuple[slice, float]:
 
 
 class InBatchNoticeSteps(NoticeSteps):
-    """The softmax over the companies of a draw of the stretch's bids, and uniform ones where configured."""
+    """The softmax over the companies of a draw of the stretch's bids, and uniform ones where configured; of the mean of
+    all members' cosines."""
 
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         super().__init__(config, data, known_before)

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import zipfile
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -86,6 +85,6 @@ def test_what_differs_from_the_trained_tower_is_not_written(config, tmp_path, mo
 
 
 def test_the_plain_towers_of_the_seed_are_refused(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(tower_files, "NoticeTower", np.ndarray)
+    monkeypatch.setattr(tower_files, "StaticTower", torch.nn.Module)
     with pytest.raises(ConfigurationError, match="static"):
         export_towers(find(config.home_path), tmp_path / "out")

@@ -16,7 +16,9 @@ SIDE = {
     "text_rows": 10,
 }
 SCHEMA = {"notice": SIDE, "version": SIDE, "profile": SIDE}
-SMALL = Model(embedding_dim=4, table_dim=8, hidden=(8,), company_hidden=8, dropout=0.0, half_lives=(10.0, 100.0))
+SMALL = Model(
+    embedding_dim=4, members=1, table_dim=8, hidden=(8,), company_hidden=8, dropout=0.0, half_lives=(10.0, 100.0)
+)
 
 
 def history(rows: list[list[int]], ages: list[list[float]]) -> History:
@@ -79,9 +81,9 @@ def test_gradients_reach_the_notice_tower_through_the_history() -> None:
 
 
 def test_every_kind_of_model_gives_unit_vectors_also_for_one_row() -> None:
-    for kind in ("history", "static"):
-        model = build(Model(kind=kind, embedding_dim=4, table_dim=8, hidden=(8,)), SCHEMA).eval()
-        out = model.notice(three_rows().take(torch.tensor([1])))
+    for kind, members in (("history", 1), ("history", 3), ("static", 2)):
+        model = build(Model(kind=kind, members=members, embedding_dim=4, table_dim=8, hidden=(8,)), SCHEMA).eval()
+        out = model.published(model.notice(three_rows().take(torch.tensor([1]))))
         assert out.shape == (1, 4)
         torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
 
