@@ -30,7 +30,7 @@ from bidrec.training.optimiser import optimiser_for
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
 from bidrec.training.steps import Steps, steps_for
-from bidrec.training.validation import validation_recall
+from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
@@ -66,6 +66,8 @@ def train(
         loop = Loop(config, ts, run, data, writer)
         loop.after_epoch = after_epoch
         loop.resume()
+        if distributed.is_first():
+            warn_of_few(data, ts.validation_from, ts.cutoff)
         with recorded as loop.after_step:
             loop.run(stop)
         return loop.finish()

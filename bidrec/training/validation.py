@@ -3,12 +3,23 @@
 import torch
 from torch import Tensor
 
+from bidrec import log
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.resident import Resident
 
 NOTICES = 3000
 """At most this many notices, evenly spread over the window, are looked at."""
+FEW = 100
+"""A mean recall of fewer notices is known to no better than about five points, more than epochs differ by."""
+
+
+def warn_of_few(data: Resident, validation_from: int, cutoff: int) -> None:
+    """Log a warning where so few notices choose when to stop, and teach the second stage, that chance does."""
+    notices, _ = window(data, validation_from, cutoff, NOTICES)
+    if len(notices) < FEW:
+        text = "few notices in the validation window: when to stop, and the second stage's weights, are near a guess"
+        log.get("train").warning(text, notices=len(notices), hint="raise split.validation_days")
 
 
 def validation_recall(model: TwoTower, data: Resident, validation_from: int, cutoff: int, k: int = 100) -> float:
