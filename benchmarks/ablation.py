@@ -97,14 +97,16 @@ def ladder(config: Config, seed_epochs: int = SEED_EPOCHS) -> list[Rung]:
     temperature = changed(seed, model={"temperature": 0.07, "learn_temperature": True})
     corrected = {"logq": True, "other_bidders": "masked"}
     logq = changed(temperature, loss=corrected)
-    history = dataclasses.replace(config, loss=dataclasses.replace(Loss(kind="in_batch"), **corrected))
+    one_pair = changed(config, model={"members": 1})
+    history = dataclasses.replace(one_pair, loss=dataclasses.replace(Loss(kind="in_batch"), **corrected))
     return [
         Rung("seed: static features, in-batch, temperature 1", seed),
         Rung("+ company id", seed, company_id=True),
         Rung("+ temperature .07, learned", temperature, company_id=True),
         Rung("+ logQ and mask", logq, company_id=True),
         Rung("history instead of id and static features, in-batch", history),
-        Rung("full softmax, all bidders as targets", config),
+        Rung("full softmax, all bidders as targets", one_pair),
+        Rung("two pairs of towers side by side", config),
     ]
 
 
