@@ -132,7 +132,7 @@ def run(ts: TrainingSet, config: Config, watch: Watch) -> Watch:
 
 
 def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
-    """Of training as long as the configuration says: the validation Recall@100 of each epoch, and the CPU time of all."""
+    """Of training to its end: the validation Recall@100 of each epoch, and the CPU time of all of them, in seconds."""
     started = time.process_time()
     with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder:
         facts = train(config, ts, Path(folder))
