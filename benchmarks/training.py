@@ -1,6 +1,6 @@
 """Training side by side: the floor, bidrec's pipeline, the seed's four loops, TorchRec's pipelines.
 
-    python -m benchmarks.training [--scale 0.01] [--steps 3000] [--rounds 2] [--folder DIR] [--json]
+    python -m benchmarks.training [--scale 0.01] [--steps 3000] [--rounds 2] [--recall] [--folder DIR] [--json]
 
 The workload (training_world.py) is made once and kept in --folder. Each contender runs in a process of its own, on the
 same model and about 256 pairs a step:
@@ -11,8 +11,9 @@ seed       the four loops of the system that bidrec replaces, around its own ste
 behind     bidrec's step behind the seed's loader; resident: the seed's step without one
 torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
 
-static     the seed's own recipe: random pairs, Adam over everything
-fast       whole notices, and tables whose rows learn in the backward pass: what these two settings give
+static     the seed's own recipe, random pairs and Adam, over the rows of the tables that a batch reads
+fast       whole notices besides
+recall     with --recall, each way to train is run for 24 epochs: how what it learns ranks, and what that took
 
 The default model (history through the notice tower) has its own floor and pipeline, at its own batch of 512 notices.
 busy: the share of the time in which a step runs and does not wait for its batch.
@@ -30,7 +31,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training_ours import FAST
+from benchmarks.training_ours import FAST, RANKED, STATIC
 from benchmarks.training_world import written
 
 BATCH = 256
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="of a seed's or TorchRec's loop in a round")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of bidrec's batches, tried besides 256")
     parser.add_argument("--threads", type=int, default=0, help="of every contender's arithmetic (0: torch's choice)")
+    parser.add_argument("--recall", action="store_true", help="also train to the end, each way, and say how it ranks")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bidrec-training-world")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -73,13 +75,23 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
     for _ in range(options.rounds):
         for name in REMARKS:
             keep_best(rows, name, run(name, world, bound))
-        keep_best(rows, "pipeline:static", run("pipeline:static", world, {"steps": options.steps}))
-        keep_best(rows, "pipeline:fast", run("pipeline:static", world, {"steps": options.steps, "training": FAST}))
-        for (kind, given), size in product((("static", {}), ("fast", FAST)), options.sizes):
-            settings = {"steps": max(20, options.steps * BATCH // size // 2), "training": given | {"batch_size": size}}
-            keep_best(rows, f"pipeline:{kind}:{size}", run("pipeline:static", world, settings))
+        for (kind, given), size in product((("static", STATIC), ("fast", FAST)), (BATCH, *options.sizes)):
+            steps = options.steps if size == BATCH else max(20, options.steps * BATCH // size // 2)
+            settings = {"steps": steps, "training": given | {"batch_size": size}}
+            keep_best(rows, row_of(kind, size), run("pipeline:static", world, settings))
     rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)})
-    return {"scale": options.scale, "rows": rows} | ratios(rows, options.sizes) | starts(world)
+    found = {"scale": options.scale, "rows": rows} | ratios(rows, options.sizes) | starts(world)
+    return found | (ranked(world) if options.recall else {})
+
+
+def row_of(kind: str, size: int) -> str:
+    return f"pipeline:{kind}" + (f":{size}" if size != BATCH else "")
+
+
+def ranked(world: Path) -> dict[str, Any]:
+    """The best validation Recall@100 of each way to train, and its CPU time."""
+    found = {way: run("quality", world, {"training": settings}) for way, settings in RANKED.items()}
+    return {f"{way}_{name}": round(row[name], 4) for way, row in found.items() for name in ("best_recall", "cpu_s")}
 
 
 def run(name: str, world: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -101,8 +113,8 @@ def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, A
     default, seed = rows["pipeline:history"], max((rows[f"seed:{loop}"] for loop in SEED), key=lambda row: row["it_s"])
     found: dict[str, Any] = {"default_pipeline_over_floor": default["over_floor"]}
     for kind, prefix in (("static", ""), ("fast", "fast_")):
-        ours = rows[f"pipeline:{kind}"]
-        sizes = {size: rows[f"pipeline:{kind}:{size}"]["pairs_s"] for size in tried} | {BATCH: ours["pairs_s"]}
+        ours = rows[row_of(kind, BATCH)]
+        sizes = {size: rows[row_of(kind, size)]["pairs_s"] for size in (BATCH, *tried)}
         best = max(sizes, key=sizes.__getitem__)
         of_kind = {
             "pipeline_over_floor": ours["over_floor"],

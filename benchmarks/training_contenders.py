@@ -134,7 +134,7 @@ def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any
 
 
 def quality(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The validation Recall@100 after whole epochs, at some batch size."""
+    """How what is trained that way ranks."""
     return ours.recall(ts, ours.configuration("static", **settings["training"]))
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks.training_tables [--rows 100000 1000000 10000000] [--ids 2560] [--json]
 
 Milliseconds (median) of one lookup, backward pass and update of a (rows, 32) table by a batch's ids, skewed as ids are:
-fused (fbgemm's kernel), plain (plain torch: where fbgemm is missing), adam (torch's fused dense Adam).
+fused (row-wise Adagrad in fbgemm's kernel), plain (the same in plain torch: where fbgemm is missing), sparse_adam (Adam
+on the rows read, in plain torch), adam (torch's fused dense Adam).
 """
 
 import argparse
@@ -11,11 +12,12 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from bidrec.model.tables import FusedRows, PlainRows, Rate, Table
+from bidrec.model.tables import FusedRows, PlainRows, Rate, Table, new_state
 
 DIM, STEPS, WARM_UP = 32, 60, 5
 DENSE_STEPS = 5
@@ -53,8 +55,9 @@ def _fused(rows: int) -> Update:
     return FusedRows(torch.zeros(rows, DIM), torch.zeros(rows), Rate(0.01)), lambda: None
 
 
-def _plain(rows: int) -> Update:
-    return PlainRows(torch.zeros(rows, DIM), torch.zeros(rows), Rate(0.01)), lambda: None
+def _plain(rule: str, rows: int) -> Update:
+    weight = torch.zeros(rows, DIM)
+    return PlainRows(rule, weight, new_state(rule, weight), Rate(0.01)), lambda: None
 
 
 def _adam(rows: int) -> Update:
@@ -68,7 +71,12 @@ def _adam(rows: int) -> Update:
     return dense, step
 
 
-UPDATES: dict[str, Callable[[int], Update]] = {"fused": _fused, "plain": _plain, "adam": _adam}
+UPDATES: dict[str, Callable[[int], Update]] = {
+    "fused": _fused,
+    "plain": partial(_plain, "rowwise_adagrad"),
+    "sparse_adam": partial(_plain, "sparse_adam"),
+    "adam": _adam,
+}
 
 
 def table(found: dict[str, dict[int, float]]) -> str:

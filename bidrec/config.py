@@ -126,10 +126,10 @@ class Training:
     """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
     weight_decay: float = 0.0
-    """Adam's: not of tables that row-wise Adagrad moves."""
+    """Adam's: not of tables of which only the rows read are moved."""
     table_optimiser: str = "adam"
-    """How the embedding tables learn: `adam` moves all rows in every step, `rowwise_adagrad` those that a batch reads:
-    for large vocabularies."""
+    """How the embedding tables learn: `adam` moves all rows in every step; `sparse_adam` and `rowwise_adagrad` those a
+    batch reads: for large vocabularies. Row-wise Adagrad remembers a number a row, Adam twice the table."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
     warmup_share: float = 0.05
@@ -419,8 +419,8 @@ def _impossible(config: Config) -> list[str]:
         > 0,
         "training.stream_notices must be at least 0, and 0 with model.kind 'history', which reads notices of any "
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
-        "training.table_optimiser must be 'rowwise_adagrad' or 'adam'": training.table_optimiser
-        in ("rowwise_adagrad", "adam"),
+        "training.table_optimiser must be 'adam', 'sparse_adam' or 'rowwise_adagrad'": training.table_optimiser
+        in ("adam", "sparse_adam", "rowwise_adagrad"),
         "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
         "'rowwise_adagrad', whose kernel moves four numbers at a time": training.table_optimiser != "rowwise_adagrad"
         or model.table_dim % (16 if model.kind == "history" else 4) == 0,

@@ -7,15 +7,14 @@ all, a sum a row, and every copy takes the same update: it costs what the batch 
 import torch
 from torch import Tensor, distributed
 
-from bidrec.model.tables import PlainRows
+from bidrec.model.tables import PlainRows, summed
 
 
 class SharedRows(PlainRows):
-    """Row-wise Adagrad by the gradients of all processes, each of which must look up as often as the others."""
+    """A rule by the gradients of all processes, each of which must look up as often as the others."""
 
     def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
-        rows, place = ids.unique(return_inverse=True)
-        gradient_RD = gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
+        rows, gradient_RD = summed(ids, gradient_ID)
         counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
         distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
         sizes = [int(count) for count in counts]

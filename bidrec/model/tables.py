@@ -1,9 +1,13 @@
 """One TorchRec table for all fields of a side; its rows may learn inside the backward pass: a step costs what it reads.
 
-A dense optimiser moves every row of a table in every step, so its cost grows with the vocabulary. Row-wise Adagrad
-moves the rows a batch touches and keeps one number a row: the running sum of its gradients' mean squares.
-`row_update` chooses what does it: fbgemm's fused kernel on a CPU, plain torch elsewhere or where fbgemm is missing,
-and bidrec.model.shared_rows where many processes train one model.
+A dense optimiser moves every row of a table in every step, so its cost grows with the vocabulary. Here only the rows
+that a batch touches move, by one of two rules:
+
+rowwise_adagrad  keeps one number a row: the running sum of its gradients' mean squares
+sparse_adam      keeps Adam's two moments, which stand still while a row is not read (torch.optim.SparseAdam's rule)
+
+`row_update` chooses what does it: fbgemm's fused kernel, which a CPU has for Adagrad only, plain torch elsewhere or
+where fbgemm is missing, and bidrec.model.shared_rows where many processes train one model.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,8 @@ from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTens
 from torchrec.modules.embedding_configs import PoolingType
 
 EPSILON = 1e-8
+MEAN_DECAY, SQUARE_DECAY = 0.9, 0.999
+"""Adam's, as torch has them."""
 ROWS = "rows"
 """TorchRec's name for a collection's one table, and for its one feature."""
 
@@ -62,25 +68,58 @@ class Table(nn.Module):
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
 
 
-def row_update(weight: Tensor, sum_R: Tensor, rate: Rate) -> RowUpdate:
-    """Row-wise Adagrad on `weight` (R, D) and its state `sum_R` (R,), both changed in place in every backward pass."""
+State = dict[str, Tensor]
+"""What a rule remembers of a table between steps, changed in place."""
+
+
+def new_state(rule: str, weight: Tensor) -> State:
+    """Of a table `weight` (R, D) that has not learned yet."""
+    if rule == "rowwise_adagrad":
+        return {"step": torch.zeros(()), "sum": weight.new_zeros(len(weight))}
+    return {"step": torch.zeros(()), "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
+
+
+def row_update(rule: str, weight: Tensor, state: State, rate: Rate) -> RowUpdate:
+    """The rule on `weight` (R, D) and its state, both changed in place in every backward pass."""
     if torch.distributed.is_initialized():
         from bidrec.model.shared_rows import SharedRows
 
-        return SharedRows(weight, sum_R, rate)
-    if weight.device.type == "cpu":
+        return SharedRows(rule, weight, state, rate)
+    if rule == "rowwise_adagrad" and weight.device.type == "cpu":
         try:
-            return FusedRows(weight, sum_R, rate)
+            return FusedRows(weight, state["sum"], rate)
         except ImportError:
             pass  # a machine with another build of fbgemm, or none
-    return PlainRows(weight, sum_R, rate)
+    return PlainRows(rule, weight, state, rate)
+
+
+def rowwise_adagrad(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
+    """Move the distinct `rows` (R,) of `weight` by the sums of their gradients."""
+    total_R = state["sum"][rows] + gradient_RD.square().mean(1)
+    state["sum"][rows] = total_R
+    weight.index_add_(0, rows, gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None])
+
+
+def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
+    """Move the distinct `rows` (R,) of `weight` by their moments, corrected for their start by the table's steps."""
+    step = state["step"].add_(1).item()
+    mean_RD = state["mean"].index_select(0, rows).lerp_(gradient_RD, 1 - MEAN_DECAY)
+    square_RD = state["square"].index_select(0, rows).mul_(SQUARE_DECAY)
+    square_RD.addcmul_(gradient_RD, gradient_RD, value=1 - SQUARE_DECAY)
+    state["mean"].index_copy_(0, rows, mean_RD)
+    state["square"].index_copy_(0, rows, square_RD)
+    size = learning_rate * (1 - SQUARE_DECAY**step) ** 0.5 / (1 - MEAN_DECAY**step)
+    weight.index_add_(0, rows, mean_RD.div_(square_RD.sqrt_().add_(EPSILON)), alpha=-size)
+
+
+RULES = {"rowwise_adagrad": rowwise_adagrad, "sparse_adam": sparse_adam}
 
 
 class PlainRows:
-    """Row-wise Adagrad in plain torch, on any device."""
+    """A rule in plain torch, on any device."""
 
-    def __init__(self, weight: Tensor, sum_R: Tensor, rate: Rate) -> None:
-        self.weight, self.sum_R, self.rate = weight, sum_R, rate
+    def __init__(self, rule: str, weight: Tensor, state: State, rate: Rate) -> None:
+        self.rule, self.weight, self.state, self.rate = RULES[rule], weight, state, rate
         # Autograd enters a function only where an input asks for gradients; the weights must not get a dense one.
         self.entry = torch.zeros((), device=weight.device, requires_grad=True)
 
@@ -89,11 +128,13 @@ class PlainRows:
 
     def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
         """Update the rows `ids` (I,), repeated or not, by the gradients (I, D) of the items looked up."""
-        rows, place = ids.unique(return_inverse=True)
-        gradient_RD = gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
-        total_R = self.sum_R[rows] + gradient_RD.square().mean(1)
-        self.sum_R[rows] = total_R
-        self.weight.index_add_(0, rows, gradient_RD * (-self.rate.learning_rate / (total_R.sqrt() + EPSILON))[:, None])
+        self.rule(self.weight, self.state, self.rate.learning_rate, *summed(ids, gradient_ID))
+
+
+def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct ids (R,) and the sums of their gradients (R, D)."""
+    rows, place = ids.unique(return_inverse=True)
+    return rows, gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
 
 
 class _PlainLookup(torch.autograd.Function):
@@ -114,7 +155,7 @@ class _PlainLookup(torch.autograd.Function):
 
 
 class FusedRows:
-    """The same in one kernel of fbgemm. Raises ImportError where its build for the CPU is not there."""
+    """Row-wise Adagrad in one kernel of fbgemm. Raises ImportError where its build for the CPU is not there."""
 
     def __init__(self, weight: Tensor, sum_R: Tensor, rate: Rate) -> None:
         from fbgemm_gpu import split_table_batched_embeddings_ops_common as common

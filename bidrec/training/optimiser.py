@@ -1,7 +1,8 @@
 """The optimiser: Adam over the network, and over the embedding tables what training.table_optimiser says.
 
-`rowwise_adagrad` moves the rows that a batch touches, inside the backward pass (bidrec.model.tables); `adam` moves all
-rows of all tables in every step. Either way there is one optimiser to save, to load and to give a learning rate to.
+`rowwise_adagrad` and `sparse_adam` move the rows that a batch touches, inside the backward pass (bidrec.model.tables);
+`adam` moves all rows of all tables in every step. Either way there is one optimiser to save, to load and to give a
+learning rate to.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bidrec.config import Training
-from bidrec.model.tables import Rate, Table, row_update
+from bidrec.model.tables import Rate, Table, new_state, row_update
 from bidrec.model.two_tower import TwoTower
 
 
@@ -25,26 +26,27 @@ def optimiser_for(model: TwoTower, settings: Training) -> "Optimiser":
 
 
 class Optimiser(torch.optim.Adam):
-    """Adam over the first group of parameters; the second group are tables, whose state is one number a row."""
+    """Adam over the first group of parameters; the second group are tables that learn by a rule of their own."""
 
     def __init__(self, learned: list[Tensor], tables: list[Table], settings: Training) -> None:
         self.settings, self.tables = settings, tables
         self.param_groups: list[dict[str, Any]]
-        self.rate = Rate(settings.table_learning_rate)
+        adagrad = settings.table_optimiser == "rowwise_adagrad"
+        self.table_learning_rate = settings.table_learning_rate if adagrad else settings.learning_rate
+        self.rate = Rate(self.table_learning_rate)
         # Fused: one pass over the moments instead of seven, a sixth of the time on a CPU.
         super().__init__(learned, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
         if tables:
             self.add_param_group({"params": [table.weight for table in tables]})
             for table in tables:
-                # Adam looks for a step count in every state that it loads.
-                self.state[table.weight] = {"step": torch.zeros(()), "sum": table.weight.new_zeros(len(table.weight))}
+                self.state[table.weight] = new_state(settings.table_optimiser, table.weight.detach())
             self._attach()
 
     def set_share(self, share: float) -> None:
         """Set the step's learning rates: this share of the configured ones. Before the loss is computed."""
         for group in self.param_groups:
             group["lr"] = self.settings.learning_rate * share
-        self.rate.learning_rate = self.settings.table_learning_rate * share
+        self.rate.learning_rate = self.table_learning_rate * share
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:  # type: ignore[override]
@@ -61,4 +63,5 @@ class Optimiser(torch.optim.Adam):
 
     def _attach(self) -> None:
         for table in self.tables:
-            table.update = row_update(table.weight.detach(), self.state[table.weight]["sum"], self.rate)
+            state = self.state[table.weight]
+            table.update = row_update(self.settings.table_optimiser, table.weight.detach(), state, self.rate)

@@ -35,10 +35,10 @@ SMALL = Model(
 ALONE = Training(batch_size=7, epochs=5, patience=9, refit=False, candidates=16, history_gradients=30)
 LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
-ROW_WISE = replace(ALONE, table_optimiser="rowwise_adagrad")
+ROW_WISE, SPARSE = (replace(ALONE, table_optimiser=rule) for rule in ("rowwise_adagrad", "sparse_adam"))
 KINDS = {
     "history": Config(model=SMALL, training=ROW_WISE),
-    "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(ROW_WISE, batch_size=19)),
+    "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(SPARSE, batch_size=19)),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
 
