@@ -63,12 +63,14 @@ def find(
     views: Sequence[View],
     untyped: Mapping[str, str] | None = None,
     made: Collection[int] = (),
+    single: Collection[int] = (),
 ) -> str:
     """The first half: each question with the number of the row that answers it, by view.
 
     columns: those of `asked`, without as_of's duplicates. as_of: the column with the moment asked about; naive ones are
     UTC (so is the session's zone). untyped: column of `asked` that holds only NULL -> type to compare it as. made: the
-    places of the views whose `known` is a table already.
+    places of the views whose `known` is a table already. single: of these, those with one row a key: nothing has to be
+    sorted to find the newest.
     """
     steps: list[str] = []
     joins, rows = "", ""
@@ -80,7 +82,7 @@ def find(
             f"{name}.k{place} = {_typed(column, untyped or {})}" for place, column in enumerate(view.keys.values())
         ]
         matches.append(f"{name}.visible <= q.{quoted(as_of)}::TIMESTAMPTZ")
-        joins += f"\nASOF LEFT JOIN {name} ON {' AND '.join(matches)}"
+        joins += f"\n{'' if number in single else 'ASOF '}LEFT JOIN {name} ON {' AND '.join(matches)}"
         rows += f", {_alive(view, number, as_of)} AS {row_name(number)}"
     asked = ", ".join(f"q.{quoted(column)}" for column in columns)
     return ("WITH " + ",\n".join(steps) if steps else "") + f"\nSELECT {asked}{rows}\nFROM {ASKED} q{joins}"

@@ -24,6 +24,8 @@ ROW_BYTES = 48
 VALUE_BYTES = 8
 """What a value takes in memory beyond what it takes in the file, about: there it may be a number in a dictionary."""
 SAMPLE = 100_000
+MOST = 256
+"""Parts of a question, each of which looks through all of it: where these are too few for the limit, DuckDB spills."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ class Part:
 
 
 def divide(connection: duckdb.DuckDBPyConnection, views: Sequence[View], room: int) -> list[Part]:
-    """Parts of which each takes about `room` bytes while it is joined. A key asked about very often is not divided."""
+    """Parts of which each takes about `room` bytes while it is joined, MOST at most.
+
+    A key asked about very often is not divided.
+    """
     sizes: Counter[str] = Counter()
     for view in views:
         for column in view.keys.values():
@@ -61,7 +66,7 @@ def divide(connection: duckdb.DuckDBPyConnection, views: Sequence[View], room: i
         return [Part()]
     column, taken = sizes.most_common(1)[0]
     questions = connection.execute(f"SELECT count(*) FROM {ASKED}").fetchall()[0][0]
-    number = -(-(taken + questions * ASKED_BYTES) // room)
+    number = min(MOST, -(-(taken + questions * ASKED_BYTES) // room))
     bounds = [*_bounds(connection, column, number)] if number > 1 else []
     return [Part(column, low, high) for low, high in pairwise([None, *bounds, None])]
 

@@ -1,6 +1,7 @@
 """A question answered in parts is answered as in one, whatever its keys are."""
 
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import duckdb
@@ -10,7 +11,7 @@ from feast import Entity, ValueType
 
 from bidrec.asof.job import Limits
 from bidrec.asof.join import ASKED
-from bidrec.asof.parts import divide
+from bidrec.asof.parts import MOST, divide
 from tests.asof.worlds import asked, company, minute, stores, view, write
 
 FEATURES = ["versions:value", "others:value"]
@@ -64,6 +65,42 @@ def test_keys_of_any_kind_can_be_divided(tmp_path, keys):
     divided = replace(job._question, limits=Limits(part=100))
     found = {row[0]: row[-1] for row in rows_of(divided.answer())}
     assert found == {n: {"a": 0, "b": 1, "c": 2, "d": 3}.get(key) for n, key in enumerate(keys)}
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["one row a key", "several"])
+@pytest.mark.parametrize("ttl", [0, 3])
+def test_a_view_of_another_key_answers_as_of_the_moment_also_where_it_has_one_row_a_key(tmp_path, twice, ttl):
+    draw = Random(7)
+    bought = [(key, n, n) for n, key in enumerate("abcdefgh")] + [("c", 6, 60)] * twice
+    source = write(tmp_path / "bought.parquet", bought)
+    mapping = {"company_id": "buyer_id"}
+    views = (
+        view(write(tmp_path / "v.parquet", [(key, 0, 0) for key in "abcdefgh"] * 9)),
+        view(source, name="bought", mapping=mapping, of=(buyer,), ttl=timedelta(minutes=ttl)),
+    )
+    ours, _ = stores(tmp_path, buyer, *views)
+    keys = [(draw.choice("abcdefgh"), draw.choice([*"abcdefghi", None]), n % 12) for n in range(400)]
+    questions = asked(*keys, columns=("company_id", "buyer_id"))
+    job = ours.get_historical_features(questions, ["versions:value", "bought:value"], full_feature_names=True)
+    found = {}
+    for table in replace(job._question, limits=Limits(part=3000)).answer():
+        found |= dict(zip(table["question"].to_pylist(), table["bought__value"].to_pylist(), strict=True))
+
+    def newest(key, moment):
+        known = [(at, row) for row, (k, at, _) in enumerate(bought) if k == key and at <= moment]
+        at, row = max(known, default=(None, None))
+        return row if known and (not ttl or moment - at <= ttl) else None
+
+    assert [found[n] for n in range(400)] == [newest(key, moment) for _, key, moment in keys]
+
+
+def test_however_little_room_there_is_the_parts_are_not_more_than_can_be_looked_through(tmp_path):
+    ours, _ = stores(tmp_path, view(write(tmp_path / "v.parquet", [(str(n), 0, n) for n in range(1000)])))
+    questions = asked(*((str(n), 1) for n in range(1000)))
+    job = ours.get_historical_features(questions, ["versions:value"])
+    with duckdb.connect() as connection:
+        connection.register(ASKED, questions.drop(columns="event_timestamp"))
+        assert len(divide(connection, job._question.views, 1)) == MOST
 
 
 def test_every_question_is_in_one_part(tmp_path):

@@ -4,6 +4,7 @@ A world has companies with versions (the value of a row is its number in the fil
 minutes after the start of 2024, UTC.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.types import Int64
+
+from bidrec.asof.job import Limits
 
 OURS = "bidrec.asof.offline_store.AsofOfflineStore"
 company = Entity(name="company", join_keys=["company_id"], value_type=ValueType.STRING)
@@ -89,6 +92,17 @@ def asked(*questions, columns=("company_id",)) -> pd.DataFrame:
 
 def answers(store: FeatureStore, questions: pd.DataFrame, features, **options) -> list[tuple]:
     """The features of each question, in the order of the questions."""
-    table = store.get_historical_features(questions, features, **options).to_arrow().sort_by("question")
+    return _listed(store.get_historical_features(questions, features, **options).to_arrow(), questions)
+
+
+def answers_in_parts(part: int, store: FeatureStore, questions: pd.DataFrame, features, **options) -> list[tuple]:
+    """Likewise, of our store, which is told to join about as many bytes at a time."""
+    job = store.get_historical_features(questions, features, **options)
+    divided = replace(job._question, limits=Limits(part=part))
+    return _listed(pa.concat_tables(divided.answer()), questions)
+
+
+def _listed(answer: pa.Table, questions: pd.DataFrame) -> list[tuple]:
+    table = answer.sort_by("question")
     columns = [name for name in table.column_names if name not in questions.columns]
     return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
