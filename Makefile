@@ -52,7 +52,7 @@ lock: setup
 	$(BIN)/pip install -q uv
 	cd requirements && for set in *.in; do \
 		case $$set in torchrec-*) alone=--no-deps ;; *) alone= ;; esac; \
-		../$(BIN)/uv pip compile -q --upgrade --generate-hashes $$alone --python-version 3.11 --no-annotate --no-header \
+		../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-strip-extras $$alone --python-version 3.11 --no-annotate --no-header \
 			$$set -o $${set%.in}.txt || exit 1; done
 
 image:
