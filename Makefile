@@ -46,11 +46,14 @@ lint: setup
 test: lint
 	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest --cov --cov-report=term:skip-covered
 
-# Resolves the versions anew, within the bounds of requirements/*.in.
+# Resolves the versions anew, within the bounds of requirements/*.in, each with the hashes of its files: pip installs none
+# that has another one. torch alone has none: its wheel (CPU or CUDA, of this machine or of an index) is the machine's choice.
 lock: setup
 	$(BIN)/pip install -q uv
-	cd requirements && for set in runtime dev spark tracking validate tune korean lightfm kubernetes docs; do \
-		../$(BIN)/uv pip compile -q --upgrade --python-version 3.11 --no-annotate --no-header $$set.in -o $$set.txt; done
+	cd requirements && for set in *.in; do \
+		case $$set in torchrec-*) alone=--no-deps ;; *) alone= ;; esac; \
+		../$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-strip-extras $$alone --python-version 3.11 --no-annotate --no-header \
+			$$set -o $${set%.in}.txt || exit 1; done
 
 image:
 	docker build -t bidrec $(if $(wildcard $(WHEELS)),--build-context wheels=$(WHEELS)) --build-arg REVISION=$(REVISION) .

@@ -4,12 +4,13 @@
     python -m benchmarks.chaos --signal TERM --kills 100
     python -m benchmarks.chaos --at-writes --kills 200              killed at the n-th write below the home
     python -m benchmarks.chaos --fail ENOSPC --kills 100            the n-th write and all later ones fail (EIO, EACCES)
+    python -m benchmarks.chaos --full-disk --kills 100              a home with less room than the job needs
 
 On a small invented market (chaos_market.py), each job (chaos_jobs.py) begins in the home just before it, is struck at a
 moment drawn over the time it was measured to take, and is then run to its end. `differences` lists what is not as after
 an unbroken run (chaos_state.py): a box that differs, a file left over, a reader who met anything but a whole
 publication (chaos_reader.py), a traceback, a wrong exit code. Seeds are printed: the same seed draws the same moments.
-The last two ways need a C compiler (chaos_writes.py).
+`--at-writes` and `--fail` need a C compiler (chaos_writes.py), `--full-disk` needs root (chaos_disk.py).
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 
 from benchmarks import chaos_writes
 
-JOBS = ("ingest", "features", "apply", "materialize", "train", "write-back", "recommend")
+JOBS = ("ingest", "features", "apply", "materialize", "train", "write-back", "export")
 
 
 def main() -> None:
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
     parser.add_argument("--at-writes", action="store_true", help="kill at the n-th write instead of a moment")
     parser.add_argument("--fail", choices=("ENOSPC", "EIO", "EACCES"), help="fail writes instead of killing")
+    parser.add_argument("--full-disk", action="store_true", help="leave the home less room than the job needs")
     parser.add_argument("--folder", type=Path, help="work there, and keep the market for the next time")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The jobs that are struck: bidrec's and Feast's own commands, as their console scripts run them.
+"""The jobs that are struck: bidrec's commands, as its console script runs them.
 
 Imported before the first one is forked, so that a job begins at once: a strike hits the job and not its imports.
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
-from feast.cli.cli import cli as feast
 
 import bidrec
 import jobs
@@ -18,6 +17,10 @@ from bidrec.features.build import build_features
 from jobs.cli import main as bidrec_command
 from jobs.options import command
 from jobs.output import Result
+
+EXPORTED = "home/lists.parquet"
+"""In the market's folder, where the jobs run: what the export writes."""
+EXPORT = ["--direction", "notice", "--format", "parquet", "--to", EXPORTED]
 
 
 @command
@@ -33,8 +36,6 @@ class Job:
     """The snapshot (chaos_market.py) in which it begins."""
     program: click.Command
     arguments: Sequence[str]
-    output_is_the_result: bool = False
-    """Whether its output is to be that of an unbroken run, and not only the home it leaves."""
 
     def run(self) -> int:
         """Run it in this process; returns its exit code."""
@@ -50,11 +51,11 @@ JOBS = {
     for job in (
         Job("ingest", "published", bidrec_command, ["ingest", "--json"]),
         Job("features", "ingested", build, ["--json"]),
-        Job("apply", "unapplied", feast, ["apply"]),
-        Job("materialize", "built", feast, ["materialize", "2000-01-01T00:00:00", "2100-01-01T00:00:00"]),
+        Job("apply", "unapplied", bidrec_command, ["feast", "apply"]),
+        Job("materialize", "built", bidrec_command, ["feast", "materialize", "--disable-event-timestamp"]),
         Job("train", "built", bidrec_command, ["train", "--json"]),
         Job("write-back", "built", bidrec_command, ["write-back", "--json"]),
-        Job("recommend", "built", bidrec_command, ["recommend", "--json", "--company", "@"], output_is_the_result=True),
+        Job("export", "built", bidrec_command, ["recommend", "--all", *EXPORT]),
     )
 }
 
@@ -64,9 +65,3 @@ def import_everything() -> None:
     for package in (bidrec, jobs):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-
-
-def company_named(job: Job, company: str) -> Job:
-    """The job with a company's id in the place of `@`."""
-    arguments = [company if word == "@" else word for word in job.arguments]
-    return Job(job.name, job.before, job.program, arguments, job.output_is_the_result)

@@ -13,7 +13,6 @@ import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -71,22 +70,12 @@ class Market:
             "FEAST_USAGE": "False",
         }
 
-    @cached_property
-    def company(self) -> str:
-        """The id of a company that something is published for."""
-        listed = self.folder / "snapshots" / "published" / "published" / "current" / "company_recommendations.parquet"
-        return in_child(
-            lambda: duckdb.execute(
-                f"SELECT company_id FROM '{listed}' WHERE len(notice_ids) > 2 ORDER BY 1 LIMIT 1"
-            ).fetchall()[0][0]
-        )
-
     def keep_as(self, name: str) -> None:
         shutil.copytree(self.home, self.folder / "snapshots" / name, symlinks=True)
 
     def go_back_to(self, name: str) -> None:
-        shutil.rmtree(self.home, ignore_errors=True)
-        shutil.copytree(self.folder / "snapshots" / name, self.home, symlinks=True)
+        shutil.rmtree(self.home, ignore_errors=True)  # the folder itself stays where it is a disk of its own
+        shutil.copytree(self.folder / "snapshots" / name, self.home, symlinks=True, dirs_exist_ok=True)
 
 
 def prepare(folder: Path) -> Market:

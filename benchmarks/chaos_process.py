@@ -43,8 +43,12 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
     """Run the job in the market's home and strike it."""
     out, err, written = (market.folder / name for name in ("stdout", "stderr", "writes"))
     written.unlink(missing_ok=True)
+    begun, begins = os.pipe()
+    child = fork(lambda: _in_child(job, market, strike, written, begins), out, err)
+    os.close(begins)
+    os.read(begun, 1)  # on a busy machine a process may wait for its first moment longer than its job takes
+    os.close(begun)
     started = time.monotonic()
-    child = fork(lambda: _in_child(job, market, strike, written), out, err)
     status = _wait(child, strike.after) if strike.signal else None
     was_struck = bool(strike.signal) and status is None
     if was_struck:
@@ -68,10 +72,12 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
     )
 
 
-def _in_child(job: "Job", market: "Market", strike: Strike, written: Path) -> int:
+def _in_child(job: "Job", market: "Market", strike: Strike, written: Path, begins: int) -> int:
     os.environ.update(market.environment)
     os.chdir(market.folder)
     strike.arm(market.home)
+    os.write(begins, b".")
+    os.close(begins)
     try:
         return job.run()
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 
+from benchmarks.chaos_jobs import EXPORTED
 from benchmarks.chaos_market import Market
 from benchmarks.chaos_process import in_child
 from bidrec.publishing.write_back import VIEWS
@@ -55,6 +56,7 @@ def _state(home: Path) -> dict[str, Any]:
         "published": _published(home / "published"),
         "online": _online(home / "feast" / "online.db"),
         "registry": _registry(home / "feast" / "registry.db"),
+        "exported": _exported(home.parent / EXPORTED),
         "files": _files(home),
     }
 
@@ -103,6 +105,10 @@ def _published(published: Path) -> dict[str, Any]:
     found["facts"] = _hash(_without_nature(facts))
     found["whole"] = all(is_whole(version) for version in published.glob("2*"))
     return found
+
+
+def _exported(path: Path) -> str | None:
+    return _digest(f"SELECT * FROM '{path}'") if path.is_file() else None
 
 
 def _online(path: Path) -> dict[str, Any]:

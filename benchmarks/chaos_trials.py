@@ -8,19 +8,19 @@ import argparse
 import random
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feast.cli.cli import cli as feast
-
-from benchmarks.chaos_jobs import JOBS, Job, company_named
+from benchmarks.chaos_disk import Disk
+from benchmarks.chaos_jobs import JOBS, Job
 from benchmarks.chaos_market import Market, prepare
 from benchmarks.chaos_process import Outcome, run_job
 from benchmarks.chaos_reader import Reader
 from benchmarks.chaos_state import differences, state_of
 from benchmarks.chaos_writes import Strike
 
-DONE, CANNOT_WRITE, INTERRUPTED, TERMINATED = 0, 73, 75, -15
+DONE, CANNOT_WRITE, INTERRUPTED = 0, 73, 75
 EARLIEST = 0.05
 """Seconds after its start before which no job is struck: it is not yet our code that runs."""
 
@@ -28,8 +28,15 @@ EARLIEST = 0.05
 def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Strike `options.kills` times, the jobs in turn; returns what is printed."""
     market = prepare(folder)
-    jobs = [company_named(JOBS[name], market.company) for name in options.jobs.split(",")]
-    unbroken = {job.name: _unbroken(market, job) for job in jobs}
+    if not options.full_disk:
+        return _chaos(market, None, options)
+    with Disk(market.home) as disk:
+        return _chaos(market, disk, options)
+
+
+def _chaos(market: Market, disk: Disk | None, options: argparse.Namespace) -> dict[str, Any]:
+    jobs = [JOBS[name] for name in options.jobs.split(",")]
+    unbroken = {job.name: _unbroken(market, job, disk) for job in jobs}
     draw = random.Random(options.seed)
     counts: Counter[str] = Counter()
     found: list[dict[str, Any]] = []
@@ -39,7 +46,7 @@ def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     while sum(counts.values()) < options.kills:
         job = jobs[sum(counts.values()) % len(jobs)]
         moment = draw.random()
-        trial = _Trial(market, job, unbroken[job.name], options)
+        trial = _Trial(market, job, unbroken[job.name], disk, options)
         struck = trial.run(moment)
         if struck is None:  # it had ended before
             missed += 1
@@ -57,7 +64,7 @@ def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "kills": sum(counts.values()),
         "differences": found,
         "seed": options.seed,
-        "how": options.fail or ("KILL at a write" if options.at_writes else options.signal),
+        "how": _how(options),
         "jobs": {
             job.name: {
                 "kills": counts[job.name],
@@ -74,36 +81,53 @@ def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _how(options: argparse.Namespace) -> str:
+    if options.full_disk:
+        return "a full disk"
+    return options.fail or ("KILL at a write" if options.at_writes else options.signal)
+
+
+@dataclass(frozen=True)
 class _Unbroken:
-    """What a job does when nothing happens to it: its final state, its time, its writes, its output."""
+    """What a job does when nothing happens to it."""
 
-    def __init__(self, outcome: Outcome, state: dict[str, Any]) -> None:
-        self.seconds, self.writes, self.stdout = outcome.seconds, outcome.writes, outcome.stdout
-        self.state = state
+    seconds: float
+    writes: dict[str, int]
+    grown: int
+    """Bytes by which the home is larger afterwards, where it is a disk of its own: the job needs no less."""
+    state: dict[str, Any]
 
 
-def _unbroken(market: Market, job: Job) -> _Unbroken:
+def _unbroken(market: Market, job: Job, disk: Disk | None) -> _Unbroken:
     market.go_back_to(job.before)
+    before = disk.used() if disk else 0
     outcome = run_job(job, market, strike=Strike.none())
     if outcome.code != DONE:
         raise SystemExit(f"{job.name} does not run here: exit {outcome.code}\n{outcome.stderr[-3000:]}")
-    return _Unbroken(outcome, state_of(market))
+    grown = disk.used() - before if disk else 0
+    return _Unbroken(outcome.seconds, outcome.writes, max(0, grown), state_of(market))
 
 
 class _Trial:
     """One strike, the run after it, and what was wrong."""
 
-    def __init__(self, market: Market, job: Job, unbroken: _Unbroken, options: argparse.Namespace) -> None:
-        self.market, self.job, self.unbroken, self.options = market, job, unbroken, options
+    def __init__(
+        self, market: Market, job: Job, unbroken: _Unbroken, disk: Disk | None, options: argparse.Namespace
+    ) -> None:
+        self.market, self.job, self.unbroken, self.disk, self.options = market, job, unbroken, disk, options
         self.wrong: list[str] = []
         self.reads: Counter[str] = Counter()
 
     def run(self, moment: float) -> Outcome | None:
-        """moment: in [0, 1), of the job's time or of its writes. None where the job ended before it."""
+        """moment: in [0, 1), of the job's time, its writes or its room. None where the job ended before it."""
         self.market.go_back_to(self.job.before)
         with Reader(self.market) as reader:
+            if self.disk:
+                self.disk.leave(int(moment * self.unbroken.grown))
             struck = run_job(self.job, self.market, strike=self._strike(moment))
-            if not struck.was_struck:
+            if self.disk:
+                self.disk.empty()
+            if not (struck.was_struck or (self.disk and struck.code != DONE)):
                 reader.dismiss()
                 return None
             self._judge(struck)
@@ -112,12 +136,12 @@ class _Trial:
         self.wrong += violations
         if again.code != DONE:
             self.wrong.append(f"run again, it exits {again.code}: {again.stderr[-600:]}")
-        elif self.job.output_is_the_result and again.stdout != self.unbroken.stdout:
-            self.wrong.append("another output")
         self.wrong += differences(self.unbroken.state, state_of(self.market))
         return struck
 
     def _strike(self, moment: float) -> Strike:
+        if self.disk:
+            return Strike.none()
         if self.options.fail:
             return Strike.failing(self.options.fail, 1 + int(moment * self.unbroken.writes[self.options.fail]))
         if self.options.at_writes:
@@ -127,11 +151,10 @@ class _Trial:
 
     def _judge(self, struck: Outcome) -> None:
         """Whether the struck job ended as it should: silently killed, or with one clear line and its exit code."""
-        if self.options.fail:
+        if self.options.fail or self.disk:
             expected = (CANNOT_WRITE, DONE)  # DONE: what failed was of no consequence, and the state says so
         elif self.options.signal == "TERM":
-            # Feast's own commands handle no signal.
-            expected = (TERMINATED, DONE) if self.job.program is feast else (INTERRUPTED, DONE)
+            expected = (INTERRUPTED, DONE)
         else:
             return
         if struck.code not in expected:
@@ -140,3 +163,5 @@ class _Trial:
             self.wrong.append(f"a traceback: {struck.stderr[-600:]}")
         if struck.code == CANNOT_WRITE and str(self.market.home) not in struck.stderr:
             self.wrong.append(f"does not say where: {struck.stderr[-300:]}")
+        if struck.code == CANNOT_WRITE and self.disk and "it needs more than" not in struck.stderr:
+            self.wrong.append(f"does not say what it needs: {struck.stderr[-300:]}")

@@ -254,7 +254,7 @@ class Config:
     """The feature_store.yaml that names Feast's registry and stores. Empty: what FEAST_FS_YAML_FILE_PATH names, which
     Feast's own commands read too; otherwise the one in the Feast repository."""
     memory_limit: str = "4GB"
-    """DuckDB's memory limit in every step; beyond it, it spills to the home."""
+    """DuckDB's memory limit in every step, at least 50 MB; beyond it, it spills to the home."""
     wait_seconds: float = 60.0
     """How long a job waits for another one of its kind in the same home before it ends with 75."""
     source: Source = field(default_factory=Source)
@@ -375,11 +375,24 @@ def _day(value: date | str) -> date:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
+def _bytes(size: str) -> float:
+    """Of a size as DuckDB reads it (`4GB`, `500 MiB`); 0 for what is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(B|iB)?", size.strip(), re.IGNORECASE | re.ASCII)
+    if not found:
+        return 0.0
+    number, unit, suffix = found.groups()
+    return float(number) * (1024 if suffix and len(suffix) == 2 else 1000) ** ("KMGT".index(unit.upper()) + 1)
+
+
 def _impossible(config: Config) -> list[str]:
     """Settings of the right type that would only fail, or hang, hours later."""
     split, model, training = config.split, config.model, config.training
     rules = {
         "wait_seconds must be at least 0": config.wait_seconds >= 0,
+        f"memory_limit must be a size of at least 50MB, such as '4GB', not {config.memory_limit!r}": _bytes(
+            config.memory_limit
+        )
+        >= 50e6,
         # DuckDB would take them for patterns, and Feast reads paths as addresses.
         "home may not hold any of * ? [ ] #": not set("*?[]#") & set(str(config.home_path)),
         "source.path may not hold any of * ? [ ]": not set("*?[]") & set(config.source.path),

@@ -77,7 +77,7 @@ def add_parts(
 
 def copy_sorted(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, file: Path) -> None:
     """Write the SELECT `rows` as Parquet, in the table's total order. Raises CannotWrite (73)."""
-    with writing(file):
+    with writing(file, begun=file):
         file.parent.mkdir(exist_ok=True)
         connection.execute(
             f"COPY ({rows} ORDER BY {', '.join(table.order)}) TO {literal(str(file))} "

@@ -4,6 +4,7 @@
 Python handles signals in the main thread only: in another thread both are inert.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGINT into KeyboardInterrupt; the callable says whether one came.
+    """Turn SIGTERM and SIGINT into KeyboardInterrupt; the callable says whether one came. A second one, while that is
+    still being met, ends the process on the spot with 75: what it leaves is what SIGKILL leaves.
 
     Libraries replace the KeyboardInterrupt by errors of their own (DuckDB: RuntimeError), hence the callable.
     Without this, a container's first process ignores SIGTERM.
@@ -27,6 +29,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     came = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        if came.is_set():
+            os.write(2, b"error: stopped at once by a second signal\nhint: run the same command again\n")
+            os._exit(Interrupted.exit_code)
         came.set()
         raise KeyboardInterrupt
 

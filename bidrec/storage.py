@@ -43,7 +43,7 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
         number = refusal(error)
         about = error.filename if isinstance(error, OSError) else None
         if isinstance(about, str | bytes):
-            if not _along(Path(os.fsdecode(about)), path):
+            if not any(_along(Path(os.fsdecode(about)), one) for one in (path, begun) if one):
                 raise  # something that is read, elsewhere
         elif number is None:
             raise
@@ -253,11 +253,11 @@ def _empty_file(target: Path) -> str:
 def _room(path: Path, begun: Path | None) -> str:
     """How much is free, and how much was needed so far."""
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
-    free = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are free there"
+    megabytes = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB"
     if begun is None or not begun.exists():
-        return f"; {free}"
-    files = [file for file in (begun, *begun.rglob("*")) if file.is_file()]
-    return f"; it needs more than {sum(file.stat().st_size for file in files) / 1e6:,.1f} MB, {free}"
+        return f"; it needs more than the {megabytes} that are free there"
+    written = sum(file.stat().st_size for file in (begun, *begun.rglob("*")) if file.is_file()) / 1e6
+    return f"; it needs more than {written:,.1f} MB, {megabytes} are free there"
 
 
 def _along(one: Path, other: Path) -> bool:

@@ -1,6 +1,7 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from bidrec.config import Config, Publish, load
@@ -73,6 +74,10 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        *(
+            (f'memory_limit = "{size}"', "memory_limit must be a size of at least 50MB, such as '4GB', not '")
+            for size in ("", "plenty", "1KB", "49.9MB", "-1", "80%", "4", "4 G B", "nan GB", "٤GB")
+        ),
         ("[split]\ntrain_before = 2024-06-01\ntest_before = 2024-05-01", "test_before must be after"),
         ("[split]\ntrain_before = 0001-01-01", "train_before and test_before must lie between 1900 and 2200"),
         ("[contract]\nmax_future_days = 2147483648", "must be at most 36500 days"),
@@ -120,6 +125,13 @@ def test_a_loss_that_makes_no_sense_with_its_steps_is_refused_and_says_why(write
 def test_every_part_of_the_in_batch_loss_goes_with_both_kinds_of_model(write, kind):
     parts = "two_way = true\nlogq = true\nother_bidders = 'positive'\nuniform_negatives = 64\nfrequency_buckets = 99"
     assert load(write(f"[model]\nkind = '{kind}'\n[loss]\nkind = 'in_batch'\n{parts}")).loss_kind == "in_batch"
+
+
+@pytest.mark.parametrize("size", ["50MB", "48MiB", "0.05 GB", "4g", "100000KiB", "1TB"])
+def test_a_memory_limit_is_a_size_as_duckdb_reads_it(write, size):
+    assert load(write(f'memory_limit = "{size}"')).memory_limit == size
+    with duckdb.connect() as connection:
+        connection.execute("SET memory_limit = $1", [size])
 
 
 def test_days_may_be_toml_dates_or_text(write):

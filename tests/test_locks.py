@@ -1,6 +1,9 @@
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -21,6 +24,16 @@ def hold_until_killed(home, held):
 def take(home, taken):
     with one_job_at_a_time(home, "train", 60):
         taken.set()
+
+
+IN_A_POD = """
+import signal, sys
+from pathlib import Path
+from bidrec.locks import one_job_at_a_time
+with one_job_at_a_time(Path(sys.argv[1]), "train", 0):
+    print("held", flush=True)
+    signal.pause()
+"""
 
 
 @pytest.fixture
@@ -44,6 +57,33 @@ def test_a_second_job_waits_until_the_first_is_gone_though_it_was_killed(tmp_pat
     assert taken.wait(60)
     second.join(60)
     assert second.exitcode == 0
+
+
+@pytest.fixture
+def pod(tmp_path):
+    """A job that holds the lock in namespaces of its own: another host name, process ids that mean nothing here."""
+    pod = ["unshare", "--pid", "--uts", "--fork", "--kill-child", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*pod, "hostname pod"], capture_output=True).returncode:
+        pytest.skip("needs unshare, and the right to make namespaces")
+    job = subprocess.Popen(
+        [*pod, f"hostname pod-2; exec {sys.executable} -c '{IN_A_POD}' {tmp_path}"], stdout=subprocess.PIPE, text=True
+    )
+    assert job.stdout
+    assert job.stdout.readline() == "held\n"
+    yield job
+    job.kill()
+    job.wait(60)
+
+
+def test_a_lock_that_another_pod_holds_is_kept_while_it_lives_and_taken_over_when_it_was_killed(tmp_path, pod):
+    with (
+        pytest.raises(Interrupted, match="process 1 on pod-2 since "),  # there is a living process 1 here too
+        one_job_at_a_time(tmp_path, "train", 0),
+    ):
+        pass
+    pod.kill()
+    with one_job_at_a_time(tmp_path, "train", 60):
+        assert (tmp_path / ".train.lock").read_text().startswith(f"process {os.getpid()} on ")
 
 
 @pytest.mark.parametrize("wait", [0, 0.3])

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from benchmarks import cgroup
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.workspace import workspace
-from tests import cgroup
 
 WORK = """
 import json, sys
@@ -26,11 +26,11 @@ print(json.dumps({"spilled": spilled}))
 def test_what_does_not_fit_memory_limit_goes_to_the_home_and_is_gone_afterwards_or_after_the_next_job(tmp_path):
     config = Config(home=str(tmp_path / "home"))
     with cgroup.limited(300 << 20) as group:
-        within = group.run(WORK, config.home, "100MB")
+        within = group.run("-c", WORK, config.home, "100MB")
         assert within.returncode == 0, within.stderr
         assert json.loads(within.stdout)["spilled"] > 50e6
         assert list(config.home_path.iterdir()) == []
-        beyond = group.run(WORK, config.home, "4GB")
+        beyond = group.run("-c", WORK, config.home, "4GB")
     assert beyond.returncode == -9  # it is memory_limit that held it back: without it, the kernel kills it
     assert list(config.home_path.glob(".step.*"))
     with workspace(config, "step") as (_, folder):

@@ -90,7 +90,11 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         return before
     if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
         before = None
-    with whole_folder(target) as folder, workspace(config, SPILL) as (connection, _):
+    with (
+        whole_folder(target) as folder,
+        workspace(config, SPILL) as (connection, _),
+        writing(target, begun=folder),
+    ):
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
         require_intact(home / "lake", _added(lake, before))
         _open(connection, home / "lake", known)
@@ -184,10 +188,9 @@ def _take_over(target: Path, folder: Path, before: dict[str, Any] | None) -> dic
     held: dict[str, list[str]] = {}
     for table in EVENT_TIMES:
         held[table] = [segment["file"] for segment in before["tables"][table]["segments"]] if before else []
-        with writing(folder):
-            (folder / table).mkdir()
-            for file in held[table]:
-                os.link(target / file, folder / file)
+        (folder / table).mkdir()
+        for file in held[table]:
+            os.link(target / file, folder / file)
     return held
 
 
@@ -197,8 +200,7 @@ def _write_segment(
     """Write what is new; returns table -> the new file, of those that have any row or would have no file at all."""
 
     def copy(table: str) -> None:
-        with writing(folder):
-            connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
+        connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
 
     for table in ("notice", "notice_status", "company_profile"):
         copy(table)
@@ -210,11 +212,9 @@ def _write_segment(
     else:
         columns = ", ".join(f"{name} {kind}" for name, kind in STATE_TYPES.items())
         connection.execute(f"CREATE TEMP TABLE company_state ({columns})")
-    with writing(folder):
-        connection.execute(_text("market.sql"))
+    connection.execute(_text("market.sql"))
     copy("bid_log")
-    with writing(folder):
-        write_companies(connection, read_market(connection), _text("company_activity.sql"), folder, file, run_rows)
+    write_companies(connection, read_market(connection), _text("company_activity.sql"), folder, file, run_rows)
     written = {}
     for table in EVENT_TIMES:
         rows = connection.execute(f"SELECT count(*) FROM {_rows(folder / table / file)}").fetchall()[0][0]

@@ -10,7 +10,7 @@ from contextlib import chdir, nullcontext, redirect_stdout
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features.registry import environment, store_settings
+from bidrec.features.registry import environment, store_settings, writing_store
 from bidrec.locks import one_job_at_a_time
 
 _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
@@ -19,7 +19,8 @@ _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardow
 def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     """Run `feast ARGUMENTS`. Returns what it printed and its exit code.
 
-    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise.
+    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise,
+    CannotWrite (73) where the disk refuses.
     """
     from feast.cli.cli import cli
     from feast.errors import FeastError, FeastObjectNotFoundException
@@ -28,7 +29,8 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
     )
     printed = io.StringIO()
-    with waits, environment(config), redirect_stdout(printed), chdir("."):  # Feast goes elsewhere, and stays
+    with waits, writing_store(config), environment(config), redirect_stdout(printed), chdir("."):
+        # chdir: Feast goes elsewhere, and stays
         store_settings(config)
         try:
             code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features import spark
 from bidrec.locks import one_job_at_a_time
+from bidrec.storage import writing
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, RepoConfig
@@ -52,6 +53,7 @@ def apply(config: Config) -> None:
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with (
         one_job_at_a_time(home, "feast", config.wait_seconds),
+        writing_store(config),
         environment(config),
         _as_guest(repo),
         redirect_stdout(io.StringIO()),
@@ -60,6 +62,15 @@ def apply(config: Config) -> None:
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
+
+
+def writing_store(config: Config) -> AbstractContextManager[None]:
+    """Where the disk refuses what Feast writes: CannotWrite (73), which names the folder of registry and online store.
+
+    SQLite names no file, so a store elsewhere, by a feature_store.yaml of one's own, is named by that folder too.
+    """
+    folder = config.home_path / "feast"
+    return writing(folder, begun=folder)
 
 
 def _adopt_online_store(settings: "RepoConfig") -> None:
@@ -123,7 +134,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
     killed run left in a state in which Feast serves nothing is materialised too, which repairs it.
     Raises ConfigurationError (64) where a view stands later than `end` online: older values would overwrite newer ones.
     """
-    with one_job_at_a_time(config.home_path, "feast", config.wait_seconds):
+    with one_job_at_a_time(config.home_path, "feast", config.wait_seconds), writing_store(config):
         store = open_store(config)
         found = store.list_feature_views()
         _refuse_older([view for view in found if view.name in views], end)

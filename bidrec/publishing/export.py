@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
@@ -21,6 +20,7 @@ from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.publishing.recommend import Published
 from bidrec.storage import whole_file, writing
+from bidrec.workspace import workspace
 
 COLUMNS = {
     "notice_id": "the notice",
@@ -54,9 +54,7 @@ def recommendations(config: Config, direction: str, top: int | None) -> Iterator
     """
     published = Published(config.home_path)
     lists = parquet.ParquetFile(published.file(f"{direction}_recommendations.parquet"))
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+    with workspace(config, "export") as (connection, _):
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         connection.execute(f"SET VARIABLE as_of = {literal(published.as_of.isoformat())}::TIMESTAMPTZ")
         connection.execute(f"SET VARIABLE top = {top or 2**31}")
@@ -113,7 +111,7 @@ def export_file(config: Config, direction: str, top: int | None, file_format: st
     with (
         whole_file(target) as partial,
         recommendations(config, direction, top) as (reader, total),
-        writing(target),
+        writing(target, begun=partial),
         _writer(file_format, partial, reader.schema) as writer,
     ):
         rows = write(reader, total, writer)

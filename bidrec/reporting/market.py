@@ -11,6 +11,7 @@ import duckdb
 from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.storage import content_of, read_manifest
+from bidrec.workspace import workspace
 
 REGIONS = 20
 """Shown by name, the largest."""
@@ -64,9 +65,7 @@ def _refused(home: Path) -> dict[str, dict[str, Any]]:
 
 def _counted(config: Config, files: dict[str, str], before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """By month of publication or opening (UTC), ascending; by the notice's region, the largest first."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = {literal(config.memory_limit)}")
+    with workspace(config, "market") as (connection, _):
         for name, time in (("notice", "published_at"), ("bid_log", "known_at")):
             connection.execute(
                 f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet({literal(files[name])}) "

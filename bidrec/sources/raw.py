@@ -30,6 +30,8 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
     try:
         refuse_loss(connection, raw.table, relation, given, wanted)
     except duckdb.Error as error:
+        if "Could not write" in str(error):
+            raise  # the home's disk, not the table
         file = re.search(r"^ *file = (.+)$", str(error), re.MULTILINE)  # of a CSV reader's message, which is 20 lines
         raise ContractError(
             f"cannot read the table {raw.table}: {first_line(error)}" + (f" ({file[1]})" if file else ""),
@@ -44,7 +46,7 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
     )
     try:
         connection.execute(f"CREATE VIEW {quoted('raw_' + raw.name)} AS SELECT {columns} FROM {relation}")
-    except duckdb.Error as error:
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ConfigurationError(f"[raw.{raw.name}] in source.toml: {first_line(error)}") from error
 
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bidrec import log
-from bidrec.errors import CannotWrite, ContractError
+from bidrec.errors import ContractError
 from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
 
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
@@ -79,7 +78,7 @@ class Checkpoint:
     def write(self, folder: Path, kept: int) -> None:
         """Write `folder`/STEP whole, then drop all but the newest `kept`. Raises CannotWrite (73)."""
         with whole_folder(folder / f"{self.progress.step:08d}") as staging:
-            _save(self.state, staging / STATE)
+            save_file(self.state, staging / STATE)
             write_json(staging / PROGRESS, asdict(self.progress))
             write_manifest(staging, kind="checkpoint", step=self.progress.step)
         for old in _checkpoints(folder)[:-kept]:
@@ -131,7 +130,7 @@ def newest(folder: Path) -> Checkpoint | None:
 def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write the model as it is published: weights and, in the manifest, `facts` to rebuild it by."""
     with whole_folder(folder) as staging:
-        _save({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
         write_manifest(staging, kind="model", **facts)
 
 
@@ -149,14 +148,6 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except RuntimeError as error:
         raise ContractError(f"{folder} does not fit the model: {str(error).splitlines()[0]}") from error
-
-
-def _save(tensors: dict[str, Tensor], file: Path) -> None:
-    """safetensors tells of a full disk in an error of its own, which is no OSError. Raises CannotWrite (73)."""
-    try:
-        save_file(tensors, file)
-    except SafetensorError as error:
-        raise CannotWrite(f"cannot write {file}: {error}", hint="check space and permission") from error
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Twenty of the kills that `python -m benchmarks.chaos` makes, and some of its failing writes."""
+"""Twenty of the kills that `python -m benchmarks.chaos` makes, some of its failing writes, and some full disks."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos_writes
+from benchmarks import chaos_disk, chaos_writes
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.chaos
@@ -42,5 +42,14 @@ def test_twenty_jobs_killed_at_random_moments_and_run_again_leave_what_unbroken_
 @pytest.mark.skipif(chaos_writes.missing() is not None, reason=str(chaos_writes.missing()))
 def test_a_disk_that_is_full_from_some_write_on_ends_jobs_with_73_and_harms_nothing(folder: Path) -> None:
     found = chaos(folder, "--kills", "6", "--fail", "ENOSPC", "--jobs", "ingest,features,write-back")
+    assert found["differences"] == []
+    assert {code for one in found["jobs"].values() for code in one["exit_codes"]} == {"73"}
+
+
+@pytest.mark.skipif(chaos_disk.missing() is not None, reason=str(chaos_disk.missing()))
+def test_a_home_on_a_disk_with_too_little_room_is_73_with_path_and_need_and_is_completed_with_room(
+    folder: Path,
+) -> None:
+    found = chaos(folder, "--kills", "5", "--full-disk", "--jobs", "ingest,features,apply,materialize,export")
     assert found["differences"] == []
     assert {code for one in found["jobs"].values() for code in one["exit_codes"]} == {"73"}

@@ -305,6 +305,29 @@ def test_a_signal_while_duckdb_computes_ends_the_command_with_75():
     assert "error: stopped by a signal" in err
 
 
+def test_a_second_signal_while_the_first_is_being_met_ends_the_process_at_once_with_75():
+    script = """
+        import time
+        from jobs.options import command
+        @command
+        def work(config):
+            try:
+                print("started", flush=True)
+                time.sleep(600)
+            finally:
+                print("cleaning", flush=True)
+                time.sleep(600)
+        work()
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
+    for line in ("started\n", "cleaning\n"):
+        assert process.stderr.readline() == line
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert err == "error: stopped at once by a second signal\nhint: run the same command again\n"
+
+
 def test_a_requested_stop_is_seen_at_a_safe_place_and_the_commands_own_words_are_kept():
     saved = []
 

@@ -1,4 +1,5 @@
 import time
+from contextlib import ExitStack
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from bidrec.locks import one_job_at_a_time
 from bidrec.publishing.write_back import write_back
 from bidrec.runs import Run
 from jobs.cli import main
+from tests.publishing.versions import publish
 
 
 @pytest.fixture
@@ -36,6 +38,18 @@ def test_two_write_backs_never_publish_at_once(home):
     config = Config(home=str(home), wait_seconds=0)
     with one_job_at_a_time(home, "published", 0), pytest.raises(Interrupted, match="another published job"):
         write_back(config, None, Run(home / "runs" / "none"))
+
+
+def test_a_reader_waits_for_no_job(home):
+    publish(home, ["apex", "bharat"], ["road", "bridge"])
+    with ExitStack() as jobs:
+        for box in ("ingest", "features", "feast", "train", "published"):
+            jobs.enter_context(one_job_at_a_time(home, box, 0))
+        read = CliRunner().invoke(main, ["recommend", "--notice", "road", "--json", "--wait", "0"])
+        lists = ["--direction", "notice", "--format", "csv", "--to", str(home / "lists.csv")]
+        exported = CliRunner().invoke(main, ["recommend", "--all", *lists, "--wait", "0"])
+    assert read.exit_code == 0, read.stderr
+    assert exported.exit_code == 0, exported.stderr
 
 
 def test_no_time_to_wait_is_below_zero(home, toml):

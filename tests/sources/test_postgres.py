@@ -1,9 +1,10 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -67,7 +68,20 @@ def end_connections(server: postgres.Server) -> None:
         )
 
 
-def cut_off(monkeypatch, server: postgres.Server, times: int) -> list[str]:
+def kill(server: postgres.Server) -> None:
+    """SIGKILL to what serves the reader: PostgreSQL ends every connection, and recovers."""
+    with psycopg.connect(server.url) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        ).fetchall()
+    assert found
+    for (process,) in found:
+        os.kill(process, signal.SIGKILL)
+
+
+def cut_off(
+    monkeypatch, server: postgres.Server, times: int, end: Callable[[postgres.Server], None] = end_connections
+) -> list[str]:
     """End the reader's connection after the first batch of a table, so many times; returns a list of them."""
     batches, cut = reader._batches, []
 
@@ -76,7 +90,7 @@ def cut_off(monkeypatch, server: postgres.Server, times: int) -> list[str]:
             yield batch
             if len(cut) < times:
                 cut.append(arrow.schema.names[0])
-                end_connections(server)
+                end(server)
 
     monkeypatch.setattr(reader, "_batches", interrupted)
     return cut
@@ -171,16 +185,20 @@ class TestServer:
             "bid": len(BIDS),
         }
 
-    def test_a_table_that_was_cut_off_in_the_middle_has_every_row_once(self, server, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(("end", "pauses"), [(end_connections, (0.0,)), (kill, (1.0, 5.0))])
+    def test_a_table_that_was_cut_off_in_the_middle_has_every_row_once(
+        self, server, tmp_path, monkeypatch, end, pauses
+    ):
         with psycopg.connect(server.url) as connection:
+            connection.execute("DROP TABLE IF EXISTS large")
             connection.execute(
                 "CREATE TABLE large AS SELECT g AS number, repeat('x', 200) AS text FROM generate_series(1, 100000) g"
             )
         monkeypatch.setattr(reader, "_BATCH_BYTES", 1 << 16)
-        monkeypatch.setattr(reader, "_PAUSES", (0.0,))
+        monkeypatch.setattr(reader, "_PAUSES", pauses)
         columns = {"number": "BIGINT", "text": "VARCHAR"}
         raw = RawTable(name="large", table="large", columns=columns, optional={})
-        cut = cut_off(monkeypatch, server, times=1)
+        cut = cut_off(monkeypatch, server, times=1, end=end)
         definition = Definition(name="one", zone="UTC", parameters={}, raw=(raw,), sql={})
         rows = reader.fetch(server.url, "public", definition, tmp_path)["large"]
         assert cut == ["number"]

@@ -17,10 +17,11 @@ class Group:
     folder: Path
     is_v2: bool
 
-    def run(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Python code in it."""
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS` in it."""
         return subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, *arguments],
+            env=os.environ | environment,
             preexec_fn=lambda: (self.folder / "cgroup.procs").write_text(str(os.getpid())),
             capture_output=True,
             text=True,
