@@ -1,7 +1,7 @@
 """compose.yaml through testcontainers: KONEPS tables in PostgreSQL, trained on in the image, read from Redis.
 
-BIDREC_TEST_MARKET="200000 20000 1000000" (notices, companies, bids) takes a market of that size and the default model in
-place of a small one. What is learned is no matter here, so that one trains briefly and is measured on two weeks.
+BIDREC_TEST_MARKET="200000 20000 1000000" (notices, companies, bids) takes a market of that size and the default model
+in place of a small one. What is learned is no matter here, so that one trains briefly and is measured on two weeks.
 """
 
 import json
