@@ -46,6 +46,13 @@ COPY requirements/torchrec-cuda.txt requirements/
 RUN pip install 'torch==2.13.*' && pip install --no-deps -r requirements/torchrec-cuda.txt
 RUN install -d /opt/bidrec/share/bidrec && pip inspect >/opt/bidrec/share/bidrec/packages.json
 
+# fbgemm's CPU build beside the CUDA one, for a machine without an NVIDIA driver.
+FROM installer AS without-gpu
+COPY requirements/torchrec-cpu.txt requirements/
+RUN grep '^fbgemm' requirements/torchrec-cpu.txt >fbgemm.txt && \
+    pip install --no-deps --target /opt/bidrec/without-gpu -r fbgemm.txt
+COPY docker/cuda /opt/bidrec/lib/python3.11/site-packages/
+
 # An environment with nothing but our code, laid over the packages: a change of code leaves the large layer as it is.
 FROM installer AS code
 COPY pyproject.toml README.md LICENSE ./
@@ -76,6 +83,7 @@ LABEL org.opencontainers.image.title="bidrec" \
 # A record of every package, its version, licence and hashes, comes with the packages: share/bidrec/packages.json.
 FROM runtime AS cuda
 COPY --from=packages-cuda /opt/bidrec /opt/bidrec
+COPY --from=without-gpu /opt/bidrec /opt/bidrec
 COPY --from=code /opt/bidrec /opt/bidrec
 ARG REVISION=unknown
 ENV BIDREC_REVISION=$REVISION BIDREC_IMAGE=bidrec:cuda

@@ -65,7 +65,7 @@ def pairs(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             print(f"left out: {error}", file=sys.stderr)
             continue
         settings = yaml.safe_load((STORES / "spark.yaml").read_text())
-        settings["offline_store"]["spark_conf"] |= {"spark.master": "local[2]", "spark.sql.shuffle.partitions": 8}
+        settings["offline_store"]["spark_conf"] |= {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "8"}
         yield {"by": "spark", **run("spark", home, size, store=_named(home / "spark.yaml", settings))}
 
 
