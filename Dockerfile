@@ -1,9 +1,11 @@
 # The CPU image:    docker build -t bidrec .
 # The CUDA image:   docker build -t bidrec:cuda --target cuda .
 #
-# torch comes from the package index, unless a folder of wheels is given with --build-context wheels=DIR.
-# PyTorch's CPU wheel is on an index of its own; with it the image is 1.6 GB, without it the CUDA libraries come along:
-#     docker build -t bidrec --build-arg PIP_EXTRA_INDEX_URL=... .
+# Everything comes from pip's index (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL), but for the torch of the CPU image: on x86-64
+# that index has it only with CUDA, three times the size. It is, in this order,
+#     a +cpu wheel in a folder of wheels:             --build-context wheels=DIR
+#     what pip finds, where pip is to be asked:       --build-arg TORCH=pip
+#     the one on PyTorch's own index of CPU wheels, whose address uv knows: nothing to be said
 
 FROM scratch AS wheels
 
@@ -26,7 +28,15 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
 
 FROM packages AS packages-cpu
 COPY requirements/torchrec-cpu.txt requirements/
+ARG TORCH=pytorch
 RUN --mount=type=bind,from=wheels,target=/wheels \
+    if [ "$TORCH" != pip ] && ! ls /wheels/torch-*+cpu* >/dev/null 2>&1; then \
+        PIP_PYTHON=/opt/installer/bin/python pip install -q 'uv>=0.9,<1' && \
+        SSL_CERT_FILE=$PIP_CERT uv pip install --no-cache --python /opt/bidrec/bin/python --no-deps --torch-backend cpu 'torch==2.13.*' || { \
+            echo "error: PyTorch's CPU wheel cannot be had from its own index" >&2; \
+            echo "hint: --build-context wheels=DIR with the wheel in DIR, or --build-arg TORCH=pip for what pip finds" >&2; \
+            exit 1; }; \
+    fi && \
     pip install --find-links /wheels 'torch==2.13.*' && \
     pip install --find-links /wheels --no-deps -r requirements/torchrec-cpu.txt
 RUN install -d /opt/bidrec/share/bidrec && pip inspect >/opt/bidrec/share/bidrec/packages.json
@@ -35,6 +45,13 @@ FROM packages AS packages-cuda
 COPY requirements/torchrec-cuda.txt requirements/
 RUN pip install 'torch==2.13.*' && pip install --no-deps -r requirements/torchrec-cuda.txt
 RUN install -d /opt/bidrec/share/bidrec && pip inspect >/opt/bidrec/share/bidrec/packages.json
+
+# fbgemm's CPU build beside the CUDA one, for a machine without an NVIDIA driver.
+FROM installer AS without-gpu
+COPY requirements/torchrec-cpu.txt requirements/
+RUN grep '^fbgemm' requirements/torchrec-cpu.txt >fbgemm.txt && \
+    pip install --no-deps --target /opt/bidrec/without-gpu -r fbgemm.txt
+COPY docker/cuda /opt/bidrec/lib/python3.11/site-packages/
 
 # An environment with nothing but our code, laid over the packages: a change of code leaves the large layer as it is.
 FROM installer AS code
@@ -66,14 +83,15 @@ LABEL org.opencontainers.image.title="bidrec" \
 # A record of every package, its version, licence and hashes, comes with the packages: share/bidrec/packages.json.
 FROM runtime AS cuda
 COPY --from=packages-cuda /opt/bidrec /opt/bidrec
+COPY --from=without-gpu /opt/bidrec /opt/bidrec
 COPY --from=code /opt/bidrec /opt/bidrec
 ARG REVISION=unknown
-ENV BIDREC_REVISION=$REVISION
+ENV BIDREC_REVISION=$REVISION BIDREC_IMAGE=bidrec:cuda
 LABEL org.opencontainers.image.revision=$REVISION
 
 FROM runtime AS cpu
 COPY --from=packages-cpu /opt/bidrec /opt/bidrec
 COPY --from=code /opt/bidrec /opt/bidrec
 ARG REVISION=unknown
-ENV BIDREC_REVISION=$REVISION
+ENV BIDREC_REVISION=$REVISION BIDREC_IMAGE=bidrec:cpu
 LABEL org.opencontainers.image.revision=$REVISION

@@ -7,7 +7,7 @@ source -> lake -> features -> embeddings and recommendations -> Feast's online s
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bidrec import log, runs
+from bidrec import lineage, log, runs
 from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
@@ -62,9 +62,11 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
 
 def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
     """The run to go on with, its training set built, and the fingerprint of what it is made from."""
+    started_at = lineage.now()
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
-    run = runs.start_or_resume(config, inputs, backtest=backtest)
+    begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
+    run = runs.start_or_resume(config, inputs, backtest=backtest, begun=begun)
     log.get("train").info("run", id=run.id, finished=run.finished)
     if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
@@ -86,6 +88,9 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         curve=model["curve"],
         parameters=model["parameters"],
         statistics=ts.manifest.get("statistics", {}),
+        lineage=lineage.done(
+            run.begun(), (run.training_set.name, run.model.name, run.second_stage.name, "metrics.json")
+        ),
     )
     describe(config, run)
     track(config, run)
@@ -128,10 +133,17 @@ def measure_importance(run: Run, *, repeats: int, seed: int) -> dict[str, Any]:
 
 def publish(config: Config, run_id: str | None = None, as_of: int | None = None) -> dict[str, Any]:
     """Write today's embeddings and recommendations with a finished run, and materialise them online."""
-    from bidrec.features.registry import materialize
+    from bidrec.features.registry import materialize, online_store
     from bidrec.publishing.write_back import VIEWS, write_back
 
+    started_at = lineage.now()
     schema, _ = prepare(config)
-    manifest = write_back(config, schema, runs.find(config.home_path, run_id), as_of)
+    run = runs.find(config.home_path, run_id)
+    store = online_store(config)
+    made_by = lineage.done(
+        lineage.begun(config, "write-back", started_at, parent=run.id),
+        (*(f"{view}.parquet" for view in VIEWS), *(f"{store}:{view}" for view in VIEWS)),
+    )
+    manifest = write_back(config, schema, run, as_of, made_by)
     materialize(config, VIEWS)
     return manifest

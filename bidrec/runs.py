@@ -1,7 +1,7 @@
 """Run folders: one a training, named by its UTC time; finished when its manifest is there.
 
 runs/<yyyymmddThhmmssZ>-<6 hex>/
-    config.json     the configuration as resolved, and the fingerprint of what the run was made from
+    config.json     the configuration as resolved, the fingerprint of what the run was made from, how it began
     training_set/   see bidrec.training_set
     checkpoints/    while it trains
     profile/        where the time of some steps went, with `train --profile`
@@ -100,6 +100,10 @@ class Run:
         path = self.folder / "importance.json"
         return read_json(path) if path.is_file() else None
 
+    def begun(self) -> dict[str, Any]:
+        """How the run began (bidrec.lineage.begun); empty for a run of an older bidrec."""
+        return read_json(self.folder / "config.json").get("begun", {})
+
     def finish(self, **facts: Any) -> None:
         """Write the manifest: the run is whole from here on. The boxes inside have manifests of their own."""
         write_json(
@@ -108,21 +112,30 @@ class Run:
                 "format": FORMAT_VERSION,
                 "kind": "run",
                 "run": self.id,
-                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "bidrec": __version__,
-                "revision": os.environ.get("BIDREC_REVISION", ""),  # the image says it
+                **produced(),
                 "packages": _packages(),
                 **facts,
             },
         )
 
 
-def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> Run:
+def produced() -> dict[str, str]:
+    """When, and by what: for a manifest. The image says its name and its revision; outside of one they are empty."""
+    return {
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bidrec": __version__,
+        "revision": os.environ.get("BIDREC_REVISION", ""),
+        "image": os.environ.get("BIDREC_IMAGE", ""),
+    }
+
+
+def start_or_resume(config: Config, inputs: str, *, backtest: bool = False, begun: dict[str, Any] | None = None) -> Run:
     """The newest unfinished run that learns the same in the same way, or a new one.
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
     not matter, so a moved home goes on. A `backtest` rather takes a finished one, whoever made it; what a backtest
-    began, a training does not go on with.
+    began, a training does not go on with. begun: how a new run begins, for its lineage; one that is gone on with has
+    its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     made_from = fingerprint({"settings": settings, "inputs": inputs})
@@ -136,6 +149,7 @@ def start_or_resume(config: Config, inputs: str, *, backtest: bool = False) -> R
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run = Run(config.home_path / "runs" / f"{stamp}-{secrets.token_hex(3)}")
     facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}
+    facts |= {"begun": begun or {}}
     write_json(run.folder / "config.json", facts)
     return run
 

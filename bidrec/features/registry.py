@@ -119,6 +119,12 @@ def offline_store(config: Config) -> str:
         return str(store_settings(config).offline_store.type)
 
 
+def online_store(config: Config) -> str:
+    """The same of the online store: `sqlite`, `redis`, `postgres`, a class."""
+    with environment(config):
+        return str(store_settings(config).online_store.type)
+
+
 def open_registry(config: Config) -> tuple["BaseRegistry", str]:
     """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
     from feast import FeatureStore

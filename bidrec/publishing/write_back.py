@@ -27,7 +27,7 @@ from bidrec.publishing.closing import open_notices, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
-from bidrec.runs import Run
+from bidrec.runs import Run, produced
 from bidrec.storage import read_manifest
 from bidrec.workspace import workspace
 
@@ -38,19 +38,24 @@ VIEWS = ("notice_embedding", "company_embedding", "notice_recommendations", "com
 """The published tables that are Feast views too."""
 
 
-def write_back(config: Config, schema: "Schema", run: Run, as_of: int | None = None) -> dict[str, Any]:
+def write_back(
+    config: Config, schema: "Schema", run: Run, as_of: int | None = None, lineage: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
-    `as_of` (epoch seconds UTC) None means the newest moment in the data. One write-back at a time: a second one waits,
+    `as_of` (epoch seconds UTC) None means the newest moment in the data. `lineage` (bidrec.lineage) goes into the
+    manifest. One write-back at a time: a second one waits,
     so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
     baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
     features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
     """
     with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
-        return _write_back(config, schema, run, as_of)
+        return _write_back(config, schema, run, as_of, lineage or {})
 
 
-def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -> dict[str, Any]:
+def _write_back(
+    config: Config, schema: "Schema", run: Run, as_of: int | None, lineage: Mapping[str, Any]
+) -> dict[str, Any]:
     home, metrics = config.home_path, run.metrics()
     before = read_manifest(published_folder(home))
     _refuse_older(as_of, before)
@@ -77,6 +82,8 @@ def _write_back(config: Config, schema: "Schema", run: Run, as_of: int | None) -
         open_notices=len(open_rows),
         statistics=vectors.statistics,
         evaluation=metrics,
+        lineage=lineage,
+        **produced(),
     )
 
 

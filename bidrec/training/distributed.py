@@ -34,6 +34,8 @@ def processes(device: str) -> Iterator[None]:
     Raises DependencyDown (69) where a GPU is asked for that is not there.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if device == "cuda":
+            choose_device(device)  # before hours of work on what the GPU is then not there for
         yield
         return
     backend = "gloo"

@@ -57,7 +57,7 @@ def image() -> str:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    index = [f"--build-arg={name}" for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL") if name in os.environ]
+    index = [f"--build-arg={name}" for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "TORCH") if name in os.environ]
     built = docker("build", "-t", IMAGE, *_wheels(), *index, "--build-arg=REVISION=abc123", str(ROOT), timeout=1800)
     assert built.returncode == 0, built.stderr[-3000:]
     return IMAGE

@@ -137,6 +137,10 @@ def test_every_command_of_the_daily_work_runs_confined(home):
     assert published.returncode == 0, published.stderr[-2000:]
     (trained,) = json.loads(run("runs", "--json", options=home).stdout)["runs"]
     assert json.loads(published.stdout)["run"] == trained["run"]
+    manifest = python("print(open('/data/demo/published/current/manifest.json').read())", *home)
+    written = json.loads(manifest.stdout)
+    assert (written["image"], written["revision"]) == ("bidrec:cpu", "abc123")
+    assert written["lineage"]["inputs"]["at"] == "/data/demo/source"
     read = python("print(open('/data/metrics/bidrec_write_back.prom').read())", *home)
     assert 'bidrec_job_exit_code{job="write-back"} 0' in read.stdout
     assert f'bidrec_run_info{{job="write-back",run="{trained["run"]}"}} 1' in read.stdout

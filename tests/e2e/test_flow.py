@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bidrec import flow
+from bidrec import flow, lineage
 from bidrec.config import Config, Drift, Publish, Split
 from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
 from bidrec.features.registry import open_store
@@ -135,6 +135,26 @@ def test_more_than_the_whole_catalogue_is_the_whole_catalogue(config: Config) ->
 def test_an_unknown_id_is_missing_input_and_not_an_empty_list(config: Config, ask: str) -> None:
     with pytest.raises(InputMissing, match="no-such-id"):
         getattr(Published(config.home_path), ask)("no-such-id", 10)
+
+
+def test_run_and_publication_tell_their_lineage_and_everything_it_names_is_there(config: Config) -> None:
+    run, published = find(config.home_path), config.home_path / "published" / "current"
+    trained, written = read_manifest(run.folder), read_manifest(published)
+    assert trained
+    assert written
+    for manifest, job, parent in ((trained, "train", None), (written, "write-back", run.id)):
+        facts = manifest["lineage"]
+        assert (facts["job"], facts["parent"]) == (job, parent)
+        began, ended = map(datetime.fromisoformat, (facts["started_at"], manifest["finished_at"]))
+        assert began <= ended
+        assert {"bidrec", "revision", "image"} <= manifest.keys()
+        assert facts["inputs"] == lineage.inputs(config)
+    assert all((run.folder / name).exists() for name in trained["lineage"]["outputs"])
+    files = [name for name in written["lineage"]["outputs"] if name in written["files"]]
+    store = open_store(config)
+    views = {f"{store.config.online_store.type}:{view.name}" for view in store.list_feature_views()}
+    assert len(files) == len(VIEWS)
+    assert set(written["lineage"]["outputs"]) - set(files) <= views
 
 
 def test_a_second_training_starts_a_new_run_and_makes_the_same_training_set_and_weights(copy: Config) -> None:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from bidrec.errors import DependencyDown
 from bidrec.training import distributed
 from tests.training.ranks import KINDS, note_losses
 
@@ -50,6 +52,12 @@ def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(
     assert [each.pop("part") for each in heard] == [[0, 1, 2, 3], [4, 5, 6]]
     assert heard[0] == heard[1]
     assert heard[0] == {"size": 2, "refusal": "no source (hint: set [source])", "agreed": [True, False]}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_before_any_work() -> None:
+    with pytest.raises(DependencyDown, match="no GPU is here"), distributed.processes("cuda"):
+        pytest.fail("work was begun")
 
 
 def test_without_torchrun_there_is_one_process_which_is_first_and_agrees_with_itself() -> None:
