@@ -85,6 +85,7 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         window=metrics["window"],
         curve=model["curve"],
         parameters=model["parameters"],
+        floor_steps_per_second=model.get("floor_steps_per_second"),
         statistics=ts.manifest.get("statistics", {}),
     )
     describe(config, run)

@@ -21,7 +21,7 @@ from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, InputMissing, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint, distributed
+from bidrec.training import checkpoint, distributed, floor
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
@@ -51,9 +51,9 @@ def train(
 
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
-    of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve
-    and the number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where
-    a checkpoint cannot be written.
+    of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
+    the number of epochs chosen and the floor under the speed (floor.py). Raises BidrecError (70) where the loss is no longer
+    finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -141,10 +141,17 @@ class Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
-        facts = self._facts()
+        facts = self._facts() | {"floor_steps_per_second": self._floor()}
         self.model.load_state_dict(self.best)
         self._save("model", facts)
         return facts
+
+    def _floor(self) -> float | None:
+        """Measured with the model that has learned, before the best weights take its place; None of many processes."""
+        if distributed.size() > 1:
+            return None
+        batches = self.steps.batches(max(0, self.progress.epoch - 1))
+        return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.data.device)
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
         if distributed.is_first():
