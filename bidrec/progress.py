@@ -1,4 +1,4 @@
-"""Progress is a line of the log: an event with done="3/10" says how far something is.
+"""Progress is a line of the log: an event with done="3/10" says how far something is (in per cent with unit="%").
 
 On a terminal it is a bar below the other lines, which goes when all is done; elsewhere it is a line now and then. Both
 say how many are done a second and how long the rest will take. Who logs it may do so as often as it likes.
@@ -75,12 +75,14 @@ def bar(event: Event) -> Bar:
     if done >= whole:
         return Bar("")
     full = round(_WIDTH * done / max(whole, 1))
-    shown = {key: event[key] for key in event.keys() - {"event", "job", "level", "timestamp", "done", "step"}}
+    shown = {key: event[key] for key in event.keys() - {"event", "job", "level", "timestamp", "done", "step", "unit"}}
     left = f"  {_clock(shown.pop('minutes_left'))} left" if "minutes_left" in shown else ""
     rate = shown.pop("per_second", shown.pop("steps_per_second", None))
     words = "".join(f"  {key} {value}" for key, value in sorted(shown.items()))
-    speed = f"  {rate}/s" if rate is not None else ""
-    line = f"{event['event']} {'█' * full}{'░' * (_WIDTH - full)} {done:,}/{whole:,}{speed}{left}{words}"
+    unit = event.get("unit", "")
+    far, each = (f"{done} {unit}", f" {unit}") if unit else (f"{done:,}/{whole:,}", "")
+    speed = f"  {rate}{each}/s" if rate is not None else ""
+    line = f"{event['event']} {'█' * full}{'░' * (_WIDTH - full)} {far}{speed}{left}{words}"
     return Bar(line[: shutil.get_terminal_size().columns - 1])
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
     *("config", "template", "storage", "intact", "prometheus", "locks"),
-    *("casting", "workspace", "database", "runs", "run_comparison"),
+    *("casting", "watched", "workspace", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment", "sources", "ingest", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
     *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
