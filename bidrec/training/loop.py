@@ -256,7 +256,8 @@ class Loop:
             self._judge(recall)
             self.after_epoch(progress.epoch, recall)
         progress.curve.append(entry)
-        self.log.info("epoch", refit=progress.refit, **{name: round(value, 4) for name, value in entry.items()})
+        told = {name: round(value, 4) for name, value in entry.items()} | {"epoch": progress.epoch + 1}
+        self.log.info("epoch", refit=progress.refit, **told)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         out_of_patience = progress.epochs_without_gain >= self.config.training.patience
         progress.finished = out_of_patience or progress.epoch >= progress.epochs
@@ -286,12 +287,13 @@ class Loop:
 
     def _show(self, batches: int, rate: float) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, batches * self.progress.epochs
+        norm = round(self.watch.norm.item(), 4)
         self.log.info(
             "training anew" if self.progress.refit else "training",
             epoch=f"{self.progress.epoch + 1}/{self.progress.epochs}",
             step=f"{done}/{total}",
             loss=round(self.watch.loss_sum.item() / max(1, self.progress.batch), 4),
-            gradient_norm=round(self.watch.norm.item(), 4),
+            **({"gradient_norm": norm} if norm else {}),  # not measured yet in this epoch
             learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
             minutes_left=round((total - done) / max(rate, 1e-9) / 60, 1),

@@ -39,7 +39,9 @@ def test_the_floor_is_measured_and_changes_neither_the_weights_nor_the_random_nu
 def test_the_floor_is_of_a_few_batches_however_long_a_step_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With no time to spend, one batch is still measured, and no more of them than BATCHES with all the time."""
     stepped: list[torch.Tensor] = []
-    monkeypatch.setattr(floor, "_step", lambda model, optimiser, steps, gathered, device: stepped.append(gathered) or 0.5)
+    monkeypatch.setattr(
+        floor, "_step", lambda model, optimiser, steps, gathered, device: stepped.append(gathered) or 0.5
+    )
 
     class Ready:
         def gathered(self, batch: torch.Tensor) -> torch.Tensor:
