@@ -22,10 +22,9 @@ COLUMNS = {
 """Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm: of the
 bids by companies known at the time."""
 
-LEGEND = (
-    "R@K: share of a notice's bidders among the first K; HR@10: notices with one among 10; coverage: companies in some 10;\n"
-    "warm: bids by companies known then. frozen: companies as of the cutoff, rolling: renewed every week, same weights"
-)
+LEGEND = """\
+R@K: share of a notice's bidders among the first K; HR@10: notices with one among 10; coverage: companies in some 10;
+warm: bids by companies known then. frozen: companies as of the cutoff, rolling: renewed every week, same weights"""
 """For who reads the table for the first time; the page of a run says it at length."""
 
 FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR"}

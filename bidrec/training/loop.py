@@ -52,8 +52,8 @@ def train(
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
-    the number of epochs chosen and the floor under the speed (floor.py). Raises BidrecError (70) where the loss is no longer
-    finite, CannotWrite (73) where a checkpoint cannot be written.
+    the number of epochs chosen and the floor under the speed (floor.py). Raises BidrecError (70) where the loss is no
+    longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"

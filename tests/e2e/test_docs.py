@@ -40,7 +40,7 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(tmp_path: Path) -> No
 
 
 def commands() -> list[list[str]]:
-    """The words of each `bidrec ...` line of the shell blocks, a continued line as one, and of each one in a sentence."""
+    """The words of each `bidrec ...` line of the shell blocks, a continued line as one, and of those in sentences."""
     found = []
     for page in (*PAGES, ROOT / "README.md", ROOT / "README.ko.md"):
         prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
