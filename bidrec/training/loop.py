@@ -296,7 +296,7 @@ class Loop:
             **({"gradient_norm": norm} if norm else {}),  # not measured yet in this epoch
             learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
-            minutes_left=round((total - done) / max(rate, 1e-9) / 60, 1),
+            minutes_left=round((total - done) / max(rate, 1e-9) / 60, 2),
         )
 
 

@@ -93,7 +93,10 @@ class Reader:
             (self.folder / "feast.jsonl").unlink()
 
     def python(self, text: str) -> None:
-        if not elsewhere(text):
+        name = text.splitlines()[0].removeprefix("# ")
+        if name.endswith(".py"):
+            (self.folder / name).write_text(text, encoding="utf-8")
+        elif not elsewhere(text):
             self.run([sys.executable, "-c", f"home = __import__('pathlib').Path({self.config.home!r})\n{text}"])
 
     def toml(self, text: str) -> None:
