@@ -6,6 +6,7 @@ moves the rows a batch touches and keeps one number a row: the running sum of it
 and bidrec.model.shared_rows where many processes train one model.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
-from torchrec.modules.embedding_configs import PoolingType
+
+with warnings.catch_warnings():
+    # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
+    from torchrec.modules.embedding_configs import PoolingType
 
 EPSILON = 1e-8
 ROWS = "rows"

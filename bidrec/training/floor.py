@@ -30,7 +30,8 @@ def steps_per_second(
     No gathering, log, checkpoint or look at the loss is in it. The random numbers of the process stay where they were.
     """
     model.train()
-    quickest, begun = [], time.monotonic()
+    quickest: list[float] = []
+    begun = time.monotonic()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for batch in batches[:BATCHES]:
             if quickest and time.monotonic() - begun > SECONDS:

@@ -210,7 +210,7 @@ class Loop:
                 loss.backward()
                 loss = distributed.add_up(self.model.parameters(), loss)
             with record_function("optimiser"):
-                self.watch.gradients(self.model.parameters(), self.progress.step)
+                self.watch.gradients(self.model.parameters(), self.progress.step, first=self.progress.batch == 0)
                 self.optimiser.step()
             self.watch.loss(loss)
         self.progress.batch += 1
@@ -287,13 +287,12 @@ class Loop:
 
     def _show(self, batches: int, rate: float) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, batches * self.progress.epochs
-        norm = round(self.watch.norm.item(), 4)
         self.log.info(
             "training anew" if self.progress.refit else "training",
             epoch=f"{self.progress.epoch + 1}/{self.progress.epochs}",
             step=f"{done}/{total}",
             loss=round(self.watch.loss_sum.item() / max(1, self.progress.batch), 4),
-            **({"gradient_norm": norm} if norm else {}),  # not measured yet in this epoch
+            gradient_norm=round(self.watch.norm.item(), 4),
             learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
             minutes_left=round((total - done) / max(rate, 1e-9) / 60, 2),
