@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from bidrec import log
 from bidrec.casting import cast, literal, quoted, refuse_loss, types_of
 from bidrec.config import Contract
 from bidrec.contract import PERSONAL, REASON, TABLES, Column, Table
 from bidrec.errors import ContractError, InputMissing
+from bidrec.watched import watched
 
 
 @dataclass(kw_only=True)
@@ -82,10 +84,11 @@ def _check_table(
     connection.execute(f"CREATE VIEW typed AS SELECT {_typed(table, given)} FROM {source}")
     _refuse_duplicates(connection, table)
     reasons = [f"CASE WHEN {condition} THEN {literal(reason)} END" for reason, condition in _bad(table, rules, latest)]
-    connection.execute(
-        f"CREATE TABLE checked_{table.name} AS "
-        f"SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') AS {REASON} FROM typed{_joins(table, held)}"
-    )
+    with watched(connection, log.get("source"), f"checking {table.name}", rows):
+        connection.execute(
+            f"CREATE TABLE checked_{table.name} AS SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') "
+            f"AS {REASON} FROM typed{_joins(table, held)}"
+        )
     warnings = _empty_columns(connection, table, given) if whole else []
     if table.name == "bid":
         warnings += _unknown_companies(connection, held)

@@ -87,6 +87,7 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         window=metrics["window"],
         curve=model["curve"],
         parameters=model["parameters"],
+        floor_steps_per_second=model.get("floor_steps_per_second"),
         statistics=ts.manifest.get("statistics", {}),
         lineage=lineage.done(
             run.begun(), (run.training_set.name, run.model.name, run.second_stage.name, "metrics.json")

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import duckdb
 
+from bidrec import log
 from bidrec.casting import literal, quoted, types_of
 from bidrec.checks import Checked
 from bidrec.contract import REASON, TABLES, Table
+from bidrec.watched import watched
 
 
 def take_all(connection: duckdb.DuckDBPyConnection) -> None:
@@ -49,7 +51,8 @@ def take_news(
         columns = list(types_of(connection, f"checked_{name}"))
         facts = [column for column in columns if column not in ("known_at", REASON)]
         news = _company_news(facts) if name == "company" else _news_by_key(table, facts)
-        connection.execute(f"CREATE TABLE came_{name} AS {news}")
+        with watched(connection, log.get("ingest"), f"comparing {name} with the lake"):
+            connection.execute(f"CREATE TABLE came_{name} AS {news}")
         connection.execute(f"CREATE TABLE bad_{name} AS {_new_bad(name, columns, quarantines)}")
     return {name: found.narrowed(connection, f"came_{name}", f"bad_{name}") for name, found in checked.items()}
 

@@ -26,6 +26,8 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
+    # Warns each process of an import of TorchRec's that is of no concern to anybody who reads a log.
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
 
 
 class _Console:

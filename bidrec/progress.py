@@ -1,4 +1,4 @@
-"""Progress is a line of the log: an event with done="3/10" says how far something is.
+"""Progress is a line of the log: an event with done="3/10" says how far something is (in per cent with unit="%").
 
 On a terminal it is a bar below the other lines, which goes when all is done; elsewhere it is a line now and then. Both
 say how many are done a second and how long the rest will take. Who logs it may do so as often as it likes.
@@ -16,6 +16,8 @@ BAR_SECONDS, LINE_SECONDS = 0.2, 5.0
 """How often a bar is drawn, and a line logged, at most."""
 _ERASE = "\r\x1b[2K"
 _WIDTH = 24
+_UNSAID = ("event", "job", "level", "timestamp", "done", "step", "unit")
+"""What a bar does not repeat behind itself."""
 Event = MutableMapping[str, Any]
 
 
@@ -61,7 +63,7 @@ class Progress:
         rate = (done - seen.first) / max(now - seen.started, 1e-9)
         if rate > 0 and "minutes_left" not in event:
             event["per_second"] = round(rate, 1)
-            event["minutes_left"] = round((whole - done) / rate / 60, 1)
+            event["minutes_left"] = round((whole - done) / rate / 60, 2)
         return event
 
 
@@ -75,12 +77,14 @@ def bar(event: Event) -> Bar:
     if done >= whole:
         return Bar("")
     full = round(_WIDTH * done / max(whole, 1))
-    shown = {key: event[key] for key in event.keys() - {"event", "job", "level", "timestamp", "done", "step"}}
+    shown = {key: value for key, value in event.items() if key not in _UNSAID}
     left = f"  {_clock(shown.pop('minutes_left'))} left" if "minutes_left" in shown else ""
     rate = shown.pop("per_second", shown.pop("steps_per_second", None))
-    words = "".join(f"  {key} {value}" for key, value in sorted(shown.items()))
-    speed = f"  {rate}/s" if rate is not None else ""
-    line = f"{event['event']} {'█' * full}{'░' * (_WIDTH - full)} {done:,}/{whole:,}{speed}{left}{words}"
+    words = "".join(f"  {key} {value}" for key, value in shown.items())
+    unit = event.get("unit", "")
+    far, each = (f"{done} {unit}", f" {unit}") if unit else (f"{done:,}/{whole:,}", "")
+    speed = f"  {rate}{each}/s" if rate is not None else ""
+    line = f"{event['event']} {'█' * full}{'░' * (_WIDTH - full)} {far}{speed}{left}{words}"
     return Bar(line[: shutil.get_terminal_size().columns - 1])
 
 

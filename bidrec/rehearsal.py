@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec import sources
+from bidrec import log, sources
 from bidrec.checks import check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
@@ -29,7 +29,9 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
     DependencyDown (69).
     """
     definition = sources.load_definition(config.source.name)
-    sources.files(config.source, definition)
+    files = sources.files(config.source, definition)
+    size = {"megabytes": round(sum(size for _, size, _ in files) / 1e6, 1)} if files else {}
+    log.get("check").info("reading the whole source, as a first ingest would", source=definition.name, **size)
     with tempfile.TemporaryDirectory(prefix="bidrec-") as folder, duckdb.connect(f"{folder}/work.duckdb") as connection:
         bound(connection, config, Path(folder))
         sources.open_source(connection, config.source, definition, Path(folder))

@@ -11,7 +11,9 @@ from jobs.output import Result
 def check(config: Config) -> Result:
     """Read the configuration and the whole source, as a first ingest would, and say what they would give.
 
-    Nothing is written. Ends as ingest and train would: 64, 65, 66 or 69, with the line that says why.
+    It takes as long as that ingest: a key that is doubled or a time without a zone may be in any row. Nothing is kept;
+    what does not fit memory_limit passes through a temporary folder. Ends as ingest and train would: 64, 65, 66 or 69,
+    with the line that says why.
     """
     require_source(config)
     from bidrec.rehearsal import rehearse

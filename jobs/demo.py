@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,13 @@ def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> R
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
-    parts += ["", _where(home, page)]
+    parts += ["", _where(home, page, notice_id)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 
-def _where(home: Path, page: Path) -> str:
+def _where(home: Path, page: Path, notice_id: str | None) -> str:
+    # Called by make, the program is on nobody's PATH.
+    call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
     return "\n".join(
         (
             f"Everything lies in {home}:",
@@ -101,7 +104,8 @@ def _where(home: Path, page: Path) -> str:
             "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
             "  features/   what Feast serves                  feast/       its registry and online store",
             "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
-            f"Next: BIDREC_HOME={home} bidrec recommend --notice ID, or --company ID",
+            f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
+            f"Look through all in a browser: {call} explore",
             f"Look at the run: {page.as_uri()}",
         )
     )

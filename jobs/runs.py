@@ -75,7 +75,10 @@ def compare(config: Config, a: str, b: str) -> Result:
 @click.option("--keep", required=True, type=click.IntRange(min=0), help="How many of the newest finished runs stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 def prune(config: Config, keep: int, dry_run: bool) -> Result:
-    """Delete old runs: never the published or a pinned one, nor an unfinished one that may be gone on with."""
+    """Delete old runs.
+
+    Never the published one or a pinned one, nor an unfinished one that a training may go on with.
+    """
     from bidrec.runs import all_runs
     from bidrec.runs import prune as delete
 

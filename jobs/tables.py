@@ -22,6 +22,11 @@ COLUMNS = {
 """Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm: of the
 bids by companies known at the time."""
 
+LEGEND = """\
+R@K: share of a notice's bidders among the first K; HR@10: notices with one among 10; coverage: companies in some 10;
+warm: bids by companies known then. frozen: companies as of the cutoff, rolling: renewed every week, same weights"""
+"""For who reads the table for the first time; the page of a run says it at length."""
+
 FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR"}
 
 
@@ -41,7 +46,7 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
             interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
             table.add_row(mode, name, *(_number(row.get(column)) for column in COLUMNS), interval)
         table.add_section()
-    parts: list[RenderableType] = [table, _comparison(metrics)]
+    parts: list[RenderableType] = [table, LEGEND, _comparison(metrics)]
     if metrics.get("for_companies"):
         parts += [_companies_table(metrics["for_companies"]), _comparison(metrics["for_companies"])]
     if metrics.get("newcomers"):

@@ -59,6 +59,7 @@ def test_a_bar_fits_the_terminal_and_goes_when_all_is_done(monkeypatch):
     event = {"event": "training", "done": "50/100", "per_second": 4.0, "minutes_left": 1.5, "loss": 3.2, "job": "train"}
     assert str(bar(event)) == ("training " + "█" * 12 + "░" * 12 + " 50/100  4.0/s  0:01:30 left  loss 3.2")[:59]
     assert bar({**event, "done": "100/100"}) == ""
+    assert " 50 %  4.0 %/s  0:01:30" in bar({**event, "unit": "%", "event": "a"})
 
 
 def test_a_line_takes_the_place_of_the_bar():

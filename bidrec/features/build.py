@@ -39,6 +39,7 @@ from bidrec.storage import (
     write_json,
     writing,
 )
+from bidrec.watched import watched
 from bidrec.workspace import workspace
 
 EVENT_TIMES = {
@@ -200,7 +201,8 @@ def _write_segment(
     """Write what is new; returns table -> the new file, of those that have any row or would have no file at all."""
 
     def copy(table: str) -> None:
-        connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
+        with watched(connection, _logger, f"writing {table}"):
+            connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
 
     for table in ("notice", "notice_status", "company_profile"):
         copy(table)

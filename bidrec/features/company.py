@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bidrec import log
 from bidrec.features.block import Block, Told, Wins, blocks
 from bidrec.features.history import history_of
 from bidrec.features.market import Coded, Market
@@ -50,6 +51,8 @@ def write_companies(
                 if before:
                     before.result()
                 before = writer.submit(write, tables)
+                done = block.first + block.companies
+                log.get("features").info("following companies", done=f"{done}/{len(market.company_ids)}")
             if before:
                 before.result()
 

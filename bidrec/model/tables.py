@@ -10,6 +10,7 @@ sparse_adam      keeps Adam's two moments, which stand still while a row is not 
 where fbgemm is missing, and bidrec.model.shared_rows where many processes train one model.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
-from torchrec.modules.embedding_configs import PoolingType
+
+with warnings.catch_warnings():
+    # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
+    from torchrec.modules.embedding_configs import PoolingType
 
 EPSILON = 1e-8
 MEAN_DECAY, SQUARE_DECAY = 0.9, 0.999

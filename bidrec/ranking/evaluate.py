@@ -5,7 +5,7 @@ Writes  what becomes metrics.json
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +92,7 @@ def evaluate_periods(
     """
     sideways = OtherWay(truth) if other_way else None
     depth = max(*settings.top_k, metrics.DEPTH)
+    tell = _Ranked(f"ranking, {mode}")
     listed: dict[str, list[Int64]] = {}
     seconds: dict[str, float] = {}
     known_P, listable_P = np.zeros((2, len(truth.company)), bool)
@@ -102,10 +103,13 @@ def evaluate_periods(
         listable_P[of_period] = known_P[of_period] & _may_bid(period, truth, of_period)
         candidates_C |= period.candidates_C
         active_A = sideways.begin(period.queries, known_P) if sideways else NOBODY
+        tell.whole = len(truth.notices) * len(period.rankers)
         for name, ranker in period.rankers.items():
             began = time.perf_counter()
             notices = truth.notices[period.queries]
-            lists, score_QA = rank_and_read(ranker, notices, period.candidates_C, depth, active_A, period.eligible)
+            lists, score_QA = rank_and_read(
+                ranker, notices, period.candidates_C, depth, active_A, period.eligible, tell
+            )
             listed.setdefault(name, []).append(lists)
             if sideways:
                 sideways.add(name, score_QA)
@@ -117,6 +121,19 @@ def evaluate_periods(
         **_measure(listed_QK, truth, candidates_C, known_P, listable_P, settings, seed, model, mode, segments),
     }
     return result | ({"for_companies": sideways.result(settings.bootstrap, seed, model, mode)} if sideways else {})
+
+
+@dataclass
+class _Ranked:
+    """Tells how many lists, a ranker's of a notice, there are of `whole`."""
+
+    event: str
+    done: int = 0
+    whole: int = 0
+
+    def __call__(self, lists: int) -> None:
+        self.done += lists
+        log.get("evaluate").info(self.event, done=f"{self.done}/{self.whole}")
 
 
 def _may_bid(period: Period, truth: Truth, bids: Bool) -> Bool:
@@ -184,8 +201,11 @@ def rank_and_read(
     depth: int,
     read_A: Int64,
     eligible: Eligible | None = None,
+    ranked: Callable[[int], None] = lambda notices: None,
 ) -> tuple[Int64, Float32]:
-    """The same of those who may bid, and the scores (Q, A) of the companies `read_A`, -inf where one may not."""
+    """The same of those who may bid, and the scores (Q, A) of the companies `read_A`, -inf where one may not.
+
+    `ranked` is told of each block how many notices it was."""
     masked_C = np.where(candidates_C, 0, -np.inf).astype(np.float32)
     block = min(512, max(1, SCORES_AT_ONCE // max(1, len(candidates_C))))
     listed = [np.empty((0, min(depth, len(candidates_C))), np.int64)]
@@ -200,6 +220,7 @@ def rank_and_read(
         read_QA[start : start + block] = scores_BC[:, read_A]
         best_BK, score_BK = best(scores_BC, depth)
         listed.append(np.where(np.isneginf(score_BK), -1, best_BK))
+        ranked(len(rows))
     return np.concatenate(listed), read_QA
 
 

@@ -52,6 +52,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "calibration": metrics.get("calibration"),
         "seconds": metrics["seconds"],
         "curve": manifest.get("curve", []),
+        "floor": manifest.get("floor_steps_per_second"),
         "split": training_set.get("split"),
         "windows": training_set.get("windows", {}),
         "rows": training_set.get("rows", {}),

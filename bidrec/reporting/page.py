@@ -90,12 +90,16 @@ def _learning(facts: Mapping[str, Any]) -> dict[str, Markup]:
             for name, of in named.items()
         ]
 
+    speed = drawn("steps_per_second")
+    if facts["floor"]:
+        epochs = sorted({epoch["epoch"] + 1 for epoch in curve})
+        speed.append(Line("floor", epochs, [facts["floor"]] * len(epochs)))
     return {
         "loss": charts.lines("Loss by epoch", drawn("loss"), "epoch", "loss"),
         "validation": charts.lines(
             "Recall at 100 on the validation window by epoch", drawn("validation_recall@100")[:1], "epoch", "Recall@100"
         ),
-        "speed": charts.lines("Steps a second by epoch", drawn("steps_per_second"), "epoch", "steps a second"),
+        "speed": charts.lines("Steps a second by epoch", speed, "epoch", "steps a second"),
     }
 
 

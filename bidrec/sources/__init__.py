@@ -13,12 +13,13 @@ from typing import Any
 
 import duckdb
 
-from bidrec import config
+from bidrec import config, log
 from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
+from bidrec.watched import watched
 
 __all__ = ["files", "identity", "load_definition", "open_source", "reached", "select"]
 
@@ -103,7 +104,8 @@ def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table:
     """Run the source's SELECT into given_<table>. Raises ConfigurationError (64) on SQL that does not stand,
     ContractError (65) on rows that it cannot convert."""
     try:
-        connection.execute(f"CREATE TABLE given_{table} AS {definition.sql[table]}")
+        with watched(connection, log.get("source"), f"reading {table}"):
+            connection.execute(f"CREATE TABLE given_{table} AS {definition.sql[table]}")
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ConfigurationError(f"{definition.name}/{table}.sql: {error}") from error
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:

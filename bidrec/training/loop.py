@@ -21,7 +21,7 @@ from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, InputMissing, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint, distributed
+from bidrec.training import checkpoint, distributed, floor
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
@@ -52,9 +52,9 @@ def train(
 
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
-    of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve
-    and the number of epochs chosen. Raises BidrecError (70) where the loss is no longer finite, CannotWrite (73) where
-    a checkpoint cannot be written.
+    of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
+    the number of epochs chosen and the floor under the speed (floor.py). Raises BidrecError (70) where the loss is no
+    longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -143,9 +143,16 @@ class Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
-        facts = self._facts()
+        facts = self._facts() | {"floor_steps_per_second": self._floor()}
         self._save("model", facts)
         return facts
+
+    def _floor(self) -> float | None:
+        """Measured with the model that has learned, before the best weights take its place; None of many processes."""
+        if distributed.size() > 1:
+            return None
+        batches = self.steps.batches(max(0, self.progress.epoch - 1))
+        return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.data.device)
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
         """Write the best weights, with the axes of what they make of all that they could have learned from."""
@@ -208,7 +215,7 @@ class Loop:
                 loss.backward()
                 loss = distributed.add_up(self.model.parameters(), loss)
             with record_function("optimiser"):
-                self.watch.gradients(self.model.parameters(), self.progress.step)
+                self.watch.gradients(self.model.parameters(), self.progress.step, first=self.progress.batch == 0)
                 self.optimiser.step()
             self.watch.loss(loss)
         self.progress.batch += 1
@@ -254,7 +261,8 @@ class Loop:
             self._judge(recall)
             self.after_epoch(progress.epoch, recall)
         progress.curve.append(entry)
-        self.log.info("epoch", refit=progress.refit, **{name: round(value, 4) for name, value in entry.items()})
+        told = {name: round(value, 4) for name, value in entry.items()} | {"epoch": progress.epoch + 1}
+        self.log.info("epoch", refit=progress.refit, **told)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         out_of_patience = progress.epochs_without_gain >= self.config.training.patience
         progress.finished = out_of_patience or progress.epoch >= progress.epochs
@@ -292,7 +300,7 @@ class Loop:
             gradient_norm=round(self.watch.norm.item(), 4),
             learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
-            minutes_left=round((total - done) / max(rate, 1e-9) / 60, 1),
+            minutes_left=round((total - done) / max(rate, 1e-9) / 60, 2),
         )
 
 

@@ -40,9 +40,11 @@ class Watch:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.norm, self.largest_norm = torch.zeros((), device=device), torch.zeros((), device=device)
 
-    def gradients(self, parameters: Iterable[nn.Parameter], step: int) -> None:
-        """After the backward pass of `step`: measure the gradients where it is their turn, and clip them."""
-        if not self.clip_norm and step % LOOK_EVERY:
+    def gradients(self, parameters: Iterable[nn.Parameter], step: int, first: bool = False) -> None:
+        """After the backward pass of `step`: measure the gradients where it is their turn, and clip them.
+
+        `first`: of its epoch, which may be too short for another turn."""
+        if not self.clip_norm and step % LOOK_EVERY and not first:
             return
         values = _gradients(parameters)
         self.norm = torch.nn.utils.get_total_norm(values)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(bidrec [a-z][^`]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]*)?\)")
 
 
@@ -39,14 +40,18 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(tmp_path: Path) -> No
 
 
 def commands() -> list[list[str]]:
-    """The words of each `bidrec ...` line of the shell blocks, a continued line as one."""
+    """The words of each `bidrec ...` line of the shell blocks, a continued line as one, and of those in sentences."""
     found = []
+    for page in (*PAGES, ROOT / "README.md", ROOT / "README.ko.md"):
+        prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+        spoken = {" ".join(words.replace(" ...", "").split()) for words in INLINE.findall(prose)}
+        found += [shlex.split(words) for words in sorted(spoken) if words != "bidrec"]
     for page in PAGES:
         for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
             if language == "sh":
                 lines = text.replace("\\\n", " ").splitlines()
                 found += [shlex.split(line, comments=True) for line in lines if line.startswith("bidrec ")]
-    return found
+    return [list(words) for words in dict.fromkeys(map(tuple, found))]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

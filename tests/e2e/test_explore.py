@@ -21,6 +21,7 @@ import uvicorn
 
 from bidrec.config import Config
 from bidrec.explore.app import HEADERS, app, plain
+from bidrec.explore.lists import Filters, companies_of
 from bidrec.publishing.recommend import Published
 from tests.browser import AXE, browser, needs_axe, needs_chromium
 
@@ -81,6 +82,12 @@ def test_a_list_is_the_published_one_and_its_filters_narrow_it(config: Config, a
     ]
     # The market's notices closed long ago by today's clock.
     assert shown(get(f"{address}/company/{company}?open=1&download=csv")[2]) == []
+    assert "Open now goes by today's clock" in get(f"{address}/company/{company}?open=1")[2].decode()
+    licence = companies_of(config.home_path, notice, Filters()).licences[0]
+    of_licence = shown(get(f"{address}/notice/{notice}?licence={quote(licence)}&download=csv")[2])
+    holders = companies_of(config.home_path, notice, Filters(licence=licence)).rows
+    assert 0 < len(of_licence) == len(holders) <= len(companies)
+    assert all(licence in row["licences"] for row in holders)
 
 
 def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str) -> None:

@@ -21,7 +21,7 @@ from bidrec.reporting.page import html
 from bidrec.runs import Run, find
 from bidrec.storage import read_json, read_manifest, write_json
 from jobs.cli import main
-from tests.reporting.browser import AXE, Page, browser, needs_axe, needs_chromium
+from tests.browser import AXE, Page, browser, needs_axe, needs_chromium
 
 HOSTILE = "<script>alert(1)</script>\"' onload='alert(2)' {{ 7 * 7 }} &amp; 도로 🙂"
 VOID = {"meta", "link", "br"}
@@ -93,12 +93,19 @@ def test_every_chart_says_what_to_read_from_it_and_has_a_name(facts: dict[str, A
     assert all(attributes["aria-label"] for attributes in named)
 
 
+def run_floor(run: Run) -> float:
+    model = read_manifest(run.model)
+    assert model
+    return float(model["floor_steps_per_second"])
+
+
 def test_the_figures_are_those_of_the_metrics_and_of_the_tables(config: Config, facts: dict[str, Any]) -> None:
     run = find(config.home_path)
     metrics, home = run.metrics(), config.home_path
     words = " ".join(Outline(html(facts)).words.split())
     assert f"{100 * metrics['metrics']['frozen']['final']['recall@100']:.1f}" in words
     assert f"{100 * metrics['difference']['mean']:+.1f} points" in words
+    assert f"The floor, {run_floor(run):.3g} steps a second," in words
     for table, time in (("notice", "published_at"), ("bid", "known_at")):
         before = f"SELECT count(*) FROM '{home}/lake/{table}/*.parquet' WHERE {time} < to_timestamp(?)"
         counted = duckdb.execute(before, [facts["split"]["test_before"]]).fetchone()
@@ -177,7 +184,18 @@ def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     assert '<span lang="ko">도로</span>' in page
 
 
-ABSENT = ["segments", "calibration", "map", "examples", "audit", "split", "for_companies", "baseline", "difference"]
+ABSENT = [
+    "segments",
+    "calibration",
+    "map",
+    "examples",
+    "audit",
+    "split",
+    "for_companies",
+    "baseline",
+    "difference",
+    "floor",
+]
 
 
 @pytest.mark.parametrize("part", [*ABSENT, "curve", "by_week", "windows", "rows", "packages", "seconds", "range"])

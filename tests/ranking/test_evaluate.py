@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bidrec.config import Evaluation
 from bidrec.ranking.evaluate import Period, by_week, evaluate, evaluate_periods, rank
@@ -49,6 +50,15 @@ def test_every_ranker_gets_its_row_with_intervals_and_the_ceiling_comes_last():
     assert table["popularity"]["ci"]["mrr"] == [1 / 2, 1]
     assert table["final"]["coverage@10"] == 4 / 4
     assert "coverage@10" not in table["ceiling"]
+
+
+def test_progress_counts_the_lists_of_all_rankers_over_all_periods():
+    rankers = {"final": PERFECT, "popularity": SAME_FOR_ALL}
+    periods = [Period(slice(0, 1), rankers, EVERYBODY), Period(slice(1, 2), rankers, EVERYBODY)]
+    with capture_logs() as logs:
+        evaluate_periods(periods, TRUTH, SETTINGS, model="final")
+    told = [one["done"] for one in logs if one["event"] == "ranking, rolling"]
+    assert told == ["1/4", "2/4", "3/4", "4/4"]
 
 
 def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold():

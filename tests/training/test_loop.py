@@ -69,10 +69,10 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[float]]:
     seen: dict[int, list[float]] = {}
     gradients, loss, at = Watch.gradients, Watch.loss, 0
 
-    def note_step(watch: Watch, parameters: Iterable[torch.nn.Parameter], step: int) -> None:
+    def note_step(watch: Watch, parameters: Iterable[torch.nn.Parameter], step: int, first: bool) -> None:
         nonlocal at
         at = step
-        gradients(watch, parameters, step)
+        gradients(watch, parameters, step, first)
 
     def note_loss(watch: Watch, value: torch.Tensor) -> None:
         seen.setdefault(at, []).append(value.item())

@@ -59,3 +59,12 @@ def test_gradients_longer_than_the_bound_are_scaled_down_to_it(longest: float, l
     gradients = torch.stack([parameters[0].grad[0], parameters[1].grad.to_dense()[2, 0]])
     assert gradients.norm().item() == pytest.approx(left)
     assert (gradients[0] / gradients[1]).item() == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize(("step", "first", "measured"), [(0, False, True), (7, False, False), (7, True, True)])
+def test_gradients_are_measured_in_their_turn_and_at_the_first_step_of_an_epoch(
+    step: int, first: bool, measured: bool
+) -> None:
+    watch = Watch(torch.device("cpu"), clip_norm=0)
+    watch.gradients(with_gradients(torch.tensor([3.0, 4.0])), step, first)
+    assert watch.norm.item() == watch.largest_norm.item() == (5.0 if measured else 0.0)

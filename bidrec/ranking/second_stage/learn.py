@@ -36,8 +36,9 @@ def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
     names = names_of(list(fields.counted))
     eligibility = Eligibility.of(ts, config.ranking)
     towers = Towers(ts, run.validated if read_manifest(run.validated) else run.model)
-    parts = []
-    for notices, moment, bids in _stretches(ts):
+    parts, stretches, done = [], _stretches(ts), 0
+    whole = sum(len(notices) for notices, *_ in stretches)
+    for notices, moment, bids in stretches:
         vectors, known_C = towers.as_of(moment), known_companies(ts, moment)
         evidence = Evidence(ts, fields, moment, vectors, known_C, eligibility, config.ranking)
         for start in range(0, len(notices), BLOCK):
@@ -46,6 +47,8 @@ def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
             asked = rows[:, None] * ts.companies + found.company_BM
             bidder_BM = np.isin(asked, bids) & (found.company_BM >= 0)
             parts.append((found.signal_BMS, found.company_BM >= 0, bidder_BM))
+            done += len(rows)
+            log.get("second stage").info("gathering signals", done=f"{done}/{whole}")
     width = max((part[1].shape[1] for part in parts), default=1)
     if parts:
         signals, present, bidder = (np.concatenate([_padded(part[at], width) for part in parts]) for at in range(3))
