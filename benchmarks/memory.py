@@ -80,7 +80,8 @@ def measure(folder: Path, bids: int, memory_limit: str, group: int, jobs: Sequen
 
     group: bytes. One that the kernel killed has the exit code -9 and no MB; the later ones are not run.
     """
-    simulate(folder / "source", notices=bids // 20, companies=max(150, bids // 60), bids=bids, seed=3, days=700)
+    notices, companies = max(400, bids // 20), max(150, bids // 60)
+    simulate(folder / "source", notices=notices, companies=companies, bids=bids, seed=3, days=700)
     toml = folder / "bidrec.toml"
     toml.write_text(SETTINGS.format(folder=folder, memory_limit=memory_limit), encoding="utf-8")
     found: dict[str, dict[str, Any]] = {}

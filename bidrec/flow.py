@@ -14,10 +14,11 @@ from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
 from bidrec.signals import stop_requested
-from bidrec.storage import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.storage import content_of, fingerprint, read_json, read_manifest, sweep, write_json
 from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.tables import SPILL
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -68,6 +69,7 @@ def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
     run = runs.start_or_resume(config, inputs, backtest=backtest, begun=begun)
     log.get("train").info("run", id=run.id, finished=run.finished)
+    sweep(config.home_path, SPILL)  # killed when the training set was there and its workspace not yet gone
     if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
     return run, inputs

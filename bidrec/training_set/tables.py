@@ -65,6 +65,10 @@ class FeatureTables:
         return company, known_at
 
 
+SPILL = "spill"
+"""Name of the workspace in the home."""
+
+
 @contextmanager
 def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     """Open the feature tables, spilling to the home instead of holding them in memory.
@@ -77,7 +81,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
         raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
     manifest = require_intact(features)
     views = views_of(schema)
-    with workspace(config, "spill") as (connection, spill):
+    with workspace(config, SPILL) as (connection, spill):
         for name, view in views.items():
             relation, order = "activity" if name == "version" else name, ", ".join(_KEYS[name])
             given = _columns(connection, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
