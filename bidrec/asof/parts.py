@@ -24,6 +24,10 @@ ROW_BYTES = 48
 VALUE_BYTES = 8
 """What a value takes in memory beyond what it takes in the file, about: there it may be a number in a dictionary."""
 SAMPLE = 100_000
+EASY = 1 << 29
+"""Bytes of a part beyond which a row costs more: hash tables no longer stay near."""
+FEW = 8
+"""Parts that are made although there is memory for larger ones."""
 MOST = 256
 """Parts of a question, each of which looks through all of it: where these are too few for the limit, DuckDB spills."""
 
@@ -54,7 +58,7 @@ class Part:
 
 
 def divide(connection: duckdb.DuckDBPyConnection, views: Sequence[View], room: int) -> list[Part]:
-    """Parts of which each takes about `room` bytes while it is joined, MOST at most.
+    """Parts of which each takes about `room` bytes while it is joined, or less; MOST at most.
 
     A key asked about very often is not divided.
     """
@@ -66,7 +70,8 @@ def divide(connection: duckdb.DuckDBPyConnection, views: Sequence[View], room: i
         return [Part()]
     column, taken = sizes.most_common(1)[0]
     questions = connection.execute(f"SELECT count(*) FROM {ASKED}").fetchall()[0][0]
-    number = min(MOST, -(-(taken + questions * ASKED_BYTES) // room))
+    taken += questions * ASKED_BYTES
+    number = min(MOST, max(-(-taken // room), min(FEW, -(-taken // EASY))))
     bounds = [*_bounds(connection, column, number)] if number > 1 else []
     return [Part(column, low, high) for low, high in pairwise([None, *bounds, None])]
 

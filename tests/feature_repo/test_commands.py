@@ -100,14 +100,27 @@ STEPS = [
     (["materialize", *TIMES], 0, "company_activity"),
     (online(BIDS), 0, [2]),
 ]
+ACTIVITY = ["-v", "company_activity"]
+BEFORE_ANY_RUN = [
+    (["materialize", *TIMES], 0, "0\x1b[0m feature views"),
+    (["plan"], 0, "Created feature view"),
+    (["apply"], 0, "Created feature service"),
+    (["apply"], 0, "No changes to registry\nNo changes to infrastructure"),
+    (historical(BIDS), 66, "Error: view company_activity: cannot read"),
+    (online(BIDS), 0, [None]),
+    (["materialize", *TIMES, *ACTIVITY], 66, "Error: company_activity_source: cannot read"),
+    (["materialize-incremental", LATER, *ACTIVITY], 66, "Error: company_activity_source: cannot read"),
+    (["feature-views", "list"], 0, "company_activity"),
+]
 
 
-def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(tmp_path):
+@pytest.mark.parametrize(("write", "steps"), [(write_home, STEPS), (Path, BEFORE_ANY_RUN)], ids=["run", "no run yet"])
+def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(tmp_path, write, steps):
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    write_home(home)
-    outcomes = session(elsewhere, home, [command for command, _, _ in STEPS])
-    for (command, expected, says), (code, stdout, stderr, raised) in zip(STEPS, outcomes, strict=True):
+    write(home)
+    outcomes = session(elsewhere, home, [command for command, _, _ in steps])
+    for (command, expected, says), (code, stdout, stderr, raised) in zip(steps, outcomes, strict=True):
         assert code == expected, (command, stdout, stderr, raised)
         if isinstance(says, list):
             answer = json.loads(stdout)
