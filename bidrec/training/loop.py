@@ -35,6 +35,8 @@ from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
 PROGRESS_SECONDS = 5.0
+CHANCE = 0.01
+"""Validation Recall@100 by which epochs, or seeds, differ without any meaning: it is a mean over a thousand notices."""
 
 
 def train(
@@ -272,13 +274,16 @@ class Loop:
         return validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
 
     def _judge(self, recall: float) -> None:
-        """Keep the epoch's weights where validation gained; a window without bids (NaN) never gains."""
+        """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned at
+        a lower rate. A window without bids (NaN) never gains."""
         progress = self.progress
-        if recall > progress.best_recall or not self.best:
-            progress.best_recall, progress.best_epoch, progress.epochs_without_gain = recall, progress.epoch, 0
-            self._keep_weights()
+        if recall > progress.best_recall:
+            progress.best_recall, progress.epochs_without_gain = recall, 0
         else:
             progress.epochs_without_gain += 1
+        if recall >= progress.best_recall - CHANCE or not self.best:
+            progress.best_epoch = progress.epoch
+            self._keep_weights()
 
     def _keep_weights(self) -> None:
         self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}

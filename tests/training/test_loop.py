@@ -59,6 +59,18 @@ KINDS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("recalls", "kept"), [([0.5, 0.6, 0.595], 3), ([0.5, 0.6, 0.58], 2), ([0.6, 0.595, 0.588], 2), ([0.5, 0.4, 0.3], 1)]
+)
+def test_of_epochs_that_chance_could_have_put_in_another_order_the_last_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: list[float], kept: int
+) -> None:
+    given = iter(recalls)
+    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
+    settings = replace(CONFIG.training, refit=False, patience=3)
+    assert train(replace(CONFIG, training=settings), SET, tmp_path)["epochs"] == kept
+
+
 class PowerCut(Exception):
     """Not one of ours: the loop writes nothing when it comes."""
 
@@ -93,8 +105,8 @@ def test_a_run_killed_again_and_again_goes_on_with_the_same_losses_to_the_same_b
     unbroken = {step: values.copy() for step, values in losses.items()}
     losses.clear()
     assert len(unbroken) > 120
-    assert len(wanted["curve"]) == 3  # two epochs, then the refit's one
-    epoch = len(unbroken) // 3
+    assert len(wanted["curve"]) == 4  # two epochs, then the refit's two
+    epoch = len(unbroken) // 4
     deaths = [1, 2, 17, epoch, epoch + 1, 2 * epoch - 1, 2 * epoch + 9]
     often = replace(config, training=replace(config.training, checkpoint_seconds=0))
     for number, death in enumerate(deaths):
