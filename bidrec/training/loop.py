@@ -36,7 +36,7 @@ from bidrec.training_set.load import TrainingSet
 
 PROGRESS_SECONDS = 5.0
 CHANCE = 0.01
-"""Validation Recall@100 by which epochs, or seeds, differ without any meaning: it is a mean over a thousand notices."""
+"""Validation Recall@100 by which epochs, or seeds, differ without meaning: it is a mean over a thousand notices."""
 
 
 def train(
