@@ -274,8 +274,8 @@ class Loop:
         return validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
 
     def _judge(self, recall: float) -> None:
-        """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned at
-        a lower rate. A window without bids (NaN) never gains."""
+        """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned
+        at a lower rate. A window without bids (NaN) never gains."""
         progress = self.progress
         if recall > progress.best_recall:
             progress.best_recall, progress.epochs_without_gain = recall, 0
