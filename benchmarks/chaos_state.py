@@ -22,7 +22,8 @@ from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import all_runs
 from bidrec.storage import content_of, is_whole, read_manifest
 
-BY_NATURE = {"run", "seconds", "written_at", "steps_per_second", "files", "version", "finished_at"}
+BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}
+BY_NATURE |= {"seconds", "steps_per_second", "floor_steps_per_second"}
 
 
 def state_of(market: Market) -> dict[str, Any]:
