@@ -7,6 +7,7 @@ every line that does not run here, with the reason; the tutorial's run in test_d
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -146,7 +147,8 @@ def reader(copy: Config, tmp_path: Path, redis_address: str | None) -> Reader:
     folder = tmp_path / "bidrec"
     folder.mkdir()
     for name in ("examples", "feature_repo"):
-        (folder / name).symlink_to(ROOT / name)
+        # Copies: what a page does with `cp -r` would leave a link to the repository itself, and write into it.
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     published = Published(copy.home_path)
     company = published.companies_for(published.an_open_notice(), 1)[1][0]["company_id"]
     vectors = f"SELECT embedding FROM '{copy.home_path}/published/current/company_embedding.parquet' LIMIT 1"
