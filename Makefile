@@ -1,4 +1,4 @@
-# make demo    a virtual environment from nothing, then the whole flow on invented tenders, in about a minute
+# make demo    a virtual environment from nothing, then the whole flow on invented tenders, in a minute and a half
 # make test    the same environment, then format, lint, types and tests with coverage
 
 PYTHON ?= python3.11

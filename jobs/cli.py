@@ -10,7 +10,7 @@ import click
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("jobs.demo:demo", "The whole flow on an invented market, in about a minute."),
+    "demo": ("jobs.demo:demo", "The whole flow on an invented market, in a minute and a half."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "init": ("jobs.init:init", "Write a commented configuration for a source."),
     "check": ("jobs.check:check", "Hold configuration and source against each other."),
