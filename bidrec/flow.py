@@ -36,12 +36,13 @@ def prepare(config: Config) -> tuple["Schema", str]:
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
 
 
-def train(config: Config, *, backtest: bool = False, profile: bool = False) -> Run:
+def train(config: Config, *, backtest: bool = False, force: bool = False, profile: bool = False) -> Run:
     """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
-    SIGTERM or Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A
-    `backtest` takes a finished run as it is where one learned the same, and otherwise makes one that is not published.
-    One training of a home at a time. `profile` records where the time of some training steps goes, in the run's folder.
+    A finished run that learned the same from the same is taken as it is, unless by `force`. SIGTERM or Ctrl-C saves the
+    training's state and raises Interrupted (75); the next call goes on from there. A `backtest` makes runs that are not
+    published. One training of a home at a time. `profile` records where the time of some training steps goes, in the
+    folder of a new run.
     """
     from bidrec.ranking import baselines
     from bidrec.training import distributed, loop
@@ -50,7 +51,7 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     with distributed.processes(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
         distributed.first(lambda: held.enter_context(alone))
-        run, inputs = distributed.first(lambda: _materialise(config, backtest))
+        run, inputs = distributed.first(lambda: _materialise(config, backtest, force or profile))
         finished, trained = distributed.first(lambda: (run.finished, read_manifest(run.model) is not None))
         if finished:
             return run
@@ -61,14 +62,16 @@ def train(config: Config, *, backtest: bool = False, profile: bool = False) -> R
     return run
 
 
-def _materialise(config: Config, backtest: bool) -> tuple[Run, str]:
+def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]:
     """The run to go on with, its training set built, and the fingerprint of what it is made from."""
     started_at = lineage.now()
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
-    run = runs.start_or_resume(config, inputs, backtest=backtest, begun=begun)
-    log.get("train").info("run", id=run.id, finished=run.finished)
+    run = runs.start_or_resume(config, inputs, backtest=backtest, force=force, begun=begun)
+    log.get("train").info("this was trained before: nothing has changed" if run.finished else "run", id=run.id)
+    if run.finished and not run.page.is_file():
+        describe(config, run)  # killed when all but that was done
     sweep(config.home_path, SPILL)  # killed when the training set was there and its workspace not yet gone
     if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)

@@ -31,7 +31,7 @@ from bidrec import __version__
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.locks import is_held
-from bidrec.storage import FORMAT_VERSION, fingerprint, read_json, read_manifest, sweep, write_json, writing
+from bidrec.storage import FORMAT_VERSION, MANIFEST, fingerprint, read_json, read_manifest, sweep, write_json, writing
 
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
@@ -67,8 +67,19 @@ class Run:
         return self.folder / "second_stage"
 
     @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
     def finished(self) -> bool:
         return read_manifest(self.folder) is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is finished and nothing of it was taken away since."""
+        boxes = (self.training_set, self.model, self.second_stage)
+        there = all((box / MANIFEST).is_file() for box in boxes) and (self.folder / "metrics.json").is_file()
+        return there and self.finished
 
     @property
     def backtest(self) -> bool:
@@ -129,23 +140,24 @@ def produced() -> dict[str, str]:
     }
 
 
-def start_or_resume(config: Config, inputs: str, *, backtest: bool = False, begun: dict[str, Any] | None = None) -> Run:
-    """The newest unfinished run that learns the same in the same way, or a new one.
+def start_or_resume(
+    config: Config, inputs: str, *, backtest: bool = False, force: bool = False, begun: dict[str, Any] | None = None
+) -> Run:
+    """The newest run that learns the same in the same way, to go on with or to take as it is, or else a new one.
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
-    not matter, so a moved home goes on. A `backtest` rather takes a finished one, whoever made it; what a backtest
-    began, a training does not go on with. begun: how a new run begins, for its lineage; one that is gone on with has
-    its own.
+    not matter, so a moved home goes on. A training rather goes on with what it began, and takes no run that a backtest
+    made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one. begun: how a new run
+    begins, for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
-    made_from = fingerprint({"settings": settings, "inputs": inputs})
+    made_from = fingerprint({"bidrec": __version__, "settings": settings, "inputs": inputs})
     alike = [run for run in all_runs(config.home_path) if _made_from(run) == made_from]
-    if backtest:
-        alike.sort(key=lambda run: run.finished)
-    else:
-        alike = [run for run in alike if not run.finished and not run.backtest]
+    alike = [run for run in alike if not run.finished or (run.whole and not force)]
+    if not backtest:
+        alike = [run for run in alike if not run.backtest]
     if alike:
-        return alike[-1]
+        return max(alike, key=lambda run: (run.finished == backtest, run.id))
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run = Run(config.home_path / "runs" / f"{stamp}-{secrets.token_hex(3)}")
     facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}

@@ -10,6 +10,7 @@ import click
 
 from bidrec.config import Config, Source, Split
 from bidrec.prometheus import of_run
+from bidrec.runs import Run
 from jobs.options import command
 from jobs.output import Result
 
@@ -42,7 +43,7 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     flow.publish(config, run.id)
     flow.describe(config, run)  # again: now it says that the run is published
     _stage(4)
-    return _result(home, metrics, run.folder, Published(home))
+    return _result(home, metrics, run, Published(home))
 
 
 def _demo_config(config: Config, home: Path) -> Config:
@@ -79,22 +80,20 @@ def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) 
     simulate(source, notices=notices, companies=companies, bids=bids, seed=seed)
 
 
-def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> Result:
+def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Result:
     from rich.console import Group
 
-    from bidrec.reporting.page import PAGE
     from jobs.tables import companies_table, metrics_table, notices_table
 
-    page = run / PAGE
-    data: dict[str, Any] = {"home": str(home), "run": str(run), "report": str(page), "metrics": metrics}
-    parts: list[Any] = [metrics_table(metrics, run)]
+    data: dict[str, Any] = {"home": str(home), "run": str(run.folder), "report": str(run.page), "metrics": metrics}
+    parts: list[Any] = [metrics_table(metrics, run.folder)]
     notice_id = published.an_open_notice()
     if notice_id is not None:
         notice, companies = published.companies_for(notice_id, 10)
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
-    parts += ["", _where(home, page, notice_id)]
+    parts += ["", _where(home, run.page, notice_id)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 

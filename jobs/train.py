@@ -25,11 +25,13 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
     help="The cutoff: learn only from what was known before this day (UTC).",
 )
 @click.option("--test-before", "split__test_before", type=DAY, callback=_day, help="End of the test window (UTC).")
-@click.option("--profile", is_flag=True, help="Record where the time of some steps goes: a Chrome trace in the run.")
-def train(config: Config, profile: bool) -> Result:
+@click.option("--force", is_flag=True, help="Train also where a finished run has learned the same from the same.")
+@click.option("--profile", is_flag=True, help="Record where the time of some steps goes: a Chrome trace in a new run.")
+def train(config: Config, force: bool, profile: bool) -> Result:
     """Materialise the training set, train the model and evaluate it.
 
-    Goes on with an unfinished run of the same configuration and data. SIGTERM or Ctrl-C saves the state and exits 75.
+    Goes on with an unfinished run of the same configuration and data, and takes a finished one as it is: only --force
+    makes another. SIGTERM or Ctrl-C saves the state and exits 75.
     Started by torchrun (`torchrun -m jobs.cli train`), many processes train one model.
     """
     require_source(config)
@@ -37,7 +39,7 @@ def train(config: Config, profile: bool) -> Result:
     from bidrec.training.distributed import other_process
     from jobs.tables import metrics_table
 
-    run = flow.train(config, profile=profile)
+    run = flow.train(config, force=force, profile=profile)
     metrics = run.metrics()
     text = metrics_table(metrics, run.folder)
     return Result(data=metrics, text=text, gauges=of_run(metrics), silent=other_process())

@@ -1,5 +1,6 @@
 """Which run a training, a backtest and a write-back take, of those that are in the home."""
 
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Train
 from bidrec.errors import InputMissing
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
-from bidrec.storage import write_json
+from bidrec.storage import FORMAT_VERSION, write_json
 
 
 @pytest.fixture
@@ -18,11 +19,41 @@ def config(tmp_path: Path) -> Config:
     return Config(home=str(tmp_path), split=Split(train_before=date(2025, 1, 1)))
 
 
-def test_a_training_goes_on_with_its_unfinished_run_and_a_finished_one_is_not_taken_again(config: Config) -> None:
+def finish(run: Run) -> None:
+    for box in (run.training_set, run.model, run.second_stage):
+        write_json(box / "manifest.json", {"format": FORMAT_VERSION})
+    write_json(run.folder / "metrics.json", {})
+    run.finish()
+
+
+def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_it_is(config: Config) -> None:
     run = start_or_resume(config, "data")
     assert start_or_resume(config, "data") == run
     assert start_or_resume(config, "newer data") != run
-    run.finish()
+    finish(run)
+    assert start_or_resume(config, "data") == run
+
+
+def test_by_force_a_finished_run_is_made_again_and_the_new_one_gone_on_with(config: Config) -> None:
+    finished = start_or_resume(config, "data")
+    finish(finished)
+    forced = start_or_resume(config, "data", force=True)
+    assert forced != finished
+    assert start_or_resume(config, "data", force=True) == forced
+    assert start_or_resume(config, "data") == forced
+
+
+@pytest.mark.parametrize("box", ["training_set", "model", "second_stage"])
+def test_a_run_that_lost_a_box_since_it_was_finished_is_made_again(config: Config, box: str) -> None:
+    run = start_or_resume(config, "data")
+    finish(run)
+    shutil.rmtree(run.folder / box)
+    assert start_or_resume(config, "data") != run
+
+
+def test_a_run_of_another_bidrec_is_not_taken(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start_or_resume(config, "data")
+    monkeypatch.setattr("bidrec.runs.__version__", "99.0.0")
     assert start_or_resume(config, "data") != run
 
 
@@ -41,14 +72,14 @@ def test_a_training_goes_on_with_its_unfinished_run_and_a_finished_one_is_not_ta
 def test_no_run_is_taken_for_one_that_learns_or_measures_otherwise(config: Config, other: dict) -> None:
     run = start_or_resume(config, "data")
     assert start_or_resume(replace(config, **other), "data") != run
-    run.finish()
+    finish(run)
     assert start_or_resume(replace(config, **other), "data", backtest=True) != run
 
 
 def test_a_backtest_takes_what_a_training_has_finished_rather_than_what_it_has_begun(config: Config) -> None:
     finished = start_or_resume(config, "data")
-    finished.finish()
-    begun = start_or_resume(config, "data")
+    finish(finished)
+    begun = start_or_resume(config, "data", force=True)
     assert start_or_resume(config, "data", backtest=True) == finished
     assert not begun.finished
     other_cutoff = replace(config, split=Split(train_before=date(2025, 3, 1)))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bidrec.model.history import History
 from bidrec.model.rows import RowBatch
-from bidrec.model.towers import History, HistoryTower, NoticeTower
+from bidrec.model.towers import HistoryTower, NoticeTower
 
 
 class NoticeTowers(nn.Module):

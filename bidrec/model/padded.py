@@ -1,24 +1,29 @@
 """The towers without TorchRec: the same weights behind plain nn.Embedding tables and padded inputs, for export.
 
-Only the look-up of the fields is another one; all other layers are the trained modules themselves. `torch.export`
-can follow these, which it cannot with jagged tensors. For the default kind of model (`history`).
+Only the look-up of the fields and the means of a history are other ones; all other layers are the trained modules
+themselves. `torch.export` can follow these, which it cannot with jagged tensors. For the default kind of model
+(`history`).
 
 Dimension letters: B rows, F dense columns, T ages, I attribute ids of a row at most, J text terms at most, N notices,
 L bids of a history, D length of a vector, W of all members' vectors side by side.
 """
 
 import copy
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from bidrec.model.fields import SummedFields, log_ages
+from bidrec.model.history import History
 from bidrec.model.members import HistoryTowers, NoticeTowers, apart, side_by_side
 from bidrec.model.rows import RowBatch
 from bidrec.model.tables import Table
-from bidrec.model.towers import History, HistoryTower, NoticeTower
+from bidrec.model.towers import HistoryTower, NoticeTower
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,45 @@ class PaddedRows:
     attributes_BI: Tensor
     text_BJ: Tensor
     text_weights_BJ: Tensor
+
+
+@dataclass(frozen=True)
+class PaddedHistory:
+    """A History with as many places for each company: notice_BL (B, L) int64 rows, 0 where there is none, known_BL
+    (B, L) bool, age_days_BL (B, L) float32, count_B (B,). Newest first."""
+
+    notice_BL: Tensor
+    known_BL: Tensor
+    age_days_BL: Tensor
+    count_B: Tensor
+
+    @classmethod
+    def of(cls, history: History) -> "PaddedHistory":
+        """With the places of the longest, and one where none has any."""
+        lengths = history.begin_B.diff().tolist()
+        none = 0 if any(lengths) else 1
+        notice_BL, age_days_BL = (
+            functional.pad(pad_sequence(list(column.split(lengths)), batch_first=True), (0, none))
+            for column in (history.notice_E, history.age_days_E)
+        )
+        known_BL = torch.arange(notice_BL.shape[1]) < history.begin_B.diff()[:, None]
+        return cls(notice_BL, known_BL, age_days_BL, history.count_B)
+
+    def newest(self) -> tuple[Tensor, Tensor]:
+        """As History.newest."""
+        return (self.age_days_BL * self.known_BL)[:, 0], self.known_BL[:, 0]
+
+    def means(self, notice_ND: Tensor, gate_NH: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        """As History.means."""
+        means, totals = [], []
+        for at, half_life in enumerate(half_lives):
+            gate_BL = gate_NH[:, at][self.notice_BL]
+            weight_BL = torch.exp(gate_BL - math.log(2) / half_life * self.age_days_BL) * self.known_BL
+            total_B1 = weight_BL.sum(1, keepdim=True)
+            share_BL = weight_BL / total_B1.clamp(min=1e-9)
+            means.append(functional.embedding_bag(self.notice_BL, notice_ND, per_sample_weights=share_BL, mode="sum"))
+            totals.append(total_B1)
+        return means, torch.cat(totals, dim=1)
 
 
 def padded(batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -98,7 +142,7 @@ class PaddedHistoryTower(nn.Module):
         profile: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
         has_profile_B: Tensor,
     ) -> Tensor:
-        history = History(notice_BL, known_BL, age_days_BL, count_B)
+        history = PaddedHistory(notice_BL, known_BL, age_days_BL, count_B)
         facts = PaddedRows(*version), PaddedRows(*profile), has_profile_B
         parts = zip(self.members, apart(notice_NW, len(self.members)), strict=True)
         return side_by_side([member(notice_ND, history, *facts) for member, notice_ND in parts])

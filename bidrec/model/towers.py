@@ -7,15 +7,14 @@ appears tomorrow has a vector after its first opening.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bidrec.model.fields import SeparateFields, SummedFields
+from bidrec.model.history import History
 from bidrec.model.rows import RowBatch, Shape
 
 
@@ -33,25 +32,6 @@ class NoticeTower(nn.Module):
     def forward(self, batch: RowBatch) -> Tensor:
         x = self.fields(batch)
         return functional.normalize((self.network(x) + self.skip(x)).float(), dim=1)
-
-
-@dataclass(frozen=True)
-class History:
-    """The last known bids of B companies, newest first.
-
-    notice_BL (B, L) int64 notice rows (0 where there is none), known_BL (B, L) bool, age_days_BL (B, L) float32 days
-    from the bid's opening to the as-of, count_B (B,) all bids known, also those older than the last L.
-    """
-
-    notice_BL: Tensor
-    known_BL: Tensor
-    age_days_BL: Tensor
-    count_B: Tensor
-
-    def split(self, sizes: list[int]) -> "list[History]":
-        """The companies in parts of these sizes, without a copy."""
-        columns = (self.notice_BL, self.known_BL, self.age_days_BL, self.count_B)
-        return [History(*part) for part in zip(*(column.split(sizes) for column in columns), strict=True)]
 
 
 class HistoryTower(nn.Module):
@@ -84,20 +64,10 @@ class HistoryTower(nn.Module):
     def forward(
         self, notice_ND: Tensor, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
     ) -> Tensor:
-        means, facts = [], []
-        gate_NH = notice_ND @ self.gate.T
-        for at, half_life in enumerate(self.half_lives):
-            age_BL = history.age_days_BL / half_life
-            weight_BL = torch.exp(gate_NH[:, at][history.notice_BL] - math.log(2) * age_BL) * history.known_BL
-            total_B1 = weight_BL.sum(1, keepdim=True)
-            means.append(
-                functional.embedding_bag(
-                    history.notice_BL, notice_ND, per_sample_weights=weight_BL / total_B1.clamp(min=1e-9), mode="sum"
-                )
-            )
-            facts.append(torch.log1p(total_B1))
-        newest_B1 = torch.where(history.known_BL[:, :1], torch.log1p(history.age_days_BL[:, :1]) / 3, 3.0)
-        facts += [torch.log1p(history.count_B.float())[:, None] / 3, newest_B1]
+        means, total_BH = history.means(notice_ND, notice_ND @ self.gate.T, self.half_lives)
+        newest_B, has_B = history.newest()
+        newest_B1 = torch.where(has_B, torch.log1p(newest_B) / 3, 3.0)[:, None]
+        facts = [torch.log1p(total_BH), torch.log1p(history.count_B.float())[:, None] / 3, newest_B1]
         own = has_profile_B[:, None]
         facts += [self._shown(self.version(version)), self.profile(profile) * own, own.float()]
         core = sum(mean * share for mean, share in zip(means, self.mix, strict=True))

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from bidrec.errors import BidrecError, ConfigurationError
-from bidrec.model.padded import PaddedHistoryTower, PaddedNoticeTower, padded
+from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
 from bidrec.storage import whole_folder, write_manifest
@@ -91,7 +91,7 @@ def _companies(model: Any, data: Resident) -> tuple[nn.Module, tuple[Any, ...], 
     version_C = data.versions_as_of(as_of)
     known_B = version_C[version_C >= 0][-ROWS:]
     gathered = data.company_batch(known_B, as_of, model.bids_read)
-    history = gathered.history
+    history = PaddedHistory.of(gathered.history)
     inputs = (
         *(notice_ND, history.notice_BL, history.known_BL, history.age_days_BL, history.count_B),
         *(padded(gathered.version), padded(gathered.profile), gathered.has_profile_B),

@@ -18,7 +18,6 @@ from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.storage import write_text
 
-PAGE = "report.html"
 SEGMENTS = {
     "company": "Bids of the company known at the cutoff",
     "bidders": "Number of bidders",
@@ -31,9 +30,8 @@ SEGMENTS = {
 
 def write_page(run: Run, facts: Mapping[str, Any]) -> Path:
     """Write the run's page, whole or not at all."""
-    path = run.folder / PAGE
-    write_text(path, html(facts))
-    return path
+    write_text(run.page, html(facts))
+    return run.page
 
 
 def html(facts: Mapping[str, Any]) -> str:

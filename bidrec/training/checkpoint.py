@@ -138,7 +138,9 @@ def model_settings(folder: Path) -> dict[str, Any]:
     """The [model] configuration a saved model was built by. Raises ContractError (65) where the folder is damaged."""
     manifest = read_manifest(folder)
     if manifest is None or not is_whole(folder):
-        raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
+        raise ContractError(
+            f"{folder} is damaged or unfinished", hint="restore the folder, or train again: bidrec train --force"
+        )
     return manifest["model"]
 
 

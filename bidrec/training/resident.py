@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bidrec.model.history import History
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
-from bidrec.model.towers import History
 from bidrec.training.stream import Stream
 from bidrec.training_set.load import Side, TrainingSet
 
@@ -142,19 +142,13 @@ class Resident:
     def histories(self, version_B: Tensor, as_of: int, length: int) -> History:
         """The last `length` bids of each version's company, newest first."""
         begin, end = self.log_begin[version_B], self.log_end[version_B]
-        event_BL = end[:, None] - 1 - torch.arange(length, device=self.device)
-        known_BL = event_BL >= begin[:, None]
-        event_BL = event_BL.clamp(min=0).masked_fill(~known_BL, 0)
-        if not len(self.log_notice):
-            empty = torch.zeros(event_BL.shape, device=self.device)
-            return History(empty.long(), known_BL, empty, end - begin)
-        age_days_BL = (as_of - self.log_known_at[event_BL]).float() / SECONDS_A_DAY
-        return History(
-            notice_BL=self.log_notice[event_BL].long().masked_fill(~known_BL, 0),
-            known_BL=known_BL,
-            age_days_BL=age_days_BL.clamp(min=0),
-            count_B=end - begin,
-        )
+        lengths = (end - begin).clamp(max=length)
+        begin_B = offsets(lengths)
+        bids = torch.arange(int(begin_B[-1]), device=self.device)
+        newest_E = (end - 1 + begin_B[:-1]).repeat_interleave(lengths, output_size=len(bids))
+        event_E = newest_E - bids
+        age_days_E = (as_of - self.log_known_at[event_E]).float() / SECONDS_A_DAY
+        return History(self.log_notice[event_E].long(), age_days_E.clamp(min=0), begin_B, end - begin)
 
     def company_batch(self, version_B: Tensor, as_of: int, length: int) -> Companies:
         """All that the history tower reads of the companies with these version rows (B,), none of them -1."""

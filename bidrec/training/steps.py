@@ -17,13 +17,13 @@ from torch import Tensor
 
 from bidrec.config import Config, Loss
 from bidrec.errors import InputMissing
+from bidrec.model.history import History
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids, InBatchLoss
 from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
 from bidrec.model.loss.softmax import all_bidders_softmax, distinct_softmax
 from bidrec.model.members import apart
 from bidrec.model.rows import RowBatch
-from bidrec.model.towers import History
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
 from bidrec.training.embed import gathered_companies, notice_vectors
@@ -148,8 +148,8 @@ class NoticeSteps:
         companies = data.company_batch(data.newest_versions(company_K, as_of), as_of, self.history_length)
         fresh, cached = self._read(batch, companies.history)
         self.place_N[torch.cat([fresh, cached])] = torch.arange(len(fresh) + len(cached), device=data.device)
-        place_KL = self.place_N[companies.history.notice_BL].masked_fill(~companies.history.known_BL, 0)
-        companies = replace(companies, history=replace(companies.history, notice_BL=place_KL))
+        history = replace(companies.history, notice_E=self.place_N[companies.history.notice_E])
+        companies = replace(companies, history=history)
         rows = data.notice.take(fresh, data.published_at[fresh])
         return NoticeBatch(stretch, company_K, drawn, companies, fresh, cached, rows)
 
@@ -186,7 +186,7 @@ class NoticeSteps:
     def _read(self, batch: Tensor, history: History) -> tuple[Tensor, Tensor]:
         """The notices that pass gradients, the batch's own first, and the histories' others. The draw of those goes by
         how often a notice stands in the histories, where the gradient is."""
-        reads_N = torch.bincount(history.notice_BL[history.known_BL], minlength=len(self.data.notice))
+        reads_N = torch.bincount(history.notice_E, minlength=len(self.data.notice))
         reads_N[batch] = 0
         touched = reads_N.nonzero().flatten()
         draw = min(self.settings.history_gradients, len(touched))

@@ -157,9 +157,17 @@ def test_run_and_publication_tell_their_lineage_and_everything_it_names_is_there
     assert set(written["lineage"]["outputs"]) - set(files) <= views
 
 
-def test_a_second_training_starts_a_new_run_and_makes_the_same_training_set_and_weights(copy: Config) -> None:
+def test_where_nothing_has_changed_a_training_is_what_it_was_and_gets_the_page_it_lacks(copy: Config) -> None:
+    run = find(copy.home_path)
+    run.page.unlink()
+    assert flow.train(copy).id == run.id
+    assert run.page.is_file()
+    assert len(all_runs(copy.home_path)) == 1
+
+
+def test_a_training_by_force_starts_a_new_run_and_makes_the_same_training_set_and_weights(copy: Config) -> None:
     first = find(copy.home_path)
-    second = flow.train(copy)
+    second = flow.train(copy, force=True)
     assert second.id != first.id
     for name in ("training_set/manifest.json", "model/weights.safetensors", "second_stage/blend.json"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
-from bidrec.model.padded import padded
+from bidrec.model.padded import PaddedHistory, padded
 from bidrec.publishing import tower_files
 from bidrec.publishing.tower_files import export_towers
 from bidrec.runs import find
@@ -53,7 +53,7 @@ def test_the_company_tower_gives_the_same_vectors_as_of_any_time(folder, trained
     known = version_C[version_C >= 0][:rows]
     notice_ND = notice_vectors(model, data)
     gathered = data.company_batch(known, as_of, 9)
-    history = gathered.history
+    history = PaddedHistory.of(gathered.history)
     exported = torch.export.load(folder / "company_tower.pt2").module()
     with torch.no_grad():
         given = exported(

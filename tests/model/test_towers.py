@@ -3,8 +3,9 @@ import math
 import torch
 
 from bidrec.config import Model
-from bidrec.model.rows import Rows
-from bidrec.model.towers import History, HistoryTower
+from bidrec.model.history import History
+from bidrec.model.rows import Rows, offsets
+from bidrec.model.towers import HistoryTower
 from bidrec.model.two_tower import build
 from tests.model.test_rows import three_rows
 
@@ -22,9 +23,10 @@ SMALL = Model(
 
 
 def history(rows: list[list[int]], ages: list[list[float]]) -> History:
-    """Rows of notices, newest first; -1 stands for none."""
-    notice = torch.tensor(rows)
-    return History(notice.clamp(min=0), notice >= 0, torch.tensor(ages), (notice >= 0).sum(1))
+    """Rows of notices and the bids' ages, of each company the newest first."""
+    lengths = torch.tensor([len(row) for row in rows])
+    flat = torch.tensor([row for of in rows for row in of], dtype=torch.int64)
+    return History(flat, torch.tensor([age for of in ages for age in of]), offsets(lengths), lengths)
 
 
 def company(tower: HistoryTower, vectors: torch.Tensor, of: History) -> torch.Tensor:
@@ -59,18 +61,10 @@ def test_a_kind_of_notice_that_the_gate_opens_weighs_more() -> None:
 
 def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> None:
     tower = build(SMALL, SCHEMA).company
-    out = company(tower, torch.randn(3, 4), history([[-1, -1]], [[0.0, 0.0]]))
+    out = company(tower, torch.randn(3, 4), history([[]], [[]]))
     torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
     out[0, 0].backward()
     assert all(torch.isfinite(p.grad).all() for p in tower.parameters() if p.grad is not None)
-
-
-def test_history_beyond_the_known_is_not_read() -> None:
-    tower = build(SMALL, SCHEMA).company.eval()
-    vectors = torch.randn(3, 4)
-    padded = company(tower, vectors, history([[2, -1]], [[3.0, 0.0]]))
-    other = company(tower, torch.cat([torch.full((1, 4), 99.0), vectors[1:]]), history([[2, -1]], [[3.0, 50.0]]))
-    torch.testing.assert_close(padded, other)
 
 
 def test_gradients_reach_the_notice_tower_through_the_history() -> None:

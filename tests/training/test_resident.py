@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,10 +27,11 @@ def test_a_history_is_the_last_bids_known_by_the_as_of_newest_first(as_of: int, 
     for row, version in enumerate(known.tolist()):
         mine = (SET.log_company == SET.version_company[version]) & (SET.log_known_at <= as_of)
         newest = SET.log_notice[mine][::-1][:length].tolist()
-        assert history.notice_BL[row][history.known_BL[row]].tolist() == newest
+        own = slice(history.begin_B[row], history.begin_B[row + 1])
+        assert history.notice_E[own].tolist() == newest
         assert history.count_B[row] == mine.sum()
-        ages = history.age_days_BL[row][history.known_BL[row]]
-        assert (ages >= 0).all()
+        opened = SET.log_known_at[mine][::-1][:length]
+        assert history.age_days_E[own].tolist() == pytest.approx(((as_of - opened) / DAY).tolist())
 
 
 def test_a_company_without_a_profile_gets_the_row_that_stands_for_none() -> None:
@@ -37,4 +39,4 @@ def test_a_company_without_a_profile_gets_the_row_that_stands_for_none() -> None
     batch = DATA.company_batch(versions[[0, 5]], 60 * DAY, length=3)
     assert batch.has_profile_B.tolist() == [True, False]
     assert batch.profile.attributes.tolist() == [1, 0]
-    assert batch.history.known_BL.tolist() == [[False] * 3, [True] * 3]
+    assert batch.history.begin_B.tolist() == [0, 0, 3]

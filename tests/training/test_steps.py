@@ -30,8 +30,8 @@ def test_a_batch_of_notices_sees_no_company_and_no_bid_known_after_its_first_not
         assert as_of == int(DATA.published_at[batch[0]])
         versions = DATA.versions_as_of(as_of)
         history = DATA.histories(versions[versions >= 0], as_of, SMALL.history_length)
-        opened = DATA.published_at[history.notice_BL] + 3 * DAY
-        assert bool((opened[history.known_BL] <= as_of).all())
+        opened = DATA.published_at[history.notice_E] + 3 * DAY
+        assert bool((opened <= as_of).all())
 
 
 def test_only_bids_known_before_the_validation_window_are_targets() -> None:

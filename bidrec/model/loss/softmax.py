@@ -30,7 +30,8 @@ def all_bidders_softmax(
         cosine_P = (notice_BD[notice_of_P] * company_KD[company_of_P]).sum(dim=1)
         log_share_P = cosine_P * scale + log_weight_K[company_of_P] - total_B[notice_of_P]
     else:
-        log_share_BK = torch.log_softmax(notice_BD @ company_KD.T * scale + log_weight_K, dim=1)
+        # The scale on the narrow side: on the scores it would cost two more passes over (B, K), forth and back.
+        log_share_BK = torch.log_softmax(torch.addmm(log_weight_K, notice_BD * scale, company_KD.T), dim=1)
         log_share_P = log_share_BK[notice_of_P, company_of_P]
     return -(log_share_P / bidders_B[notice_of_P]).sum() / (bidders_B > 0).sum().clamp(min=1)
 

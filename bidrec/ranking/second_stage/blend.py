@@ -69,7 +69,9 @@ class Blend:
     def load(cls, folder: Path) -> "Blend":
         """Raises ContractError (65) where the folder is damaged or unfinished, or speaks of other signals."""
         if not is_whole(folder):
-            raise ContractError(f"{folder} is damaged or unfinished", hint="train again, or restore the folder")
+            raise ContractError(
+                f"{folder} is damaged or unfinished", hint="restore the folder, or train again: bidrec train --force"
+            )
         facts = read_json(folder / "blend.json")
         if tuple(facts["signals"][: len(FIXED)]) != FIXED:
             raise ContractError(f"{folder} was learned from other signals than these", hint="train again")

@@ -1,0 +1,108 @@
+"""What is known of companies' bids as of a moment, and their means through the notices' vectors.
+
+Serves  the company tower; bidrec.training.resident gathers it
+
+The bids of all companies lie one after the other: most companies have a few, and a place for each of the longest
+history's would be empty four times out of five.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bidrec.model.rows import offsets
+
+
+@dataclass(frozen=True)
+class History:
+    """The last known bids of B companies, company after company, each one's newest first.
+
+    notice_E (E,) int64 notice rows, age_days_E (E,) float32 days from the bid's opening to the as-of, begin_B (B + 1,)
+    int64 where a company's bids begin, count_B (B,) all bids known, also those that are not among its last.
+    """
+
+    notice_E: Tensor
+    age_days_E: Tensor
+    begin_B: Tensor
+    count_B: Tensor
+
+    def split(self, sizes: list[int]) -> "list[History]":
+        """The companies in parts of these sizes; their bids without a copy."""
+        ends = torch.tensor([0, *sizes]).cumsum(0).to(self.begin_B.device)
+        bids = self.begin_B[ends].diff().tolist()
+        begins = [self.begin_B[end : end + size + 1] for end, size in zip(ends.tolist(), sizes, strict=False)]
+        columns = self.notice_E.split(bids), self.age_days_E.split(bids), begins, self.count_B.split(sizes)
+        return [
+            History(notice_E, age_days_E, begin_B - begin_B[0], count_B)
+            for notice_E, age_days_E, begin_B, count_B in zip(*columns, strict=True)
+        ]
+
+    @cached_property
+    def company_E(self) -> Tensor:
+        """(E,) whose bid it is: a place among the B companies."""
+        companies = torch.arange(len(self.count_B), device=self.begin_B.device)
+        return companies.repeat_interleave(self.begin_B.diff(), output_size=len(self.notice_E))
+
+    @cached_property
+    def by_notice_E(self) -> Tensor:
+        """(E,) the bids in the order of their notices."""
+        return self.notice_E.argsort(stable=True)
+
+    def newest(self) -> tuple[Tensor, Tensor]:
+        """(B,) days since the newest bid, 0 where there is none, and (B,) bool whether there is one."""
+        ages = torch.cat([self.age_days_E, self.age_days_E.new_zeros(1)])
+        has_B = self.begin_B.diff() > 0
+        return ages[self.begin_B[:-1]] * has_B, has_B
+
+    def means(self, notice_ND: Tensor, gate_NH: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+        """For each of H half-lives (days) the mean (B, D) of companies' notices' vectors; and the weights' sums (B, H).
+
+        A bid weighs exp(its notice's gate) and half as much with each half-life of its age. Without bids: zeros.
+        """
+        decay_H = math.log(2) / torch.tensor(half_lives, device=notice_ND.device)
+        gate_EH = gate_NH.float().index_select(0, self.notice_E)
+        weight_EH = torch.exp(gate_EH - self.age_days_E[:, None] * decay_H)
+        total_BH = weight_EH.new_zeros(len(self.count_B), len(half_lives)).index_add(0, self.company_E, weight_EH)
+        share_HE = (weight_EH / total_BH.clamp(min=1e-9).index_select(0, self.company_E)).T.contiguous()
+        means: list[Tensor] = [_WeightedSum.apply(notice_ND, share_E, self) for share_E in share_HE]
+        return means, total_BH
+
+
+class _WeightedSum(torch.autograd.Function):
+    """(B, D) for each company the sum of its notices' vectors times the bids' weights (E,).
+
+    torch's own backward pass sorts the bids by notice each time; here they are once for all half-lives and towers.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, notice_ND: Tensor, weight_E: Tensor, history: History) -> Tensor:
+        ctx.history = history
+        ctx.save_for_backward(notice_ND, weight_E)
+        return _sums(notice_ND, history.notice_E, history.begin_B, weight_E)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+        notice_ND, weight_E = ctx.saved_tensors
+        history, gradient_BD = ctx.history, gradient_BD.contiguous()
+        of_notices = of_weights = None
+        if ctx.needs_input_grad[0]:
+            order_E = history.by_notice_E
+            begin_N = offsets(torch.bincount(history.notice_E, minlength=len(notice_ND)))
+            of_notices = _sums(gradient_BD, history.company_E[order_E], begin_N, weight_E[order_E])
+        if ctx.needs_input_grad[1]:
+            of_weights = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+                gradient_BD, notice_ND, history.notice_E, history.begin_B[:-1], history.company_E, 0
+            )
+        return of_notices, of_weights, None
+
+
+def _sums(rows_RD: Tensor, row_E: Tensor, begin: Tensor, weight_E: Tensor) -> Tensor:
+    return functional.embedding_bag(
+        row_E, rows_RD, begin, per_sample_weights=weight_E, mode="sum", include_last_offset=True
+    )
