@@ -110,6 +110,28 @@ def sizes(count_: int) -> list[int]:
     return [least + (process < more) for process in range(size())]
 
 
+def whole(own: Tensor, rows_of: list[int]) -> Tensor:
+    """(rows of all, ...): every process's rows, one after the other, in the first one's host memory; the others, which
+    must call it too, get none. `rows_of`: how many each has."""
+    own = own.detach().cpu()
+    if not is_first():
+        if len(own):
+            distributed.send(own.contiguous(), 0)
+        return own[:0]
+    found = own.new_empty(sum(rows_of), *own.shape[1:])
+    first_part, *others = found.split(rows_of)
+    first_part.copy_(own)
+    for process, rows in enumerate(others, start=1):
+        if len(rows):
+            distributed.recv(rows, process)
+    return found
+
+
+def own_rows(whole: Tensor, rows_of: list[int]) -> Tensor:
+    """This process's of all rows."""
+    return whole.split(rows_of)[rank()]
+
+
 def start_step(seed: int, step: int) -> None:
     """Before a step: what a process draws for itself in it depends on nothing but this and its rank."""
     global _own_seeds

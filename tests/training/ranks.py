@@ -36,9 +36,13 @@ ALONE = Training(batch_size=7, epochs=5, patience=9, refit=False, candidates=16,
 LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 ROW_WISE, SPARSE = (replace(ALONE, table_optimiser=rule) for rule in ("rowwise_adagrad", "sparse_adam"))
+SHARDED = replace(ROW_WISE, shard_tables_above_mb=0.001)
+"""The titles' tables are: of two members one each, of one member half of the rows."""
 KINDS = {
     "history": Config(model=SMALL, training=ROW_WISE),
     "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(SPARSE, batch_size=19)),
+    "history-tables-sharded": Config(model=SMALL, training=SHARDED),
+    "history-rows-sharded": Config(model=replace(SMALL, members=1), training=SHARDED),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
 
