@@ -26,8 +26,9 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
-    # Warns each process of an import of TorchRec's that is of no concern to anybody who reads a log.
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    # They warn each process of what is of no concern to anybody who reads a log: how TorchRec imports and plans.
+    for noisy in ("torch.fx._symbolic_trace", "torchrec.distributed.planner"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 class _Console:

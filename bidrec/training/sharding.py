@@ -2,9 +2,10 @@
 
 Serves  the loop and the checkpoints: what is saved holds whole tables, from which any number of processes goes on
 
-By size: a table up to training.shard_tables_above_mb has its copies (bidrec.model.shared_rows). A larger one is split
-row-wise. Where larger ones of one size are so many that each process gets as many (the members' are), they are placed
-table-wise, a whole table in one process: ids and sums then travel once. Row-wise Adagrad moves a row where it lies.
+By size: a table up to training.shard_tables_above_mb has its copies (bidrec.model.shared_rows); a larger one is split
+row-wise, each process holding a range of its rows. Only where as many larger ones of one size fall to each process, as
+members' tables may, they are placed table-wise, each whole in one process: less travels, and no process holds more.
+Row-wise Adagrad moves a row where it lies, in the backward pass.
 """
 
 import os
@@ -20,6 +21,7 @@ from torchrec.distributed.comm_ops import set_gradient_division
 from torchrec.distributed.embedding_types import EmbeddingComputeKernel
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
 from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
+from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
 from torchrec.distributed.planner.types import PlannerError
 from torchrec.distributed.types import ParameterSharding, ShardingEnv, ShardingType
 
@@ -27,9 +29,6 @@ from bidrec import log, machine
 from bidrec.errors import DependencyDown
 from bidrec.model.tables import EPSILON, ROWS, Rate, State, Table
 from bidrec.training import distributed
-
-BYTES = 4
-"""Of a float32."""
 
 
 def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> None:
@@ -42,7 +41,7 @@ def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> Non
         return
     if device.type == "cuda":
         device = torch.device("cuda", torch.cuda.current_device())
-    large = [table for table in _tables(model) if table.weight.numel() * BYTES > above_mb * 1e6]
+    large = [table for table in _tables(model) if table.weight.nbytes > above_mb * 1e6]
     shapes = [table.weight.shape for table in large]
     even = [shapes.count(shape) % distributed.size() == 0 for shape in shapes]
     for kind, whole in ((ShardingType.TABLE_WISE, True), (ShardingType.ROW_WISE, False)):
@@ -138,11 +137,15 @@ def _places(tables: list[Table], sharder: _Sharder, device: torch.device) -> lis
         ddr_cap=machine.memory() // local,
         local_world_size=local,
     )
+    # Half of the memory: the best epoch's weights lie beside those that learn.
+    planner = EmbeddingShardingPlanner(
+        topology=topology, storage_reservation=FixedPercentageStorageReservation(0.5), stats=[], debug=False
+    )
     bags = nn.ModuleList([table.bags for table in tables])
 
     def plan() -> list[ParameterSharding]:
         try:
-            found: Any = EmbeddingShardingPlanner(topology=topology, debug=False).plan(bags, [sharder])
+            found: Any = planner.plan(bags, [sharder])
         except PlannerError as error:
             raise DependencyDown(
                 "the embedding tables do not fit into the memory of all processes together",

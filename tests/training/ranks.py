@@ -1,5 +1,6 @@
 """What the processes of test_distributed.py run: `torchrun ... -m tests.training.ranks FOLDER`.
 
+Reads   FOLDER/handed-on, a training that was begun
 Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them, and FOLDER/RANK.json,
         what each process was told by the others
 """
@@ -10,19 +11,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
+from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
-from bidrec.errors import InputMissing, Interrupted
+from bidrec.errors import DependencyDown, InputMissing, Interrupted
+from bidrec.model.two_tower import build
 from bidrec.training import distributed
 from bidrec.training.loop import train
+from bidrec.training.sharding import shard_tables
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set
 
 # Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
 SET = training_set()
-STOP_AFTER = 60
+STOP_AFTER, HANDED_ON_AFTER = 60, 20
 SMALL = Model(
     embedding_dim=8,
     table_dim=16,
@@ -46,6 +52,9 @@ KINDS = {
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
 
+HANDED_ON = replace(KINDS["history-rows-sharded"], training=replace(SHARDED, epochs=2))
+"""Begun by one process, gone on with by two, ended by one."""
+
 
 def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[], bool] = lambda: False) -> None:
     """Train, and note the loss of every step."""
@@ -62,12 +71,19 @@ def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[]
         Watch.loss = seen  # type: ignore[method-assign]
 
 
+def stopped(config: Config, run: Path, steps: int) -> list[float]:
+    """The losses of a training's next steps, after which the last process is asked to stop."""
+    losses: list[float] = []
+    last = distributed.size() - 1
+    with suppress(Interrupted):
+        note_losses(losses, config, run, lambda: distributed.rank() == last and len(losses) == steps)
+    assert len(losses) == steps
+    return losses
+
+
 def interrupted_and_resumed(config: Config, run: Path) -> list[float]:
     """The losses of a training that one process, not the first, is asked to stop."""
-    losses: list[float] = []
-    with suppress(Interrupted):
-        note_losses(losses, config, run, lambda: distributed.rank() == 1 and len(losses) == STOP_AFTER)
-    assert len(losses) == STOP_AFTER
+    losses = stopped(config, run, STOP_AFTER)
     note_losses(losses, config, run)
     return losses
 
@@ -85,16 +101,28 @@ def refusal() -> str:
     return "nothing"
 
 
+def too_small() -> str:
+    """What this process hears where the tables have no room."""
+    try:
+        with patch.object(machine, "memory", return_value=1000):
+            shard_tables(build(SMALL, SET.schema), SHARDED.shard_tables_above_mb, torch.device("cpu"))
+    except DependencyDown as error:
+        return str(error)
+    return "nothing"
+
+
 def main(folder: Path) -> None:
     with distributed.processes("cpu"):
         heard = {
             "size": distributed.size(),
             "refusal": refusal(),
+            "too_small": too_small(),
             "agreed": distributed.agreed(distributed.rank() == 1, False),
             "part": list(range(7))[distributed.part(7)],
         }
         (folder / f"{distributed.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
         losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
+        losses["handed on"] = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
         if distributed.is_first():
             (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 

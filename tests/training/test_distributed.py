@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bidrec.errors import DependencyDown
-from bidrec.training import distributed
-from tests.training.ranks import KINDS, note_losses
+from bidrec.training import checkpoint, distributed
+from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,9 +31,15 @@ def torchrun(processes: int, *arguments: str) -> subprocess.CompletedProcess[str
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
+    begun = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
+    (folder / "begun.json").write_text(json.dumps(begun), encoding="utf-8")
     done = torchrun(2, "-m", "tests.training.ranks", str(folder))
     assert done.returncode == 0, done.stderr[-5000:]
     return folder
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / checkpoint.WEIGHTS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,10 +52,31 @@ def test_two_processes_with_half_a_batch_each_stopped_and_resumed_have_the_losse
     found = json.loads((together / "losses.json").read_text())[kind]
     assert len(found) == len(alone)
     assert found[:200] == pytest.approx(alone[:200], rel=1e-5)
+    torch.testing.assert_close(weights(together / kind), weights(tmp_path), rtol=1e-4, atol=1e-4)
+
+
+def test_one_process_hands_a_training_with_sharded_tables_on_to_two_and_they_hand_it_back(
+    tmp_path: Path, together: Path
+) -> None:
+    alone: list[float] = []
+    note_losses(alone, HANDED_ON, tmp_path)
+    found = json.loads((together / "begun.json").read_text())
+    found += json.loads((together / "losses.json").read_text())["handed on"]
+    note_losses(found, HANDED_ON, together / "handed-on")
+    assert found == pytest.approx(alone, rel=1e-5)
+    torch.testing.assert_close(weights(together / "handed-on"), weights(tmp_path), rtol=1e-4, atol=1e-4)
+
+
+def test_where_sharded_tables_have_no_room_every_process_says_what_to_do(together: Path) -> None:
+    heard = [json.loads((together / f"{rank}.json").read_text())["too_small"] for rank in range(2)]
+    assert heard[0] == heard[1]
+    assert "do not fit into the memory of all processes together (hint: start more processes" in heard[0]
 
 
 def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(together: Path) -> None:
     heard = [json.loads((together / f"{rank}.json").read_text()) for rank in range(2)]
+    for each in heard:
+        del each["too_small"]
     assert [each.pop("part") for each in heard] == [[0, 1, 2, 3], [4, 5, 6]]
     assert heard[0] == heard[1]
     assert heard[0] == {"size": 2, "refusal": "no source (hint: set [source])", "agreed": [True, False]}
