@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
     # They warn each process of what is of no concern to anybody who reads a log: how TorchRec imports and plans.
     for noisy in ("torch.fx._symbolic_trace", "torchrec.distributed.planner"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
 
 
 class _Console:

@@ -127,9 +127,9 @@ def whole(own: Tensor, rows_of: list[int]) -> Tensor:
     return found
 
 
-def own_rows(whole: Tensor, rows_of: list[int]) -> Tensor:
-    """This process's of all rows."""
-    return whole.split(rows_of)[rank()]
+def own_rows(all_rows: Tensor, rows_of: list[int]) -> Tensor:
+    """This process's part of what `whole` makes."""
+    return all_rows.split(rows_of)[rank()]
 
 
 def start_step(seed: int, step: int) -> None:

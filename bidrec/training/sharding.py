@@ -16,7 +16,7 @@ import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import Tensor, nn
 from torch.distributed import ReduceOp, all_reduce, group
-from torchrec import KeyedJaggedTensor
+from torchrec import EmbeddingBagCollection, KeyedJaggedTensor
 from torchrec.distributed.comm_ops import set_gradient_division
 from torchrec.distributed.embedding_types import EmbeddingComputeKernel
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
@@ -79,14 +79,18 @@ class ShardedRows:
     def __init__(self, table: Table, place: ParameterSharding, device: torch.device) -> None:
         self.rate = Rate(0.0)
         set_gradient_division(False)  # the losses of the processes add up to the batch's mean
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):  # TorchRec draws weights of its own
+        # TorchRec keeps what it shards, so that is given no memory; and it draws weights of its own.
+        shape = EmbeddingBagCollection(
+            table.bags.embedding_bag_configs(), table.bags.is_weighted(), torch.device("meta")
+        )
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             env = ShardingEnv.from_process_group(group.WORLD)
-            self.bags = _Sharder(ShardingType(place.sharding_type)).shard(table.bags, {ROWS: place}, env, device)
+            self.bags = _Sharder(ShardingType(place.sharding_type)).shard(shape, {ROWS: place}, env, device)
         self.rows_of = [0] * distributed.size()
         for part in place.sharding_spec.shards:
             self.rows_of[part.placement.rank()] = part.shard_sizes[0]
         own = distributed.own_rows(table.weight.detach(), self.rows_of)
-        self.weight = _memory(self.bags.state_dict().values(), own.to(device))
+        self.weight = _memory(self.bags.state_dict().values(), own[:0].to(device))
         self.weight.copy_(own)
         self.sum = _memory(_momenta(self.bags), self.weight.new_zeros(len(own)))
 
