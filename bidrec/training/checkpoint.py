@@ -77,8 +77,8 @@ class Checkpoint:
 
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Set the weights, the optimiser's moments and the random state; returns what `of` was given as tensors."""
-        rows_of = _rows_by_key(model, optimiser)
-        state = {key: own_rows(value, rows_of[key]) if key in rows_of else value for key, value in self.state.items()}
+        sharded = {key: rows for key, rows in _rows_by_key(model, optimiser).items() if key in self.state}
+        state = self.state | {key: own_rows(self.state[key], rows).clone() for key, rows in sharded.items()}
         model.load_state_dict(_with_prefix(state, "model."))
         _restore_moments(optimiser, _with_prefix(state, "optimiser."))
         torch.set_rng_state(self.state["random"])
