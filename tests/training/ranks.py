@@ -28,7 +28,7 @@ from tests.training.sets import training_set
 
 # Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
 SET = training_set()
-STOP_AFTER, HANDED_ON_AFTER = 60, 20
+STOP_AFTER, HANDED_ON_AFTER = 60, 30
 SMALL = Model(
     embedding_dim=8,
     table_dim=16,
@@ -43,16 +43,15 @@ LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked",
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 ROW_WISE, SPARSE = (replace(ALONE, table_optimiser=rule) for rule in ("rowwise_adagrad", "sparse_adam"))
 SHARDED = replace(ROW_WISE, shard_tables_above_mb=0.001)
-"""The titles' tables are: of two members one each, of one member half of the rows."""
+"""The titles' tables are: half of the rows of one member's in each process, of two members' a whole one."""
 KINDS = {
     "history": Config(model=SMALL, training=ROW_WISE),
     "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(SPARSE, batch_size=19)),
-    "history-tables-sharded": Config(model=SMALL, training=SHARDED),
-    "history-rows-sharded": Config(model=replace(SMALL, members=1), training=SHARDED),
+    "history-sharded": Config(model=replace(SMALL, members=1), training=SHARDED),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
 
-HANDED_ON = replace(KINDS["history-rows-sharded"], training=replace(SHARDED, epochs=2))
+HANDED_ON = Config(model=SMALL, training=replace(SHARDED, epochs=2))
 """Begun by one process, gone on with by two, ended by one."""
 
 
