@@ -90,7 +90,7 @@ class ShardedRows:
         for part in place.sharding_spec.shards:
             self.rows_of[part.placement.rank()] = part.shard_sizes[0]
         own = distributed.own_rows(table.weight.detach(), self.rows_of)
-        self.weight = _memory(self.bags.state_dict().values(), own[:0].to(device))
+        self.weight = _memory(self.bags.state_dict().values(), torch.empty_like(own[:0], device=device))
         self.weight.copy_(own)
         self.sum = _memory(_momenta(self.bags), self.weight.new_zeros(len(own)))
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import DependencyDown, InputMissing, Interrupted
+from bidrec.model.tables import Table
 from bidrec.model.two_tower import build
 from bidrec.training import distributed
 from bidrec.training.loop import train
@@ -100,11 +101,18 @@ def refusal() -> str:
     return "nothing"
 
 
+def rows_held(members: int) -> list[int]:
+    """How many rows of each member's two tables of notices, kinds and titles, this process holds."""
+    model = build(replace(SMALL, members=members), SET.schema)
+    shard_tables(model, SHARDED.shard_tables_above_mb, torch.device("cpu"))
+    return [len(table.weight) for table in model.notice.modules() if isinstance(table, Table)]
+
+
 def too_small() -> str:
     """What this process hears where the tables have no room."""
     try:
         with patch.object(machine, "memory", return_value=1000):
-            shard_tables(build(SMALL, SET.schema), SHARDED.shard_tables_above_mb, torch.device("cpu"))
+            rows_held(members=1)
     except DependencyDown as error:
         return str(error)
     return "nothing"
@@ -115,6 +123,7 @@ def main(folder: Path) -> None:
         heard = {
             "size": distributed.size(),
             "refusal": refusal(),
+            "rows": [rows_held(members) for members in (1, 2)],
             "too_small": too_small(),
             "agreed": distributed.agreed(distributed.rank() == 1, False),
             "part": list(range(7))[distributed.part(7)],
