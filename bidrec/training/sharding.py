@@ -132,7 +132,7 @@ def _places(tables: list[Table], sharder: _Sharder, device: torch.device) -> lis
     """Where TorchRec's planner puts each of the tables: as the first process sees it."""
     if not tables:
         return []
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", distributed.size()))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # without torchrun each process has a machine to itself
     cuda = device.type == "cuda"
     topology = Topology(
         distributed.size(),
