@@ -2,9 +2,10 @@
 
 Serves  the loop and the steps; without torchrun there is one process, and every function here hands back what it got
 
-All processes hold the whole training set and the whole model (but for tables that are sharded, bidrec.training.sharding),
-draw the same candidates, and take the same step: the towers run over a part of the batch's notices and companies each,
-the vectors are gathered, and the gradients added up. The first process alone does what is not training, and writes.
+All processes hold the whole training set and the whole model, but for the tables that bidrec.training.sharding shares
+out. They draw the same candidates, and take the same step: the towers run over a part of the batch's notices and
+companies each, the vectors are gathered, and the gradients added up. The first process alone does what is not training,
+and writes.
 """
 
 import os
