@@ -132,6 +132,9 @@ class Training:
     batch reads: for large vocabularies. Row-wise Adagrad remembers a number a row, Adam twice the table."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
+    shard_tables_above_mb: float = 0.0
+    """Of many processes, each holds a part of an embedding table larger than so many million bytes, and a copy of the
+    others; with `table_optimiser` `rowwise_adagrad` only. 0: a copy of all."""
     warmup_share: float = 0.05
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
@@ -434,6 +437,9 @@ def _impossible(config: Config) -> list[str]:
         "time": training.stream_notices == 0 or (training.stream_notices > 0 and model.kind == "static"),
         "training.table_optimiser must be 'adam', 'sparse_adam' or 'rowwise_adagrad'": training.table_optimiser
         in ("adam", "sparse_adam", "rowwise_adagrad"),
+        "training.shard_tables_above_mb must be at least 0, and 0 unless training.table_optimiser is "
+        "'rowwise_adagrad': no other one is in the kernels of sharded tables": training.shard_tables_above_mb == 0
+        or (training.shard_tables_above_mb > 0 and training.table_optimiser == "rowwise_adagrad"),
         "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
         "'rowwise_adagrad', whose kernel moves four numbers at a time": training.table_optimiser != "rowwise_adagrad"
         or model.table_dim % (16 if model.kind == "history" else 4) == 0,

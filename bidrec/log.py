@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 import structlog
@@ -26,8 +27,10 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
-    # Warns each process of an import of TorchRec's that is of no concern to anybody who reads a log.
-    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+    # They warn each process of what is of no concern to anybody who reads a log: how TorchRec imports and plans.
+    for noisy in ("torch.fx._symbolic_trace", "torchrec.distributed.planner"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
 
 
 class _Console:

@@ -83,6 +83,15 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
         ("[contract]\nmax_future_days = 2147483648", "must be at most 36500 days"),
         ("[training]\ndevice = 'gpu'", "training.device must be"),
         ("[training]\nbatch_size = 0", "batch_size must be at least 1"),
+        ("[training]\nshard_tables_above_mb = 100", "and 0 unless training.table_optimiser is 'rowwise_adagrad'"),
+        (
+            "[training]\ntable_optimiser = 'sparse_adam'\nshard_tables_above_mb = 100",
+            "and 0 unless training.table_optimiser is 'rowwise_adagrad'",
+        ),
+        (
+            "[training]\ntable_optimiser = 'rowwise_adagrad'\nshard_tables_above_mb = -1",
+            "training.shard_tables_above_mb must be at least 0",
+        ),
         ("[model]\ntemperature_range = [1, 0.01]", "temperature_range must be a positive pair, the smaller first"),
         ("[model]\ntemperature_range = []", "temperature_range must be a positive pair"),
         ("[model]\ntemperature = 2", "temperature must lie in model.temperature_range"),

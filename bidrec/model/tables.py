@@ -7,14 +7,15 @@ rowwise_adagrad  keeps one number a row: the running sum of its gradients' mean 
 sparse_adam      keeps Adam's two moments, which stand still while a row is not read (torch.optim.SparseAdam's rule)
 
 `row_update` chooses what does it: fbgemm's fused kernel, which a CPU has for Adagrad only, plain torch elsewhere or
-where fbgemm is missing, and bidrec.model.shared_rows where many processes train one model.
+where fbgemm is missing, and bidrec.model.shared_rows where many processes train one model. A table of which each
+process holds a part (bidrec.training.sharding) is shared before, while the model is built.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,19 @@ RowUpdate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(ids, offsets, weights) -> the bags' sums, whose backward pass moves the table's rows."""
 
 
+class Sharded(Protocol):
+    """The RowUpdate of a table of which each process holds some rows."""
+
+    weight: Tensor
+    """(own rows, dim), which the updates change in place."""
+    rows_of: list[int]
+    """How many rows each process holds, one after the other."""
+
+    def remember(self, state: "State", rate: Rate) -> None: ...
+
+    def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor: ...
+
+
 class Table(nn.Module):
     """(rows, dim) weights in one TorchRec table. Without an `update` its gradient is a dense one."""
 
@@ -60,15 +74,21 @@ class Table(nn.Module):
         )
         self.bags = EmbeddingBagCollection(tables=[config], is_weighted=weighted)
         self.update: RowUpdate | None = None
+        self.sharded: Sharded | None = None
+
+    def shard(self, sharded: Sharded) -> None:
+        """From here on hold its rows only, under the same name, and have it look up and move those of all processes."""
+        self.bags.embedding_bags[ROWS].weight = nn.Parameter(sharded.weight)
+        self.update = self.sharded = sharded
 
     @property
     def weight(self) -> Tensor:
-        """(rows, dim), the parameter itself."""
+        """(rows, dim), the parameter itself; of a sharded table this process's rows."""
         return self.bags.embedding_bags[ROWS].weight
 
     def forward(self, ids: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
         """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
-        if self.update is not None and torch.is_grad_enabled():
+        if self.update is not None and (self.sharded or torch.is_grad_enabled()):
             return self.update(ids, offsets, weights)
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
 

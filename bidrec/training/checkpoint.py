@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from bidrec import log
 from bidrec.errors import ContractError
 from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.training.distributed import is_first, own_rows, whole
+from bidrec.training.sharding import rows_by_name
 
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
 
@@ -55,7 +57,9 @@ class Checkpoint:
     def of(
         cls, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
     ) -> "Checkpoint":
-        """Copy everything. `tensors`: the steps' cache, the watch's figures, the best weights."""
+        """Copy everything. `tensors`: the steps' cache, the watch's figures, the best weights (`best.NAME`).
+
+        Of many processes every one must call it, for each has its part of a sharded table; the first has the whole."""
         state = {f"model.{name}": value for name, value in model.state_dict().items()}
         for index, moments in optimiser.state_dict()["state"].items():
             state |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
@@ -63,17 +67,24 @@ class Checkpoint:
         state["random"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             state["random_cuda"] = torch.cuda.get_rng_state()
-        copied = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+        rows_of = _rows_by_key(model, optimiser)
+        copied = {
+            key: whole(value, rows_of[key]) if key in rows_of else value.detach().to("cpu", copy=True).contiguous()
+            for key, value in state.items()
+            if key in rows_of or is_first()
+        }
         return cls(deepcopy(progress), copied)
 
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Set the weights, the optimiser's moments and the random state; returns what `of` was given as tensors."""
-        model.load_state_dict(_with_prefix(self.state, "model."))
-        _restore_moments(optimiser, _with_prefix(self.state, "optimiser."))
+        sharded = {key: rows for key, rows in _rows_by_key(model, optimiser).items() if key in self.state}
+        state = self.state | {key: own_rows(self.state[key], rows).clone() for key, rows in sharded.items()}
+        model.load_state_dict(_with_prefix(state, "model."))
+        _restore_moments(optimiser, _with_prefix(state, "optimiser."))
         torch.set_rng_state(self.state["random"])
         if "random_cuda" in self.state and torch.cuda.is_initialized():
             torch.cuda.set_rng_state(self.state["random_cuda"])
-        return _with_prefix(self.state, "extra.")
+        return _with_prefix(state, "extra.")
 
     def write(self, folder: Path, kept: int) -> None:
         """Write `folder`/STEP whole, then drop all but the newest `kept`. Raises CannotWrite (73)."""
@@ -154,6 +165,18 @@ def load_weights(folder: Path, model: nn.Module) -> None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+
+
+def _rows_by_key(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, list[int]]:
+    """The entries that are sharded tables or go with their rows: how many rows each process has."""
+    rows_of = rows_by_name(model)
+    found = {f"{place}.{name}": rows for place in ("model", "extra.best") for name, rows in rows_of.items()}
+    names = {id(value): name for name, value in model.named_parameters()}
+    parameters = [value for group in optimiser.param_groups for value in group["params"]]
+    for index, value in enumerate(parameters):
+        if names[id(value)] in rows_of:
+            found[f"optimiser.{index}.sum"] = rows_of[names[id(value)]]
+    return found
 
 
 def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

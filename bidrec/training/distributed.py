@@ -2,9 +2,10 @@
 
 Serves  the loop and the steps; without torchrun there is one process, and every function here hands back what it got
 
-All processes hold the whole training set and the whole model, draw the same candidates, and take the same step: the
-towers run over a part of the batch's notices and companies each, the vectors are gathered, and the gradients added up.
-The first process alone does what is not training, and writes.
+All processes hold the whole training set and the whole model, but for the tables that bidrec.training.sharding shares
+out. They draw the same candidates, and take the same step: the towers run over a part of the batch's notices and
+companies each, the vectors are gathered, and the gradients added up. The first process alone does what is not training,
+and writes.
 """
 
 import os
@@ -108,6 +109,28 @@ def sizes(count_: int) -> list[int]:
     """How many each process has."""
     least, more = divmod(count_, size())
     return [least + (process < more) for process in range(size())]
+
+
+def whole(own: Tensor, rows_of: list[int]) -> Tensor:
+    """(rows of all, ...): every process's rows, one after the other, in the first one's host memory; the others, which
+    must call it too, get none. `rows_of`: how many each has."""
+    own = own.detach().cpu()
+    if not is_first():
+        if len(own):
+            distributed.send(own.contiguous(), 0)
+        return own[:0]
+    found = own.new_empty(sum(rows_of), *own.shape[1:])
+    first_part, *others = found.split(rows_of)
+    first_part.copy_(own)
+    for process, rows in enumerate(others, start=1):
+        if len(rows):
+            distributed.recv(rows, process)
+    return found
+
+
+def own_rows(all_rows: Tensor, rows_of: list[int]) -> Tensor:
+    """This process's part of what `whole` makes."""
+    return all_rows.split(rows_of)[rank()]
 
 
 def start_step(seed: int, step: int) -> None:

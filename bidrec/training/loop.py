@@ -29,6 +29,7 @@ from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
+from bidrec.training.sharding import numbers, shard_tables, whole_tables
 from bidrec.training.steps import Steps, steps_for
 from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
@@ -94,7 +95,9 @@ class Loop:
         """A fresh model, optimiser and order of steps."""
         settings = self.config.training
         torch.manual_seed(settings.seed)
-        self.model: TwoTower = fit_to(build(self.config.model, self.ts.schema), settings, self.data.device)
+        model = build(self.config.model, self.ts.schema)
+        shard_tables(model, settings.shard_tables_above_mb, self.data.device)
+        self.model: TwoTower = fit_to(model, settings, self.data.device)
         self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
         self.optimiser = optimiser_for(self.model, settings)
 
@@ -161,8 +164,9 @@ class Loop:
         self.model.load_state_dict(self.best)
         fit_axes(self.model, self.data, self.ts.cutoff if self.progress.refit else self.ts.validation_from)
         self._keep_weights()
+        weights = whole_tables(self.model, self.best)
         if distributed.is_first():
-            checkpoint.save_model(self.run_folder / name, self.best, facts)
+            checkpoint.save_model(self.run_folder / name, weights, facts)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -171,7 +175,7 @@ class Loop:
             "epochs": self.progress.best_epoch + 1,
             "refit": self.progress.refit,
             "curve": list(self.progress.curve),
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": numbers(self.model),
         }
 
     def _epoch(self, stop: Callable[[], bool]) -> None:
@@ -258,7 +262,8 @@ class Loop:
         if progress.refit:
             self._keep_weights()
         else:
-            recall = distributed.first(self._validation_recall)
+            own = self._validation_recall()  # in all processes: no one has all rows of a sharded table
+            recall = distributed.first(lambda: own)
             entry["validation_recall@100"] = recall
             self._judge(recall)
             self.after_epoch(progress.epoch, recall)
@@ -291,8 +296,9 @@ class Loop:
     def _checkpoint(self) -> None:
         parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
         extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
+        found = Checkpoint.of(self.progress, self.model, self.optimiser, extra)
         if distributed.is_first():
-            self.writer.write(Checkpoint.of(self.progress, self.model, self.optimiser, extra))
+            self.writer.write(found)
         self.checkpointed = time.monotonic()
 
     def _show(self, batches: int, rate: float) -> None:

@@ -64,4 +64,7 @@ class Optimiser(torch.optim.Adam):
     def _attach(self) -> None:
         for table in self.tables:
             state = self.state[table.weight]
-            table.update = row_update(self.settings.table_optimiser, table.weight.detach(), state, self.rate)
+            if table.sharded:
+                table.sharded.remember(state, self.rate)
+            else:
+                table.update = row_update(self.settings.table_optimiser, table.weight.detach(), state, self.rate)

@@ -1,5 +1,6 @@
 """What the processes of test_distributed.py run: `torchrun ... -m tests.training.ranks FOLDER`.
 
+Reads   FOLDER/handed-on, a training that was begun
 Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them, and FOLDER/RANK.json,
         what each process was told by the others
 """
@@ -10,19 +11,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
+from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
-from bidrec.errors import InputMissing, Interrupted
+from bidrec.errors import DependencyDown, InputMissing, Interrupted
+from bidrec.model.tables import Table
+from bidrec.model.two_tower import build
 from bidrec.training import distributed
 from bidrec.training.loop import train
+from bidrec.training.sharding import shard_tables
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set
 
 # Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
 SET = training_set()
-STOP_AFTER = 60
+STOP_AFTER, HANDED_ON_AFTER = 60, 30
 SMALL = Model(
     embedding_dim=8,
     table_dim=16,
@@ -36,11 +43,17 @@ ALONE = Training(batch_size=7, epochs=5, patience=9, refit=False, candidates=16,
 LEARNED = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 ROW_WISE, SPARSE = (replace(ALONE, table_optimiser=rule) for rule in ("rowwise_adagrad", "sparse_adam"))
+SHARDED = replace(ROW_WISE, shard_tables_above_mb=0.001)
+"""The titles' tables are: half of the rows of one member's in each process, of two members' a whole one."""
 KINDS = {
     "history": Config(model=SMALL, training=ROW_WISE),
     "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(SPARSE, batch_size=19)),
+    "history-sharded": Config(model=replace(SMALL, members=1), training=SHARDED),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
+
+HANDED_ON = Config(model=SMALL, training=replace(SHARDED, epochs=2))
+"""Begun by one process, gone on with by two, ended by one."""
 
 
 def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[], bool] = lambda: False) -> None:
@@ -58,12 +71,19 @@ def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[]
         Watch.loss = seen  # type: ignore[method-assign]
 
 
+def stopped(config: Config, run: Path, steps: int) -> list[float]:
+    """The losses of a training's next steps, after which the last process is asked to stop."""
+    losses: list[float] = []
+    last = distributed.size() - 1
+    with suppress(Interrupted):
+        note_losses(losses, config, run, lambda: distributed.rank() == last and len(losses) == steps)
+    assert len(losses) == steps
+    return losses
+
+
 def interrupted_and_resumed(config: Config, run: Path) -> list[float]:
     """The losses of a training that one process, not the first, is asked to stop."""
-    losses: list[float] = []
-    with suppress(Interrupted):
-        note_losses(losses, config, run, lambda: distributed.rank() == 1 and len(losses) == STOP_AFTER)
-    assert len(losses) == STOP_AFTER
+    losses = stopped(config, run, STOP_AFTER)
     note_losses(losses, config, run)
     return losses
 
@@ -81,16 +101,36 @@ def refusal() -> str:
     return "nothing"
 
 
+def rows_held(members: int) -> list[int]:
+    """How many rows of each member's two tables of notices, kinds and titles, this process holds."""
+    model = build(replace(SMALL, members=members), SET.schema)
+    shard_tables(model, SHARDED.shard_tables_above_mb, torch.device("cpu"))
+    return [len(table.weight) for table in model.notice.modules() if isinstance(table, Table)]
+
+
+def too_small() -> str:
+    """What this process hears where the tables have no room."""
+    try:
+        with patch.object(machine, "memory", return_value=1000):
+            rows_held(members=1)
+    except DependencyDown as error:
+        return str(error)
+    return "nothing"
+
+
 def main(folder: Path) -> None:
     with distributed.processes("cpu"):
         heard = {
             "size": distributed.size(),
             "refusal": refusal(),
+            "rows": [rows_held(members) for members in (1, 2)],
+            "too_small": too_small(),
             "agreed": distributed.agreed(distributed.rank() == 1, False),
             "part": list(range(7))[distributed.part(7)],
         }
         (folder / f"{distributed.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
         losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
+        losses["handed on"] = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
         if distributed.is_first():
             (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bidrec.errors import DependencyDown
-from bidrec.training import distributed
-from tests.training.ranks import KINDS, note_losses
+from bidrec.storage import read_manifest
+from bidrec.training import checkpoint, distributed
+from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,9 +32,19 @@ def torchrun(processes: int, *arguments: str) -> subprocess.CompletedProcess[str
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
+    begun = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
+    (folder / "begun.json").write_text(json.dumps(begun), encoding="utf-8")
     done = torchrun(2, "-m", "tests.training.ranks", str(folder))
     assert done.returncode == 0, done.stderr[-5000:]
     return folder
+
+
+def heard_in(folder: Path) -> list[dict]:
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / checkpoint.WEIGHTS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,13 +57,42 @@ def test_two_processes_with_half_a_batch_each_stopped_and_resumed_have_the_losse
     found = json.loads((together / "losses.json").read_text())[kind]
     assert len(found) == len(alone)
     assert found[:200] == pytest.approx(alone[:200], rel=1e-5)
+    torch.testing.assert_close(weights(together / kind), weights(tmp_path), rtol=1e-4, atol=1e-4)
+    written = [read_manifest(run / "model") for run in (together / kind, tmp_path)]
+    assert written[0]["parameters"] == written[1]["parameters"]
+
+
+def test_one_process_hands_a_training_with_sharded_tables_on_to_two_and_they_hand_it_back(
+    tmp_path: Path, together: Path
+) -> None:
+    alone: list[float] = []
+    note_losses(alone, HANDED_ON, tmp_path)
+    found = json.loads((together / "begun.json").read_text())
+    found += json.loads((together / "losses.json").read_text())["handed on"]
+    note_losses(found, HANDED_ON, together / "handed-on")
+    assert found == pytest.approx(alone, rel=1e-5)
+    torch.testing.assert_close(weights(together / "handed-on"), weights(tmp_path), rtol=1e-4, atol=1e-4)
+
+
+def test_each_process_holds_half_of_a_large_table_or_one_of_two(together: Path) -> None:
+    of_one_member, of_two = zip(*(each["rows"] for each in heard_in(together)), strict=True)
+    assert of_one_member == ([6, 25], [6, 25])
+    assert sorted(of_two) == [[6, 0, 6, 50], [6, 50, 6, 0]]
+
+
+def test_where_sharded_tables_have_no_room_every_process_says_what_to_do(together: Path) -> None:
+    one, other = (each["too_small"] for each in heard_in(together))
+    assert one == other
+    assert "do not fit into the memory of all processes together (hint: start more processes" in one
 
 
 def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(together: Path) -> None:
-    heard = [json.loads((together / f"{rank}.json").read_text()) for rank in range(2)]
-    assert [each.pop("part") for each in heard] == [[0, 1, 2, 3], [4, 5, 6]]
-    assert heard[0] == heard[1]
-    assert heard[0] == {"size": 2, "refusal": "no source (hint: set [source])", "agreed": [True, False]}
+    heard = heard_in(together)
+    assert [each["part"] for each in heard] == [[0, 1, 2, 3], [4, 5, 6]]
+    for each in heard:
+        assert each["size"] == 2
+        assert each["refusal"] == "no source (hint: set [source])"
+        assert each["agreed"] == [True, False]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
