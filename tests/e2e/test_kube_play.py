@@ -54,13 +54,12 @@ class Played:
 @cache
 def caller() -> dict[str, Any]:
     """Arguments of a process that calls podman: as USER where the tests are root's, else as who runs them."""
-    environment = {**os.environ, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+    quiet = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
     who = next((entry for entry in pwd.getpwall() if entry.pw_name == USER), None)
     if os.geteuid() or who is None:
-        return {"env": environment}
-    environment.pop("XDG_RUNTIME_DIR", None)  # root's
-    environment |= {"HOME": who.pw_dir, "USER": USER}
-    return {"env": environment, "cwd": "/", "user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+        return {"env": os.environ | quiet}
+    own = {"PATH": os.environ["PATH"], "HOME": who.pw_dir, "USER": USER}
+    return {"env": own | quiet, "cwd": "/", "user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
 
 
 def podman(*arguments: str, manifest: str | None = None) -> subprocess.CompletedProcess[str]:
