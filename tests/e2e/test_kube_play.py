@@ -99,6 +99,8 @@ def manifest(image: str) -> Iterator[str]:
     manifest = yaml.safe_dump_all([settings, volume, job])
     yield manifest
     podman("kube", "down", "--force", "-", manifest=manifest)
+    if "user" in caller():
+        podman("system", "migrate")  # ends the process that holds USER's namespace between commands
 
 
 @pytest.fixture(scope="module")
