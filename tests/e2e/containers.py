@@ -17,6 +17,7 @@ SMALL = """
 test_days = 40
 validation_days = 30
 [model]
+members = 1
 embedding_dim = 16
 table_dim = 32
 hidden = [32]

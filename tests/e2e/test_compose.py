@@ -1,7 +1,8 @@
 """compose.yaml through testcontainers: KONEPS tables in PostgreSQL, trained on in the image, read from Redis.
 
-BIDREC_TEST_MARKET="200000 20000 1000000" (notices, companies, bids) takes a market of that size and the default model
-in place of a small one. What is learned is no matter here, so that one trains briefly and is measured on two weeks.
+BIDREC_TEST_MARKET="200000 20000 1000000" (notices, companies, bids) takes a market of that size and one pair of the
+default towers in place of a small model. What is learned is no matter here, so they train for one pass and are measured
+on two weeks.
 """
 
 import json
@@ -26,9 +27,11 @@ test_days = 14
 validation_days = 14
 [training]
 epochs = 1
+batch_size = 1024
 refit = false
 candidates = 2048
 [model]
+members = 1
 training_history = 16
 [evaluation]
 refresh_days = 0

@@ -133,9 +133,14 @@ def test_the_demo_leaves_a_published_model_in_the_volume(home):
 
 def test_every_command_of_the_daily_work_runs_confined(home):
     metrics = ["--env", "BIDREC_METRICS_DIR=/data/metrics"]
+    done = run("train", "--json", options=home)
+    assert done.returncode == 0, done.stderr[-2000:]
+    trained = json.loads(done.stdout)
+    listed = json.loads(run("runs", "--json", options=home).stdout)["runs"]
+    assert trained["run"] in [each["run"] for each in listed]
+    assert len(listed) == 2  # the other one is the demo's
     published = run("write-back", "--json", options=[*home, *metrics])
     assert published.returncode == 0, published.stderr[-2000:]
-    (trained,) = json.loads(run("runs", "--json", options=home).stdout)["runs"]
     assert json.loads(published.stdout)["run"] == trained["run"]
     manifest = python("print(open('/data/demo/published/current/manifest.json').read())", *home)
     written = json.loads(manifest.stdout)
@@ -150,9 +155,9 @@ def test_every_command_of_the_daily_work_runs_confined(home):
         "company_embedding.parquet' ORDER BY company_id LIMIT 1\").fetchone()[0])",
         *home,
     ).stdout.strip()
-    listed = run("recommend", "--company", company, "--json", options=home)
-    assert listed.returncode == 0, listed.stderr[-2000:]
-    assert json.loads(listed.stdout)["company"]["company_id"] == company
+    shown = run("recommend", "--company", company, "--json", options=home)
+    assert shown.returncode == 0, shown.stderr[-2000:]
+    assert json.loads(shown.stdout)["company"]["company_id"] == company
 
     filled = run("feast", "materialize", "--disable-event-timestamp", options=home)
     assert filled.returncode == 0, filled.stderr[-2000:]
