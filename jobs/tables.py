@@ -136,7 +136,7 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
     place = f", {notice['place']}" if notice["place"] else ""
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
-        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice['value'])}, "
+        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice)}, "
         f"closes {_time(notice['closes_at'])}",
         table,
     )
@@ -154,7 +154,7 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
             row["notice_id"],
             row["title"] or "",
             row["buyer"] or "",
-            _money(row["value"]),
+            _money(row),
             _time(row["closes_at"]),
             f"{row['score']:.3f}",
             *_reasons(row),
@@ -181,8 +181,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _money(value: float | None) -> str:
-    return "value unknown" if value is None else f"{value:,.0f}"
+def _money(notice: Mapping[str, Any]) -> str:
+    return "value unknown" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
 
 
 def _day(value: datetime | None) -> str:
