@@ -81,6 +81,7 @@ def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) 
 
 def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> Result:
     from rich.console import Group
+    from rich.text import Text
 
     from bidrec.reporting.page import PAGE
     from jobs.tables import companies_table, metrics_table, notices_table
@@ -94,7 +95,8 @@ def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> R
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
-    parts += ["", _where(home, page, notice_id)]
+    # To be copied: no line is broken, however narrow the terminal.
+    parts += ["", Text(_where(home, page, notice_id), no_wrap=True, overflow="ignore")]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 

@@ -27,7 +27,8 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
     features = read_manifest(home / "features")
     then = training_set.get("inputs", {}).get("features")
     lake = read_manifest(home / "lake") or {}
-    by_month, by_region, currencies = None, None, []
+    by_month, by_region = None, None
+    currencies: list[str] = []
     files = feature_files(home, "notice", "bid_log")
     if files and training_set.get("split"):
         by_month, by_region, currencies = _counted(config, files, training_set["split"]["test_before"])

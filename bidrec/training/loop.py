@@ -35,7 +35,7 @@ from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
 CHANCE = 0.01
 """Validation Recall@100 by which epochs, or seeds, differ without meaning: it is a mean over a thousand notices."""
 
