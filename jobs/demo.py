@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from bidrec.config import Config, Source, Split
 from bidrec.prometheus import of_run
 from jobs.options import command
 from jobs.output import Result
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 STAGES = (
     "simulate",
@@ -81,7 +84,6 @@ def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) 
 
 def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> Result:
     from rich.console import Group
-    from rich.text import Text
 
     from bidrec.reporting.page import PAGE
     from jobs.tables import companies_table, metrics_table, notices_table
@@ -95,23 +97,24 @@ def _result(home: Path, metrics: dict[str, Any], run: Path, published: Any) -> R
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
-    # To be copied: no line is broken, however narrow the terminal.
-    parts += ["", Text(_where(home, page, notice_id), no_wrap=True, overflow="ignore")]
+    parts += ["", _where(home, page, notice_id)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 
-def _where(home: Path, page: Path, notice_id: str | None) -> str:
+def _where(home: Path, page: Path, notice_id: str | None) -> "Text":
+    """Lines to be copied: none is broken, however narrow the terminal."""
+    from rich.text import Text
+
     # Called by make, the program is on nobody's PATH.
     call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
-    return "\n".join(
-        (
-            f"Everything lies in {home}:",
-            "  source/     the invented tables, with the columns of KONEPS, and the oracle",
-            "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
-            "  features/   what Feast serves                  feast/       its registry and online store",
-            "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
-            f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
-            f"Look through all in a browser: {call} explore",
-            f"Look at the run: {page.as_uri()}",
-        )
+    lines = (
+        f"Everything lies in {home}:",
+        "  source/     the invented tables, with the columns of KONEPS, and the oracle",
+        "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
+        "  features/   what Feast serves                  feast/       its registry and online store",
+        "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
+        f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
+        f"Look through all in a browser: {call} explore",
+        f"Look at the run: {page.as_uri()}",
     )
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")

@@ -29,7 +29,7 @@ from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
-from bidrec.training.speed import Speed
+from bidrec.training.pace import Pace
 from bidrec.training.steps import Steps, steps_for
 from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
@@ -56,7 +56,7 @@ def train(
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
-    the number of epochs chosen, the speed over time (speed.py) and the floor under it (floor.py). Raises BidrecError
+    the number of epochs chosen, the speed over time (pace.py) and the floor under it (floor.py). Raises BidrecError
     (70) where the loss is no longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
@@ -98,7 +98,7 @@ class Loop:
         self.model: TwoTower = fit_to(build(self.config.model, self.ts.schema), settings, self.data.device)
         self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
         self.optimiser = optimiser_for(self.model, settings)
-        self.speed = Speed(self.progress.speed, refit=refit)
+        self.pace = Pace(self.progress.speed, refit=refit)
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint."""
@@ -185,7 +185,7 @@ class Loop:
             self.watch.start_epoch()
             self.steps.start_epoch(self.model)
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
-        self.speed.start()
+        self.pace.start()
         for batch in batches[first:]:
             self._step(batch, len(batches))
             if self.watch.due:
@@ -197,7 +197,7 @@ class Loop:
             stopped, due = distributed.agreed(stop(), due)
             if stopped or due:
                 self._look(batches)
-                self.speed.close()
+                self.pace.close()
                 self._checkpoint()
             if stopped:
                 distributed.first(self.writer.wait)
@@ -207,7 +207,7 @@ class Loop:
                 )
             self.writer.look()
         self._look(batches)
-        self.speed.close()
+        self.pace.close()
         self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
     def _step(self, batch: Tensor, batches: int) -> None:
@@ -229,7 +229,7 @@ class Loop:
             self.watch.loss(loss)
         self.progress.batch += 1
         self.progress.step += 1
-        self.speed.step()
+        self.pace.step()
         self.after_step()
 
     def _look(self, batches: list[Tensor]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.training.speed import MOST, STRETCH_SECONDS, Speed
+from bidrec.training.pace import MOST, STRETCH_SECONDS, Pace
 
 
 class Clock:
@@ -19,17 +19,17 @@ class Clock:
 @pytest.fixture(scope="module", autouse=True)
 def clock() -> Iterator[Clock]:
     clock = Clock()
-    with patch("bidrec.training.speed.time", clock):
+    with patch("bidrec.training.pace.time", clock):
         yield clock
 
 
-def taken(clock: Clock, speed: Speed, steps: list[float]) -> None:
+def taken(clock: Clock, pace: Pace, steps: list[float]) -> None:
     """Steps of so many seconds each, then the end of an epoch and a validation that takes an hour."""
-    speed.start()
+    pace.start()
     for seconds in steps:
         clock.now += seconds
-        speed.step()
-    speed.close()
+        pace.step()
+    pace.close()
     clock.now += 3600
 
 
@@ -39,8 +39,8 @@ def test_no_step_and_no_second_of_either_training_is_lost_and_the_stretches_stay
 ) -> None:
     stretches: list[dict[str, float]] = []
     for epoch in epochs:  # as after a stop: what goes on knows the stretches alone
-        taken(clock, Speed(stretches, refit=False), epoch)
-    taken(clock, Speed(stretches, refit=True), anew)
+        taken(clock, Pace(stretches, refit=False), epoch)
+    taken(clock, Pace(stretches, refit=True), anew)
     for refit, steps in ((0, [*chain(*epochs)]), (1, anew)):
         own = [one for one in stretches if one["refit"] == refit]
         assert sum(one["steps"] for one in own) == len(steps)
@@ -52,7 +52,7 @@ def test_no_step_and_no_second_of_either_training_is_lost_and_the_stretches_stay
 
 def test_a_slow_while_shows_as_a_slow_stretch(clock: Clock) -> None:
     stretches: list[dict[str, float]] = []
-    taken(clock, Speed(stretches, refit=False), [0.1] * 40 + [0.5] * 8 + [0.1] * 40)
+    taken(clock, Pace(stretches, refit=False), [0.1] * 40 + [0.5] * 8 + [0.1] * 40)
     rates = [round(one["steps"] / one["seconds"], 2) for one in stretches]
     assert rates[:3] == rates[-3:] == [10, 10, 10]
     assert min(rates) == 2

@@ -13,7 +13,7 @@ MOST = 40
 Stretch = dict[str, float]
 
 
-class Speed:
+class Pace:
     """Notes steps as they are taken. What lies between `close` and `start` (validation) is nobody's time.
 
     `stretches`: of the whole run, changed in place: `refit` (0 or 1: which of the two trainings), `seconds`, `steps`.
