@@ -27,9 +27,9 @@ from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
+from bidrec.training.pace import Pace
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
-from bidrec.training.pace import Pace
 from bidrec.training.steps import Steps, steps_for
 from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
