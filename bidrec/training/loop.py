@@ -173,8 +173,8 @@ class Loop:
             "schema": self.ts.schema,
             "epochs": self.progress.best_epoch + 1,
             "refit": self.progress.refit,
-            "curve": list(self.progress.curve),
             "speed": list(self.progress.speed),
+            "curve": list(self.progress.curve),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
         }
 
