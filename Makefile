@@ -23,11 +23,11 @@ $(STAMP): pyproject.toml $(REQUIREMENTS)
 		{ echo "error: $(PYTHON) is not Python 3.11 with venv: install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
-	@echo "installing the pinned stack into $(VENV), a few minutes at first: torch, the largest part"
+	@echo "installing the pinned stack into $(VENV), some five minutes at first: torch, the largest part"
 	@# Both builds of fbgemm install the same folder: where the other one was, the files left of ours are not to be trusted.
 	@if $(BIN)/pip show -q $(OTHER_FBGEMM) 2>/dev/null; then $(BIN)/pip uninstall -q -y fbgemm-gpu fbgemm-gpu-cpu; fi
 	@$(BIN)/pip install -q 'torch==2.13.*'
-	@echo "  and all else"
+	@echo "  and all else, some 120 packages"
 	@$(BIN)/pip install -q $(foreach file,$(filter-out requirements/torchrec-%,$(REQUIREMENTS)),-r $(file))
 	@$(BIN)/pip install -q --no-deps -r requirements/torchrec-$(DEVICE).txt
 	@$(BIN)/pip install -q --no-deps -e .

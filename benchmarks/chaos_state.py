@@ -23,7 +23,7 @@ from bidrec.runs import all_runs
 from bidrec.storage import content_of, is_whole, read_manifest
 
 BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}
-BY_NATURE |= {"seconds", "steps_per_second", "floor_steps_per_second"}
+BY_NATURE |= {"seconds", "steps_per_second", "floor_steps_per_second", "speed"}
 
 
 def state_of(market: Market) -> dict[str, Any]:

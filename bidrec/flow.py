@@ -91,6 +91,7 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         inputs=inputs,
         window=metrics["window"],
         curve=model["curve"],
+        speed=model.get("speed", []),
         parameters=model["parameters"],
         floor_steps_per_second=model.get("floor_steps_per_second"),
         statistics=ts.manifest.get("statistics", {}),

@@ -29,7 +29,7 @@ from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
 from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
-from bidrec.watched import watched
+from bidrec.watched import watched_sort
 from bidrec.workspace import bound
 
 _NO_NEWS = ".ingest.json"
@@ -174,8 +174,8 @@ def _write(
     rows = {name: entry["rows"] for name, entry in came.items() if entry["rows"] or before is None}
     for name in rows:
         good = f"SELECT * EXCLUDE (came, late) FROM came_{name}"
-        with watched(connection, _logger, f"writing {name}", rows[name]):
-            copy_sorted(connection, TABLES[name], good, staging / part_file(name, number))
+        with watched_sort(connection, _logger, name, rows[name]) as counted:
+            copy_sorted(connection, TABLES[name], good, staging / part_file(name, number), counted)
     tables = {name: _facts(connection, table, checked[name], before) for name, table in TABLES.items()}
     ingests = [*(before["ingests"] if before else []), {"ingest": number, "read_at": facts["read_at"], "came": came}]
     return add_parts(home / "lake", staging, number, rows, before, **facts, tables=tables, ingests=ingests)

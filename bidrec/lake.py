@@ -9,6 +9,7 @@ Writes  the parts and the manifest, for `bidrec/ingest.py`
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,24 @@ def add_parts(
     return manifest
 
 
-def copy_sorted(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, file: Path) -> None:
-    """Write the SELECT `rows` as Parquet, in the table's total order. Raises CannotWrite (73)."""
+def copy_sorted(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    rows: str,
+    file: Path,
+    counted: Callable[[str], str] | None = None,
+) -> None:
+    """Write the SELECT `rows` as Parquet, in the table's total order. Raises CannotWrite (73).
+
+    `counted`: what watched.watched_sort yields, to see how many rows are written.
+    """
+    ordered, first = f"{rows} ORDER BY {', '.join(table.order)}", table.order[0]
+    if counted:
+        ordered = f"SELECT * REPLACE ({counted(first)} AS {first}) FROM ({ordered})"
     with writing(file, begun=file):
         file.parent.mkdir(exist_ok=True)
         connection.execute(
-            f"COPY ({rows} ORDER BY {', '.join(table.order)}) TO {literal(str(file))} "
-            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            f"COPY ({ordered}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
 
 

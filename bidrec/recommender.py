@@ -59,7 +59,8 @@ class RankedNotice:
     buyer: str | None
     place: str | None
     value: float | None
-    """In the notice's currency."""
+    """In `currency`."""
+    currency: str | None
     published_at: datetime
     closes_at: datetime | None
     score: float

@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from bidrec.prometheus import of_run
 from bidrec.runs import Run
 from jobs.options import command
 from jobs.output import Result
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 STAGES = (
     "simulate",
@@ -97,18 +100,20 @@ def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Re
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 
-def _where(home: Path, page: Path, notice_id: str | None) -> str:
+def _where(home: Path, page: Path, notice_id: str | None) -> "Text":
+    """Lines to be copied: none is broken, however narrow the terminal."""
+    from rich.text import Text
+
     # Called by make, the program is on nobody's PATH.
     call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
-    return "\n".join(
-        (
-            f"Everything lies in {home}:",
-            "  source/     the invented tables, with the columns of KONEPS, and the oracle",
-            "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
-            "  features/   what Feast serves                  feast/       its registry and online store",
-            "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
-            f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
-            f"Look through all in a browser: {call} explore",
-            f"Look at the run: {page.as_uri()}",
-        )
+    lines = (
+        f"Everything lies in {home}:",
+        "  source/     the invented tables, with the columns of KONEPS, and the oracle",
+        "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
+        "  features/   what Feast serves                  feast/       its registry and online store",
+        "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
+        f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
+        f"Look through all in a browser: {call} explore",
+        f"Look at the run: {page.as_uri()}",
     )
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")

@@ -19,11 +19,15 @@ def _list(config: Config) -> Result:
     rows = [_facts(run, published) for run in all_runs(config.home_path)]
     if not rows:
         return Result(data={"runs": []}, text=f"No run in {config.home_path / 'runs'} yet: bidrec train makes one.")
-    table = Table("run", "state", "made by", "train before", "test notices", "Recall@100", "best baseline", "stays as")
+    table = Table()
+    # Two facts to a cell: an id is copied, and never cut on a terminal of 80 columns.
+    for heading in ("run\nstays as", "state\nmade by", "train before\ntest notices", "Recall@100\nbest baseline"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
         stays = ", ".join(word for word in ("published", "pinned") if row[word])
-        shown = [value for key, value in row.items() if key not in ("published", "pinned")]
-        table.add_row(*(str(value) if value is not None else "" for value in shown), stays)
+        pairs = [(row["run"], stays), (row["state"], row["made_by"])]
+        pairs += [(row["train_before"], row["test_notices"]), (row["recall@100"], row["best_baseline"])]
+        table.add_row(*("\n".join(str(value) for value in pair if value is not None) for pair in pairs))
     return Result(data={"runs": rows}, text=table)
 
 
@@ -64,7 +68,9 @@ def compare(config: Config, a: str, b: str) -> Result:
     for row in found["figures"]:
         numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
         figures.add_row(row["mode"], row["ranker"].replace("_", " "), row["metric"], *numbers)
-    settings = Table("key", "A", "B", title="set otherwise" if found["settings"] else "the same settings")
+    settings = Table(title="set otherwise" if found["settings"] else "the same settings")
+    for heading in ("key", "A", "B"):
+        settings.add_column(heading, overflow="fold")
     for row in found["settings"]:
         settings.add_row(row["key"], str(row["a"]), str(row["b"]))
     doubt = "" if found["comparable"] else "Not the same test window of the same data: the figures do not compare."

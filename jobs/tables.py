@@ -117,17 +117,14 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
 def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
     """A notice in words, then its companies; without a notice, the companies near a vector."""
     from rich.console import Group
-    from rich.table import Table
 
-    table = Table("rank", "company", "name", "region", "bids known", "last opening", "score", *_why(notice))
+    table = _listing("company", "name", "region", "bids known", "last opening", why=notice is not None)
     for row in companies:
         table.add_row(
             str(row["rank"]),
             row["company_id"],
-            row["name"] or "",
-            row["region"] or "",
-            f"{row['bids']:,}",
-            _day(row["last_bid_at"]),
+            _lines(row["name"], row["region"]),
+            _lines(f"{row['bids']:,}", _day(row["last_bid_at"])),
             f"{row['score']:.3f}",
             *_reasons(row),
         )
@@ -136,7 +133,7 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
     place = f", {notice['place']}" if notice["place"] else ""
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
-        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice['value'])}, "
+        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice)}, "
         f"closes {_time(notice['closes_at'])}",
         table,
     )
@@ -145,17 +142,14 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
 def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
     """A company in words, then the open notices for it; without a company, those near a vector."""
     from rich.console import Group
-    from rich.table import Table
 
-    table = Table("rank", "notice", "title", "buyer", "value", "closes (UTC)", "score", *_why(company))
+    table = _listing("notice", "title", "buyer", "value", "closes (UTC)", why=company is not None)
     for row in notices:
         table.add_row(
             str(row["rank"]),
             row["notice_id"],
-            row["title"] or "",
-            row["buyer"] or "",
-            _money(row["value"]),
-            _time(row["closes_at"]),
+            _lines(row["title"], row["buyer"]),
+            _lines(_money(row), _time(row["closes_at"])),
             f"{row['score']:.3f}",
             *_reasons(row),
         )
@@ -165,9 +159,24 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
     return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
 
 
-def _why(asked: Mapping[str, Any] | None) -> list[str]:
-    """The heading of the reasons; what is near a vector has none."""
-    return [] if asked is None else ["why"]
+def _listing(of: str, name: str, whose: str, size: str, when: str, *, why: bool) -> "Table":
+    """An empty list, narrow enough for a terminal of 80 columns: two facts to a cell, and an id is never cut.
+
+    `why`: whether there are reasons; what is near a vector has none."""
+    from rich.table import Table
+
+    table = Table("rank")
+    table.add_column(of, no_wrap=True)
+    table.add_column(_lines(name, whose), overflow="fold")
+    table.add_column(_lines(size, when), no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    if why:
+        table.add_column("why")
+    return table
+
+
+def _lines(*parts: str | None) -> str:
+    return "\n".join(part for part in parts if part)
 
 
 def _reasons(row: Mapping[str, Any]) -> list[str]:
@@ -181,8 +190,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _money(value: float | None) -> str:
-    return "value unknown" if value is None else f"{value:,.0f}"
+def _money(notice: Mapping[str, Any]) -> str:
+    return "value unknown" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
 
 
 def _day(value: datetime | None) -> str:

@@ -5,6 +5,7 @@ Reads   published/current through lists.py
 
 import io
 from collections.abc import Callable
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bidrec.errors import BidrecError
-from bidrec.explore.lists import Filters, Listing, companies_of, notices_of, search
+from bidrec.explore.lists import Filters, Listing, Row, companies_of, notices_of, search
+from bidrec.reporting.templates import words
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
@@ -42,6 +44,7 @@ DOWNLOAD = {
         "place",
         "region",
         "value",
+        "currency",
         "closes_at",
         "score",
         "score_is",
@@ -57,15 +60,15 @@ def app(home: Path, hosts: list[str]) -> Starlette:
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    pages.filters |= {"day": lambda moment: f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"}
+    pages.filters |= {"day": _day, "money": _money, "words": words}
 
     def page(name: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
 
     def start(request: Request) -> Response:
-        words = request.query_params.get("q", "")
-        notices, companies = search(home, words)
-        return page("search", words=words, notices=notices, companies=companies)
+        question = request.query_params.get("q", "")
+        notices, companies = search(home, question)
+        return page("search", question=question, notices=notices, companies=companies)
 
     def listing(request: Request) -> Response:
         kind, key = request.path_params["kind"], request.path_params["id"]
@@ -93,6 +96,14 @@ def app(home: Path, hosts: list[str]) -> Starlette:
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)],
         exception_handlers={BidrecError: refused},
     )
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
+
+
+def _money(notice: Row) -> str:
+    return "" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
 
 
 class _Headers(BaseHTTPMiddleware):

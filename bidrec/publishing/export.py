@@ -31,6 +31,7 @@ COLUMNS = {
     "buyer": "who buys: name, or id where there is no name",
     "place": "where, as the notice says",
     "value": "estimated value, in the notice's currency",
+    "currency": "that currency, as the notice says (KRW)",
     "closes_at": "until when bids are taken (UTC)",
     "company_name": "name of the company",
     "company_region": "its region",
@@ -53,7 +54,7 @@ def recommendations(config: Config, direction: str, top: int | None) -> Iterator
     Raises InputMissing (66) where nothing is published.
     """
     published = Published(config.home_path)
-    lists = parquet.ParquetFile(published.file(f"{direction}_recommendations.parquet"))
+    lists = _opened(published.file(f"{direction}_recommendations.parquet"))
     with workspace(config, "export") as (connection, _):
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         connection.execute(f"SET VARIABLE as_of = {literal(published.as_of.isoformat())}::TIMESTAMPTZ")
@@ -68,6 +69,11 @@ def recommendations(config: Config, direction: str, top: int | None) -> Iterator
         schema = rows(lists.schema_arrow.empty_table()).schema
         found = (batch for some in _batches(lists) for batch in rows(pa.Table.from_batches([some])).to_batches())
         yield pa.RecordBatchReader.from_batches(schema, found), total
+
+
+def _opened(file: Path) -> parquet.ParquetFile:
+    """The lists, to be read a megabyte at a time: left to itself, PyArrow holds a row group, a million lists."""
+    return parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
 
 
 def _batches(lists: parquet.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -93,7 +99,7 @@ def _sql(direction: str, published: Published) -> str:
                 unnest(range(1, len(ids) + 1))::INTEGER AS rank
             FROM numbered)
         SELECT listed.notice_id, listed.company_id, rank, score, title AS notice_title, buyer, place,
-            value::DOUBLE AS value, notice.closes_at, name AS company_name, region AS company_region, run_id,
+            value::DOUBLE AS value, currency, notice.closes_at, name AS company_name, region AS company_region, run_id,
             getvariable('as_of') AS as_of
         FROM listed
         LEFT JOIN read_parquet({notices}) AS notice USING (notice_id)

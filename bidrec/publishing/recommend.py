@@ -159,7 +159,8 @@ class Published:
         found = self._rows(table, key, [value])
         if not found:
             raise InputMissing(
-                f"no {key.removesuffix('_id')} {value!r} was published", hint=f"see {self.folder / table}.parquet"
+                f"no {key.removesuffix('_id')} {value!r} was published",
+                hint=f"bidrec explore finds it by its words; {self.folder / table}.parquet has all",
             )
         return found[0]
 

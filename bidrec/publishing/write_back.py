@@ -163,7 +163,8 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
     with workspace(config, "today") as (connection, _):
         connection.execute(
             f"""COPY (
-                SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, published_at, closes_at
+                SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, currency, published_at,
+                    closes_at
                 FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
             ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
             {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},

@@ -35,12 +35,17 @@ NEWCOMERS = "not known at the cutoff"
 THOUSANDS = ("", " thousand", " million", " billion", " trillion")
 
 
-def _short(number: int) -> str:
+def _short(number: int) -> tuple[str, str]:
     power = (len(str(number)) - 1) // 3
-    return f"{number / 1000**power:.3g}{THOUSANDS[power]}"
+    return f"{number / 1000**power:.3g}", THOUSANDS[power]
 
 
-VALUES = ("0", *(f"{_short(4**power)} to {_short(4 ** (power + 1))}" for power in range(22)))
+def _from_to(low: int, high: int) -> str:
+    (one, of_one), (other, of_other) = _short(low), _short(high)
+    return f"{one}{of_one if of_one != of_other else ''} to {other}{of_other}"
+
+
+VALUES = ("0", *(_from_to(4**power, 4 ** (power + 1)) for power in range(22)))
 """Bands of a factor of four, up to some trillions."""
 
 

@@ -54,12 +54,15 @@ class Axis:
         return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def lines(title: str, series: Sequence[Line], x_name: str, y_name: str, *, same_scale: bool = False) -> Markup:
-    """Lines with dots; `same_scale`: both axes from 0 alike, and the diagonal drawn."""
+def lines(
+    title: str, series: Sequence[Line], x_name: str, y_name: str, *, same_scale: bool = False, zero: bool = False
+) -> Markup:
+    """Lines with dots; `zero`: both axes from 0; `same_scale`: from 0 alike, and the diagonal drawn."""
     points = [(x, y) for line in series for x, y in zip(line.x, line.y, strict=True) if y is not None]
     every = [value for point in points for value in point]
-    x_axis = Axis.over(every if same_scale else [x for x, _ in points], LEFT, WIDTH - RIGHT, zero=same_scale)
-    y_axis = Axis.over(every if same_scale else [y for _, y in points], HEIGHT - BOTTOM, TOP, zero=same_scale)
+    zero = zero or same_scale
+    x_axis = Axis.over(every if same_scale else [x for x, _ in points], LEFT, WIDTH - RIGHT, zero=zero)
+    y_axis = Axis.over(every if same_scale else [y for _, y in points], HEIGHT - BOTTOM, TOP, zero=zero)
     parts = [*_grid(x_axis, y_axis, x_name, y_name)]
     if same_scale:
         corner = min(x_axis.high, y_axis.high)
@@ -97,23 +100,21 @@ def points(title: str, of: Sequence[tuple[float, float, int]]) -> Markup:
     return _image(title, ['<g class="dots">', *dots, "</g>"], height=WIDTH - 100)
 
 
-def spans(title: str, of: Sequence[tuple[str, float, float]], edges: Sequence[tuple[float, str]]) -> Markup:
-    """Stretches (name, from, until) one after the other on one axis, and the words at its edges, each in its own row:
-    the last stretches are often short beside the first."""
-    axis = Axis(of[0][1], of[-1][2], 8, WIDTH - 8)
+def spans(title: str, of: Sequence[tuple[float, float]], edges: Sequence[tuple[float, str]]) -> Markup:
+    """Stretches (from, until) one after the other on one axis, and the words at its edges, each in its own row: the
+    last stretches are often short beside the first. Their names are the legend's."""
+    axis = Axis(of[0][0], of[-1][1], 8, WIDTH - 8)
     parts = []
-    for number, (name, start, end) in enumerate(of):
+    for number, (start, end) in enumerate(of):
         x, width = axis.at(start), axis.at(end) - axis.at(start)
-        parts.append(f'<rect class="c{number}" x="{x}" y="34" width="{max(width, 2):.1f}" height="30"/>')
-        middle = min(max(x + width / 2, 40), WIDTH - 30)
-        parts.append(_text(middle, 26 if number % 2 == 0 else 12, name, "middle"))
+        parts.append(f'<rect class="c{number}" x="{x}" y="4" width="{max(width, 2):.1f}" height="30"/>')
     for number, (moment, word) in enumerate(edges):
         x = axis.at(moment)
-        anchor = "start" if x < 60 else "end" if x > WIDTH - 60 else "middle"
-        y = 82 + 15 * number
-        parts.append(f'<path class="tick" d="M{x} 64V{y - 10}"/>')
+        anchor = "start" if x < WIDTH / 2 else "end"
+        y = 52 + 17 * number
+        parts.append(f'<path class="tick" d="M{x} 34V{y - 10}"/>')
         parts.append(_text(x, y, word, anchor))
-    return _image(title, parts, height=72 + 15 * len(edges))
+    return _image(title, parts, height=42 + 17 * len(edges))
 
 
 def interval(value: float, ci: Sequence[float] | None, low: float, high: float) -> Markup:
@@ -136,13 +137,23 @@ def _image(title: str, parts: Sequence[str], height: int = HEIGHT) -> Markup:
 
 def _grid(x_axis: Axis | None, y_axis: Axis, x_name: str, y_name: str) -> list[str]:
     parts = [_text(4, 11, y_name)]
-    for tick in y_axis.ticks():
+    for tick, words in _marked(y_axis.ticks()):
         y = y_axis.at(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(LEFT - 5, y + 4, short(tick), "end"))
-    for tick in x_axis.ticks(whole=x_axis.high > 1) if x_axis else []:
-        parts.append(_text(x_axis.at(tick) if x_axis else 0, HEIGHT - BOTTOM + 16, short(tick), "middle"))
+        parts.append(_text(LEFT - 5, y + 4, words, "end"))
+    if x_axis:
+        marked = _marked(x_axis.ticks(whole=x_axis.high > 1))
+        parts += [_text(x_axis.at(tick), HEIGHT - BOTTOM + 16, words, "middle") for tick, words in marked]
     return [*parts, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_name, "middle")] if x_name else parts
+
+
+def _marked(ticks: Sequence[float]) -> list[tuple[float, str]]:
+    """Each tick with its number, of one axis all with as many decimals; 0 needs none."""
+    words = [short(tick) for tick in ticks]
+    if any(word[-1].isalpha() or "e" in word for word in words):
+        return list(zip(ticks, words, strict=True))
+    decimals = max((len(word.partition(".")[2]) for word in words), default=0)
+    return [(tick, f"{tick:.{decimals}f}" if tick else "0") for tick in ticks]
 
 
 def _path(of: Sequence[tuple[float, float]], kind: str) -> str:

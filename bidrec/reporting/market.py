@@ -21,16 +21,17 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
     """Counts of what was published, or opened, before the end of the test window.
 
     `changed`: whether the features of the home are others than the run was made from; `months`, `regions` are None
-    where there are no features any more.
+    where there are no features any more; `currencies`: of the notices' values.
     """
     home = config.home_path
     features = read_manifest(home / "features")
     then = training_set.get("inputs", {}).get("features")
     lake = read_manifest(home / "lake") or {}
     by_month, by_region = None, None
+    currencies: list[str] = []
     files = feature_files(home, "notice", "bid_log")
     if files and training_set.get("split"):
-        by_month, by_region = _counted(config, files, training_set["split"]["test_before"])
+        by_month, by_region, currencies = _counted(config, files, training_set["split"]["test_before"])
     return {
         "source": lake.get("source"),
         "zone": lake.get("zone"),
@@ -39,6 +40,7 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
         "changed": features is not None and then is not None and content_of(features) != then,
         "months": by_month,
         "regions": by_region,
+        "currencies": currencies,
     }
 
 
@@ -63,8 +65,11 @@ def _refused(home: Path) -> dict[str, dict[str, Any]]:
     return total
 
 
-def _counted(config: Config, files: dict[str, str], before: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """By month of publication or opening (UTC), ascending; by the notice's region, the largest first."""
+def _counted(
+    config: Config, files: dict[str, str], before: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """By month of publication or opening (UTC), ascending; by the notice's region, the largest first; and the
+    currencies of the notices' values."""
     with workspace(config, "market") as (connection, _):
         for name, time in (("notice", "published_at"), ("bid_log", "known_at")):
             connection.execute(
@@ -85,11 +90,13 @@ def _counted(config: Config, files: dict[str, str], before: int) -> tuple[list[d
                FROM notice LEFT JOIN drew USING (notice_id) GROUP BY 1 ORDER BY notices DESC, region"""
         )
         by_region = _dicts(regions)
+        found = connection.execute("SELECT DISTINCT currency FROM notice WHERE currency IS NOT NULL ORDER BY currency")
+        currencies = [currency for (currency,) in found.fetchall()]
     rest = by_region[REGIONS:]
     if len(rest) > 1:
         others = {"region": f"{len(rest)} others"} | {key: sum(row[key] for row in rest) for key in ("notices", "bids")}
         by_region = [*by_region[:REGIONS], others]
-    return by_month, by_region
+    return by_month, by_region, currencies
 
 
 def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

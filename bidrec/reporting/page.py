@@ -7,6 +7,7 @@ Writes  runs/ID/report.html
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from bidrec.reporting.charts import Line
 from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.storage import write_text
+from bidrec.training_set.splits import day_of
 
 SEGMENTS = {
-    "company": "Bids of the company known at the cutoff",
+    "company": "Cold and warm companies: bids of the company known at the cutoff",
     "bidders": "Number of bidders",
     "value": "Value",
     "region": "Region",
     "category": "Category",
 }
 """Kinds of segment and their headings, in the page's order."""
+EDGES = (" first notice", " validation window begins", " cutoff, test window begins", " test window ends")
+"""What the edges of the three windows are."""
 
 
 def write_page(run: Run, facts: Mapping[str, Any]) -> Path:
@@ -48,7 +52,9 @@ def scale(rows: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:
 
 def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     """The images, by the name the template calls them; one that has nothing to show is not there."""
-    return {name: image for make in (_split, _market, _learning, _quality) for name, image in make(facts).items()}
+    return {
+        name: image for make in (_split, _market, _learning, _speed, _quality) for name, image in make(facts).items()
+    }
 
 
 def _split(facts: Mapping[str, Any]) -> dict[str, Markup]:
@@ -57,9 +63,9 @@ def _split(facts: Mapping[str, Any]) -> dict[str, Markup]:
         return {}
     start = datetime.fromisoformat(first[0]).replace(tzinfo=UTC).timestamp()
     edges = [start, split["validation_from"], split["cutoff"], split["test_before"]]
-    named = [(name, *pair) for name, *pair in zip(("training", "validation", "test"), edges, edges[1:], strict=False)]
-    days = [(edge, datetime.fromtimestamp(edge, UTC).strftime("%Y-%m-%d")) for edge in edges]
-    return {"split": charts.spans("Training, validation and test window on the axis of time", named, days)}
+    words = [f"{day_of(int(edge))}{what}" for edge, what in zip(edges, EDGES, strict=True)]
+    title = "Training, validation and test window on the axis of time"
+    return {"split": charts.spans(title, list(pairwise(edges)), list(zip(edges, words, strict=True)))}
 
 
 def _market(facts: Mapping[str, Any]) -> dict[str, Markup]:
@@ -88,17 +94,36 @@ def _learning(facts: Mapping[str, Any]) -> dict[str, Markup]:
             for name, of in named.items()
         ]
 
-    speed = drawn("steps_per_second")
-    if facts["floor"]:
-        epochs = sorted({epoch["epoch"] + 1 for epoch in curve})
-        speed.append(Line("floor", epochs, [facts["floor"]] * len(epochs)))
     return {
         "loss": charts.lines("Loss by epoch", drawn("loss"), "epoch", "loss"),
         "validation": charts.lines(
             "Recall at 100 on the validation window by epoch", drawn("validation_recall@100")[:1], "epoch", "Recall@100"
         ),
-        "speed": charts.lines("Steps a second by epoch", speed, "epoch", "steps a second"),
     }
+
+
+def _speed(facts: Mapping[str, Any]) -> dict[str, Markup]:
+    """Each stretch of both trainings at its middle, in the time of its own training, and the floor over all of it."""
+    unit, seconds = _unit(sum(one["seconds"] for one in facts["speed"]))
+    lines = [Line(name, *_rates(facts["speed"], refit, seconds)) for refit, name in enumerate(("first", "anew"))]
+    if not lines[0].x:
+        return {}
+    if facts["floor"]:
+        lines.append(Line("floor", [0, max(at for line in lines for at in line.x)], [facts["floor"]] * 2))
+    return {"speed": charts.lines("Steps a second over time", lines, unit, "steps a second", zero=True)}
+
+
+def _unit(seconds: float) -> tuple[str, int]:
+    """The unit of a time axis, and how many seconds one is."""
+    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+    return next((unit, size) for unit, size in units if seconds > 5 * size or size == 1)
+
+
+def _rates(speed: Sequence[Mapping[str, float]], refit: int, unit: int) -> tuple[list[float], list[float | None]]:
+    own = [one for one in speed if one["refit"] == refit]
+    ends = accumulate(one["seconds"] for one in own)
+    middles = [(end - one["seconds"] / 2) / unit for end, one in zip(ends, own, strict=True)]
+    return middles, [one["steps"] / one["seconds"] for one in own]
 
 
 def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:

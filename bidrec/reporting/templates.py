@@ -36,7 +36,7 @@ def share(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """A difference of shares in percentage points."""
-    return "" if value is None else f"{100 * value:+.1f}"
+    return "" if value is None else f"{round(100 * value, 1) + 0.0:+.1f}"  # + 0.0: no -0.0
 
 
 def span(ci: Sequence[float] | None, how: str = "decimal") -> str:

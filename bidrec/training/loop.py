@@ -27,6 +27,7 @@ from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
+from bidrec.training.pace import Pace
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
 from bidrec.training.sharding import numbers, shard_tables, whole_tables
@@ -35,7 +36,7 @@ from bidrec.training.validation import validation_recall, warn_of_few
 from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
-PROGRESS_SECONDS = 5.0
+PROGRESS_SECONDS = 1.0
 CHANCE = 0.01
 """Validation Recall@100 by which epochs, or seeds, differ without meaning: it is a mean over a thousand notices."""
 
@@ -56,8 +57,8 @@ def train(
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
-    the number of epochs chosen and the floor under the speed (floor.py). Raises BidrecError (70) where the loss is no
-    longer finite, CannotWrite (73) where a checkpoint cannot be written.
+    the number of epochs chosen, the speed over time (pace.py) and the floor under it (floor.py). Raises BidrecError
+    (70) where the loss is no longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -100,6 +101,7 @@ class Loop:
         self.model: TwoTower = fit_to(model, settings, self.data.device)
         self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
         self.optimiser = optimiser_for(self.model, settings)
+        self.pace = Pace(self.progress.speed, refit=refit)
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint."""
@@ -141,6 +143,7 @@ class Loop:
             best_recall=done.best_recall,
             best_epoch=done.best_epoch,
             curve=done.curve,
+            speed=done.speed,
             step=done.step,
         )
         self.log.info("training anew on everything before the cutoff", epochs=self.progress.epochs)
@@ -174,6 +177,7 @@ class Loop:
             "schema": self.ts.schema,
             "epochs": self.progress.best_epoch + 1,
             "refit": self.progress.refit,
+            "speed": list(self.progress.speed),
             "curve": list(self.progress.curve),
             "parameters": numbers(self.model),
         }
@@ -185,6 +189,7 @@ class Loop:
             self.watch.start_epoch()
             self.steps.start_epoch(self.model)
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
+        self.pace.start()
         for batch in batches[first:]:
             self._step(batch, len(batches))
             if self.watch.due:
@@ -196,6 +201,7 @@ class Loop:
             stopped, due = distributed.agreed(stop(), due)
             if stopped or due:
                 self._look(batches)
+                self.pace.close()
                 self._checkpoint()
             if stopped:
                 distributed.first(self.writer.wait)
@@ -205,6 +211,7 @@ class Loop:
                 )
             self.writer.look()
         self._look(batches)
+        self.pace.close()
         self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
     def _step(self, batch: Tensor, batches: int) -> None:
@@ -226,6 +233,7 @@ class Loop:
             self.watch.loss(loss)
         self.progress.batch += 1
         self.progress.step += 1
+        self.pace.step()
         self.after_step()
 
     def _look(self, batches: list[Tensor]) -> None:

@@ -23,6 +23,7 @@ from bidrec.config import Config
 from bidrec.explore.app import HEADERS, app, plain
 from bidrec.explore.lists import Filters, companies_of
 from bidrec.publishing.recommend import Published
+from jobs.output import SCHEMA_VERSION
 from tests.browser import AXE, browser, needs_axe, needs_chromium
 
 
@@ -169,7 +170,7 @@ def wait(page) -> None:
 
 def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: Config) -> None:
     environment = {**os.environ, "BIDREC_HOME": config.home}
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", "--port", "0"]
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", "--port", "0", "--json"]
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -177,4 +178,6 @@ def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: C
         assert url.startswith("http://127.0.0.1:")
         assert get(url)[0] == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(printed) == {"schema_version": SCHEMA_VERSION, "command": "explore", "url": url}

@@ -22,8 +22,8 @@ def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_p
     toml = tmp_path / "bidrec.toml"
     toml.write_text(
         f'[source]\nname = "koneps"\npath = "{source}"\n[split]\ntest_days = 40\nvalidation_days = 30\n'
-        "[model]\nembedding_dim = 16\ntable_dim = 32\nhidden = [32]\nhistory_length = 16\n"
-        "[training]\nepochs = 12\npatience = 12\nrefit = false\n",
+        "[model]\nembedding_dim = 16\nmembers = 1\ntable_dim = 32\nhidden = [32]\nhistory_length = 16\n"
+        "[training]\nepochs = 8\npatience = 8\nrefit = false\n[evaluation]\nrefresh_days = 0\nbootstrap = 20\n",
         encoding="utf-8",
     )
     arguments, environment = command(home, toml)
@@ -50,4 +50,4 @@ def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
     assert '"event": "resumed"' in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["run"] == run.name
-    assert len(json.loads((run / "model" / "manifest.json").read_text())["curve"]) == 12
+    assert len(json.loads((run / "model" / "manifest.json").read_text())["curve"]) == 8

@@ -198,15 +198,17 @@ ABSENT = [
 ]
 
 
-@pytest.mark.parametrize("part", [*ABSENT, "curve", "by_week", "windows", "rows", "packages", "seconds", "range"])
+@pytest.mark.parametrize(
+    "part", [*ABSENT, "curve", "speed", "exposure", "by_week", "windows", "rows", "packages", "seconds", "range"]
+)
 def test_a_page_lives_without_any_of_its_parts(facts: dict[str, Any], part: str) -> None:
-    empty: Any = [] if part == "curve" else {} if part not in ABSENT else None
+    empty: Any = [] if part in ("curve", "speed") else {} if part not in ABSENT else None
     changes: dict[str, Any] = {part: empty}
     if part == "baseline":
         changes["by_week"] = {}
     outline = Outline(html({**facts, **changes}))
     assert outline.open == []
-    said = {"for_companies", "by_week", "windows", "rows", "packages", "seconds"}
+    said = {"for_companies", "by_week", "windows", "rows", "packages", "seconds", "exposure"}
     assert ("Not there:" in outline.words) == (part not in said)
 
 

@@ -81,6 +81,8 @@ def test_every_command_is_in_the_table_of_keys() -> None:
         "check",
         "init --source koneps --to TMP/bidrec.toml",
         "doctor",
+        "report RUN",
+        "export-towers --to TMP/towers",
     ],
 )
 def test_what_a_command_prints_has_the_documented_keys(

@@ -2,6 +2,8 @@ import csv
 import json
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -58,6 +60,40 @@ def test_both_formats_have_the_documented_columns_and_the_same_values(config, tm
     assert heading == list(COLUMNS)
     shown = duckdb.sql(f"SELECT notice_id, company_id, rank::VARCHAR FROM '{tmp_path}/all.parquet'").fetchall()
     assert [tuple(row[:3]) for row in rows] == shown
+
+
+def test_lists_are_read_when_their_turn_comes_and_not_before(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "LISTS", 2)
+    batches, seen = export._batches, []
+
+    def read(lists, columns=None):
+        for batch in batches(lists, columns):
+            seen.extend(["read"] * (columns is None))
+            yield batch
+
+    def written(reader, total):
+        for batch in reader:
+            yield batch
+            seen.append("written")
+
+    monkeypatch.setattr(export, "_batches", read)
+    monkeypatch.setattr(export, "counted", written)
+    export_file(config, "company", None, "csv", tmp_path / "all.csv")
+    assert seen == ["read", "written"] * 5  # nine lists
+
+
+def test_of_a_large_file_of_lists_little_is_held_at_a_time(tmp_path):
+    lists, length = 40_000, 100
+    ends = pa.array(np.arange(lists + 1, dtype=np.int32) * length)
+    scores = pa.array(np.random.default_rng(1).random(lists * length, np.float32))  # which do not compress
+    pq.write_table(pa.table({"scores": pa.ListArray.from_arrays(ends, scores)}), tmp_path / "lists.parquet")
+    del scores
+    before, held, read = pa.total_allocated_bytes(), [], 0
+    for batch in export._batches(export._opened(tmp_path / "lists.parquet")):
+        held.append(pa.total_allocated_bytes() - before)
+        read += batch.num_rows
+    assert read == lists
+    assert max(held) < (tmp_path / "lists.parquet").stat().st_size / 3
 
 
 def test_what_fails_halfway_leaves_the_file_as_it_was(config, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def test_the_table_holds_what_the_file_holds_with_key_and_comments(server, confi
     columns = ", ".join(COLUMNS).replace("score", "score::float8")
     found = rows(server, f"SELECT {columns} FROM listed ORDER BY notice_id, rank")
     assert found == sorted((tuple(row.values()) for row in exported), key=lambda row: (row[0], row[2]))
-    comments = rows(server, "SELECT col_description('listed'::regclass, n) FROM generate_series(1, 13) n")
+    comments = rows(server, "SELECT col_description('listed'::regclass, n) FROM generate_series(1, 14) n")
     assert [comment for (comment,) in comments] == list(COLUMNS.values())
 
 

@@ -40,7 +40,7 @@ def test_a_share_of_one_is_marked_up_to_one():
         columns("months", ["<i>", "2025-02"], [3, 0], "notices"),
         columns("no months", [], [], "notices"),
         points("map", [(0.5, -1, 0), (0.1, 0.2, 7)]),
-        spans("split", [("training", 0, 10), ("test", 10, 11)], [(0, "a"), (10, "<b>"), (11, "c")]),
+        spans("split", [(0, 10), (10, 11)], [(0, "a"), (10, "<b>"), (11, "c")]),
         interval(0.5, [0.4, 0.6], 0, 1),
         interval(0.5, None, 0.5, 0.5),
     ],
@@ -52,6 +52,13 @@ def test_every_chart_is_well_formed_and_stays_on_its_canvas(image):
         assert 0 <= float(dot.attrib["cx"]) <= width
         assert 0 <= float(dot.attrib["cy"]) <= height
     assert not re.search("nan|inf", str(image))
+
+
+def test_the_numbers_of_an_axis_have_as_many_decimals_each_and_a_chart_from_zero_shows_the_zero():
+    tree = ElementTree.fromstring(lines("loss", [Line("one", [1, 2], [4.1, 5.5])], "", ""))
+    assert {one.text for one in tree.iter("text")} >= {"4.5", "5.0", "5.5"}
+    tree = ElementTree.fromstring(lines("speed", [Line("one", [8, 9], [5.7, 6.4])], "", "", zero=True))
+    assert [one.text for one in tree.iter("text")].count("0") == 2
 
 
 def test_a_missing_value_leaves_a_gap_in_the_dots_and_not_a_zero():
@@ -68,7 +75,7 @@ def test_a_taller_column_is_a_larger_value_and_all_stand_on_zero():
 
 
 def test_stretches_of_time_have_the_widths_of_their_lengths():
-    tree = ElementTree.fromstring(spans("split", [("training", 0, 300), ("test", 300, 400)], []))
+    tree = ElementTree.fromstring(spans("split", [(0, 300), (300, 400)], []))
     long, short = (float(one.attrib["width"]) for one in tree.iter("rect"))
     assert long == pytest.approx(3 * short, abs=0.3)
     assert long + short == pytest.approx(WIDTH - 16, abs=0.3)

@@ -1,0 +1,55 @@
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console, RenderableType
+
+from jobs.tables import companies_table, notices_table
+
+NOTICE = {
+    "rank": 1,
+    "notice_id": "20250600343-000",
+    "title": "성남시 분당구 이면도로 재포장공사 및 부대시설 정비공사(추가)",
+    "buyer": "조달청 경기지방조달청",
+    "place": "경기도 성남시 분당구",
+    "value": 13_852_464_000.0,
+    "currency": "KRW",
+    "closes_at": datetime(2025, 7, 14, 1, tzinfo=UTC),
+    "score": 0.457,
+    "reasons": [{"of": "office", "bids": 1234, "days_ago": 1809}],
+}
+COMPANY = {
+    "rank": 1,
+    "company_id": "0843127402",
+    "name": "주식회사 진성엔지니어링종합건설",
+    "region": "전북특별자치도",
+    "bids": 12_345,
+    "last_bid_at": None,
+    "score": 0.308,
+    "reasons": [{"of": "office", "bids": 1, "days_ago": 0}],
+}
+
+
+def printed(table: RenderableType, width: int) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(table)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 110, 200])
+def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -> None:
+    notices, companies = (
+        printed(notices_table(COMPANY, [NOTICE]), width),
+        printed(companies_table(NOTICE, [COMPANY]), width),
+    )
+    for whole in ("20250600343-000", "13,852,464,000 KRW", "2025-07-14 01:00", "0.457"):
+        assert whole in notices
+    for whole in ("0843127402", "12,345", "none yet", "0.308"):
+        assert whole in companies
+    assert "…" not in notices + companies
+
+
+def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
+    bare = NOTICE | dict.fromkeys(("title", "buyer", "place", "value", "currency", "closes_at"))
+    assert "value unknown" in printed(notices_table(None, [bare]), 120)
+    assert "without title" in printed(companies_table(bare, []), 120)
