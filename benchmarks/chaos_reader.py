@@ -41,14 +41,16 @@ class Reader:
         self.violations: list[str] = []
         self._home = market.home
         self._online = (market.home / "feast" / "online.db").exists()
-        self._stop = FORK.Event()
+        self._stop, self._ready = FORK.Event(), FORK.Event()
         self._answer, writing = FORK.Pipe(duplex=False)
-        self._process = FORK.Process(target=_poll, args=(self._home, self._online, self._stop, writing))
+        self._process = FORK.Process(target=_poll, args=(self._home, self._online, (self._ready, self._stop), writing))
         self._writing = writing
 
     def __enter__(self) -> "Reader":
         self._process.start()
         self._writing.close()
+        # What is online to begin with was published before: a job that starts now may be sooner than the first reading.
+        self._ready.wait(timeout=60)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -63,12 +65,15 @@ class Reader:
         """What it has seen does not count."""
 
 
-def _poll(home: Path, online: bool, stop: Any, answer: Any) -> None:
+def _poll(home: Path, online: bool, signals: tuple[Any, Any], answer: Any) -> None:
+    ready, stop = signals
     seen: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     published: dict[str, Vectors] = {}
     logging.disable()
     asked = {view: _entities(home, view, key) for view, key in VIEWS.items()}
+    _read_published(home, asked, published, seen)
+    ready.set()
     while True:
         last = stop.is_set()
         try:
