@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 
 from benchmarks import asof_floor, asof_world
+from benchmarks.process import status_kib
 from bidrec.asof.resolve import newest_known
 
 if TYPE_CHECKING:
@@ -40,14 +41,8 @@ def measure(contender: str, folder: Path, **how: str) -> dict[str, float]:
     return {
         "cpu_s": round(_cpu() - before, 2),
         "wall_s": round(time.monotonic() - started, 2),
-        "peak_mib": _peak_kib() // 1024,
+        "peak_mib": status_kib("VmHWM") // 1024,
     }
-
-
-def _peak_kib() -> int:
-    """Of this program alone: ru_maxrss would begin at the memory of the process that started it."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def _cpu() -> float:

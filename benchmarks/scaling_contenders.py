@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from torch.distributed import all_gather_object
 
+from benchmarks.process import status_kib
 from bidrec.asof.spark import known_since_by_spark
 from bidrec.config import Config, Model, Source, Training
 from bidrec.features.build import build_features
@@ -146,7 +147,7 @@ def measured() -> Iterator[Found]:
     cpu, started = _cpu(), time.monotonic()
     yield found
     found["cpu_s"], found["s"] = _cpu() - cpu, time.monotonic() - started
-    found["peak_mib"] = _peak_mib()
+    found["peak_mib"] = status_kib("VmHWM") / 1024
     found["children_mib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
@@ -170,11 +171,6 @@ def _of_server() -> float:
         if own or fields[1] == server:
             ticks += sum(map(int, fields[11:15] if own else fields[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.distributed import all_gather_object
 
+from benchmarks.process import status_kib
 from bidrec.config import Training
 from bidrec.model.tables import Table
 from bidrec.training import distributed
@@ -98,9 +98,8 @@ def _step(tables: list[Table], options: argparse.Namespace) -> float:
 
 
 def _status(name: str) -> float:
-    """MB that /proc says of this process."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
+    """MB."""
+    return status_kib(name) * 1024 / 1e6
 
 
 def table(rows: list[Row]) -> str:
