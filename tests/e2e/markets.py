@@ -2,35 +2,21 @@
 
 import shutil
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bidrec.config import Config, Evaluation, Model, Publish, Source, Split, Training
-from bidrec.simulator import simulate
+from tests.simulated import simulated
 
 SMALL = Model(embedding_dim=16, table_dim=32, hidden=(32,), company_hidden=32, history_length=16)
 END = datetime(2025, 6, 30, 18, 0)
-
-
-@cache
-def _room() -> TemporaryDirectory:
-    return TemporaryDirectory()  # kept by the cache, removed when Python ends
-
-
-@cache
-def _tables() -> Path:
-    """Simulated once: each home has a copy."""
-    out = Path(_room().name) / "source"
-    simulate(out, notices=1200, companies=150, bids=12_000, seed=3, days=365, end=END)
-    return out
 
 
 def market(home: Path, **settings) -> Config:
     """1,200 notices and 150 companies over a year, and a configuration that learns from them in seconds."""
     source = home / "source"
     if not source.exists():
-        shutil.copytree(_tables(), source)
+        tables = simulated(notices=1200, companies=150, bids=12_000, seed=3, days=365, end=END)
+        shutil.copytree(tables, source)
     given = {
         "source": Source(name="koneps", path=str(source)),
         "split": Split(test_days=40, validation_days=30),

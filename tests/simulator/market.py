@@ -2,25 +2,16 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 
-from bidrec.simulator import simulate
+from tests.simulated import simulated
 
 NOTICES, COMPANIES, BIDS, DAYS = 3_000, 500, 25_000, 400
 
 
-@cache
-def _room() -> TemporaryDirectory:
-    return TemporaryDirectory()  # kept by the cache, removed when Python ends
-
-
-@cache
 def folder() -> Path:
-    out = Path(_room().name) / "market"
-    simulate(out, notices=NOTICES, companies=COMPANIES, bids=BIDS, days=DAYS, seed=3)
-    return out
+    return simulated(notices=NOTICES, companies=COMPANIES, bids=BIDS, days=DAYS, seed=3)
 
 
 @cache
