@@ -191,7 +191,9 @@ def _number(value: float | None) -> str:
 
 
 def _money(notice: Mapping[str, Any]) -> str:
-    return "value unknown" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
+    from bidrec.reporting.templates import money
+
+    return money(notice) or "value unknown"
 
 
 def _day(value: datetime | None) -> str:

@@ -22,8 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bidrec.errors import BidrecError
-from bidrec.explore.lists import Filters, Listing, Row, companies_of, notices_of, search
-from bidrec.reporting.templates import words
+from bidrec.explore.lists import Filters, Listing, companies_of, notices_of, search
+from bidrec.reporting.templates import money, words
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
@@ -60,7 +60,7 @@ def app(home: Path, hosts: list[str]) -> Starlette:
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    pages.filters |= {"day": _day, "money": _money, "words": words}
+    pages.filters |= {"day": _day, "money": money, "words": words}
 
     def page(name: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
@@ -100,10 +100,6 @@ def app(home: Path, hosts: list[str]) -> Starlette:
 
 def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
-
-
-def _money(notice: Row) -> str:
-    return "" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
 
 
 class _Headers(BaseHTTPMiddleware):

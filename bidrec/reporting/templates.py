@@ -1,7 +1,7 @@
 """How numbers and words are written in the page and in the model card, and where their templates lie."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +27,11 @@ def environment(*, html: bool) -> Environment:
 def words(value: Any) -> Markup:
     """Text from the data: escaped, Korean marked as such so that it is drawn and read out right."""
     return Markup(HANGUL.sub(r'<span lang="ko">\1</span>', str(escape("" if value is None else value))))
+
+
+def money(notice: Mapping[str, Any]) -> str:
+    """A notice's value and its currency; empty where it states none."""
+    return "" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
 
 
 def share(value: float | None) -> str:

@@ -43,7 +43,7 @@ def require_analyser(field: str, terms: str, analyser: str) -> None:
     if here != analyser:
         raise ContractError(
             f"the terms of {field} were found by {analyser} when the run was trained, and here is {here}",
-            hint=f"pip install {analyser.replace(' ', '==')}, or train again",
+            hint=f"pip install {analyser.replace(' ', '==')}, or train again: bidrec train --force",
         )
 
 
