@@ -66,7 +66,7 @@ class Floor:
         data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
         self.model: TwoTower = build(config.model, ts.schema).train()
         self.optimiser = optimiser_for(self.model, config.training)
-        self.steps = steps_for(config, data, ts.validation_from)
+        self.steps = steps_for(config, data, ts.validation_from, data.device)
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
         batch = batches[at or len(batches) // 2]
@@ -142,7 +142,7 @@ def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
 
 def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
     data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
-    return len(steps_for(config, data, ts.validation_from).batches(0))
+    return len(steps_for(config, data, ts.validation_from, data.device).batches(0))
 
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:

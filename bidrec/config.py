@@ -132,6 +132,8 @@ class Training:
     batch reads: for large vocabularies. Row-wise Adagrad remembers a number a row, Adam twice the table."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
+    table_precision: str = "float32"
+    """`float32`, or `bfloat16`: tables of half the size, rounded stochastically; not with `table_optimiser` `adam`."""
     shard_tables_above_mb: float = 0.0
     """Of many processes, each holds a part of an embedding table larger than so many million bytes, and a copy of the
     others; with `table_optimiser` `rowwise_adagrad` only. 0: a copy of all."""
@@ -162,6 +164,8 @@ class Training:
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
     """Compile the towers' layers. On a CPU this needs a C++ compiler."""
+    cuda_graphs: bool = False
+    """Compile them, and launch all kernels of a tower's layers in one call. Needs a GPU."""
     deterministic: bool = False
     """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7
@@ -440,6 +444,13 @@ def _impossible(config: Config) -> list[str]:
         "training.shard_tables_above_mb must be at least 0, and 0 unless training.table_optimiser is "
         "'rowwise_adagrad': no other one is in the kernels of sharded tables": training.shard_tables_above_mb == 0
         or (training.shard_tables_above_mb > 0 and training.table_optimiser == "rowwise_adagrad"),
+        "training.table_precision must be 'float32', or 'bfloat16' where training.table_optimiser is not 'adam' and no "
+        "table is sharded": training.table_precision == "float32"
+        or (
+            training.table_precision == "bfloat16"
+            and training.table_optimiser != "adam"
+            and training.shard_tables_above_mb == 0
+        ),
         "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
         "'rowwise_adagrad', whose kernel moves four numbers at a time": training.table_optimiser != "rowwise_adagrad"
         or model.table_dim % (16 if model.kind == "history" else 4) == 0,

@@ -92,6 +92,11 @@ def test_a_wrong_type_is_named_with_the_type_wanted(write, text, message):
             "[training]\ntable_optimiser = 'rowwise_adagrad'\nshard_tables_above_mb = -1",
             "training.shard_tables_above_mb must be at least 0",
         ),
+        ("[training]\ntable_precision = 'bfloat16'", "'bfloat16' where training.table_optimiser is not 'adam'"),
+        (
+            "[training]\ntable_optimiser = 'sparse_adam'\ntable_precision = 'float16'",
+            "training.table_precision must be 'float32', or 'bfloat16'",
+        ),
         ("[model]\ntemperature_range = [1, 0.01]", "temperature_range must be a positive pair, the smaller first"),
         ("[model]\ntemperature_range = []", "temperature_range must be a positive pair"),
         ("[model]\ntemperature = 2", "temperature must lie in model.temperature_range"),

@@ -3,7 +3,7 @@
 Reads the arrays of one side of the training set (notice, profile or version); the towers read the batches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,13 @@ class RowBatch:
 
     def __len__(self) -> int:
         return len(self.dense_BF)
+
+    def to(self, device: torch.device) -> "RowBatch":
+        """The same rows on that device."""
+        if device == self.dense_BF.device:
+            return self
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
     def row_offsets(self) -> Tensor:
         """(B + 1,) where each row's ids begin."""

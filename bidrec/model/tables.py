@@ -90,7 +90,14 @@ class Table(nn.Module):
         """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
         if self.update is not None and (self.sharded or torch.is_grad_enabled()):
             return self.update(ids, offsets, weights)
+        if self.weight.dtype != torch.float32:
+            return _bags(self.weight, ids, offsets, weights)
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
+
+    def halve(self) -> None:
+        """From here on keep the weights in bfloat16. The updates need a rule: a dense gradient's steps would round to
+        nothing."""
+        self.bags.embedding_bags[ROWS].weight = nn.Parameter(self.weight.detach().bfloat16())
 
 
 State = dict[str, Tensor]
@@ -98,10 +105,11 @@ State = dict[str, Tensor]
 
 
 def new_state(rule: str, weight: Tensor) -> State:
-    """Of a table `weight` (R, D) that has not learned yet."""
+    """Of a table `weight` (R, D) that has not learned yet: float32, whatever the weights are."""
+    zeros = partial(torch.zeros_like, dtype=torch.float32)
     if rule == "rowwise_adagrad":
-        return {"step": torch.zeros(()), "sum": weight.new_zeros(len(weight))}
-    return {"step": torch.zeros(()), "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
+        return {"step": torch.zeros(()), "sum": zeros(weight[:, 0])}
+    return {"step": torch.zeros(()), "mean": zeros(weight), "square": zeros(weight)}
 
 
 def row_update(rule: str, weight: Tensor, state: State, rate: Rate) -> RowUpdate:
@@ -110,7 +118,7 @@ def row_update(rule: str, weight: Tensor, state: State, rate: Rate) -> RowUpdate
         from bidrec.model.shared_rows import SharedRows
 
         return SharedRows(rule, weight, state, rate)
-    if rule == "rowwise_adagrad" and weight.device.type == "cpu":
+    if rule == "rowwise_adagrad" and weight.device.type == "cpu" and weight.dtype == torch.float32:
         try:
             return FusedRows(weight, state["sum"], rate)
         except ImportError:
@@ -122,7 +130,7 @@ def rowwise_adagrad(weight: Tensor, state: State, learning_rate: float, rows: Te
     """Move the distinct `rows` (R,) of `weight` by the sums of their gradients."""
     total_R = state["sum"][rows] + gradient_RD.square().mean(1)
     state["sum"][rows] = total_R
-    weight.index_add_(0, rows, gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None])
+    _add(weight, rows, gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None])
 
 
 def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
@@ -134,7 +142,26 @@ def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor
     state["mean"].index_copy_(0, rows, mean_RD)
     state["square"].index_copy_(0, rows, square_RD)
     size = learning_rate * (1 - SQUARE_DECAY**step) ** 0.5 / (1 - MEAN_DECAY**step)
-    weight.index_add_(0, rows, mean_RD.div_(square_RD.sqrt_().add_(EPSILON)), alpha=-size)
+    _add(weight, rows, mean_RD.div_(square_RD.sqrt_().add_(EPSILON)).mul_(-size))
+
+
+def _add(weight: Tensor, rows: Tensor, change_RD: Tensor) -> None:
+    """Add float32 to the distinct `rows`; weights of half the digits are rounded by chance."""
+    if weight.dtype == torch.float32:
+        weight.index_add_(0, rows, change_RD)
+    else:
+        weight.index_copy_(0, rows, stochastically_rounded(weight.index_select(0, rows).float() + change_RD))
+
+
+def stochastically_rounded(value: Tensor) -> Tensor:
+    """float32 to one of its two neighbours in bfloat16, the nearer the likelier, so that the mean is the value itself.
+
+    Rounded to the nearest, a change below a 256th of a weight would always be lost (Gupta et al., Deep Learning with
+    Limited Numerical Precision, 2015). A bfloat16 is a float32's upper half: a random lower half carries, or does not.
+    """
+    bits = value.contiguous().view(torch.int32)
+    carried = bits + torch.randint_like(bits, 1 << 16)
+    return (carried & -(1 << 16)).view(torch.float32).bfloat16()
 
 
 RULES = {"rowwise_adagrad": rowwise_adagrad, "sparse_adam": sparse_adam}
@@ -205,6 +232,7 @@ class FusedRows:
 
 
 def _bags(weight: Tensor, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+    weights = None if weights is None else weights.to(weight.dtype)
     return functional.embedding_bag(
         ids, weight, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
-    )
+    ).float()

@@ -46,6 +46,10 @@ class TwoTower(nn.Module):
         return turned(vector_BW, self.axes) if self.members > 1 else vector_BW
 
     @property
+    def device(self) -> torch.device:
+        return self.log_scale.device
+
+    @property
     def bids_read(self) -> int:
         """Bids of a company's history that are read, newest first: fewer in a training step."""
         return self.training_history if self.training else self.history_length

@@ -1,7 +1,7 @@
 """Every notice and every company to its vector, in blocks: for the history cache, validation, test and write-back.
 
 Vectors are the towers' own, of all members side by side: the company tower reads such ones. `TwoTower.published` makes
-of them what others see.
+of them what others see. They lie where the data does: on the host, where that is streamed to a model on a GPU.
 """
 
 import torch
@@ -20,7 +20,8 @@ def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = Non
     training = model.training
     model.eval()
     rows = torch.arange(len(data.notice), device=data.device) if notices is None else notices
-    blocks = [model.notice(data.notice.take(block, data.published_at[block])) for block in _blocks(rows)]
+    taken = (data.notice.take(block, data.published_at[block]) for block in _blocks(rows))
+    blocks = [model.notice(batch.to(model.device)).to(data.device) for batch in taken]
     model.train(training)
     return torch.cat(blocks) if blocks else torch.zeros(0, 0, device=data.device)
 
@@ -50,7 +51,8 @@ def _blocks(rows: Tensor) -> list[Tensor]:
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
     """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
     if isinstance(model.company, StaticTower):
-        return model.company(data.profiles(data.profiles_of(version_B), as_of))
+        profiles = data.profiles(data.profiles_of(version_B), as_of)
+        return model.company(profiles.to(model.device)).to(data.device)
     return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
 
 

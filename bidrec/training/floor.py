@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bidrec.model.two_tower import TwoTower
+from bidrec.training import graphs
 from bidrec.training.optimiser import Optimiser
 from bidrec.training.steps import Steps
 
@@ -45,9 +46,9 @@ def _step(model: TwoTower, optimiser: Optimiser, steps: Steps, gathered: Any, de
     """Seconds of one step, until the device has done it."""
     _wait_for(device)
     started = time.perf_counter()
-    loss = steps.learn(model, gathered)
+    graphs.start_step()
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    steps.learn(model, gathered).backward()
     optimiser.step()
     _wait_for(device)
     return time.perf_counter() - started

@@ -21,7 +21,7 @@ from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, InputMissing, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint, distributed, floor
+from bidrec.training import checkpoint, distributed, floor, graphs
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
@@ -66,8 +66,9 @@ def train(
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
     keep_freed_memory()
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
-        data = Resident.of(ts, device, bool(config.training.stream_notices))
-        loop = Loop(config, ts, run, data, writer)
+        streamed = bool(config.training.stream_notices)
+        data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
+        loop = Loop(config, ts, run, data, device, writer)
         loop.after_epoch = after_epoch
         loop.resume()
         if distributed.is_first():
@@ -81,11 +82,14 @@ class Loop:
     """Two trainings with the same code: one that chooses the number of epochs on the validation window, then, with
     `training.refit`, one of that many epochs on everything known before the cutoff."""
 
-    def __init__(self, config: Config, ts: TrainingSet, run: Path, data: Resident, writer: Writer) -> None:
+    def __init__(
+        self, config: Config, ts: TrainingSet, run: Path, data: Resident, device: torch.device, writer: Writer
+    ) -> None:
         self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
+        self.device = device
         self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
-        self.watch = Watch(data.device, config.training.clip_norm)
+        self.watch = Watch(device, config.training.clip_norm)
         self.after_step: Callable[[], None] = lambda: None
         self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
@@ -97,9 +101,10 @@ class Loop:
         settings = self.config.training
         torch.manual_seed(settings.seed)
         model = build(self.config.model, self.ts.schema)
-        shard_tables(model, settings.shard_tables_above_mb, self.data.device)
-        self.model: TwoTower = fit_to(model, settings, self.data.device)
-        self.steps: Steps = steps_for(self.config, self.data, self.ts.cutoff if refit else self.ts.validation_from)
+        shard_tables(model, settings.shard_tables_above_mb, self.device)
+        self.model: TwoTower = fit_to(model, settings, self.device)
+        known_before = self.ts.cutoff if refit else self.ts.validation_from
+        self.steps: Steps = steps_for(self.config, self.data, known_before, self.device)
         self.optimiser = optimiser_for(self.model, settings)
         self.pace = Pace(self.progress.speed, refit=refit)
 
@@ -160,7 +165,7 @@ class Loop:
         if distributed.size() > 1:
             return None
         batches = self.steps.batches(max(0, self.progress.epoch - 1))
-        return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.data.device)
+        return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.device)
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
         """Write the best weights, with the axes of what they make of all that they could have learned from."""
@@ -218,13 +223,14 @@ class Loop:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
         with record_function("step"):
             distributed.start_step(self.config.training.seed, self.progress.step)
+            graphs.start_step()
             self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
+            self.optimiser.zero_grad(set_to_none=True)
             with record_function("gather"):
                 gathered = self.steps.gathered(batch)
             with record_function("forward"):
                 loss = self.steps.learn(self.model, gathered)
             with record_function("backward"):
-                self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 loss = distributed.add_up(self.model.parameters(), loss)
             with record_function("optimiser"):

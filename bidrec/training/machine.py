@@ -14,7 +14,9 @@ from torch import nn
 from bidrec import log
 from bidrec.config import Training
 from bidrec.errors import DependencyDown
+from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
+from bidrec.training import graphs
 
 COMPILERS = ("g++", "clang++", "c++")
 
@@ -48,22 +50,30 @@ def arithmetic(settings: Training) -> Iterator[None]:
 
 
 def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTower:
-    """The model on the device, its towers in the configured precision, their layers compiled where that is asked for.
+    """The model on the device, its tables and towers in the configured precision, their layers compiled, or recorded as
+    CUDA graphs, where that is asked for.
 
-    The weights, their names, the vectors that the towers return and the loss stay float32.
-    Raises DependencyDown (69) where compiling needs a C++ compiler and there is none.
+    The networks' weights, all names, the vectors that the towers return and the loss stay float32.
+    Raises DependencyDown (69) where compiling needs a C++ compiler and there is none, or graphs a GPU.
     """
+    if settings.table_precision == "bfloat16":
+        for table in model.modules():
+            if isinstance(table, Table):
+                table.halve()
     model.to(device)
     towers = [tower for side in (model.notice, model.company) for tower in getattr(side, "members", [side])]
     if settings.precision == "bfloat16":
         for tower in towers:
             _in_bfloat16(tower, device)
-    if settings.compile:
+    # Not what is around the layers: a table's backward pass moves weights, which no graph may reorder.
+    if settings.cuda_graphs:
+        _need_gpu(device)
+        for tower in towers:
+            graphs.record(tower.network)
+    elif settings.compile:
         _need_compiler(device)
         for tower in towers:
-            # Not what is around them: a table's backward pass moves weights, which no graph may reorder. Each step has
-            # as many rows as it has: one graph for all sizes.
-            tower.network.compile(dynamic=True)
+            tower.network.compile(dynamic=True)  # each step has as many rows as it has: one graph for all sizes
     return model
 
 
@@ -78,3 +88,8 @@ def _need_compiler(device: torch.device) -> None:
             "training.compile needs a C++ compiler on a CPU, and none is on the PATH",
             hint="apt-get install g++, or leave training.compile off",
         )
+
+
+def _need_gpu(device: torch.device) -> None:
+    if device.type != "cuda":
+        raise DependencyDown("training.cuda_graphs needs a GPU, and none is used here", hint="leave it off")

@@ -1,4 +1,5 @@
-"""Embedding tables too large for a copy in every process: each holds a part, by TorchRec's planner and its kernels.
+"""Embedding tables too large for a copy in every process: each holds a part, by TorchRec's planner, its
+DistributedModelParallel and its kernels.
 
 Serves  the loop and the checkpoints: what is saved holds whole tables, from which any number of processes goes on
 
@@ -15,15 +16,16 @@ from typing import Any
 import torch
 from fbgemm_gpu.split_embedding_configs import EmbOptimType
 from torch import Tensor, nn
-from torch.distributed import ReduceOp, all_reduce, group
+from torch.distributed import ReduceOp, all_reduce
 from torchrec import EmbeddingBagCollection, KeyedJaggedTensor
 from torchrec.distributed.comm_ops import set_gradient_division
 from torchrec.distributed.embedding_types import EmbeddingComputeKernel
 from torchrec.distributed.embeddingbag import EmbeddingBagCollectionSharder
+from torchrec.distributed.model_parallel import DistributedModelParallel
 from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
 from torchrec.distributed.planner.storage_reservations import FixedPercentageStorageReservation
 from torchrec.distributed.planner.types import PlannerError
-from torchrec.distributed.types import ParameterSharding, ShardingEnv, ShardingType
+from torchrec.distributed.types import ParameterSharding, ShardingType
 
 from bidrec import log, machine
 from bidrec.errors import DependencyDown
@@ -46,9 +48,8 @@ def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> Non
     even = [shapes.count(shape) % distributed.size() == 0 for shape in shapes]
     for kind, whole in ((ShardingType.TABLE_WISE, True), (ShardingType.ROW_WISE, False)):
         tables = [table for table, is_even in zip(large, even, strict=True) if is_even == whole]
-        for table, place in zip(tables, _places(tables, _Sharder(kind), device), strict=True):
-            table.shard(ShardedRows(table, place, device))
         if tables:
+            _shard(tables, _Sharder(kind), device)
             log.get("train").info("tables are sharded", tables=len(tables), kind=kind.value)
 
 
@@ -76,16 +77,9 @@ class ShardedRows:
     """A table's RowUpdate over rows that lie in several processes, which must all look up as often as the others, with
     gradients or without."""
 
-    def __init__(self, table: Table, place: ParameterSharding, device: torch.device) -> None:
+    def __init__(self, table: Table, bags: Any, place: ParameterSharding, device: torch.device) -> None:
+        self.bags = bags  # TorchRec's sharded collection, with weights of its own
         self.rate = Rate(0.0)
-        set_gradient_division(False)  # the losses of the processes add up to the batch's mean
-        # TorchRec keeps what it shards, so that is given no memory; and it draws weights of its own.
-        shape = EmbeddingBagCollection(
-            table.bags.embedding_bag_configs(), table.bags.is_weighted(), torch.device("meta")
-        )
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            env = ShardingEnv.from_process_group(group.WORLD)
-            self.bags = _Sharder(ShardingType(place.sharding_type)).shard(shape, {ROWS: place}, env, device)
         self.rows_of = [0] * distributed.size()
         for part in place.sharding_spec.shards:
             self.rows_of[part.placement.rank()] = part.shard_sizes[0]
@@ -128,10 +122,26 @@ class _Sharder(EmbeddingBagCollectionSharder):
         return [EmbeddingComputeKernel.FUSED.value]
 
 
-def _places(tables: list[Table], sharder: _Sharder, device: torch.device) -> list[ParameterSharding]:
+def _shard(tables: list[Table], sharder: _Sharder, device: torch.device) -> None:
+    # TorchRec keeps what it shards, so that is given no memory; and it draws weights of its own.
+    meta = torch.device("meta")
+    shapes = nn.ModuleList(
+        [EmbeddingBagCollection(table.bags.embedding_bag_configs(), table.bags.is_weighted(), meta) for table in tables]
+    )
+    plan = _plan(shapes, sharder, device)
+    set_gradient_division(False)  # the losses of the processes add up to the batch's mean
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        # Not its DDP: the dense layers' gradients are added up by bidrec.training.distributed, for the loss needs the
+        # vectors of all processes at once.
+        parallel = DistributedModelParallel(
+            shapes, device=device, plan=plan, sharders=[sharder], init_data_parallel=False
+        )
+    for (path, bags), table in zip(parallel.module.named_children(), tables, strict=True):
+        table.shard(ShardedRows(table, bags, plan.plan[path][ROWS], device))
+
+
+def _plan(shapes: nn.ModuleList, sharder: _Sharder, device: torch.device) -> Any:
     """Where TorchRec's planner puts each of the tables: as the first process sees it."""
-    if not tables:
-        return []
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # without torchrun each process has a machine to itself
     cuda = device.type == "cuda"
     topology = Topology(
@@ -145,17 +155,15 @@ def _places(tables: list[Table], sharder: _Sharder, device: torch.device) -> lis
     planner = EmbeddingShardingPlanner(
         topology=topology, storage_reservation=FixedPercentageStorageReservation(0.5), stats=[], debug=False
     )
-    bags = nn.ModuleList([table.bags for table in tables])
 
-    def plan() -> list[ParameterSharding]:
+    def plan() -> Any:
         try:
-            found: Any = planner.plan(bags, [sharder])
+            return planner.plan(shapes, [sharder])
         except PlannerError as error:
             raise DependencyDown(
                 "the embedding tables do not fit into the memory of all processes together",
                 hint="start more processes, on more machines or GPUs, or lower model.table_dim",
             ) from error
-        return [found.plan[str(index)][ROWS] for index in range(len(tables))]
 
     return distributed.first(plan)
 

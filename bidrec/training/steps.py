@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bidrec.config import Config, Loss
-from bidrec.errors import InputMissing
+from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.model.history import History
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids, InBatchLoss
@@ -26,6 +26,7 @@ from bidrec.model.members import apart
 from bidrec.model.rows import RowBatch
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
+from bidrec.training.copy_stream import CopyStream
 from bidrec.training.embed import gathered_companies, notice_vectors
 from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Pieces, gather
 from bidrec.training.resident import Companies, Resident
@@ -52,10 +53,14 @@ class Steps(Protocol):
     def restore(self, state: dict[str, Tensor]) -> None: ...
 
 
-def steps_for(config: Config, data: Resident, known_before: int) -> Steps:
-    """The steps that suit the model and the loss; only bids known before `known_before` (epoch seconds) are learned."""
+def steps_for(config: Config, data: Resident, known_before: int, device: torch.device) -> Steps:
+    """The steps that suit the model and the loss; only bids known before `known_before` (epoch seconds) are learned, on
+    `device`, which is the data's own unless that is streamed from the host.
+
+    Raises ConfigurationError (64) where the loss reads more of streamed data than its batches.
+    """
     if config.model.kind == "static":
-        return PairSteps(config, data, known_before)
+        return PairSteps(config, data, known_before, device)
     kind = InBatchNoticeSteps if config.loss_kind == "in_batch" else NoticeSteps
     return kind(config, data, known_before)
 
@@ -253,14 +258,20 @@ class InBatchNoticeSteps(NoticeSteps):
 class PairSteps:
     """The softmax over the companies of a batch of bids, and uniform ones where configured."""
 
-    def __init__(self, config: Config, data: Resident, known_before: int) -> None:
+    def __init__(self, config: Config, data: Resident, known_before: int, device: torch.device | None = None) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
+        self.copies = CopyStream(device) if device and device != data.device else None
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
         self.epoch: list[Tensor] = []
         self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
+        if self.copies and not self.plain:
+            raise ConfigurationError(
+                "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
+                hint="leave [loss] at its defaults, stream_notices at 0, or set training.device to 'cpu'",
+            )
         if not len(self.pieces):
             raise InputMissing(
                 "no pair to train on: no bid before the validation window by a company known at the time",
@@ -270,6 +281,9 @@ class PairSteps:
     def batches(self, epoch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(_order(self.settings.seed, epoch))
         self.epoch, windows = self.pieces.batches(generator, self._window())
+        self.ahead.clear()
+        if self.copies:
+            self.copies.forget()
         if self.data.stream:
             self.data.stream.start(windows)
         return self.epoch
@@ -295,15 +309,26 @@ class PairSteps:
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
     def gathered(self, batch: Tensor) -> PairBatch:
-        """The batch, gathered together with those that follow it in the epoch."""
+        """The batch of this epoch, gathered together with those that follow it."""
         if not self.ahead or self.ahead[0][0] is not batch:
-            at = next((i for i, other in enumerate(self.epoch) if other is batch), None)
-            some = max(1, AHEAD_PAIRS // self.settings.batch_size)
-            together = [batch] if at is None else self.epoch[at : at + some]
-            if self.data.stream and at is not None:
-                self.data.stream.reach(at)
-            self.ahead = deque(zip(together, gather(self.data, together), strict=True))
+            at = next(i for i, other in enumerate(self.epoch) if other is batch)
+            following = at + len(self._group(at))
+            ready = (
+                self.copies.take(at, following if following < len(self.epoch) else None, self._gathered_from)
+                if self.copies
+                else self._gathered_from(at)
+            )
+            self.ahead = deque(zip(self._group(at), ready, strict=True))
         return self.ahead.popleft()[1]
+
+    def _group(self, at: int) -> list[Tensor]:
+        """Batches that are gathered together, from the epoch's batch `at` on."""
+        return self.epoch[at : at + max(1, AHEAD_PAIRS // self.settings.batch_size)]
+
+    def _gathered_from(self, at: int) -> list[PairBatch]:
+        if self.data.stream:
+            self.data.stream.reach(at)
+        return gather(self.data, self._group(at))
 
     def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
         data, notice_P = self.data, batch.notice_U[batch.notice_of_P]

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.tables import EPSILON, FusedRows, PlainRows, Rate, RowUpdate, Table, new_state
+from bidrec.model.tables import EPSILON, FusedRows, PlainRows, Rate, RowUpdate, Table, new_state, stochastically_rounded
 
 ROWS, DIM, STEPS = 9, 4, 5
 
@@ -79,6 +81,49 @@ def test_sparse_adam_moves_the_rows_as_that_of_torch_does(weighted: bool) -> Non
     theirs = trained(lambda weight, rate: (TorchSparseAdam(weight, rate), {}), weighted)
     torch.testing.assert_close((ours[0], ours[2]), (theirs[0], theirs[2]))
     assert ours[1]["step"] == STEPS
+
+
+@given(st.floats(-(2.0**60), 2.0**60, width=32).filter(lambda value: value == 0 or abs(value) > 2.0**-60))
+def test_rounding_by_chance_gives_a_neighbour_and_on_average_the_value(value: float) -> None:
+    many = torch.full((20_000,), value)
+    rounded = stochastically_rounded(many)
+    assert rounded.dtype == torch.bfloat16
+    gap = abs(value) / 128  # the distance of neighbours, at most
+    assert ((rounded.double() - value).abs() <= gap).all()
+    assert len(rounded.unique()) <= 2
+    assert abs(float(rounded.double().mean()) - value) <= gap * 5 / 20_000**0.5 / 2
+
+
+@pytest.mark.parametrize("rule", ["rowwise_adagrad", "sparse_adam"])
+def test_a_table_of_half_the_digits_learns_what_steps_too_small_for_them_teach(rule: str) -> None:
+    """A thousand steps of a ten-thousandth: rounded to the nearest, each would be lost."""
+    moved = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        weight, rate = torch.ones(ROWS, DIM, dtype=dtype), Rate(1e-4 if rule == "sparse_adam" else 2e-3)
+        update, state = plain(rule, weight, rate)
+        for _ in range(1000):
+            update(torch.arange(ROWS), torch.arange(ROWS + 1), None).sum().backward()
+        assert {value.dtype for value in state.values()} == {torch.float32}
+        moved[dtype] = weight.float()
+    assert moved[torch.float32].mean() < 0.95
+    torch.testing.assert_close(moved[torch.bfloat16].mean(), moved[torch.float32].mean(), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_halved_table_gives_nearly_the_same_sums_with_and_without_gradients(weighted: bool) -> None:
+    torch.manual_seed(0)
+    table = Table(ROWS, DIM, 1.0, weighted=weighted)
+    ids, offsets, weights = batch(0)
+    asked = (ids, offsets, weights if weighted else None)
+    exact = table(*asked).detach()
+    table.halve()
+    table.update, _ = plain("sparse_adam", table.weight.detach(), Rate(0.0))
+    with torch.no_grad():
+        looked_up = table(*asked)
+    assert looked_up.dtype == table(*asked).dtype == torch.float32
+    assert torch.equal(looked_up, table(*asked))
+    torch.testing.assert_close(looked_up, exact, atol=0.05, rtol=0.02)
 
 
 def test_one_step_of_plain_torch_is_row_wise_adagrad_by_hand() -> None:

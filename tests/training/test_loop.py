@@ -53,6 +53,7 @@ ROW_WISE, SPARSE = (replace(IMPATIENT, table_optimiser=rule) for rule in ("rowwi
 KINDS = {
     "history": replace(CONFIG, training=ROW_WISE),
     "history-logq": replace(CONFIG, loss=LEARNED_FREQUENCIES, training=IMPATIENT),
+    "history-halved": replace(CONFIG, training=replace(SPARSE, table_precision="bfloat16")),
     "static-logq": Config(
         model=replace(SMALL, kind="static"), loss=LEARNED_FREQUENCIES, training=replace(SPARSE, whole_notices=True)
     ),

@@ -71,7 +71,7 @@ def test_scoring_companies_in_blocks_gives_the_same_loss() -> None:
 def test_masking_every_bidder_but_ones_own_is_the_loss_over_the_batchs_companies() -> None:
     """By hand: over the stretch's bids, -log of the own share among companies that did not bid on the notice."""
     config = Config(model=SMALL, training=EXACT, loss=Loss(kind="in_batch", other_bidders="masked"))
-    steps, batch = steps_for(config, DATA, SET.validation_from), torch.arange(30, 40)
+    steps, batch = steps_for(config, DATA, SET.validation_from, DATA.device), torch.arange(30, 40)
     assert isinstance(steps, InBatchNoticeSteps)
     model = build(SMALL, SET.schema)
     steps.start_epoch(model)
