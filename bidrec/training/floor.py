@@ -46,7 +46,7 @@ def _step(model: TwoTower, optimiser: Optimiser, steps: Steps, gathered: Any, de
     """Seconds of one step, until the device has done it."""
     _wait_for(device)
     started = time.perf_counter()
-    graphs.start_step()
+    graphs.start_step(optimiser.settings)
     optimiser.zero_grad(set_to_none=True)
     steps.learn(model, gathered).backward()
     optimiser.step()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bidrec.config import Training
+
 SIZES = 8
 """Sizes between a power of two and the next: an eighth more rows at most, and some hundred records for all sizes."""
 
@@ -25,9 +27,10 @@ def record(network: nn.Module) -> None:
     network.forward = forward  # type: ignore[method-assign]
 
 
-def start_step() -> None:
+def start_step(settings: Training) -> None:
     """Before a step: what graphs returned in the one before is read no more, and its memory may be taken again."""
-    torch.compiler.cudagraph_mark_step_begin()
+    if settings.cuda_graphs:  # asked without, it would import the compiler
+        torch.compiler.cudagraph_mark_step_begin()
 
 
 def filled_up(row_BF: Tensor) -> Tensor:

@@ -223,7 +223,7 @@ class Loop:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
         with record_function("step"):
             distributed.start_step(self.config.training.seed, self.progress.step)
-            graphs.start_step()
+            graphs.start_step(self.config.training)
             self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
             self.optimiser.zero_grad(set_to_none=True)
             with record_function("gather"):

@@ -52,7 +52,7 @@ def steps_of(recorded: bool, place: str) -> list[Tensor]:
     if recorded:
         graphs.record(layers)
     for rows in (17, 5, 33, 17):
-        graphs.start_step()
+        graphs.start_step(Training(cuda_graphs=recorded))
         layers.zero_grad(set_to_none=True)
         out = layers(torch.rand(rows, 6, generator=torch.Generator().manual_seed(rows)).to(place))
         out.square().sum().backward()

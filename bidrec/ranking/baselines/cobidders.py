@@ -1,10 +1,16 @@
 """Co-bidders: who bids where likely bidders bid, a walk from companies to their notices and back."""
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.lookup import entries, largest
+
+Float32 = npt.NDArray[np.float32]
 
 CROWD = 100
 """Notices with more bidders than this say little about who meets whom, and cost their square."""
@@ -18,18 +24,27 @@ class CoBidders:
         small = bidders[of_bid] <= CROWD
         weight_P = bids.weights(half_life)
         per_bid = np.sqrt(weight_P / bidders[of_bid])[small].astype(np.float32)
-        meeting = sparse.csr_array((per_bid, (of_bid[small], bids.company[small])), shape=(len(known), bids.companies))
+        place = of_bid[small].astype(np.int32), bids.company[small].astype(np.int32)
+        meeting = sparse.csr_array((per_bid, place), shape=(len(known), bids.companies))
         # A company that bids on everything meets everybody: both ends are divided by how much it bids.
         size_C = 1 / (1 + np.sqrt(np.bincount(bids.company, weight_P, bids.companies)))
         self._meeting = (meeting @ sparse.diags_array(size_C.astype(np.float32))).tocsr()
         self._back = self._meeting.T.tocsr()
-        self._alone_C = np.asarray(self._meeting.multiply(self._meeting).sum(axis=0)).ravel()
+        self._alone_C = np.asarray(self._meeting.multiply(self._meeting).sum(axis=0)).ravel().astype(np.float32)
 
-    def spread(self, share: sparse.csr_array) -> sparse.csr_array:
-        """(B, C) shares of likely bidders -> (B, C) how often the others meet them."""
-        walked = (share @ self._back) @ self._meeting
-        # The way back to where one started says nothing about others.
-        return (walked - share @ sparse.diags_array(self._alone_C.astype(np.float32))).tocsr()
+    def spread(self, share: sparse.csr_array) -> Iterator[Float32]:
+        """(B, C) shares of likely bidders -> for each row (C,) how often the others meet them.
+
+        The second half of the walk reaches a third of a large catalogue: rows that are full are added up five times as
+        fast as SciPy makes a sparse product of them.
+        """
+        half_way = share @ self._back
+        for (begin, end), (first, last) in zip(pairwise(half_way.indptr), pairwise(share.indptr), strict=True):
+            met_C = self._meeting[half_way.indices[begin:end]].T @ half_way.data[begin:end]
+            # The way back to where one started says nothing about others.
+            likely_L = share.indices[first:last]
+            met_C[likely_L] -= share.data[first:last] * self._alone_C[likely_L]
+            yield met_C
 
 
 def likely(votes: sparse.csr_array) -> sparse.csr_array:

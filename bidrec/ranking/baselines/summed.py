@@ -33,7 +33,7 @@ class CoBidding:
 
     def of_votes(self, votes: sparse.csr_array) -> Float32:
         """(B, C) from the kNN's votes. Companies that meet none of the likely ones keep the kNN's order."""
-        met_BC = self.cobidders.spread(likely(votes)).toarray()
+        met_BC = np.stack(list(self.cobidders.spread(likely(votes))))
         return np.asarray(np.maximum(met_BC, 0) + 1e-6 * votes.toarray(), np.float32)
 
 

@@ -53,13 +53,14 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
     met = evidence.company_bidders.spread(likely(near))
+    met_BM = np.stack([met_C[company_M] for met_C, company_M in zip(met, company_BM, strict=True)])
     newcomer_BM = evidence.newcomer_C[company_BM] & (company_BM >= 0)
     lent_BM = evidence.peers.lent(near, company_BM, newcomer_BM)
     zeros = np.zeros(company_BM.shape, np.float32)
     signals = [
         score_BM,
         *(np.log(entries(votes, company_BM) + LEAST) for votes in (alike, near)),
-        np.log(np.maximum(entries(met, company_BM), 0) + LEAST),
+        np.log(np.maximum(met_BM, 0) + LEAST),
         evidence.recent_C[company_BM],
         evidence.lasting_C[company_BM],
         evidence.last_bid_C[company_BM],

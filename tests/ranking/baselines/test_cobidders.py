@@ -16,7 +16,7 @@ BIDS = st.dictionaries(st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COM
 def met(bids, share):
     ts = training_set([0] * NOTICES, bids, companies=COMPANIES)
     made = CoBidders(KnownBids.of(ts, TODAY * DAY), HALF_LIFE)
-    return made.spread(sparse.csr_array(np.array(share, np.float32))).toarray()
+    return np.stack(list(made.spread(sparse.csr_array(np.array(share, np.float32)))))
 
 
 def dense(bids, share, crowd=cobidders.CROWD):

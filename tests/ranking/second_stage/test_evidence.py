@@ -22,8 +22,8 @@ def test_a_bid_opened_at_or_after_the_moment_is_no_evidence(known, later):
     for name in ("alike", "near"):
         votes, other = getattr(after, name).votes(ASKED), getattr(before, name).votes(ASKED)
         np.testing.assert_array_equal(votes.toarray(), other.toarray())
-        spread = after.company_bidders.spread(votes).toarray()
-        np.testing.assert_array_equal(spread, before.company_bidders.spread(other).toarray())
+        spread = np.stack(list(after.company_bidders.spread(votes)))
+        np.testing.assert_array_equal(spread, np.stack(list(before.company_bidders.spread(other))))
 
 
 @settings(max_examples=25)

@@ -56,7 +56,7 @@ def test_every_signal_is_what_a_plain_loop_over_the_known_bids_says(known):
     found = candidates_of(made, ASKED, 3 * COMPANIES, COUNTED)
     assert {int(company) for company in found.company_BM.ravel() if company >= 0} == set(made.known)
     alike, near = made.alike.votes(ASKED), made.near.votes(ASKED)
-    met = made.company_bidders.spread(likely(near)).toarray()
+    met = np.stack(list(made.company_bidders.spread(likely(near))))
     for row, place in zip(*np.nonzero(found.company_BM >= 0), strict=True):
         notice, company = ASKED[row], found.company_BM[row, place]
         expected = [
