@@ -50,6 +50,11 @@ class TwoTower(nn.Module):
         return self.log_scale.device
 
     @property
+    def width(self) -> int:
+        """W, of the towers' own vectors."""
+        return self.axes.shape[0]
+
+    @property
     def bids_read(self) -> int:
         """Bids of a company's history that are read, newest first: fewer in a training step."""
         return self.training_history if self.training else self.history_length

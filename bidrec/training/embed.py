@@ -20,10 +20,13 @@ def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = Non
     training = model.training
     model.eval()
     rows = torch.arange(len(data.notice), device=data.device) if notices is None else notices
-    taken = (data.notice.take(block, data.published_at[block]) for block in _blocks(rows))
-    blocks = [model.notice(batch.to(model.device)).to(data.device) for batch in taken]
+    vectors = torch.empty(len(rows), model.width, device=data.device)
+    for block, into in zip(rows.split(BLOCK), vectors.split(BLOCK), strict=True):
+        if len(block):  # torchrec cannot look up nothing
+            batch = data.notice.take(block, data.published_at[block])
+            into.copy_(model.notice(batch.to(model.device)))
     model.train(training)
-    return torch.cat(blocks) if blocks else torch.zeros(0, 0, device=data.device)
+    return vectors
 
 
 @torch.no_grad()
@@ -37,15 +40,11 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
     version_C = data.versions_as_of(as_of)
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
-    for block in _blocks(known_C.nonzero().flatten()):
-        vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of)
+    for block in known_C.nonzero().flatten().split(BLOCK):
+        if len(block):
+            vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of)
     model.train(training)
     return vectors, known_C
-
-
-def _blocks(rows: Tensor) -> list[Tensor]:
-    """The rows (R,), some at a time; none where there are none, which torchrec cannot look up."""
-    return [block for block in rows.split(BLOCK) if len(block)]
 
 
 def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:

@@ -64,7 +64,6 @@ def train(
     folder = run / "checkpoints"
     profile = profile and distributed.is_first()
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
-    keep_freed_memory()
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
@@ -73,6 +72,7 @@ def train(
         loop.resume()
         if distributed.is_first():
             warn_of_few(data, ts.validation_from, ts.cutoff)
+        keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
         with recorded as loop.after_step:
             loop.run(stop)
         return loop.finish()

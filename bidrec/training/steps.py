@@ -136,7 +136,9 @@ class NoticeSteps:
         return [stretches[i] for i in shuffled(len(stretches), self.settings.seed, epoch).tolist()]
 
     def start_epoch(self, model: TwoTower) -> None:
-        """Renew the cache of notice vectors through which the histories are read."""
+        """Renew the cache of notice vectors through which the histories are read; the old one's memory is given up
+        first."""
+        self.cache_ND = torch.zeros(0)
         self.cache_ND = notice_vectors(model, self.data)
 
     def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
