@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def configuration(kind: str, **training: Any) -> Config:
 
 class Floor:
     """The step over one resident batch. That of the default model gathers: which histories and notices a stretch reads,
-    and which of them pass gradients, is drawn anew in each step and part of it."""
+    and which of them pass gradients, is drawn anew in each step and part of it. Its stretches differ in size, so it
+    goes through an epoch's as the training does."""
 
     def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
         data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
@@ -69,13 +71,15 @@ class Floor:
         self.steps = steps_for(config, data, ts.validation_from, data.device)
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
-        batch = batches[at or len(batches) // 2]
-        self.batch = self.steps.gathered(batch) if config.model.kind == "static" else batch
-        self.loss = self.steps.learn if config.model.kind == "static" else self.steps.loss
+        if config.model.kind == "static":
+            self.batches = repeat(self.steps.gathered(batches[at or len(batches) // 2]))
+            self.loss = self.steps.learn
+        else:
+            self.batches, self.loss = cycle(batches), self.steps.loss
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
 
     def step(self) -> float:
-        loss: Tensor = self.loss(self.model, self.batch)
+        loss: Tensor = self.loss(self.model, next(self.batches))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
