@@ -262,13 +262,14 @@ class PairSteps:
 
     def __init__(self, config: Config, data: Resident, known_before: int, device: torch.device | None = None) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
-        self.copies = CopyStream(device) if device and device != data.device else None
+        self.copies = CopyStream(device) if device and device.type != data.device.type else None
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
         self.epoch: list[Tensor] = []
         self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
+        self.following = 0
         if self.copies and not self.plain:
             raise ConfigurationError(
                 "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
@@ -284,6 +285,7 @@ class PairSteps:
         generator = torch.Generator().manual_seed(_order(self.settings.seed, epoch))
         self.epoch, windows = self.pieces.batches(generator, self._window())
         self.ahead.clear()
+        self.following = 0
         if self.copies:
             self.copies.forget()
         if self.data.stream:
@@ -313,15 +315,20 @@ class PairSteps:
     def gathered(self, batch: Tensor) -> PairBatch:
         """The batch of this epoch, gathered together with those that follow it."""
         if not self.ahead or self.ahead[0][0] is not batch:
-            at = next(i for i, other in enumerate(self.epoch) if other is batch)
-            following = at + len(self._group(at))
-            ready = (
-                self.copies.take(at, following if following < len(self.epoch) else None, self._gathered_from)
-                if self.copies
-                else self._gathered_from(at)
-            )
+            at = self._place_of(batch)
+            self.following = at + len(self._group(at))
+            if self.copies:
+                ready = self.copies.take(at, self.following % len(self.epoch) or None, self._gathered_from)
+            else:
+                ready = self._gathered_from(at)
             self.ahead = deque(zip(self._group(at), ready, strict=True))
         return self.ahead.popleft()[1]
+
+    def _place_of(self, batch: Tensor) -> int:
+        """Which of the epoch's it is: mostly the one behind those gathered last, which is not searched for."""
+        if self.following < len(self.epoch) and self.epoch[self.following] is batch:
+            return self.following
+        return next(i for i, other in enumerate(self.epoch) if other is batch)
 
     def _group(self, at: int) -> list[Tensor]:
         """Batches that are gathered together, from the epoch's batch `at` on."""
