@@ -17,21 +17,27 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from google.protobuf.message import DecodeError
 
 from bidrec.errors import ContractError
+from bidrec.features.asked_views import refuse_what_is_not_applied
 from bidrec.features.validation import refuse_what_cannot_be_validated
 from bidrec.storage import whole_file
 
 
 class WholeRegistryStore(FileRegistryStore):
     def get_registry_proto(self) -> Registry:
-        """Raises ContractError (65) where the file is no registry that this Feast can read."""
+        """Raises ContractError (65) where the file is no registry that this Feast can read, InputMissing (66) where a
+        command asks for what is not in it."""
         try:
             registry = super().get_registry_proto()
+        except FileNotFoundError:
+            refuse_what_is_not_applied(Registry())
+            raise
         except DecodeError as error:
             raise self._unreadable("it is garbled") from error
         if registry.registry_schema_version != REGISTRY_SCHEMA_VERSION:
             raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
         self._forget_lost_tables(registry)
         refuse_what_cannot_be_validated(registry)
+        refuse_what_is_not_applied(registry)
         return registry
 
     def _write_registry(self, registry_proto: Registry) -> None:

@@ -91,17 +91,20 @@ STEPS = [
     (["feature-views", "list"], 0, "AVAILABLE_ONLINE"),
     (historical(BIDS), 0, '"bids_all":1'),
     (historical(EMBEDDING), 66, "Error: view company_embedding: cannot read"),
+    (historical("nothing:bids"), 66, "Error: no feature view 'nothing' (hint: there are: company_activity, "),
     (["get-historical-features", "-f", BIDS, *STRETCH], 66, "Error: no entity rows (hint: "),
     (["validate", "-r", "none", FIRST, LATER], 2, "Error: give a --feature-service and a --reference"),
     (["validate", "-f", "bidrec_v1", "-r", "none", FIRST, LATER], *NO_REFERENCE),
     (["teardown"], 0, ""),
-    (online(BIDS), 1, "FeatureViewNotFoundException"),
+    (online(BIDS), 66, "Error: no feature view 'company_activity' (hint: nothing is applied yet: feast apply)"),
     (["apply"], 0, "Created sqlite table"),
     (["materialize", *TIMES], 0, "company_activity"),
     (online(BIDS), 0, [2]),
 ]
 ACTIVITY = ["-v", "company_activity"]
 BEFORE_ANY_RUN = [
+    (historical(BIDS), 66, "Error: no feature view 'company_activity' (hint: nothing is applied yet: feast apply)"),
+    (online(BIDS), 66, "Error: no feature view 'company_activity' (hint: nothing is applied yet: feast apply)"),
     (["materialize", *TIMES], 0, "0\x1b[0m feature views"),
     (["plan"], 0, "Created feature view"),
     (["apply"], 0, "Created feature service"),
