@@ -20,8 +20,8 @@ from bidrec.model.rows import RowBatch
 from bidrec.model.two_tower import build
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_batches import PairBatch
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import PairSteps
 from bidrec.training_set.load import TrainingSet
 
 WARM_UP = 10

@@ -15,8 +15,8 @@ from bidrec.config import Config
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import build
 from bidrec.training.optimiser import optimiser_for
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import PairSteps
 from bidrec.training_set.load import TrainingSet
 
 STEPS = 4

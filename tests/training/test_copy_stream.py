@@ -8,11 +8,11 @@ from torch import Tensor
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import ConfigurationError
 from bidrec.model.two_tower import build
-from bidrec.training import steps
+from bidrec.training import pair_steps
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.loop import train
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import PairSteps
 from tests.training.sets import training_set
 
 SET = training_set(notices=100)
@@ -58,7 +58,7 @@ def test_each_group_is_gathered_once_and_one_ahead_of_the_steps(place: str) -> N
 def test_with_copies_under_way_the_steps_get_the_batches_they_would_get_without(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(steps, "AHEAD_PAIRS", 24)
+    monkeypatch.setattr(pair_steps, "AHEAD_PAIRS", 24)
     data = Resident.of(SET, CPU, streamed=True)
     plain, copying = (PairSteps(CONFIG, data, SET.validation_from) for _ in range(2))
     copying.copies = CopyStream(CPU)

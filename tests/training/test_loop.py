@@ -15,8 +15,8 @@ from bidrec.errors import BidrecError, ContractError, Interrupted
 from bidrec.training.checkpoint import newest
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.loop import load_model, rate_share, train
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import PairSteps
 from bidrec.training.validation import validation_recall
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set

@@ -9,8 +9,8 @@ from torch.nn import functional
 from bidrec.config import Config, Model, Training
 from bidrec.model.two_tower import build
 from bidrec.training.pair_batches import LEAST_NOTICES, Pieces, gather
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import PairSteps
 from tests.training.sets import training_set
 
 SET = training_set(notices=100)

@@ -8,8 +8,10 @@ from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import InputMissing
 from bidrec.model.two_tower import build
 from bidrec.training.embed import company_vectors, notice_vectors
+from bidrec.training.notice_steps import InBatchNoticeSteps, NoticeSteps
+from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training.steps import InBatchNoticeSteps, NoticeSteps, PairSteps, shuffled, steps_for
+from bidrec.training.steps import steps_for
 from tests.training.sets import DAY, training_set
 
 SET = training_set(notices=100)
@@ -112,9 +114,15 @@ def test_an_epoch_learns_from_every_pair_once_and_never_from_a_company_unknown_a
     assert pairs.tolist() == wanted.nonzero()[0].tolist()
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    assert shuffled(50, 3, 1).tolist() == shuffled(50, 3, 1).tolist()
-    assert shuffled(50, 3, 1).tolist() != shuffled(50, 3, 2).tolist()
+@pytest.mark.parametrize("kind", [NoticeSteps, PairSteps])
+def test_the_order_depends_on_seed_and_epoch_alone(kind: type) -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        config = replace(CONFIG, training=replace(CONFIG.training, seed=seed))
+        return torch.cat(kind(config, DATA, SET.validation_from).batches(epoch)).tolist()
+
+    assert order(3, 1) == order(3, 1)
+    assert order(3, 1) != order(3, 2)
+    assert order(3, 1) != order(4, 1)
 
 
 @pytest.mark.parametrize("kind", [NoticeSteps, InBatchNoticeSteps, PairSteps])

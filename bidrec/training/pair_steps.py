@@ -1,0 +1,131 @@
+"""Steps of the `static` model: a draw of pairs, or of whole notices.
+
+Serves  bidrec.training.steps, which says what the kinds of steps are
+"""
+
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from bidrec.config import Config, Loss
+from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.model.loss.hits import true_bids
+from bidrec.model.loss.in_batch import Bids
+from bidrec.model.loss.negatives import uniform_negatives
+from bidrec.model.loss.softmax import distinct_softmax
+from bidrec.model.two_tower import TwoTower
+from bidrec.training import distributed
+from bidrec.training.copy_stream import CopyStream
+from bidrec.training.drawing import in_batch_loss, order_of
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Pieces, gather
+from bidrec.training.resident import Resident
+
+
+class PairSteps:
+    """The softmax over the companies of a batch of bids, and uniform ones where configured."""
+
+    def __init__(self, config: Config, data: Resident, known_before: int, device: torch.device | None = None) -> None:
+        self.data, self.settings, self.known_before = data, config.training, known_before
+        self.copies = CopyStream(device) if device and device.type != data.device.type else None
+        self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
+        self.plain = config.loss == Loss(kind=config.loss.kind)
+        learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
+        self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
+        self.epoch: list[Tensor] = []
+        self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
+        self.following = 0
+        if self.copies and not self.plain:
+            raise ConfigurationError(
+                "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
+                hint="leave [loss] at its defaults, stream_notices at 0, or set training.device to 'cpu'",
+            )
+        if not len(self.pieces):
+            raise InputMissing(
+                "no pair to train on: no bid before the validation window by a company known at the time",
+                hint="move split.train_before later or shorten split.validation_days",
+            )
+
+    def batches(self, epoch: int) -> list[Tensor]:
+        self.epoch, windows = self.pieces.batches(order_of(self.settings.seed, epoch), self._window())
+        self.ahead.clear()
+        self.following = 0
+        if self.copies:
+            self.copies.forget()
+        if self.data.stream:
+            self.data.stream.start(windows)
+        return self.epoch
+
+    def _window(self) -> int:
+        """How many pieces are as many as the notices that are shuffled together; 0: all."""
+        notices = self.settings.stream_notices
+        return notices and max(1, notices * len(self.pieces) // len(self.data.notice))
+
+    def start_epoch(self, model: TwoTower) -> None:
+        """Nothing is cached."""
+
+    def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
+        return self.learn(model, self.gathered(batch))
+
+    def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
+        """The loss of a batch that is gathered already."""
+        notice_UD = distributed.gathered(model.notice, batch.notice)
+        company_VD = distributed.gathered(model.company, batch.company)
+        if self.plain:
+            places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
+            return distinct_softmax(notice_UD, company_VD, model.scale, *places) / distributed.size()
+        return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
+
+    def gathered(self, batch: Tensor) -> PairBatch:
+        """The batch of this epoch, gathered together with those that follow it."""
+        if not self.ahead or self.ahead[0][0] is not batch:
+            at = self._place_of(batch)
+            self.following = at + len(self._group(at))
+            if self.copies:
+                ready = self.copies.take(at, self.following % len(self.epoch) or None, self._gathered_from)
+            else:
+                ready = self._gathered_from(at)
+            self.ahead = deque(zip(self._group(at), ready, strict=True))
+        return self.ahead.popleft()[1]
+
+    def _place_of(self, batch: Tensor) -> int:
+        """Which of the epoch's it is: mostly the one behind those gathered last, which is not searched for."""
+        if self.following < len(self.epoch) and self.epoch[self.following] is batch:
+            return self.following
+        return next(i for i, other in enumerate(self.epoch) if other is batch)
+
+    def _group(self, at: int) -> list[Tensor]:
+        """Batches that are gathered together, from the epoch's batch `at` on."""
+        return self.epoch[at : at + max(1, AHEAD_PAIRS // self.settings.batch_size)]
+
+    def _gathered_from(self, at: int) -> list[PairBatch]:
+        if self.data.stream:
+            self.data.stream.reach(at)
+        return gather(self.data, self._group(at))
+
+    def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
+        data, notice_P = self.data, batch.notice_U[batch.notice_of_P]
+        company_U, version_U, as_of_U = self._uniform(data.published_at[notice_P])
+        company_K = torch.cat([data.pair_company[batch.pair_P].long(), company_U])
+        if len(company_U):
+            drawn = data.profiles(data.profiles_of(version_U), as_of_U)
+            company_PD = torch.cat([company_PD, distributed.gathered(model.company, drawn)])
+        hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
+        bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
+        return self.in_batch(notice_PD, company_PD, model.scale, bids) / distributed.size()
+
+    def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices
+        and dropped where nothing was known of it then."""
+        device = self.data.device
+        company_U = uniform_negatives(torch.arange(self.data.companies, device=device), self.uniform)
+        as_of_U = as_of_P[torch.randint(len(as_of_P), (self.uniform,), device=device)]
+        version_U = self.data.newest_versions(company_U, as_of_U)
+        known_U = version_U >= 0
+        return company_U[known_U], version_U[known_U], as_of_U[known_U]
+
+    def state(self) -> dict[str, Tensor]:
+        return self.in_batch.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.in_batch.restore(state)
