@@ -33,7 +33,9 @@ class CoBidding:
 
     def of_votes(self, votes: sparse.csr_array) -> Float32:
         """(B, C) from the kNN's votes. Companies that meet none of the likely ones keep the kNN's order."""
-        met_BC = np.stack(list(self.cobidders.spread(likely(votes))))
+        met_BC = np.zeros(votes.shape, np.float32)
+        for row, met_C in enumerate(self.cobidders.spread(likely(votes))):
+            met_BC[row] = met_C
         return np.asarray(np.maximum(met_BC, 0) + 1e-6 * votes.toarray(), np.float32)
 
 

@@ -52,8 +52,9 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     by_votes = [largest(_of_eligible(votes, notice_rows, evidence.eligible), share) for votes in (alike, near)]
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
-    met = evidence.company_bidders.spread(likely(near))
-    met_BM = np.stack([met_C[company_M] for met_C, company_M in zip(met, company_BM, strict=True)])
+    met_BM = np.zeros(company_BM.shape, np.float32)
+    for row, met_C in enumerate(evidence.company_bidders.spread(likely(near))):
+        met_BM[row] = met_C[company_BM[row]]
     newcomer_BM = evidence.newcomer_C[company_BM] & (company_BM >= 0)
     lent_BM = evidence.peers.lent(near, company_BM, newcomer_BM)
     zeros = np.zeros(company_BM.shape, np.float32)
