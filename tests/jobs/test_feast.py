@@ -55,7 +55,7 @@ def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variab
     assert json.loads(json.loads(as_json[1])["printed"]) == json.loads(read[1])
     assert unknown[0] == 66
     assert unknown[1] == ""
-    assert "error: Feature view nothing does not exist" in unknown[2]
+    assert "error: no feature view 'nothing'" in unknown[2]
     assert wrong[0] == 2
     assert "feast materialize" in wrong[2]
 
