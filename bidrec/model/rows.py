@@ -3,7 +3,8 @@
 Reads the arrays of one side of the training set (notice, profile or version); the towers read the batches.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -68,8 +69,7 @@ class RowBatch:
         """The same rows on that device."""
         if device == self.dense_BF.device:
             return self
-        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **tensors)
+        return moved(self, lambda tensor: tensor.to(device))
 
     def row_offsets(self) -> Tensor:
         """(B + 1,) where each row's ids begin."""
@@ -177,6 +177,15 @@ class Rows:
             text_lengths_B=text_lengths_B,
             single=self.single,
         )
+
+
+def moved(batch: Any, move: Callable[[Tensor], Tensor]) -> Any:
+    """The batch, a dataclass of tensors and of such dataclasses, with all its tensors moved; what is neither stays."""
+    if isinstance(batch, Tensor):
+        return move(batch)
+    if not is_dataclass(batch) or isinstance(batch, type):
+        return batch
+    return replace(batch, **{field.name: moved(getattr(batch, field.name), move) for field in fields(batch)})
 
 
 def offsets(lengths: Tensor) -> Tensor:

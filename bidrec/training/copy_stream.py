@@ -7,12 +7,13 @@ for them; the steps wait for the group that they begin, which was sent a group e
 through the steps it was given, the host gathers.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from bidrec.model.rows import moved
 
 
 class Sent(NamedTuple):
@@ -37,13 +38,16 @@ class CopyStream:
         self.under_way.clear()
         if following is not None:
             self.under_way[following] = self._send(gather(following))
-        if sent.arrived is not None:
-            steps = torch.cuda.current_stream(self.device)
-            steps.wait_event(sent.arrived)
-            for batch in sent.group:
-                for tensor in _tensors(batch):
-                    tensor.record_stream(steps)  # else the next copy might get its memory while steps still read it
-        return sent.group
+        if sent.arrived is None:
+            return sent.group
+        steps = torch.cuda.current_stream(self.device)
+        steps.wait_event(sent.arrived)
+
+        def read_by_steps(tensor: Tensor) -> Tensor:
+            tensor.record_stream(steps)  # else the next copy might get its memory while steps still read it
+            return tensor
+
+        return [moved(batch, read_by_steps) for batch in sent.group]
 
     def forget(self) -> None:
         """Another epoch begins: what is under way is not asked for."""
@@ -53,25 +57,8 @@ class CopyStream:
         if self.stream is None:
             return Sent(group, None)
         with torch.cuda.stream(self.stream):
-            there = [_each(batch, self._copy) for batch in group]
+            there = [moved(batch, self._copy) for batch in group]
             return Sent(there, self.stream.record_event())
 
     def _copy(self, tensor: Tensor) -> Tensor:
         return tensor.contiguous().pin_memory().to(self.device, non_blocking=True)
-
-
-def _each(batch: Any, copy: Callable[[Tensor], Tensor]) -> Any:
-    """The batch with all its tensors copied."""
-    if isinstance(batch, Tensor):
-        return copy(batch)
-    if not is_dataclass(batch) or isinstance(batch, type):
-        return batch
-    return replace(batch, **{field.name: _each(getattr(batch, field.name), copy) for field in fields(batch)})
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _tensors(getattr(value, field.name))

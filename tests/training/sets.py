@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
 from bidrec.training_set.load import Side, TrainingSet
 
+ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
 DAY = 86_400
 KINDS = 5
 TEXT_ROWS = 50

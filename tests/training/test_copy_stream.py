@@ -13,13 +13,12 @@ from bidrec.training.copy_stream import CopyStream
 from bidrec.training.loop import train
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from tests.training.sets import training_set
+from tests.training.sets import ON_A_GPU, training_set
 
 SET = training_set(notices=100)
 CPU = torch.device("cpu")
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 CONFIG = Config(model=STATIC, training=Training(batch_size=8, stream_notices=20, epochs=2, refit=False))
-ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from bidrec.model.two_tower import build
 from bidrec.training import graphs
 from bidrec.training.graphs import SIZES, filled_up, size_for
 from bidrec.training.machine import fit_to
-from tests.training.sets import training_set
-
-ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
+from tests.training.sets import ON_A_GPU, training_set
 
 
 @given(st.integers(0, 1 << 20))

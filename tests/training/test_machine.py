@@ -13,7 +13,7 @@ from bidrec.training.loop import load_model, train
 from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
 from bidrec.training.resident import Resident
 from bidrec.training.validation import validation_recall
-from tests.training.sets import training_set
+from tests.training.sets import ON_A_GPU, training_set
 
 SET = training_set()
 CPU = torch.device("cpu")
@@ -35,9 +35,6 @@ def test_a_build_for_a_gpu_that_finds_none_says_so_and_goes_on(monkeypatch: pyte
         assert choose_device("auto").type == "cpu"
         assert choose_device("cpu").type == "cpu"
     assert [entry["log_level"] for entry in said] == ["warning"]
-
-
-ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])
