@@ -9,14 +9,14 @@ and writes.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from bidrec import log
 from bidrec.errors import BidrecError, Interrupted
@@ -178,14 +178,9 @@ class _Gather(torch.autograd.Function):
         return total_ND[part(len(total_ND))], None
 
 
-def add_up(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-    """After the backward pass: give each gradient its sum over the processes. Returns the sum of the losses ()."""
-    if size() == 1:
-        return loss
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([loss.detach().view(1), *(gradient.flatten() for gradient in gradients)])
-    distributed.all_reduce(flat)
-    sums = flat[1:].split([gradient.numel() for gradient in gradients])
-    for gradient, total in zip(gradients, sums, strict=True):
-        gradient.copy_(total.view_as(gradient))
-    return flat[0]
+def total(loss: Tensor) -> Tensor:
+    """The sum of the processes' losses (), without a gradient."""
+    loss = loss.detach()
+    if size() > 1:
+        distributed.all_reduce(loss)
+    return loss

@@ -25,6 +25,7 @@ from bidrec.training import checkpoint, distributed, floor, graphs
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
+from bidrec.training.data_parallel import data_parallel
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pace import Pace
@@ -106,6 +107,7 @@ class Loop:
         known_before = self.ts.cutoff if refit else self.ts.validation_from
         self.steps: Steps = steps_for(self.config, self.data, known_before, self.device)
         self.optimiser = optimiser_for(self.model, settings)
+        self.learn = data_parallel(self.model, self.steps.learn)
         self.pace = Pace(self.progress.speed, refit=refit)
 
     def resume(self) -> None:
@@ -229,14 +231,13 @@ class Loop:
             with record_function("gather"):
                 gathered = self.steps.gathered(batch)
             with record_function("forward"):
-                loss = self.steps.learn(self.model, gathered)
+                loss = self.learn(gathered)
             with record_function("backward"):
                 loss.backward()
-                loss = distributed.add_up(self.model.parameters(), loss)
             with record_function("optimiser"):
                 self.watch.gradients(self.model.parameters(), self.progress.step, first=self.progress.batch == 0)
                 self.optimiser.step()
-            self.watch.loss(loss)
+            self.watch.loss(distributed.total(loss))
         self.progress.batch += 1
         self.progress.step += 1
         self.pace.step()

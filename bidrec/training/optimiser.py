@@ -39,6 +39,7 @@ class Optimiser(torch.optim.Adam):
         if tables:
             self.add_param_group({"params": [table.weight for table in tables]})
             for table in tables:
+                table.weight.requires_grad_(False)  # the rule moves them: nobody is to wait for a gradient
                 self.state[table.weight] = new_state(settings.table_optimiser, table.weight.detach())
             self._attach()
 

@@ -131,8 +131,7 @@ def _shard(tables: list[Table], sharder: _Sharder, device: torch.device) -> None
     plan = _plan(shapes, sharder, device)
     set_gradient_division(False)  # the losses of the processes add up to the batch's mean
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        # Not its DDP: the dense layers' gradients are added up by bidrec.training.distributed, for the loss needs the
-        # vectors of all processes at once.
+        # Nothing data-parallel is among them: the networks are bidrec.training.data_parallel's.
         parallel = DistributedModelParallel(
             shapes, device=device, plan=plan, sharders=[sharder], init_data_parallel=False
         )

@@ -19,7 +19,7 @@ from torch import Tensor
 from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import DependencyDown, InputMissing, Interrupted
-from bidrec.model.tables import Table
+from bidrec.model.tables import Rate, Table, new_state, row_update
 from bidrec.model.two_tower import build
 from bidrec.training import distributed
 from bidrec.training.loop import train
@@ -118,6 +118,20 @@ def too_small() -> str:
     return "nothing"
 
 
+def half_precision_copy() -> list[list[float]]:
+    """This process's copy of a bfloat16 table after steps in which each process read rows of its own."""
+    torch.manual_seed(0)
+    table = Table(40, 4, spread=0.1)
+    table.halve()
+    weight = table.weight.detach()
+    update = row_update("sparse_adam", weight, new_state("sparse_adam", weight), Rate(0.001))
+    own = torch.Generator().manual_seed(distributed.rank())
+    for _ in range(20):
+        ids = torch.randint(40, (8,), generator=own)
+        update(ids, torch.arange(9), None).square().sum().backward()
+    return weight.tolist()
+
+
 def main(folder: Path) -> None:
     with distributed.processes("cpu"):
         heard = {
@@ -126,6 +140,7 @@ def main(folder: Path) -> None:
             "rows": [rows_held(members) for members in (1, 2)],
             "too_small": too_small(),
             "agreed": distributed.agreed(distributed.rank() == 1, False),
+            "bfloat16": half_precision_copy(),
             "part": list(range(7))[distributed.part(7)],
         }
         (folder / f"{distributed.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")

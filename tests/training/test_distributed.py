@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from bidrec.errors import DependencyDown
+from bidrec.model.tables import Table
 from bidrec.storage import read_manifest
 from bidrec.training import checkpoint, distributed
 from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
@@ -78,6 +79,15 @@ def test_each_process_holds_half_of_a_large_table_or_one_of_two(together: Path) 
     of_one_member, of_two = zip(*(each["rows"] for each in heard_in(together)), strict=True)
     assert of_one_member == ([6, 25], [6, 25])
     assert sorted(of_two) == [[6, 0, 6, 50], [6, 50, 6, 0]]
+
+
+def test_copies_of_a_bfloat16_table_are_rounded_alike(together: Path) -> None:
+    one, other = (torch.tensor(each["bfloat16"]) for each in heard_in(together))
+    torch.manual_seed(0)
+    untouched = Table(40, 4, spread=0.1)
+    untouched.halve()
+    assert torch.equal(one, other)
+    assert (one != untouched.weight).float().mean() > 0.9
 
 
 def test_where_sharded_tables_have_no_room_every_process_says_what_to_do(together: Path) -> None:
