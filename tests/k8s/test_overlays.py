@@ -142,7 +142,9 @@ def test_no_secret_is_in_the_manifests_and_those_that_are_named_come_by_referenc
             assert not plain & {"BIDREC_SOURCE_URL", "BIDREC_REDIS"}
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("demo", set()), ("cpu", {"BIDREC_SOURCE_URL", "BIDREC_REDIS"})], ids=["demo", "cpu"])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("demo", set()), ("cpu", {"BIDREC_SOURCE_URL", "BIDREC_REDIS"})], ids=["demo", "cpu"]
+)
 def test_a_training_gets_the_secrets_it_needs_and_the_demo_none(name, wanted):
     (container,) = of_kind(name, "CronJob")["bidrec-train"]["spec"]["jobTemplate"]["spec"]["template"]["spec"][
         "containers"
