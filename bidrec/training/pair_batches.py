@@ -44,7 +44,7 @@ class Pieces:
     def __init__(self, learned_M: Tensor, pair_notice_M: Tensor, batch_size: int, whole: bool = True) -> None:
         """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`.
         Not `whole`: each pair is a piece of its own, and a batch has exactly that many."""
-        self.batch_size = batch_size
+        self.batch_size, self.whole = batch_size, whole
         if not whole:
             self.begin = learned_M.nonzero().flatten().int()
             self.lengths = self.begin.new_ones(1).expand(len(self.begin))
@@ -73,11 +73,13 @@ class Pieces:
             place = torch.empty_like(runs)
             place[runs] = torch.arange(len(runs), device=order.device)
             order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
-        begin, lengths = self.begin.index_select(0, order), self.lengths.index_select(0, order)
+        begin = self.begin.index_select(0, order)
+        if not self.whole:  # a pair each: of tens of millions no length is looked up
+            windows = self._windows(runs, run, torch.arange(1, len(self) + 1)) if window else []
+            return list(begin.split(self.batch_size)), windows
+        lengths = self.lengths.index_select(0, order)
         end = lengths.cumsum(0, dtype=torch.int32)
         windows = self._windows(runs, run, end) if window else []
-        if len(self) == int(end[-1]):  # a pair each
-            return list(begin.split(self.batch_size)), windows
         pairs = torch.repeat_interleave(begin - end + lengths, lengths)
         pairs += torch.arange(len(pairs), dtype=torch.int32, device=pairs.device)
         sizes = torch.bincount((end - 1) // self.batch_size, weights=lengths).long()

@@ -53,10 +53,9 @@ def recall(notice_QD: Tensor, bidders_QC: list[Tensor], company_KD: Tensor, comp
 
 def window(data: Resident, validation_from: int, cutoff: int, at_most: int) -> tuple[Tensor, list[Tensor]]:
     """The window's notices that have a bid known before the cutoff, thinned evenly, and their bidders."""
-    published = data.published_at[data.pair_notice.long()]
-    inside = (published >= validation_from) & (published < cutoff) & (data.pair_known_at < cutoff)
-    notice, company = data.pair_notice[inside].long(), data.pair_company[inside].long()
-    notices, counts = torch.unique_consecutive(notice, return_counts=True)
+    inside = ((data.published_at >= validation_from) & (data.published_at < cutoff)).nonzero().flatten()
+    position, company = data.bids_of(inside, cutoff)
+    places, counts = torch.unique_consecutive(position, return_counts=True)
     bidders = list(company.split(counts.tolist()))
-    stride = max(1, -(-len(notices) // at_most))
-    return notices[::stride], bidders[::stride]
+    stride = max(1, -(-len(places) // at_most))
+    return inside[places[::stride]], bidders[::stride]
