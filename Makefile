@@ -46,7 +46,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest --cov --cov-report=term:skip-covered
+	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 # Resolves the versions anew, within the bounds of requirements/*.in, each with the hashes of its files: pip installs none
 # that has another one. torch alone has none: its wheel (CPU or CUDA, of this machine or of an index) is the machine's choice.
