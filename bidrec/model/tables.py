@@ -139,10 +139,17 @@ def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor
     mean_RD = state["mean"].index_select(0, rows).lerp_(gradient_RD, 1 - MEAN_DECAY)
     square_RD = state["square"].index_select(0, rows).mul_(SQUARE_DECAY)
     square_RD.addcmul_(gradient_RD, gradient_RD, value=1 - SQUARE_DECAY)
-    state["mean"].index_copy_(0, rows, mean_RD)
-    state["square"].index_copy_(0, rows, square_RD)
+    _put(state["mean"], rows, mean_RD)
+    _put(state["square"], rows, square_RD)
     size = learning_rate * (1 - SQUARE_DECAY**step) ** 0.5 / (1 - MEAN_DECAY**step)
     _add(weight, rows, mean_RD.div_(square_RD.sqrt_().add_(EPSILON)).mul_(-size))
+
+
+def _put(table: Tensor, rows: Tensor, value_RD: Tensor) -> None:
+    """Write distinct rows (R,) of float32. torch copies them number by number: in half the time, if four are one."""
+    if table.shape[1] % 4 == 0:
+        table, value_RD = table.view(torch.complex128), value_RD.view(torch.complex128)
+    table.index_copy_(0, rows, value_RD)
 
 
 def _add(weight: Tensor, rows: Tensor, change_RD: Tensor) -> None:
