@@ -45,8 +45,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# A worker a core, four at most, each with the tests of a file at a time: what they start computes on one thread.
 test: lint
-	TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 # Resolves the versions anew, within the bounds of requirements/*.in, each with the hashes of its files: pip installs none
 # that has another one. torch alone has none: its wheel (CPU or CUDA, of this machine or of an index) is the machine's choice.

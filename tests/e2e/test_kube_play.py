@@ -108,6 +108,7 @@ def manifest(image: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def played(manifest: str) -> Played:
     """The Job's pod stopped after its first epoch, and the next one after it."""
+    podman("kube", "down", "--force", "-", manifest=manifest)  # what a run of the tests left that was killed
     play(manifest)
     wait_for('"event": "epoch"')
     user = Path("/proc", podman("inspect", "-f", "{{.State.Pid}}", CONTAINER).stdout.strip()).stat().st_uid
