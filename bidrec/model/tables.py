@@ -90,7 +90,7 @@ class Table(nn.Module):
         """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
         if self.update is not None and (self.sharded or torch.is_grad_enabled()):
             return self.update(ids, offsets, weights)
-        if self.weight.dtype != torch.float32:
+        if self.weight.dtype != torch.float32 or len(offsets) == 1:  # TorchRec cannot look up no bag at all
             return _bags(self.weight, ids, offsets, weights)
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
 

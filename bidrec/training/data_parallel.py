@@ -29,9 +29,9 @@ def data_parallel(model: TwoTower, learn: Learn) -> Callable[[Any], Tensor]:
     whole = _Whole(model, learn)
     if distributed.size() == 1:
         return whole
-    # Nothing is sent around at first: all drew the same weights, and of a sharded table each has its own rows.
-    # Unused: a batch without a bid by a known company leaves the companies' tower out, in all processes alike.
-    parallel = DistributedDataParallel(whole, init_sync=False, broadcast_buffers=False, find_unused_parameters=True)
+    # Nothing is sent around at first: all drew the same weights, and of a sharded table each has its own rows. Which
+    # parameters get no gradient, a text's where there is none, is the same in every step.
+    parallel = DistributedDataParallel(whole, init_sync=False, forward_sync_buffers=False, static_graph=True)
     parallel.register_comm_hook(None, _summed)
     return parallel
 

@@ -191,10 +191,10 @@ class InBatchNoticeSteps(NoticeSteps):
 
     def learn(self, model: TwoTower, batch: NoticeBatch) -> Tensor:
         drawn_P, company_K = batch.drawn
-        if not len(drawn_P):
-            return 0 * distributed.gathered(model.notice, batch.rows).sum()
         stretch = batch.stretch
         notice_BD, company_CD = self._vectors(model, batch)
+        if not len(drawn_P):
+            return 0 * (notice_BD.sum() + company_CD.sum() + model.scale)
         position_P, place_K = stretch.position_E[drawn_P], torch.searchsorted(batch.company_K, company_K)
         hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
         rate = self.losses.uniform_negatives / len(stretch.known)

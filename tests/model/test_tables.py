@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.tables import EPSILON, FusedRows, PlainRows, Rate, RowUpdate, Table, new_state, stochastically_rounded
+from bidrec.model.tables import (
+    EPSILON,
+    FusedRows,
+    PlainRows,
+    Rate,
+    RowUpdate,
+    Table,
+    new_state,
+    row_update,
+    stochastically_rounded,
+)
 
 ROWS, DIM, STEPS = 9, 4, 5
 
@@ -149,3 +159,17 @@ def test_a_table_without_an_update_has_a_dense_gradient() -> None:
     table(ids, offsets, weights).sum().backward()
     wanted = functional.one_hot(ids, ROWS).float().T @ weights
     torch.testing.assert_close(table.weight.grad, wanted[:, None].expand(-1, DIM))
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_no_bag_at_all_has_no_sum_and_moves_no_row(update: bool) -> None:
+    table = Table(5, 4, spread=0.1)
+    before = table.weight.detach().clone()
+    if update:
+        weight = table.weight.detach()
+        table.update = row_update("sparse_adam", weight, new_state("sparse_adam", weight), Rate(0.1))
+    found = table(torch.zeros(0, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
+    assert found.shape == (0, 4)
+    found.sum().backward()
+    assert torch.equal(table.weight, before)
+    assert update or not table.weight.grad.any()
