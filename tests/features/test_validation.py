@@ -31,12 +31,12 @@ def validate(start, end):
 
 
 def test_what_is_served_like_the_training_window_is_valid_and_what_is_not_is_named(tmp_path, monkeypatch):
+    # Where tests run side by side the main module has no file: pyspark, which Great Expectations loads, then ends it.
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     pytest.importorskip("great_expectations", reason="no Great Expectations: pip install -r requirements/validate.txt")
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # Where tests run side by side the main module has no file: pyspark, which Great Expectations loads, then ends it.
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     # From the tenth day on the newest notices have bidders with a history.
     write_lake(
         tmp_path,
