@@ -107,8 +107,8 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays; `single`: nowhere
-    but in a table of as many columns as there are fields, since each has one item."""
+    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays, if there are ids at
+    all; `single`: nowhere but in a table of as many columns as there are fields, since each has one item."""
 
     dense: Tensor
     ages: Tensor
@@ -135,17 +135,19 @@ class Rows:
     ) -> "Rows":
         """Build from the arrays of the training set; the lengths become offsets."""
         # A side whose fields are all categorical is a plain table: its rows are gathered in one go.
-        single = attribute_lengths.shape[1] > 0 and len(attributes) == attribute_lengths.numel()
+        width = attribute_lengths.shape[1]
+        single = width > 0 and len(attributes) == attribute_lengths.numel()
+        lengths = attribute_lengths.sum(1) if width and not single else attribute_lengths.new_zeros(0)
         return cls(
             dense=dense,
             ages=ages,
             attributes=attributes.view(attribute_lengths.shape) if single else attributes,
             attribute_lengths=attribute_lengths,
-            attribute_offsets=offsets(attribute_lengths.new_zeros(0) if single else attribute_lengths.sum(1)),
+            attribute_offsets=offsets(lengths),
             single=single,
             text=text,
             text_weights=text_weights,
-            text_offsets=offsets(text_lengths.to(torch.int64)),
+            text_offsets=offsets(text_lengths.to(torch.int64) if len(text) else text_lengths[:0]),
         )
 
     def __len__(self) -> int:
@@ -161,7 +163,8 @@ class Rows:
             attributes = self.attributes.index_select(0, rows_B).flatten()
             lengths_BA = self.attribute_lengths[:1].expand(len(rows_B), -1)
         else:
-            attributes = self.attributes[ragged(self.attribute_offsets, rows_B)[0]]
+            begin = self.attribute_offsets
+            attributes = self.attributes[ragged(begin, rows_B)[0] if len(self.attributes) else rows_B[:0]]
             lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
         if len(self.text):
             text, text_lengths_B = ragged(self.text_offsets, rows_B)
