@@ -107,8 +107,8 @@ class RowBatch:
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays, if there are ids at
-    all; `single`: nowhere but in a table of as many columns as there are fields, since each has one item."""
+    """All rows of a side, on one device. The offsets say where a row's ids begin in the flat arrays, if these hold any;
+    `single`: nowhere but in a table of as many columns as there are fields, since each has one item."""
 
     dense: Tensor
     ages: Tensor
