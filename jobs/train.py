@@ -1,5 +1,6 @@
 """bidrec train: materialise, train, evaluate."""
 
+import sys
 from datetime import datetime
 
 import click
@@ -32,7 +33,7 @@ def train(config: Config, force: bool, profile: bool) -> Result:
 
     Goes on with an unfinished run of the same configuration and data, and takes a finished one as it is: only --force
     makes another. SIGTERM or Ctrl-C saves the state and exits 75.
-    Started by torchrun (`torchrun -m jobs.cli train`), many processes train one model.
+    Started by torchrun (`torchrun -m jobs.train`), many processes train one model.
     """
     require_source(config)
     from bidrec import flow
@@ -43,3 +44,9 @@ def train(config: Config, force: bool, profile: bool) -> Result:
     metrics = run.metrics()
     text = metrics_table(metrics, run.folder)
     return Result(data=metrics, text=text, gauges=of_run(metrics), silent=other_process())
+
+
+if __name__ == "__main__":  # torchrun -m jobs.train
+    from jobs.cli import main
+
+    main(["train", *sys.argv[1:]], prog_name="bidrec")

@@ -29,6 +29,11 @@ def test_the_module_is_the_command_too_for_torchrun():
     assert done.stdout == CliRunner().invoke(main, ["--help"], prog_name="bidrec").stdout
 
 
+def test_the_training_is_a_module_too_which_torchrun_starts():
+    done = subprocess.run([sys.executable, "-m", "jobs.train", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: bidrec train [OPTIONS]")
+
+
 def test_help_imports_no_command_and_nothing_heavy():
     script = (
         "import sys\nfrom jobs.cli import main\nmain(['--help'], standalone_mode=False)\n"
