@@ -49,17 +49,6 @@ def arithmetic(settings: Training) -> Iterator[None]:
         torch.set_float32_matmul_precision(matmul)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch computes on this thread alone during the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTower:
     """The model on the device, its tables and towers in the configured precision, their layers compiled, or recorded as
     CUDA graphs, where that is asked for.

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from bidrec.model.rows import RowBatch, offsets
-from bidrec.training.machine import one_thread
 from bidrec.training.resident import Resident
 from bidrec.training.stream import Window
 
@@ -112,11 +111,6 @@ def _cut(begin: Tensor, lengths: Tensor, most: int) -> tuple[Tensor, Tensor]:
 
 def gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:
     """The batches, each the numbers (P,) of some pairs, with all that a step reads of them."""
-    with one_thread():  # some fifty calls, each over before a second thread is awake
-        return _gather(data, pairs)
-
-
-def _gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:
     sizes, pair_Q = [len(batch) for batch in pairs], torch.cat(pairs)
     batch_Q = torch.repeat_interleave(torch.tensor(sizes, device=data.device), output_size=len(pair_Q))
     notice = _distinct(batch_Q, data.pair_notice.index_select(0, pair_Q).long(), len(sizes))
