@@ -6,14 +6,12 @@ A file is read through once in a process for as long as its size and time stay: 
 """
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bidrec import machine
 from bidrec.errors import ContractError
-from bidrec.storage import read_manifest, sha256
+from bidrec.storage import of_each, read_manifest, sha256
 
 
 def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -27,9 +25,7 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
     if manifest is None or not known.keys() >= set(names or ()):
         raise ContractError(f"{folder} is damaged or unfinished", hint="run again the command that writes it")
     asked = sorted(names if names is not None else known)
-    with ThreadPoolExecutor(machine.cores()) as pool:  # a training set of gigabytes waits for this
-        sums = list(pool.map(lambda name: _sum_of(folder / name), asked))
-    for name, found in zip(asked, sums, strict=True):
+    for name, found in zip(asked, of_each(_sum_of, [folder / name for name in asked]), strict=True):
         if found != known[name]["sha256"]:
             raise ContractError(
                 f"{folder / name} is damaged: it is not what was written there",

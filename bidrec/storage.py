@@ -12,11 +12,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bidrec import machine
 from bidrec.errors import CannotWrite, ContractError, InputMissing
@@ -28,6 +28,7 @@ FORMAT_VERSION = 2
 SEAL = "seal"
 """Key of each JSON file: the format it is in, and the sum over the rest of it."""
 PARTIAL = ".partial"
+Found = TypeVar("Found")
 _RESTORE = "restore it from a copy, or delete its folder and run again the command that writes it"
 _OTHER_VERSION = "use the bidrec that wrote this home, or another home: bidrec ingest and bidrec train fill it anew"
 
@@ -179,13 +180,17 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
     found = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != MANIFEST]
-    with ThreadPoolExecutor(machine.cores()) as pool:  # a sum is arithmetic outside of Python's lock
-        files = {
-            str(file.relative_to(folder)): facts for file, facts in zip(found, pool.map(facts_of, found), strict=True)
-        }
+    names = (str(file.relative_to(folder)) for file in found)
+    files = dict(zip(names, of_each(facts_of, found), strict=True))
     manifest = {"format": FORMAT_VERSION, **facts, "files": files}
     write_json(folder / MANIFEST, manifest)
     return manifest
+
+
+def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]:
+    """What `read` makes of each file, by all cores: for sums, which are computed outside of Python's lock."""
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        return list(pool.map(read, files))
 
 
 def facts_of(file: Path) -> dict[str, Any]:

@@ -135,9 +135,8 @@ class Rows:
     ) -> "Rows":
         """Build from the arrays of the training set; the lengths become offsets."""
         # A side whose fields are all categorical is a plain table: its rows are gathered in one go.
-        width = attribute_lengths.shape[1]
-        single = width > 0 and len(attributes) == attribute_lengths.numel()
-        lengths = attribute_lengths.sum(1) if width and not single else attribute_lengths.new_zeros(0)
+        single = attribute_lengths.shape[1] > 0 and len(attributes) == attribute_lengths.numel()
+        lengths = attribute_lengths.sum(1) if len(attributes) and not single else attribute_lengths.new_zeros(0)
         return cls(
             dense=dense,
             ages=ages,
@@ -163,13 +162,9 @@ class Rows:
             attributes = self.attributes.index_select(0, rows_B).flatten()
             lengths_BA = self.attribute_lengths[:1].expand(len(rows_B), -1)
         else:
-            begin = self.attribute_offsets
-            attributes = self.attributes[ragged(begin, rows_B)[0] if len(self.attributes) else rows_B[:0]]
+            attributes = self.attributes[_places(self.attributes, self.attribute_offsets, rows_B)[0]]
             lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
-        if len(self.text):
-            text, text_lengths_B = ragged(self.text_offsets, rows_B)
-        else:
-            text, text_lengths_B = rows_B[:0], torch.zeros_like(rows_B)
+        text, text_lengths_B = _places(self.text, self.text_offsets, rows_B)
         return RowBatch(
             dense_BF=self.dense.index_select(0, rows_B),
             ages_days_BT=_days(self.ages.index_select(0, rows_B), as_of),
@@ -203,6 +198,11 @@ def ragged(offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
     begin, lengths = offsets_[rows_B], offsets_[rows_B + 1] - offsets_[rows_B]
     owner = torch.repeat_interleave(begin - lengths.cumsum(0) + lengths, lengths)
     return owner + torch.arange(len(owner), device=owner.device), lengths
+
+
+def _places(ids: Tensor, offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+    """`ragged`, also where there are no ids at all, and so no offsets."""
+    return ragged(offsets_, rows_B) if len(ids) else (rows_B[:0], torch.zeros_like(rows_B))
 
 
 def _days(times: Tensor, as_of: Tensor | int) -> Tensor:

@@ -7,6 +7,7 @@ call gives the loss: with both towers and the exchange of their vectors inside, 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,12 +27,13 @@ def data_parallel(model: TwoTower, learn: Learn) -> Callable[[Any], Tensor]:
 
     The model's optimiser is there before: it says which tables get no gradient.
     """
-    whole = _Whole(model, learn)
     if distributed.size() == 1:
-        return whole
+        return partial(learn, model)
     # Nothing is sent around at first: all drew the same weights, and of a sharded table each has its own rows. Which
     # parameters get no gradient, a text's where there is none, is the same in every step.
-    parallel = DistributedDataParallel(whole, init_sync=False, forward_sync_buffers=False, static_graph=True)
+    parallel = DistributedDataParallel(
+        _Whole(model, learn), init_sync=False, forward_sync_buffers=False, static_graph=True
+    )
     parallel.register_comm_hook(None, _summed)
     return parallel
 

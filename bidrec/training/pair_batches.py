@@ -75,7 +75,7 @@ class Pieces:
             order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
         begin = self.begin.index_select(0, order)
         if not self.whole:  # a pair each: of tens of millions no length is looked up
-            windows = self._windows(runs, run, torch.arange(1, len(self) + 1)) if window else []
+            windows = self._windows(runs, run, torch.arange(1, len(self) + 1, dtype=torch.int32)) if window else []
             return list(begin.split(self.batch_size)), windows
         lengths = self.lengths.index_select(0, order)
         end = lengths.cumsum(0, dtype=torch.int32)
