@@ -72,10 +72,10 @@ class Floor:
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
         if config.model.kind == "static":
-            self.batches = repeat(self.steps.gathered(batches[at or len(batches) // 2]))
+            self.batches = repeat(self.steps.gathered(at or batches // 2))
             self.loss = self.steps.learn
         else:
-            self.batches, self.loss = cycle(batches), self.steps.loss
+            self.batches, self.loss = cycle(range(batches)), self.steps.loss
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
 
     def step(self) -> float:
@@ -146,7 +146,7 @@ def recall(ts: TrainingSet, config: Config) -> dict[str, Any]:
 
 def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
     data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
-    return len(steps_for(config, data, ts.validation_from, data.device).batches(0))
+    return steps_for(config, data, ts.validation_from, data.device).batches(0)
 
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:

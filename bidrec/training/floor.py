@@ -5,11 +5,9 @@ Changes the weights and the optimiser it is given, which nobody needs any more: 
 """
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import graphs
@@ -23,10 +21,8 @@ BATCHES, REPEATS = 6, 3
 what else runs on the machine only ever adds."""
 
 
-def steps_per_second(
-    model: TwoTower, optimiser: Optimiser, steps: Steps, batches: Sequence[Tensor], device: torch.device
-) -> float:
-    """Forward, backward and optimiser over some of an epoch's batches, which are gathered before the clock starts.
+def steps_per_second(model: TwoTower, optimiser: Optimiser, steps: Steps, batches: int, device: torch.device) -> float:
+    """Forward, backward and optimiser over the first of so many batches, which are gathered before the clock starts.
 
     No gathering, log, checkpoint or look at the loss is in it. The random numbers of the process stay where they were.
     """
@@ -34,10 +30,10 @@ def steps_per_second(
     quickest: list[float] = []
     begun = time.monotonic()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for batch in batches[:BATCHES]:
+        for at in range(min(BATCHES, batches)):
             if quickest and time.monotonic() - begun > SECONDS:
                 break
-            gathered = steps.gathered(batch)
+            gathered = steps.gathered(at)
             quickest.append(min(_step(model, optimiser, steps, gathered, device) for _ in range(REPEATS)))
     return len(quickest) / sum(quickest)
 

@@ -197,17 +197,17 @@ class Loop:
             self.steps.start_epoch(self.model)
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
         self.pace.start()
-        for batch in batches[first:]:
-            self._step(batch, len(batches))
+        for at in range(first, batches):
+            self._step(at, batches)
             if self.watch.due:
-                self._look(batches)
+                self._look()
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                self._show(len(batches), (self.progress.batch - first) / (shown - started))
+                self._show(batches, (self.progress.batch - first) / (shown - started))
             due = time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds
             stopped, due = distributed.agreed(stop(), due)
             if stopped or due:
-                self._look(batches)
+                self._look()
                 self.pace.close()
                 self._checkpoint()
             if stopped:
@@ -217,11 +217,11 @@ class Loop:
                     hint="run the same command again to go on",
                 )
             self.writer.look()
-        self._look(batches)
+        self._look()
         self.pace.close()
-        self._close_epoch(len(batches), (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
+        self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
-    def _step(self, batch: Tensor, batches: int) -> None:
+    def _step(self, at: int, batches: int) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
         with record_function("step"):
             distributed.start_step(self.config.training.seed, self.progress.step)
@@ -229,7 +229,7 @@ class Loop:
             self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
             self.optimiser.zero_grad(set_to_none=True)
             with record_function("gather"):
-                gathered = self.steps.gathered(batch)
+                gathered = self.steps.gathered(at)
             with record_function("forward"):
                 loss = self.learn(gathered)
             with record_function("backward"):
@@ -243,7 +243,7 @@ class Loop:
         self.pace.step()
         self.after_step()
 
-    def _look(self, batches: list[Tensor]) -> None:
+    def _look(self) -> None:
         """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
         it was about. What the steps after it did to the weights is in no checkpoint: each is looked at before."""
         wrong = self.watch.look()
@@ -255,8 +255,8 @@ class Loop:
             "step": step,
             "loss": str(wrong.loss),
             "rows_of": "pair" if self.config.model.kind == "static" else "notice",
-            "rows": batches[at].tolist(),
-            "rows_of_the_step_before": batches[at - 1].tolist() if at else [],
+            "rows": self.steps.rows(at).tolist(),
+            "rows_of_the_step_before": self.steps.rows(at - 1).tolist() if at else [],
         }
         distributed.first(lambda: write_json(file, offending))
         raise BidrecError(

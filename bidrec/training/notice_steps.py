@@ -67,6 +67,7 @@ class NoticeSteps:
         self.settings, self.losses = config.training, config.loss
         self.history_length = min(config.model.training_history, config.model.history_length)
         self.cache_ND = torch.zeros(0)
+        self.epoch: list[Tensor] = []
         self.place_N = torch.zeros(len(data.notice), dtype=torch.int64, device=data.device)
         learned = data.pair_known_at < known_before
         bidders = torch.bincount(data.pair_notice[learned], minlength=len(data.notice))
@@ -81,11 +82,15 @@ class NoticeSteps:
                 hint="move split.train_before later or shorten split.validation_days",
             )
 
-    def batches(self, epoch: int) -> list[Tensor]:
+    def batches(self, epoch: int) -> int:
         size = min(self.settings.batch_size, max(1, len(self.notices) // FEWEST_STEPS))
         stretches = self.notices.split(size)
         order = torch.randperm(len(stretches), generator=order_of(self.settings.seed, epoch))
-        return [stretches[i] for i in order.tolist()]
+        self.epoch = [stretches[i] for i in order.tolist()]
+        return len(self.epoch)
+
+    def rows(self, at: int) -> Tensor:
+        return self.epoch[at]
 
     def start_epoch(self, model: TwoTower) -> None:
         """Renew the cache of notice vectors through which the histories are read; the old one's memory is given up
@@ -93,12 +98,13 @@ class NoticeSteps:
         self.cache_ND = torch.zeros(0)
         self.cache_ND = notice_vectors(model, self.data)
 
-    def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        return self.learn(model, self.gathered(batch))
+    def loss(self, model: TwoTower, at: int) -> Tensor:
+        return self.learn(model, self.gathered(at))
 
-    def gathered(self, batch: Tensor) -> NoticeBatch:
+    def gathered(self, at: int) -> NoticeBatch:
         """All that the step over the notices reads; draws the candidates and the notices that pass gradients."""
-        data, as_of = self.data, int(self.data.published_at[batch[0]])
+        data, batch = self.data, self.rows(at)
+        as_of = int(data.published_at[batch[0]])
         known_C = data.first_known_C <= as_of
         position_E, company_E = data.bids_of(batch, self.known_before)
         known_E = known_C[company_E]

@@ -1,4 +1,4 @@
-"""Batches of bids for the `static` model: pairs, or whole notices, in a seeded order, gathered some steps ahead.
+"""Batches of bids for the `static` model, gathered some steps ahead.
 
 A notice's tower runs once for all its bids in a batch, a company's once for all it bids on.
 Each gather costs some microseconds whatever its size, a good part of a small step: so a run of batches shares them.
@@ -12,14 +12,9 @@ from torch import Tensor
 
 from bidrec.model.rows import RowBatch, offsets
 from bidrec.training.resident import Resident
-from bidrec.training.stream import Window
 
 AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
-LEAST_NOTICES = 8
-"""Notices a batch has at least: one with more bids than that allows is learned from in several pieces."""
-RUNS = 8
-"""Runs of neighbouring notices that are shuffled together where not all are."""
 _BATCH_SHIFT = 32
 
 
@@ -36,77 +31,6 @@ class PairBatch:
     """Each bid's place among the U notices and the V company rows."""
     log_count_V: Tensor
     """The log of how many of the bids a company row stands for."""
-
-
-class Pieces:
-    """The pairs to learn, cut into pieces: a notice's bids one after another, or some of them where it has many."""
-
-    def __init__(self, learned_M: Tensor, pair_notice_M: Tensor, batch_size: int, whole: bool = True) -> None:
-        """`learned_M` (M,) bool: which pairs, whose notices `pair_notice_M` ascend. Batches have about `batch_size`.
-        Not `whole`: each pair is a piece of its own, and a batch has exactly that many."""
-        self.batch_size, self.whole = batch_size, whole
-        if not whole:
-            self.begin = learned_M.nonzero().flatten().int()
-            self.lengths = self.begin.new_ones(1).expand(len(self.begin))
-            return
-        starts_M = learned_M.clone()
-        starts_M[1:] &= ~learned_M[:-1] | (pair_notice_M[1:] != pair_notice_M[:-1])
-        begin = starts_M.nonzero().flatten()
-        learned = learned_M.cumsum(0, dtype=torch.int32)
-        before = learned[begin] - 1
-        lengths = torch.cat([before, learned[-1:]]).diff()
-        self.begin, self.lengths = _cut(begin.int(), lengths, max(1, batch_size // LEAST_NOTICES))
-
-    def __len__(self) -> int:
-        return len(self.begin)
-
-    def batches(self, generator: torch.Generator, window: int = 0) -> tuple[list[Tensor], list[Window]]:
-        """All pairs in a random order of the pieces, as batches of whole pieces: numbers (P,) of pairs, int32.
-
-        `window` pieces are shuffled together, which are random runs of neighbours, and the windows are named; 0: all.
-        """
-        order = torch.randperm(len(self), generator=generator, dtype=torch.int32).to(self.begin.device)
-        runs = torch.zeros(0)
-        if window:
-            run = max(1, window // RUNS)
-            runs = torch.randperm(-(-len(self) // run), generator=generator).to(order.device)
-            place = torch.empty_like(runs)
-            place[runs] = torch.arange(len(runs), device=order.device)
-            order = order[torch.argsort(place[order // run] // RUNS, stable=True)]
-        begin = self.begin.index_select(0, order)
-        if not self.whole:  # a pair each: of tens of millions no length is looked up
-            windows = self._windows(runs, run, torch.arange(1, len(self) + 1, dtype=torch.int32)) if window else []
-            return list(begin.split(self.batch_size)), windows
-        lengths = self.lengths.index_select(0, order)
-        end = lengths.cumsum(0, dtype=torch.int32)
-        windows = self._windows(runs, run, end) if window else []
-        pairs = torch.repeat_interleave(begin - end + lengths, lengths)
-        pairs += torch.arange(len(pairs), dtype=torch.int32, device=pairs.device)
-        sizes = torch.bincount((end - 1) // self.batch_size, weights=lengths).long()
-        return list(pairs.split(sizes[sizes > 0].tolist())), windows
-
-    def _windows(self, runs: Tensor, run: int, end: Tensor) -> list[Window]:
-        """The windows of an order of runs of `run` pieces, whose pairs `end` there."""
-        windows, pieces = [], 0
-        for some in runs.split(RUNS):
-            first = some * run
-            last = (first + run).clamp(max=len(self)) - 1
-            bounds = zip(self.begin[first].tolist(), (self.begin[last] + self.lengths[last]).tolist(), strict=True)
-            before = int(end[pieces - 1]) if pieces else 0
-            windows.append(Window(before // self.batch_size, list(bounds)))
-            pieces += int((last - first + 1).sum())
-        return windows
-
-
-def _cut(begin: Tensor, lengths: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The pieces, those longer than `most` in parts."""
-    if not int((lengths > most).any()):
-        return begin, lengths
-    parts = (lengths + most - 1) // most
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=begin.device), parts)
-    part = torch.arange(len(owner), device=begin.device) - offsets(parts)[owner]
-    within = (part * most).int()
-    return begin[owner] + within, (lengths[owner] - within).clamp(max=most)
 
 
 def gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:

@@ -18,12 +18,16 @@ from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.drawing import in_batch_loss, order_of
-from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Pieces, gather
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, gather
+from bidrec.training.pair_order import Epoch, Pieces
 from bidrec.training.resident import Resident
 
 
 class PairSteps:
     """The softmax over the companies of a batch of bids, and uniform ones where configured."""
+
+    epoch: Epoch
+    """That of the last call of `batches`."""
 
     def __init__(self, config: Config, data: Resident, known_before: int, device: torch.device | None = None) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
@@ -32,9 +36,7 @@ class PairSteps:
         self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
-        self.epoch: list[Tensor] = []
-        self.ahead: deque[tuple[Tensor, PairBatch]] = deque()
-        self.following = 0
+        self.ahead: deque[tuple[int, PairBatch]] = deque()
         if self.copies and not self.plain:
             raise ConfigurationError(
                 "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
@@ -46,15 +48,17 @@ class PairSteps:
                 hint="move split.train_before later or shorten split.validation_days",
             )
 
-    def batches(self, epoch: int) -> list[Tensor]:
-        self.epoch, windows = self.pieces.batches(order_of(self.settings.seed, epoch), self._window())
+    def batches(self, epoch: int) -> int:
+        self.epoch = self.pieces.epoch(order_of(self.settings.seed, epoch), self._window())
         self.ahead.clear()
-        self.following = 0
         if self.copies:
             self.copies.forget()
         if self.data.stream:
-            self.data.stream.start(windows)
-        return self.epoch
+            self.data.stream.start(self.epoch.windows())
+        return len(self.epoch)
+
+    def rows(self, at: int) -> Tensor:
+        return self.epoch.batches(at)[0]
 
     def _window(self) -> int:
         """How many pieces are as many as the notices that are shuffled together; 0: all."""
@@ -64,8 +68,8 @@ class PairSteps:
     def start_epoch(self, model: TwoTower) -> None:
         """Nothing is cached."""
 
-    def loss(self, model: TwoTower, batch: Tensor) -> Tensor:
-        return self.learn(model, self.gathered(batch))
+    def loss(self, model: TwoTower, at: int) -> Tensor:
+        return self.learn(model, self.gathered(at))
 
     def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
         """The loss of a batch that is gathered already."""
@@ -76,32 +80,25 @@ class PairSteps:
             return distinct_softmax(notice_UD, company_VD, model.scale, *places) / distributed.size()
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
-    def gathered(self, batch: Tensor) -> PairBatch:
-        """The batch of this epoch, gathered together with those that follow it."""
-        if not self.ahead or self.ahead[0][0] is not batch:
-            at = self._place_of(batch)
-            self.following = at + len(self._group(at))
+    def gathered(self, at: int) -> PairBatch:
+        """The epoch's batch `at`, gathered together with those that follow it."""
+        if not self.ahead or self.ahead[0][0] != at:
+            following = at + self._ahead()
             if self.copies:
-                ready = self.copies.take(at, self.following % len(self.epoch) or None, self._gathered_from)
+                ready = self.copies.take(at, following if following < len(self.epoch) else None, self._gathered_from)
             else:
                 ready = self._gathered_from(at)
-            self.ahead = deque(zip(self._group(at), ready, strict=True))
+            self.ahead = deque(enumerate(ready, at))
         return self.ahead.popleft()[1]
 
-    def _place_of(self, batch: Tensor) -> int:
-        """Which of the epoch's it is: mostly the one behind those gathered last, which is not searched for."""
-        if self.following < len(self.epoch) and self.epoch[self.following] is batch:
-            return self.following
-        return next(i for i, other in enumerate(self.epoch) if other is batch)
-
-    def _group(self, at: int) -> list[Tensor]:
-        """Batches that are gathered together, from the epoch's batch `at` on."""
-        return self.epoch[at : at + max(1, AHEAD_PAIRS // self.settings.batch_size)]
+    def _ahead(self) -> int:
+        """How many batches are gathered together."""
+        return max(1, AHEAD_PAIRS // self.settings.batch_size)
 
     def _gathered_from(self, at: int) -> list[PairBatch]:
         if self.data.stream:
             self.data.stream.reach(at)
-        return gather(self.data, self._group(at))
+        return gather(self.data, self.epoch.batches(at, self._ahead()))
 
     def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
         data, notice_P = self.data, batch.notice_U[batch.notice_of_P]

@@ -20,15 +20,19 @@ from bidrec.training.resident import Resident
 
 
 class Steps(Protocol):
-    """An epoch's batches in a seeded order, and the loss of one: what `learn` makes of what is `gathered`."""
+    """An epoch's batches, by their places in it, and the loss of one: what `learn` makes of what is `gathered`."""
 
-    def batches(self, epoch: int) -> list[Tensor]: ...
+    def batches(self, epoch: int) -> int:
+        """Put the epoch's batches in their seeded order; how many they are."""
+
+    def rows(self, at: int) -> Tensor:
+        """The numbers of the pairs, or of the notices, that the epoch's batch `at` learns from."""
 
     def start_epoch(self, model: TwoTower) -> None: ...
 
-    def loss(self, model: TwoTower, batch: Tensor) -> Tensor: ...
+    def loss(self, model: TwoTower, at: int) -> Tensor: ...
 
-    def gathered(self, batch: Tensor) -> Any: ...
+    def gathered(self, at: int) -> Any: ...
 
     def learn(self, model: TwoTower, batch: Any) -> Tensor: ...
 

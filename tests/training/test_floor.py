@@ -38,16 +38,16 @@ def test_the_floor_is_measured_and_changes_neither_the_weights_nor_the_random_nu
 
 def test_the_floor_is_of_a_few_batches_however_long_a_step_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With no time to spend, one batch is still measured, and no more of them than BATCHES with all the time."""
-    stepped: list[torch.Tensor] = []
+    stepped: list[int] = []
     monkeypatch.setattr(
         floor, "_step", lambda model, optimiser, steps, gathered, device: stepped.append(gathered) or 0.5
     )
 
     class Ready:
-        def gathered(self, batch: torch.Tensor) -> torch.Tensor:
-            return batch
+        def gathered(self, at: int) -> int:
+            return at
 
-    batches = list(torch.arange(2 * floor.BATCHES))
+    batches = 2 * floor.BATCHES
     for seconds, measured in ((-1.0, 1), (3600.0, floor.BATCHES)):
         monkeypatch.setattr(floor, "SECONDS", seconds)
         stepped.clear()

@@ -233,8 +233,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_la
 ) -> None:
     """One notice's number is infinite: the step that learns from it is named, though the look comes later."""
     static = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
-    batches = PairSteps(static, Resident.of(SET, torch.device("cpu")), SET.validation_from).batches(epoch=0)
-    notices = [SET.pair_notice[batch.numpy()].tolist() for batch in batches]
+    steps = PairSteps(static, Resident.of(SET, torch.device("cpu")), SET.validation_from)
+    notices = [SET.pair_notice[steps.rows(at).numpy()].tolist() for at in range(steps.batches(epoch=0))]
     notice = next(notice for notice in notices[3] if not any(notice in before for before in notices[:3]))
     dense = SET.notice.dense.copy()
     dense[notice] = np.inf

@@ -2,13 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn import functional
 
 from bidrec.config import Config, Model, Training
 from bidrec.model.two_tower import build
-from bidrec.training.pair_batches import LEAST_NOTICES, Pieces, gather
+from bidrec.training.pair_batches import gather
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
 from tests.training.sets import training_set
@@ -16,33 +14,6 @@ from tests.training.sets import training_set
 SET = training_set(notices=100)
 DATA = Resident.of(SET, torch.device("cpu"))
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
-
-
-@given(
-    st.lists(st.integers(0, 6), max_size=60).map(sorted),
-    st.integers(1, 40),
-    st.integers(0, 30),
-    st.booleans(),
-    st.randoms(use_true_random=False),
-)
-def test_every_pair_to_learn_is_in_one_batch_and_a_piece_is_of_one_notice(
-    notices: list[int], size: int, window: int, whole: bool, random: object
-) -> None:
-    learned = torch.tensor([random.random() < 0.7 for _ in notices], dtype=torch.bool)  # type: ignore[attr-defined]
-    if not learned.any():
-        return
-    pieces = Pieces(learned, torch.tensor(notices, dtype=torch.int32), size, whole)
-    batches, windows = pieces.batches(torch.Generator().manual_seed(1), window)
-    assert torch.cat(batches).sort().values.tolist() == learned.nonzero().flatten().tolist()
-    most = max(1, size // LEAST_NOTICES) if whole else 1
-    for begin, length in zip(pieces.begin.tolist(), pieces.lengths.tolist(), strict=True):
-        assert 1 <= length <= most
-        assert len(set(notices[begin : begin + length])) == 1
-    assert all(len(batch) < size + most for batch in batches)
-    order, begins = torch.cat(batches).tolist(), [sum(map(len, batches[: w.batch])) for w in windows]
-    for w, begin in zip(windows, begins, strict=True):  # what is asked for is what comes, from the window's first batch
-        asked = [pair for first, last in w.runs for pair in range(first, last) if learned[pair]]
-        assert set(asked) <= set(order[begin : begin + len(asked) + size + most])
 
 
 def test_what_is_gathered_ahead_is_what_each_batch_alone_would_give() -> None:
@@ -66,13 +37,14 @@ def test_a_batch_without_a_row_twice_has_the_loss_and_the_gradient_of_all_its_pa
     profiles = np.where(np.arange(len(SET.version_profile)) % 5 < 2, 0, -1).astype(np.int32)  # two distinct vectors
     data = Resident.of(replace(SET, pair_version=versions, version_profile=profiles), torch.device("cpu"))
     steps = PairSteps(Config(model=STATIC, training=Training(batch_size=40)), data, SET.validation_from)
-    model, batch = build(STATIC, SET.schema), steps.batches(0)[2]
+    steps.batches(0)
+    model, batch = build(STATIC, SET.schema), steps.rows(2)
     notice = data.pair_notice[batch].long()
     profile = data.profiles_of(data.pair_version[batch])
     rows = data.notice.take(notice, data.published_at[notice]), data.profiles(profile, 0)
     score = model.notice(rows[0]) @ model.company(rows[1]).T * model.scale
     wanted = functional.cross_entropy(score, torch.arange(len(batch)))
-    loss = steps.loss(model, batch)
+    loss = steps.loss(model, 2)
     torch.testing.assert_close(loss, wanted)
     gradients = [torch.autograd.grad(value, list(model.parameters()), allow_unused=True) for value in (loss, wanted)]
     for ours, plain in zip(*gradients, strict=True):
