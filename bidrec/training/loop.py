@@ -7,7 +7,7 @@ Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/val
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def train(
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
         loop = Loop(config, ts, run, data, device, writer)
-        loop.after_epoch = after_epoch
+        loop.after_epoch, loop.named = after_epoch, record_function if profile else nullcontext
         loop.resume()
         if distributed.is_first():
             warn_of_few(data, ts.validation_from, ts.cutoff)
@@ -92,6 +92,8 @@ class Loop:
         self.best: dict[str, Tensor] = {}
         self.watch = Watch(device, config.training.clip_norm)
         self.after_step: Callable[[], None] = lambda: None
+        self.named: Callable[[str], AbstractContextManager[Any]] = nullcontext
+        """A part of a step, for a profile; without one it costs nothing."""
         self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
@@ -223,18 +225,18 @@ class Loop:
 
     def _step(self, at: int, batches: int) -> None:
         done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
-        with record_function("step"):
+        with self.named("step"):
             distributed.start_step(self.config.training.seed, self.progress.step)
             graphs.start_step(self.config.training)
             self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
             self.optimiser.zero_grad(set_to_none=True)
-            with record_function("gather"):
+            with self.named("gather"):
                 gathered = self.steps.gathered(at)
-            with record_function("forward"):
+            with self.named("forward"):
                 loss = self.learn(gathered)
-            with record_function("backward"):
+            with self.named("backward"):
                 loss.backward()
-            with record_function("optimiser"):
+            with self.named("optimiser"):
                 self.watch.gradients(self.model.parameters(), self.progress.step, first=self.progress.batch == 0)
                 self.optimiser.step()
             self.watch.loss(distributed.total(loss))

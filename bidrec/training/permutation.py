@@ -8,50 +8,105 @@ Arbitrary Finite Domains", 2002); what falls on a number that does not exist is 
 Mitchell et al. ("Bandwidth-Optimal Random Shuffling for GPUs", 2022) found such orders as good as drawn ones.
 """
 
-import math
+from typing import NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
-ROUNDS = 6
-_MIX, _MIX_AGAIN = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15  # the odd factors of SplitMix64
-_BITS = 31  # of a mixed number; a half has fewer, so that their product fits
+ROUNDS, MORE_ROUNDS, FEW = 6, 24, 4_096
+"""Rounds of the network, and those where there are but a few numbers: halves of three bits are mixed less by each."""
+RUNS = 8
+"""Runs of neighbours that are shuffled together where not all are."""
+_HALF = 16
+"""Bits of half a number, at most: numbers are below 2**31."""
+_MIX, _MIX_AGAIN, _SHIFT = np.uint32(0x7FEB352D), np.uint32(0x846CA68B), np.uint32(15)
+"""Of the integer hash with the least bias that Wellons found in his search ("Prospecting for hash functions", 2018)."""
+
+Int32 = npt.NDArray[np.int32]
+UInt32 = npt.NDArray[np.uint32]
+
+
+class Order(Protocol):
+    def part(self, begin: int, end: int) -> Int32:
+        """The numbers (end - begin,) that stand at these places."""
 
 
 class Permutation:
-    """Each number below `size` stands at one place below `size`; which one depends on the `keys` (ROUNDS,) alone."""
+    """Each number below `size` stands at one place below `size`; at which one, the `keys` (MORE_ROUNDS,) alone say."""
 
-    def __init__(self, size: int, keys: list[int]) -> None:
-        self.size, self.keys = size, keys
-        self.high = math.isqrt(max(0, size - 1)) + 1
-        self.low = -(-size // self.high)
+    def __init__(self, size: int, keys: UInt32) -> None:
+        self.size, self.keys = size, keys[:ROUNDS] if size >= FEW else keys
+        self.bits = np.uint32((max(1, size - 1).bit_length() + 1) // 2)
+        self.low = np.uint32((1 << int(self.bits)) - 1)
+        self.high = np.uint32(-(-size >> int(self.bits)))
 
-    def part(self, begin: int, end: int, device: torch.device) -> Tensor:
-        """The numbers (end - begin,) int64 at these places."""
-        number = self._sent(torch.arange(begin, end, device=device))
-        while bool((outside := number >= self.size).any()):
+    def part(self, begin: int, end: int) -> Int32:
+        number = self._sent(np.arange(begin, end, dtype=np.uint32))
+        while (outside := number >= self.size).any():
             number[outside] = self._sent(number[outside])
-        return number
+        return number.view(np.int32)
 
-    def _sent(self, number: Tensor) -> Tensor:
-        """Once through the network: below high * low, of which hardly any is not below `size`."""
-        high, low = number // self.low, number % self.low
+    def _sent(self, number: UInt32) -> UInt32:
+        """Once through the network: below high * 2**bits, of which hardly any is not below `size`."""
+        high, low = number >> self.bits, number & self.low
         for first, second in zip(self.keys[::2], self.keys[1::2], strict=True):
-            high = _turned(high, self.high, low, first)
-            low = _turned(low, self.low, high, second)
-        return high * self.low + low
+            high += _mixed(low, first) * self.high >> _HALF
+            high -= (high >= self.high) * self.high
+            low += _mixed(high, second)
+            low &= self.low
+        return high << self.bits | low
 
 
-def draw_keys(generator: torch.Generator, orders: int = 1) -> list[list[int]]:
-    """The keys of so many orders."""
-    keys: list[list[int]] = torch.randint(2**62, (orders, ROUNDS), generator=generator).tolist()
-    return keys
+class Run(NamedTuple):
+    """Neighbouring numbers [begin, end)."""
+
+    begin: int
+    end: int
 
 
-def _turned(half: Tensor, size: int, by: Tensor, key: int) -> Tensor:
-    """One half moved on, modulo its size, by a number mixed from the other."""
-    mixed = (by + key) * _MIX
-    mixed = (mixed ^ (mixed >> _BITS)) * _MIX_AGAIN
-    step = (((mixed >> 64 - _BITS) & (1 << _BITS) - 1) * size) >> _BITS
-    turned = half + step
-    return torch.where(turned < size, turned, turned - size)
+class Windowed:
+    """An order of random runs. RUNS of them make a window, in which their numbers are shuffled."""
+
+    def __init__(self, size: int, window: int, generator: torch.Generator) -> None:
+        """`window`: about how many numbers one has."""
+        length = max(1, window // RUNS)
+        first = torch.randperm(-(-size // length), generator=generator) * length
+        self.windows = [[Run(i, min(i + length, size)) for i in some.tolist()] for some in first.split(RUNS)]
+        self.begins: list[int] = np.cumsum(
+            [0, *(sum(run.end - run.begin for run in runs) for runs in self.windows)]
+        ).tolist()
+        self.keys = draw_keys(generator, len(self.windows))
+
+    def part(self, begin: int, end: int) -> Int32:
+        parts = [
+            _numbers_of(runs, Permutation(last - first, keys).part(max(begin, first) - first, min(end, last) - first))
+            for runs, keys, first, last in zip(self.windows, self.keys, self.begins, self.begins[1:], strict=False)
+            if first < end and begin < last
+        ]
+        return np.concatenate(parts)
+
+
+def draw_keys(generator: torch.Generator, orders: int = 1) -> UInt32:
+    """(orders, MORE_ROUNDS) the keys of so many orders."""
+    return torch.randint(2**32, (orders, MORE_ROUNDS), generator=generator).numpy().astype(np.uint32)
+
+
+def _mixed(number: UInt32, key: np.uint32) -> UInt32:
+    """_HALF bits that depend on all of the number's and of the key's."""
+    mixed = number ^ key
+    mixed ^= mixed >> np.uint32(_HALF)
+    mixed *= _MIX
+    mixed ^= mixed >> _SHIFT
+    mixed *= _MIX_AGAIN
+    mixed >>= np.uint32(_HALF)
+    return mixed
+
+
+def _numbers_of(runs: list[Run], place: Int32) -> Int32:
+    """The numbers at these places among the runs, which follow each other there."""
+    begin, lengths = np.array([(run.begin, run.end - run.begin) for run in runs], dtype=np.int32).T
+    before = np.cumsum(lengths, dtype=np.int32) - lengths
+    run = np.searchsorted(before, place, side="right") - 1
+    found: Int32 = begin[run] + place - before[run]
+    return found
