@@ -207,6 +207,8 @@ def _places(ids: Tensor, offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tens
 
 def _days(times: Tensor, as_of: Tensor | int) -> Tensor:
     """Days from each time to the as-of; -1 where there is no time (the training set's int64 minimum)."""
+    if not times.shape[1]:
+        return times.float()
     if isinstance(as_of, Tensor):
         as_of = as_of[:, None]
     missing = times == torch.iinfo(torch.int64).min

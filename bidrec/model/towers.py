@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bidrec.model.dropout import Dropout
 from bidrec.model.fields import SeparateFields, SummedFields
 from bidrec.model.history import History
 from bidrec.model.rows import RowBatch, Shape
@@ -107,5 +108,5 @@ def network(width: int, hidden: Sequence[int], out: int, dropout: float) -> nn.S
         if i < len(widths) - 2:
             layers.append(nn.ReLU())
             if i == 0:
-                layers.append(nn.Dropout(dropout))
+                layers.append(Dropout(dropout))
     return nn.Sequential(*layers)
