@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import jobs  # noqa: F401  before what imports TorchRec: the process uses memory as bidrec's own do
+import jobs  # noqa: F401  first: imports cost what they cost bidrec's own commands
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
 from bidrec.model.rows import RowBatch

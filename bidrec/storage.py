@@ -188,9 +188,19 @@ def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
 
 
 def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]:
-    """What `read` makes of each file, by all cores: for sums, which are computed outside of Python's lock."""
+    """What `read` makes of each file, by all cores, the largest first: for sums, which are computed outside of Python's
+    lock."""
+    asked = list(files)
     with ThreadPoolExecutor(machine.cores()) as pool:
-        return list(pool.map(read, files))
+        found = {file: pool.submit(read, file) for file in sorted(asked, key=_size, reverse=True)}
+        return [found[file].result() for file in asked]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # `read` will say what is wrong with it
 
 
 def facts_of(file: Path) -> dict[str, Any]:

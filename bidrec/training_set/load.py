@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from bidrec.errors import ContractError, InputMissing
 from bidrec.intact import require_intact
 from bidrec.storage import read_json, read_manifest
-from bidrec.training_set.encode import MISSING_TIME
 from bidrec.training_set.npy import read
-
-__all__ = ["MISSING_TIME", "SIDES", "Side", "TrainingSet"]
 
 SIDES = ("notice", "profile", "version")
 
@@ -38,7 +34,7 @@ class Side:
     attribute_lengths: Int32
     """(R, attribute fields) items of each, at least 1."""
     ages: Int64
-    """(R, age fields) times in seconds since the epoch, MISSING_TIME where there is none."""
+    """(R, age fields) times in seconds since the epoch, the least int64 where there is none."""
     text_values: Int32
     """(terms,) ids in one table of `text_rows`."""
     text_weights: Float32
@@ -200,6 +196,8 @@ def _expect(path: Path, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: 
 
 
 def _ids(path: Path, column: str) -> list[str]:
+    import duckdb  # here: the training reads no ids and need not wait for it
+
     with duckdb.connect() as connection:
         return [
             row[0]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.storage import content_of, write_manifest
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import MISSING_TIME, TrainingSet
+from bidrec.training_set.encode import MISSING_TIME
+from bidrec.training_set.load import TrainingSet
 from tests.training_set.tables import (
     ACTIVITY_FIELDS,
     NOTICE_FIELDS,
