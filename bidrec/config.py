@@ -154,7 +154,7 @@ class Training:
     """Having chosen the number of epochs on the validation window, train anew on everything known before the cutoff:
     the newest notices teach most."""
     checkpoint_seconds: int = 60
-    """Time between checkpoints, in seconds."""
+    """Time between checkpoints, in seconds; longer where they would cost more than 2 % of it. 0: at each step."""
     checkpoints_kept: int = 2
     """The newest checkpoints that are kept."""
     clip_norm: float = 0.0

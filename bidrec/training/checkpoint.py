@@ -7,6 +7,7 @@ It is copied at its step and written by a thread while the training goes on (Wri
 
 import re
 import shutil
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -17,13 +18,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bidrec import log
+from bidrec import log, machine
 from bidrec.errors import ContractError
 from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
 from bidrec.training.distributed import is_first, own_rows, whole
 from bidrec.training.sharding import rows_by_name
 
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
+MOST_COST = 0.02
+"""Of a training's time that checkpoints may take: where one is large, the next waits longer."""
 
 
 @dataclass
@@ -109,6 +112,8 @@ class Writer:
         self.folder, self.kept = folder, kept
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
+        self.cost = 0.0
+        """Seconds that the newest one took from the training: while it was copied, and of the cores while written."""
 
     def __enter__(self) -> "Writer":
         return self
@@ -116,10 +121,16 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
 
-    def write(self, checkpoint: Checkpoint) -> None:
-        """Have it written; waits first where the one before is not finished."""
+    def write(self, checkpoint: Checkpoint, copying: float = 0.0) -> None:
+        """Have it written, which took so many seconds to copy; waits first where the one before is not finished."""
         self.wait()
-        self._writing = self._thread.submit(checkpoint.write, self.folder, self.kept)
+        self.cost = copying
+        self._writing = self._thread.submit(self._write, checkpoint)
+
+    def due(self, since: float, every: float) -> bool:
+        """Whether another is due `since` seconds after the newest: after `every`, or when that one's cost has become
+        MOST_COST of the time. `every` 0: at each step."""
+        return since >= every and (not every or since >= self.cost / MOST_COST)
 
     def look(self) -> None:
         if self._writing and self._writing.done():
@@ -129,6 +140,11 @@ class Writer:
         begun, self._writing = self._writing, None
         if begun:
             begun.result()
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        started = time.monotonic()
+        checkpoint.write(self.folder, self.kept)
+        self.cost += (time.monotonic() - started) / machine.cores()
 
 
 def newest(folder: Path) -> Checkpoint | None:

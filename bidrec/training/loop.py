@@ -206,8 +206,7 @@ class Loop:
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 self._show(batches, (self.progress.batch - first) / (shown - started))
-            due = time.monotonic() - self.checkpointed > self.config.training.checkpoint_seconds
-            stopped, due = distributed.agreed(stop(), due)
+            stopped, due = distributed.agreed(stop(), self._checkpoint_due())
             if stopped or due:
                 self._look()
                 self.pace.close()
@@ -310,12 +309,18 @@ class Loop:
     def _keep_weights(self) -> None:
         self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
+    def _checkpoint_due(self) -> bool:
+        """The first process says so: it writes them."""
+        since = time.monotonic() - self.checkpointed
+        return distributed.is_first() and self.writer.due(since, self.config.training.checkpoint_seconds)
+
     def _checkpoint(self) -> None:
+        started = time.monotonic()
         parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
         extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
         found = Checkpoint.of(self.progress, self.model, self.optimiser, extra)
         if distributed.is_first():
-            self.writer.write(found)
+            self.writer.write(found, time.monotonic() - started)
         self.checkpointed = time.monotonic()
 
     def _show(self, batches: int, rate: float) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from torch import nn
 
+from bidrec import machine
 from bidrec.errors import CannotWrite
+from bidrec.training import checkpoint as checkpoints
 from bidrec.training.checkpoint import STATE, Checkpoint, Progress, Writer, newest
 
 
@@ -54,6 +56,31 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, kept: int) -> None
         for step in range(1, 6):
             writer.write(checkpoint(step))
     assert steps(tmp_path) == list(range(6 - kept, 6))
+
+
+@given(st.floats(0.1, 100), st.floats(0, 10), st.floats(0, 1_000))
+def test_the_next_one_is_due_in_its_time_and_when_the_last_has_cost_two_percent_of_it(
+    every: float, cost: float, since: float
+) -> None:
+    with Writer(Path("unused"), kept=1) as writer:
+        assert writer.due(0.0, every=0)
+        assert writer.due(every, every)
+        writer.cost = cost
+        assert writer.due(since, every) == (since >= every and since >= cost / 0.02)
+        assert writer.due(0.0, every=0)
+
+
+def test_a_checkpoint_costs_what_its_copy_took_and_its_writing_took_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    asked = iter([100.0, 106.0])
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: next(asked))
+    with Writer(tmp_path, kept=1) as writer:
+        writer.write(checkpoint(1), copying=3.0)
+        writer.wait()
+        assert writer.cost == 4.5
+    assert steps(tmp_path) == [1]
 
 
 @given(data=st.data())
