@@ -171,10 +171,7 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         floors = np.array(watch.floor_seconds)
         floor_at = np.repeat(np.arange(len(floors) // watch.floor_steps) * watch.every, watch.floor_steps)
         found["floor_it_s"] = 1 / float(floors.mean())
-        found["floor_max_over_median"] = float(
-            floors.max() / np.median(floors)
-        )  # what the machine alone does to a step
-        found["floor_over_3_medians"] = float((floors > 3 * np.median(floors)).mean())
+        found["floor_max_over_median"] = float(floors.max() / np.median(floors))  # which is the machine's doing
         found["over_floor"] = float(floors.mean() / inside.mean())
         found["cpu_over_floor"] = watch.floor_cpu / len(floors) / (watch.cpu / len(seconds))
         for name, length in (("chunks_over_floor", CHUNK), ("epochs_over_floor", epoch_steps)):

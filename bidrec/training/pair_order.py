@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bidrec.model.rows import offsets
-from bidrec.training.permutation import Order, Permutation, Windowed, draw_keys
+from bidrec.training.permutation import Order
 from bidrec.training.stream import Window
 
 LEAST_NOTICES = 8
@@ -43,9 +43,7 @@ class Pieces:
     def epoch(self, generator: torch.Generator, window: int = 0) -> "Epoch":
         """All pieces in a random order; `window` of them are shuffled together, which are random runs of neighbours, 0:
         all."""
-        if window:
-            return Epoch(self, Windowed(len(self), window, generator))
-        return Epoch(self, Permutation(len(self), draw_keys(generator)[0]))
+        return Epoch(self, Order(len(self), window, generator))
 
 
 class Epoch:
@@ -77,9 +75,7 @@ class Epoch:
         return list(pairs.tensor_split(ends[:-1]))
 
     def windows(self) -> list[Window]:
-        """What is shuffled together, where not all is: the runs of pairs, and the batch that each window begins in."""
-        if not isinstance(self.order, Windowed):
-            return []
+        """What is shuffled together: the runs of pairs, and the batch that each window begins in."""
         return [
             Window(self._batch_of(first), [self.pieces.bounds(run.begin, run.end) for run in runs])
             for runs, first in zip(self.order.windows, self.order.begins, strict=False)

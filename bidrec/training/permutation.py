@@ -8,7 +8,7 @@ Arbitrary Finite Domains", 2002); what falls on a number that does not exist is 
 Mitchell et al. ("Bandwidth-Optimal Random Shuffling for GPUs", 2022) found such orders as good as drawn ones.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,6 @@ Int32 = npt.NDArray[np.int32]
 UInt32 = npt.NDArray[np.uint32]
 
 
-class Order(Protocol):
-    def part(self, begin: int, end: int) -> Int32:
-        """The numbers (end - begin,) that stand at these places."""
-
-
 class Permutation:
     """Each number below `size` stands at one place below `size`; at which one, the `keys` (MORE_ROUNDS,) alone say."""
 
@@ -42,6 +37,7 @@ class Permutation:
         self.high = np.uint32(-(-size >> int(self.bits)))
 
     def part(self, begin: int, end: int) -> Int32:
+        """The numbers (end - begin,) that stand at these places."""
         number = self._sent(np.arange(begin, end, dtype=np.uint32))
         while (outside := number >= self.size).any():
             number[outside] = self._sent(number[outside])
@@ -65,12 +61,12 @@ class Run(NamedTuple):
     end: int
 
 
-class Windowed:
+class Order:
     """An order of random runs. RUNS of them make a window, in which their numbers are shuffled."""
 
     def __init__(self, size: int, window: int, generator: torch.Generator) -> None:
-        """`window`: about how many numbers one has."""
-        length = max(1, window // RUNS)
+        """`window`: about how many numbers one has; 0: there is one, of one run that has them all."""
+        length = max(1, window // RUNS if window else size)
         first = torch.randperm(-(-size // length), generator=generator) * length
         self.windows = [[Run(i, min(i + length, size)) for i in some.tolist()] for some in first.split(RUNS)]
         self.begins: list[int] = np.cumsum(
@@ -79,6 +75,7 @@ class Windowed:
         self.keys = draw_keys(generator, len(self.windows))
 
     def part(self, begin: int, end: int) -> Int32:
+        """The numbers (end - begin,) that stand at these places."""
         parts = [
             _numbers_of(runs, Permutation(last - first, keys).part(max(begin, first) - first, min(end, last) - first))
             for runs, keys, first, last in zip(self.windows, self.keys, self.begins, self.begins[1:], strict=False)

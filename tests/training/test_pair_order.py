@@ -38,17 +38,25 @@ def test_every_pair_to_learn_is_in_one_batch_and_a_piece_is_of_one_notice(
     st.integers(1, 20),
     st.integers(1, 60),
     st.booleans(),
+    st.randoms(use_true_random=False),
 )
 def test_from_the_first_batch_of_a_window_on_come_the_pairs_that_were_asked_for(
-    notices: list[int], size: int, window: int, whole: bool
+    notices: list[int], size: int, window: int, whole: bool, random: object
 ) -> None:
-    pieces = Pieces(torch.ones(len(notices), dtype=torch.bool), torch.tensor(notices, dtype=torch.int32), size, whole)
+    learned = torch.tensor([random.random() < 0.7 for _ in notices], dtype=torch.bool)  # type: ignore[attr-defined]
+    if not learned.any():
+        return
+    pieces = Pieces(learned, torch.tensor(notices, dtype=torch.int32), size, whole)
+    most = max(1, size // LEAST_NOTICES) if whole else 1
     epoch = pieces.epoch(torch.Generator().manual_seed(1), window)
     batches, windows = [epoch.batches(at)[0].tolist() for at in range(len(epoch))], epoch.windows()
     runs = [run for w in windows for run in w.runs]
-    assert sorted(pair for first, last in runs for pair in range(first, last)) == list(range(len(notices)))
-    for w in windows:
-        asked = {pair for first, last in w.runs for pair in range(first, last)}
+    of_runs = [pair for first, last in runs for pair in range(first, last) if learned[pair]]
+    assert sorted(of_runs) == learned.nonzero().flatten().tolist()
+    order, begins = [pair for batch in batches for pair in batch], [sum(map(len, batches[: w.batch])) for w in windows]
+    for w, begin in zip(windows, begins, strict=True):
+        asked = {pair for first, last in w.runs for pair in range(first, last) if learned[pair]}
+        assert asked <= set(order[begin : begin + len(asked) + size + most])
         assert asked.isdisjoint(pair for batch in batches[: w.batch] for pair in batch)
         assert asked & set(batches[w.batch])
     assert [w.batch for w in windows] == sorted(w.batch for w in windows)
