@@ -2,16 +2,16 @@
 
 Reads   manifest.json of a box, and the files it names
 
-A file is read through once in a process for as long as its size and time stay: servers ask often.
+A file that this process has read or written is not read through again for as long as its size and time stay (sums.py).
 """
 
 from collections.abc import Collection
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bidrec.errors import ContractError
-from bidrec.storage import of_each, read_manifest, sha256
+from bidrec.storage import read_manifest
+from bidrec.sums import of_each, sum_of
 
 
 def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -37,12 +37,6 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
 def _sum_of(file: Path) -> str | None:
     """Its SHA-256; None where it cannot be read."""
     try:
-        now = file.stat()
-        return _read(file.resolve(), now.st_size, now.st_mtime_ns, now.st_ino)
+        return sum_of(file)
     except OSError:
         return None
-
-
-@lru_cache(maxsize=4096)
-def _read(file: Path, size: int, mtime_ns: int, inode: int) -> str:
-    return sha256(file)

@@ -18,7 +18,8 @@ import duckdb
 from bidrec.casting import literal
 from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
-from bidrec.storage import FORMAT_VERSION, MANIFEST, facts_of, read_manifest, sync, write_json, writing
+from bidrec.storage import FORMAT_VERSION, MANIFEST, read_manifest, sync, write_json, writing
+from bidrec.sums import facts_of
 
 PART = "part"
 """Column of the views that says which ingest wrote the row. It is not in the files."""

@@ -12,15 +12,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from bidrec import machine
 from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.refusals import is_full, refusal
+from bidrec.sums import facts_of, of_each, sum_of
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 2
@@ -28,7 +27,6 @@ FORMAT_VERSION = 2
 SEAL = "seal"
 """Key of each JSON file: the format it is in, and the sum over the rest of it."""
 PARTIAL = ".partial"
-Found = TypeVar("Found")
 _RESTORE = "restore it from a copy, or delete its folder and run again the command that writes it"
 _OTHER_VERSION = "use the bidrec that wrote this home, or another home: bidrec ingest and bidrec train fill it anew"
 
@@ -187,27 +185,6 @@ def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
     return manifest
 
 
-def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]:
-    """What `read` makes of each file, by all cores, the largest first: for sums, which are computed outside of Python's
-    lock."""
-    asked = list(files)
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        found = {file: pool.submit(read, file) for file in sorted(asked, key=_size, reverse=True)}
-        return [found[file].result() for file in asked]
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0  # `read` will say what is wrong with it
-
-
-def facts_of(file: Path) -> dict[str, Any]:
-    """What a manifest says of a file: its size and SHA-256."""
-    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
-
-
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The folder's manifest, or None where the folder is absent or unfinished. Raises as `read_json` does."""
     path = folder / MANIFEST
@@ -218,9 +195,10 @@ def is_whole(folder: Path) -> bool:
     """Whether the folder is finished and every file is the one that its manifest speaks of."""
     try:
         manifest = read_manifest(folder)
-        return manifest is not None and all(
-            sha256(folder / name) == facts["sha256"] for name, facts in manifest["files"].items()
-        )
+        if manifest is None:
+            return False
+        files = manifest["files"]
+        return of_each(sum_of, [folder / name for name in files]) == [facts["sha256"] for facts in files.values()]
     except Exception:
         return False
 
@@ -233,11 +211,6 @@ def content_of(manifest: dict[str, Any]) -> str:
 def fingerprint(value: Any) -> str:
     """16 hex digits of SHA-256 over the value's canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(file: Path) -> None:

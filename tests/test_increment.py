@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bidrec.config import Config, Contract
 from bidrec.ingest import ingest
-from bidrec.storage import sha256
+from bidrec.sums import sha256
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 
 State = dict[str, dict[tuple[Any, ...], dict[str, Any]]]

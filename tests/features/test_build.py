@@ -13,7 +13,8 @@ from bidrec.errors import ContractError, InputMissing, Interrupted
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake import part_file
 from bidrec.locks import one_job_at_a_time
-from bidrec.storage import content_of, read_manifest, sha256
+from bidrec.storage import content_of, read_manifest
+from bidrec.sums import sha256
 from tests import tables
 from tests.features.lakes import add_part, read, write_lake
 

@@ -1,0 +1,70 @@
+"""SHA-256 of files, by all cores, and each file read for it once in a process.
+
+Serves  manifests, when a box is written (storage.py) and when it is read (intact.py): a job that opens what it has
+        just written, or a server that asks often, need not read it again
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from bidrec import machine
+
+Found = TypeVar("Found")
+SETTLED_NS = 100_000_000
+"""A file that was written less long ago may be written again in the same tick of its clock, which nobody would see."""
+MOST_KNOWN = 10_000
+
+
+class _Content(NamedTuple):
+    """What tells a file's content from another's; its name does not: a finished folder is renamed into its place."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+_known: dict[_Content, str] = {}
+
+
+def sum_of(file: Path) -> str:
+    """The file's SHA-256, as it was when it was last read for as long as its size and time stay. Raises OSError."""
+    now = file.stat()
+    content = _Content(now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+    found = _known.get(content) or sha256(file)
+    if time.time_ns() - content.mtime_ns > SETTLED_NS:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[content] = found
+    return found
+
+
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file: its size and SHA-256."""
+    return {"bytes": file.stat().st_size, "sha256": sum_of(file)}
+
+
+def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]:
+    """What `read` makes of each file, by all cores, the largest first: for sums, which are computed outside of Python's
+    lock."""
+    asked = list(files)
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        found = {file: pool.submit(read, file) for file in sorted(asked, key=_size, reverse=True)}
+        return [found[file].result() for file in asked]
+
+
+def sha256(path: Path) -> str:
+    """Read now, whatever is known of it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # `read` will say what is wrong with it
