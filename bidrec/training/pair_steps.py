@@ -13,7 +13,6 @@ from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids
 from bidrec.model.loss.negatives import uniform_negatives
-from bidrec.model.loss.softmax import distinct_softmax
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
 from bidrec.training.copy_stream import CopyStream
@@ -33,11 +32,10 @@ class PairSteps:
         self.data, self.settings, self.known_before = data, config.training, known_before
         self.copies = CopyStream(device) if device and device.type != data.device.type else None
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
-        self.plain = config.loss == Loss(kind=config.loss.kind)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
         self.ahead: deque[tuple[int, PairBatch]] = deque()
-        if self.copies and not self.plain:
+        if self.copies and config.loss != Loss(kind=config.loss.kind):
             raise ConfigurationError(
                 "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
                 hint="leave [loss] at its defaults, stream_notices at 0, or set training.device to 'cpu'",
@@ -75,9 +73,11 @@ class PairSteps:
         """The loss of a batch that is gathered already."""
         notice_UD = distributed.gathered(model.notice, batch.notice)
         company_VD = distributed.gathered(model.company, batch.company)
-        if self.plain:
+        if self.in_batch.of_rows:
             places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
-            return distinct_softmax(notice_UD, company_VD, model.scale, *places) / distributed.size()
+            counted = self.in_batch.frequencies
+            company_P = self.data.pair_company.index_select(0, batch.pair_P) if counted else None
+            return self.in_batch.by_rows(notice_UD, company_VD, model.scale, *places, company_P) / distributed.size()
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
     def gathered(self, at: int) -> PairBatch:

@@ -8,7 +8,7 @@ from torch import Tensor
 from bidrec.config import Loss
 from bidrec.model.loss.frequency import Frequency, corrected
 from bidrec.model.loss.hits import without_hits
-from bidrec.model.loss.softmax import diagonal_softmax, multi_positive_softmax
+from bidrec.model.loss.softmax import diagonal_softmax, distinct_softmax, multi_positive_softmax
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Bids:
 class InBatchLoss:
     """Scores, temperature, logQ, mask, softmax; from notices to companies and, with `two_way`, back.
 
-    With `logq` it holds the running frequencies of companies and notices, which are part of a training's state.
+    With `logq` it holds the running frequencies of companies, with `two_way` of notices too, which are part of a
+    training's state.
     """
 
     def __init__(self, settings: Loss, *, notices: int, companies: int, device: torch.device) -> None:
@@ -36,8 +37,14 @@ class InBatchLoss:
         if settings.logq:
             self.frequencies = {
                 side: Frequency(ids, decay=settings.frequency_decay, buckets=settings.frequency_buckets, device=device)
-                for side, ids in (("company", companies), ("notice", notices))
+                for side, ids in {"company": companies, **({"notice": notices} if settings.two_way else {})}.items()
             }
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether `by_rows` gives the loss: nothing in it is about a single pair of a notice and a company."""
+        settings = self.settings
+        return not (settings.two_way or settings.uniform_negatives) and settings.other_bidders == "negative"
 
     def __call__(self, notice_PD: Tensor, company_KD: Tensor, scale: Tensor, bids: Bids) -> Tensor:
         """The mean over the P bids (of both directions). notice_PD (P, D), company_KD (K, D): unit vectors."""
@@ -49,12 +56,36 @@ class InBatchLoss:
             return loss
         return (loss + self._one_way(logit_PK[:, :own].T, notice_rate_P, bids.hit_PK[:, :own].T)) / 2
 
-    def _rates(self, bids: Bids) -> tuple[Tensor, Tensor]:
+    def by_rows(
+        self,
+        notice_UD: Tensor,
+        company_VD: Tensor,
+        scale: Tensor,
+        notice_of_P: Tensor,
+        company_of_P: Tensor,
+        log_count_V: Tensor,
+        company_P: Tensor | None = None,
+    ) -> Tensor:
+        """The same, no notice or company row scored twice: the arguments are those of `distinct_softmax`, and with
+        `logq` the bids' companies (P,): several that nothing is known of stand behind one row."""
+        if company_P is None:
+            return distinct_softmax(notice_UD, company_VD, scale, notice_of_P, company_of_P, log_count_V)
+        rate_P = self._rate("company", company_P, len(company_P))
+        log_weight_V = torch.zeros_like(log_count_V).index_add_(0, company_of_P, 1 / rate_P).log()
+        loss = distinct_softmax(notice_UD, company_VD, scale, notice_of_P, company_of_P, log_weight_V)
+        return loss + rate_P.log().mean()  # what the bids' own scores are corrected by
+
+    def _rates(self, bids: Bids) -> tuple[Tensor | None, Tensor | None]:
         """Expected draws a step of the candidates, uniform ones included, and of the notices; counts this step too."""
-        self.frequencies["company"].observe(bids.company_K[: len(bids.notice_P)])
-        self.frequencies["notice"].observe(bids.notice_P)
-        company_rate_K = self.frequencies["company"].rate(bids.company_K) + bids.uniform_rate
-        return company_rate_K, self.frequencies["notice"].rate(bids.notice_P)
+        own = len(bids.notice_P)
+        company_rate_K = self._rate("company", bids.company_K, own) + bids.uniform_rate
+        return company_rate_K, self._rate("notice", bids.notice_P, own) if self.settings.two_way else None
+
+    def _rate(self, side: str, id_K: Tensor, own: int) -> Tensor:
+        """(K,) expected draws a step of these ids, of which the first `own` are drawn in this one."""
+        frequency = self.frequencies[side]
+        frequency.observe(id_K[:own])
+        return frequency.rate(id_K)
 
     def _one_way(self, logit_RK: Tensor, rate_K: Tensor | None, hit_RK: Tensor) -> Tensor:
         if rate_K is not None:

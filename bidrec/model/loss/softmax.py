@@ -42,14 +42,15 @@ def distinct_softmax(
     scale: Tensor,
     notice_of_P: Tensor,
     company_of_P: Tensor,
-    log_count_V: Tensor,
+    log_weight_V: Tensor,
 ) -> Tensor:
     """`diagonal_softmax` of P bids without a row or a column twice: their U notices and V companies, each bid's place
-    among them, and the log of how many of the bids a company stands for. The mean over the bids, a scalar."""
-    log_share_UV = torch.log_softmax(torch.addmm(log_count_V, notice_UD * scale, company_VD.T), dim=1)
+    among them, and the log of what a company weighs: how many of the bids it stands for. The mean over the bids, a
+    scalar."""
+    log_share_UV = torch.log_softmax(torch.addmm(log_weight_V, notice_UD * scale, company_VD.T), dim=1)
     own_P = notice_of_P * len(company_VD) + company_of_P
     # Each bid is one own of the count that its company's logit stands for.
-    return (log_count_V.index_select(0, company_of_P) - log_share_UV.flatten().index_select(0, own_P)).mean()
+    return (log_weight_V.index_select(0, company_of_P) - log_share_UV.flatten().index_select(0, own_P)).mean()
 
 
 def diagonal_softmax(logit_RK: Tensor) -> Tensor:
