@@ -123,7 +123,7 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
-    config = ours.configuration(kind, **settings.get("training", {}))
+    config = ours.configuration(kind, **settings.get("recipe", {}))
     between = ours.BETWEEN[kind]
     return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), between)
 
@@ -142,7 +142,7 @@ def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any
 
 def quality(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
     """How what is trained that way ranks."""
-    return ours.recall(ts, ours.configuration("static", **settings["training"]))
+    return ours.recall(ts, ours.configuration("static", **settings["recipe"]))
 
 
 def _source(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> Iterator[seed.Batch]:

@@ -162,19 +162,29 @@ class Rows:
             attributes = self.attributes.index_select(0, rows_B).flatten()
             lengths_BA = self.attribute_lengths[:1].expand(len(rows_B), -1)
         else:
-            attributes = self.attributes[_places(self.attributes, self.attribute_offsets, rows_B)[0]]
+            attributes = self.attributes[
+                ragged(self.attribute_offsets, rows_B)[0] if len(self.attributes) else rows_B[:0]
+            ]
             lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
-        text, text_lengths_B = _places(self.text, self.text_offsets, rows_B)
+        dense_BF = self.dense.index_select(0, rows_B)
+        text, text_weights, text_lengths_B = self._text(rows_B)
         return RowBatch(
-            dense_BF=self.dense.index_select(0, rows_B),
-            ages_days_BT=_days(self.ages.index_select(0, rows_B), as_of),
+            dense_BF=dense_BF,
+            ages_days_BT=_days(self.ages.index_select(0, rows_B), as_of) if self.ages.shape[1] else dense_BF[:, :0],
             attributes=attributes.long(),
             attribute_lengths_BA=lengths_BA,
-            text=self.text[text].long(),
-            text_weights=self.text_weights[text],
+            text=text,
+            text_weights=text_weights,
             text_lengths_B=text_lengths_B,
             single=self.single,
         )
+
+    def _text(self, rows_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The rows' terms, their weights, and how many each row has."""
+        if not len(self.text):
+            return rows_B[:0].long(), self.text_weights, torch.zeros_like(rows_B)
+        text, lengths_B = ragged(self.text_offsets, rows_B)
+        return self.text[text].long(), self.text_weights[text], lengths_B
 
 
 def moved(batch: Any, move: Callable[[Tensor], Tensor]) -> Any:
@@ -200,15 +210,8 @@ def ragged(offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
     return owner + torch.arange(len(owner), device=owner.device), lengths
 
 
-def _places(ids: Tensor, offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
-    """`ragged`, also where there are no ids at all, and so no offsets."""
-    return ragged(offsets_, rows_B) if len(ids) else (rows_B[:0], torch.zeros_like(rows_B))
-
-
 def _days(times: Tensor, as_of: Tensor | int) -> Tensor:
     """Days from each time to the as-of; -1 where there is no time (the training set's int64 minimum)."""
-    if not times.shape[1]:
-        return times.float()
     if isinstance(as_of, Tensor):
         as_of = as_of[:, None]
     missing = times == torch.iinfo(torch.int64).min

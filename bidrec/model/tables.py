@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bidrec.model.distinct import distinct
+
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -192,7 +194,7 @@ class PlainRows:
 
 def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct ids (R,) and the sums of their gradients (R, D)."""
-    rows, place = ids.unique(return_inverse=True)
+    rows, place, _ = distinct(ids)
     return rows, gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
 
 

@@ -5,22 +5,26 @@ Each gather costs some microseconds whatever its size, a good part of a small st
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from bidrec.model.distinct import distinct
 from bidrec.model.rows import RowBatch, offsets
 from bidrec.training.resident import Resident
 
 AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
+FEW_TWICE = 0.02
+"""The share of a batch's rows that are there again, below which none is looked for."""
 _BATCH_SHIFT = 32
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """P bids on U notices, by the V distinct company rows in them."""
+    """P bids on U notices, by the V company rows in them."""
 
     pair_P: Tensor
     notice_U: Tensor
@@ -33,19 +37,38 @@ class PairBatch:
     """The log of how many of the bids a company row stands for."""
 
 
-def gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:
+class Shared(NamedTuple):
+    """Whether so many bids of a batch are by the same company, or on the same notice, that its rows are told apart:
+    that takes a fifth of a gather, and in a batch of few of many bids each row is there once."""
+
+    notice: bool
+    company: bool
+
+    @classmethod
+    def among(cls, data: Resident, pair_P: Tensor) -> "Shared":
+        """Judged by one batch."""
+        notice, company = _rows_of(data, pair_P)
+        least = len(pair_P) * (1 - FEW_TWICE)
+        return cls(len(notice.unique()) < least, len(company.unique()) < least)
+
+
+def gather(data: Resident, pairs: list[Tensor], shared: Shared) -> list[PairBatch]:
     """The batches, each the numbers (P,) of some pairs, with all that a step reads of them."""
-    sizes, pair_Q = [len(batch) for batch in pairs], torch.cat(pairs)
-    batch_Q = torch.repeat_interleave(torch.tensor(sizes, device=data.device), output_size=len(pair_Q))
-    notice = _distinct(batch_Q, data.pair_notice.index_select(0, pair_Q).long(), len(sizes))
-    as_of_U = data.published_at.index_select(0, notice.row)
-    profile_Q = data.profiles_of(data.pair_version.index_select(0, pair_Q))
+    sizes, pair_Q = tuple(len(batch) for batch in pairs), torch.cat(pairs)
+    notice_Q, profile_Q = _rows_of(data, pair_Q)
+    notice = _distinct(notice_Q, sizes) if shared.notice else _each(notice_Q, sizes)
+    as_of_U: Tensor | int = 0
+    as_of_V: Tensor | int = 0
+    if data.notice.ages.shape[1] or data.profile.ages.shape[1]:
+        as_of_U = data.published_at.index_select(0, notice.row)
     if data.profile.ages.shape[1]:  # a company's ages differ from notice to notice
-        company = _Distinct(profile_Q, sizes, *_each(sizes, data.device))
-        as_of_V = as_of_U[notice.place_Q + offsets(torch.tensor(notice.sizes, device=data.device))[batch_Q]]
+        company = _each(profile_Q, sizes)
+        as_of_V = data.published_at.index_select(0, notice_Q)
+    elif shared.company:
+        company = _distinct(profile_Q + 1, sizes)  # -1, none, must not be below its batch's keys
+        company = company._replace(row=company.row - 1)
     else:
-        company = _distinct(batch_Q, profile_Q + 1, len(sizes))  # -1, none, must not be below its batch's keys
-        company, as_of_V = company._replace(row=company.row - 1), as_of_U[:1]
+        company = _each(profile_Q, sizes)
     parts = zip(
         pairs,
         notice.row.split(notice.sizes),
@@ -53,31 +76,47 @@ def gather(data: Resident, pairs: list[Tensor]) -> list[PairBatch]:
         data.profiles(company.row, as_of_V).split(company.sizes),
         notice.place_Q.split(sizes),
         company.place_Q.split(sizes),
-        company.count.float().log().split(company.sizes),
+        company.log_count.split(company.sizes),
         strict=True,
     )
     return [PairBatch(*part) for part in parts]
 
 
+def _rows_of(data: Resident, pair_Q: Tensor) -> tuple[Tensor, Tensor]:
+    """(Q,) the pairs' notices and profile rows."""
+    version_Q = data.pair_version.index_select(0, pair_Q)
+    return data.pair_notice.index_select(0, pair_Q).long(), data.profiles_of(version_Q)
+
+
 class _Distinct(NamedTuple):
-    """The distinct rows of each batch, batch after batch: `sizes` of them, each standing for `count` of the Q."""
+    """The distinct rows of each batch, batch after batch: `sizes` of them, each standing for some of the Q."""
 
     row: Tensor
     sizes: list[int]
     place_Q: Tensor
     """Each of the Q's place among its own batch's."""
-    count: Tensor
+    log_count: Tensor
+    """The log of how many a row stands for."""
 
 
-def _distinct(batch_Q: Tensor, row_Q: Tensor, batches: int) -> _Distinct:
-    key, place_Q, count = torch.unique((batch_Q << _BATCH_SHIFT) + row_Q, return_inverse=True, return_counts=True)
-    sizes = torch.bincount(key >> _BATCH_SHIFT, minlength=batches)
+def _distinct(row_Q: Tensor, sizes: tuple[int, ...]) -> _Distinct:
+    batch_Q = torch.repeat_interleave(torch.tensor(sizes, device=row_Q.device), output_size=len(row_Q))
+    key, place_Q, count = distinct((batch_Q << _BATCH_SHIFT) + row_Q)
+    found = torch.bincount(key >> _BATCH_SHIFT, minlength=len(sizes))
     return _Distinct(
-        key & (1 << _BATCH_SHIFT) - 1, sizes.tolist(), place_Q - offsets(sizes).index_select(0, batch_Q), count
+        key & (1 << _BATCH_SHIFT) - 1,
+        found.tolist(),
+        place_Q - offsets(found).index_select(0, batch_Q),
+        count.float().log(),
     )
 
 
-def _each(sizes: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The places and counts of rows of which none is shared."""
+def _each(row_Q: Tensor, sizes: tuple[int, ...]) -> _Distinct:
+    """All rows, as if none was there twice."""
+    return _Distinct(row_Q, list(sizes), *_places(sizes, row_Q.device))
+
+
+@lru_cache(maxsize=2)
+def _places(sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     places = torch.cat([torch.arange(size, device=device) for size in sizes])
-    return places, torch.ones_like(places)
+    return places, torch.zeros(len(places), device=device)

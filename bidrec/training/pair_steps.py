@@ -17,7 +17,7 @@ from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.drawing import in_batch_loss, order_of
-from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, gather
+from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Shared, gather
 from bidrec.training.pair_order import Epoch, Pieces
 from bidrec.training.resident import Resident
 
@@ -45,6 +45,7 @@ class PairSteps:
                 "no pair to train on: no bid before the validation window by a company known at the time",
                 hint="move split.train_before later or shorten split.validation_days",
             )
+        self.shared = self._shared()
 
     def batches(self, epoch: int) -> int:
         self.epoch = self.pieces.epoch(order_of(self.settings.seed, epoch), self._window())
@@ -54,6 +55,13 @@ class PairSteps:
         if self.data.stream:
             self.data.stream.start(self.epoch.windows())
         return len(self.epoch)
+
+    def _shared(self) -> Shared:
+        """By the first batch of all: it is the same one in all processes, and after a restart."""
+        if self.settings.whole_notices:
+            return Shared(notice=True, company=True)
+        first = self.pieces.epoch(order_of(self.settings.seed, 0), self._window())
+        return Shared.among(self.data, first.batches(0)[0])
 
     def rows(self, at: int) -> Tensor:
         return self.epoch.batches(at)[0]
@@ -98,7 +106,7 @@ class PairSteps:
     def _gathered_from(self, at: int) -> list[PairBatch]:
         if self.data.stream:
             self.data.stream.reach(at)
-        return gather(self.data, self.epoch.batches(at, self._ahead()))
+        return gather(self.data, self.epoch.batches(at, self._ahead()), self.shared)
 
     def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
         data, notice_P = self.data, batch.notice_U[batch.notice_of_P]

@@ -16,6 +16,8 @@ import torch
 
 ROUNDS, MORE_ROUNDS, FEW = 6, 24, 4_096
 """Rounds of the network, and those where there are but a few numbers: halves of three bits are mixed less by each."""
+AT_ONCE = 16_384
+"""Numbers that are worked out together: what a call of numpy costs is then shared."""
 RUNS = 8
 """Runs of neighbours that are shuffled together where not all are."""
 _HALF = 16
@@ -73,9 +75,17 @@ class Order:
             [0, *(sum(run.end - run.begin for run in runs) for runs in self.windows)]
         ).tolist()
         self.keys = draw_keys(generator, len(self.windows))
+        self.size, self.known_from, self.known = size, 0, np.empty(0, dtype=np.int32)
 
     def part(self, begin: int, end: int) -> Int32:
-        """The numbers (end - begin,) that stand at these places."""
+        """The numbers (end - begin,) that stand at these places; not to be written to."""
+        if end - begin > AT_ONCE:
+            return self._part(begin, end)
+        if not self.known_from <= begin <= end <= self.known_from + len(self.known):
+            self.known_from, self.known = begin, self._part(begin, min(begin + AT_ONCE, self.size))
+        return self.known[begin - self.known_from : end - self.known_from]
+
+    def _part(self, begin: int, end: int) -> Int32:
         parts = [
             _numbers_of(runs, Permutation(last - first, keys).part(max(begin, first) - first, min(end, last) - first))
             for runs, keys, first, last in zip(self.windows, self.keys, self.begins, self.begins[1:], strict=False)

@@ -80,13 +80,13 @@ def test_the_seeds_loops_and_ours_have_the_same_losses_on_the_same_batches(world
 def test_all_contenders_run_and_are_compared(world: TrainingSet) -> None:
     names = [*training.REMARKS, "pipeline:static", "pipeline:history"]
     alone = {"torchrec:sparse_dist"}  # a process group, which would stay with the tests
-    settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "training": {}}
+    settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "recipe": {}}
     rows = {
         name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
         for name in names
         if name not in alone
     }
-    rows["pipeline:fast"] = contender("pipeline")(world, "static", settings | {"training": training_ours.FAST}) | {
+    rows["pipeline:fast"] = contender("pipeline")(world, "static", settings | {"recipe": training_ours.FAST}) | {
         "peak_mib": 1
     }
     found = {"rows": rows, **training.ratios(rows, ())}

@@ -10,6 +10,8 @@ that changes. An id that occurs several times in a step is there counted too, wh
 import torch
 from torch import Tensor
 
+from bidrec.model.distinct import distinct
+
 _SPREAD = 2_654_435_761  # Knuth's multiplier: neighbouring ids land in buckets far apart
 
 
@@ -32,7 +34,7 @@ class Frequency:
     def observe(self, id_K: Tensor) -> None:
         """Count the ids (K,) drawn in the next step. A first occurrence counts as one since the beginning."""
         self.step += 1
-        at, drawn = self._bucket(id_K).unique(return_counts=True)
+        at, _, drawn = distinct(self._bucket(id_K).long())
         gap, count = (self.step - self.last[at]).float(), drawn.float()
         weight = torch.where(self.last[at] == 0, 1.0, self.decay)
         self.gap[at] = torch.lerp(self.gap[at], gap, weight)

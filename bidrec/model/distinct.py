@@ -1,0 +1,33 @@
+"""Which of many numbers are the same: those of rows that a batch reads, of ids that a table is asked for.
+
+torch.unique, but for many numbers on a CPU: numpy's sort works with the processor's vectors, .7 instead of 2.5 ms for
+31,000.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FEW = 8_192
+"""Numbers of which torch, whose code a step has at hand anyway, tells as soon."""
+
+
+def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """int64 numbers (Q,), not negative and below 2**63 / 2Q: the distinct ones (R,) ascending, the place (Q,) of each
+    number among these, and how often each is there (R,)."""
+    if len(number_Q) < FEW or number_Q.device.type != "cpu":
+        found: tuple[Tensor, Tensor, Tensor] = torch.unique(number_Q, return_inverse=True, return_counts=True)
+        return found
+    size = len(number_Q)
+    bits = size.bit_length()
+    # A number and where it stood in one, so that a plain sort is enough.
+    sorted_Q = np.sort(number_Q.numpy() << bits | np.arange(size))
+    stood_Q = sorted_Q & (1 << bits) - 1
+    sorted_Q >>= bits
+    first_Q = np.ones(size, dtype=bool)
+    np.not_equal(sorted_Q[1:], sorted_Q[:-1], out=first_Q[1:])
+    begin_R = np.flatnonzero(first_Q)
+    place_Q = np.empty(size, dtype=np.int64)
+    place_Q[stood_Q] = np.cumsum(first_Q) - 1
+    count_R = np.diff(begin_R, append=size)
+    return torch.from_numpy(sorted_Q[begin_R]), torch.from_numpy(place_Q), torch.from_numpy(count_R)

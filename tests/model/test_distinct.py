@@ -1,0 +1,24 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidrec.model import distinct as module
+from bidrec.model.distinct import distinct
+
+LARGE = 2**63 // 2 // 64
+
+
+@pytest.fixture(params=[0, 16], scope="module")
+def few(request: pytest.FixtureRequest) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FEW", request.param)
+        yield
+
+
+@given(numbers=st.lists(st.integers(0, 5) | st.integers(LARGE - 3, LARGE - 1), max_size=32))
+def test_numbers_are_told_apart_as_torch_does(few: None, numbers: list[int]) -> None:
+    number_Q = torch.tensor(numbers, dtype=torch.int64)
+    wanted = torch.unique(number_Q, return_inverse=True, return_counts=True)
+    for ours, torchs in zip(distinct(number_Q), wanted, strict=True):
+        assert torch.equal(ours, torchs)
