@@ -139,7 +139,7 @@ def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, A
 
 def starts(world: Path) -> dict[str, Any]:
     found = run("start:static", world, {})
-    return {name: round(found[name], 2) for name in ("startup_s", "imports_s", "open_s")} | {
+    return {name: round(found[name], 2) for name in ("startup_s", "imports_s", "open_s", "after_writing_s")} | {
         "startup_peak_mib": found["peak_mib"]
     }
 

@@ -162,9 +162,8 @@ class Rows:
             attributes = self.attributes.index_select(0, rows_B).flatten()
             lengths_BA = self.attribute_lengths[:1].expand(len(rows_B), -1)
         else:
-            attributes = self.attributes[
-                ragged(self.attribute_offsets, rows_B)[0] if len(self.attributes) else rows_B[:0]
-            ]
+            places = ragged(self.attribute_offsets, rows_B)[0] if len(self.attributes) else rows_B[:0]
+            attributes = self.attributes[places]
             lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
         dense_BF = self.dense.index_select(0, rows_B)
         text, text_weights, text_lengths_B = self._text(rows_B)

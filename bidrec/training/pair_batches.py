@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bidrec.model.distinct import distinct
-from bidrec.model.rows import RowBatch, offsets
+from bidrec.model.rows import RowBatch, Rows, offsets
 from bidrec.training.resident import Resident
 
 AHEAD_PAIRS = 4096
@@ -56,24 +56,15 @@ def gather(data: Resident, pairs: list[Tensor], shared: Shared) -> list[PairBatc
     """The batches, each the numbers (P,) of some pairs, with all that a step reads of them."""
     sizes, pair_Q = tuple(len(batch) for batch in pairs), torch.cat(pairs)
     notice_Q, profile_Q = _rows_of(data, pair_Q)
+    own_time = bool(data.profile.ages.shape[1])  # a company's ages differ from notice to notice
     notice = _distinct(notice_Q, sizes) if shared.notice else _each(notice_Q, sizes)
-    as_of_U: Tensor | int = 0
-    as_of_V: Tensor | int = 0
-    if data.notice.ages.shape[1] or data.profile.ages.shape[1]:
-        as_of_U = data.published_at.index_select(0, notice.row)
-    if data.profile.ages.shape[1]:  # a company's ages differ from notice to notice
-        company = _each(profile_Q, sizes)
-        as_of_V = data.published_at.index_select(0, notice_Q)
-    elif shared.company:
-        company = _distinct(profile_Q + 1, sizes)  # -1, none, must not be below its batch's keys
-        company = company._replace(row=company.row - 1)
-    else:
-        company = _each(profile_Q, sizes)
+    from_0_Q = profile_Q + 1  # -1, none, must not be below its batch's keys
+    company = _distinct(from_0_Q, sizes) if shared.company and not own_time else _each(from_0_Q, sizes)
     parts = zip(
         pairs,
         notice.row.split(notice.sizes),
-        data.notice.take(notice.row, as_of_U).split(notice.sizes),
-        data.profiles(company.row, as_of_V).split(company.sizes),
+        data.notice.take(notice.row, _as_of(data, data.notice, notice.row)).split(notice.sizes),
+        data.profiles(company.row - 1, _as_of(data, data.profile, notice_Q)).split(company.sizes),
         notice.place_Q.split(sizes),
         company.place_Q.split(sizes),
         company.log_count.split(company.sizes),
@@ -86,6 +77,11 @@ def _rows_of(data: Resident, pair_Q: Tensor) -> tuple[Tensor, Tensor]:
     """(Q,) the pairs' notices and profile rows."""
     version_Q = data.pair_version.index_select(0, pair_Q)
     return data.pair_notice.index_select(0, pair_Q).long(), data.profiles_of(version_Q)
+
+
+def _as_of(data: Resident, rows: Rows, notice_B: Tensor) -> Tensor | int:
+    """When the notices were published, if the rows have ages to tell as of then."""
+    return data.published_at.index_select(0, notice_B) if rows.ages.shape[1] else 0
 
 
 class _Distinct(NamedTuple):

@@ -35,9 +35,10 @@ class InBatchLoss:
         self.settings = settings
         self.frequencies: dict[str, Frequency] = {}
         if settings.logq:
+            learned_from = {"company": companies} | ({"notice": notices} if settings.two_way else {})
             self.frequencies = {
                 side: Frequency(ids, decay=settings.frequency_decay, buckets=settings.frequency_buckets, device=device)
-                for side, ids in {"company": companies, **({"notice": notices} if settings.two_way else {})}.items()
+                for side, ids in learned_from.items()
             }
 
     @property
