@@ -127,8 +127,7 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
     config = ours.configuration(kind, **settings.get("recipe", {}))
-    between = ours.BETWEEN[kind]
-    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config), between)
+    return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config))
 
 
 def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,6 @@ from bidrec.training.steps import steps_for
 from bidrec.training_set.load import TrainingSet
 
 CHUNK = 1_000
-BETWEEN = {"static": (100, 10), "history": (4, 2)}
-"""After how many steps the floor is measured, and for how many: those of the default model are long."""
 SEED_MODEL = Model(
     kind="static",
     table_dim=32,
@@ -60,6 +58,14 @@ def configuration(kind: str, logq: bool = False, **training: Any) -> Config:
     if kind == "static":
         return Config(model=SEED_MODEL, loss=Loss(logq=logq), training=replace(SEED_RECIPE, **training))
     return Config(training=replace(Training(refit=False, epochs=50, patience=50), **training))
+
+
+def between(config: Config) -> tuple[int, int]:
+    """After how many steps the floor is measured, and for how many: the larger they are, the fewer."""
+    if config.model.kind == "history":
+        return 4, 2
+    many = max(1, 2_560 // config.training.batch_size)
+    return 10 * many, many
 
 
 class Floor:
@@ -122,12 +128,12 @@ class Watch:
         return len(self.seconds) >= self.steps
 
 
-def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int, between: tuple[int, int]) -> dict[str, Any]:
+def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> dict[str, Any]:
     """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
     floor = Floor(config, ts)
     for _ in range(5):
         floor.step()
-    watch = run(ts, config, Watch(steps, floor.step, *between))
+    watch = run(ts, config, Watch(steps, floor.step, *between(config)))
     return summary(watch, epoch_steps, config.training.batch_size)
 
 
