@@ -49,12 +49,16 @@ def facts_of(file: Path) -> dict[str, Any]:
 
 
 def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]:
-    """What `read` makes of each file, by all cores, the largest first: for sums, which are computed outside of Python's
-    lock."""
+    """What `read` makes of each file, by all cores, the largest first and by the caller's own thread: for sums, which
+    are computed outside of Python's lock."""
     asked = list(files)
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        found = {file: pool.submit(read, file) for file in sorted(asked, key=_size, reverse=True)}
-        return [found[file].result() for file in asked]
+    if not asked:
+        return []
+    largest, *others = sorted(asked, key=_size, reverse=True)
+    with ThreadPoolExecutor(max(1, machine.cores() - 1)) as pool:
+        found = {file: pool.submit(read, file) for file in others}
+        own = read(largest)
+        return [own if file is largest else found[file].result() for file in asked]
 
 
 def sha256(path: Path) -> str:
