@@ -3,16 +3,18 @@
 import torch
 from torch import Tensor
 
+from bidrec.model.distinct import distinct
+
 
 def true_bids(row_E: Tensor, company_E: Tensor, rows: int, company_K: Tensor) -> Tensor:
     """(rows, K) bool: whether the candidate (its id in `company_K`, repeated or not) bid on the row's notice.
 
     The E bids are (row_E, company_E); those of companies that are no candidates are left out.
     """
-    distinct, place_K = company_K.unique(return_inverse=True)
-    place_E = torch.searchsorted(distinct, company_E.contiguous()).clamp(max=max(0, len(distinct) - 1))
-    there = distinct[place_E] == company_E
-    hit = torch.zeros(rows, len(distinct), dtype=torch.bool, device=company_K.device)
+    company_R, place_K, _ = distinct(company_K)
+    place_E = torch.searchsorted(company_R, company_E.contiguous()).clamp(max=max(0, len(company_R) - 1))
+    there = company_R[place_E] == company_E
+    hit = torch.zeros(rows, len(company_R), dtype=torch.bool, device=company_K.device)
     hit[row_E[there], place_E[there]] = True
     return hit[:, place_K]
 
