@@ -57,7 +57,7 @@ def strongest_axes(notice_NW: Tensor, company_KW: Tensor, dim: int) -> Tensor:
 
     One turn for both sides, so that a product of turned vectors is what is left of the product.
     """
-    square_WW = sum((x.double().T @ x.double() / max(1, len(x)) for x in (notice_NW, company_KW)), torch.zeros(1))
+    square_WW = torch.stack([x.double().T @ x.double() / max(1, len(x)) for x in (notice_NW, company_KW)]).sum(0)
     axes_WD = torch.linalg.eigh(square_WW).eigenvectors.flip(1)[:, :dim]
     # A direction is as good as its opposite: the same one each time.
     largest_1D = axes_WD.gather(0, axes_WD.abs().argmax(0, keepdim=True))

@@ -1,0 +1,131 @@
+"""Whole trainings on a GPU; without one, on one that is pretended: where tensors are is tested, and what is learned."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bidrec.config import Config, Loss, Model, Training
+from bidrec.errors import Interrupted
+from bidrec.training import notice_steps
+from bidrec.training.loop import train
+from tests.pretend_gpu import GPU, pretend_gpu
+from tests.training.sets import training_set
+
+SET = training_set(notices=100)
+SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8, members=2)
+SMALL = replace(SMALL, dropout=0.0, fact_dropout=0.0)  # masks are drawn in another way on a GPU
+STATIC = replace(SMALL, kind="static")
+SETTINGS = Training(batch_size=10, epochs=1, candidates=16, history_gradients=15)
+SPARSE = replace(SETTINGS, table_optimiser="sparse_adam")
+EVERYTHING = Loss(kind="in_batch", logq=True, two_way=True, other_bidders="masked", uniform_negatives=8)
+KINDS = {
+    "history": Config(model=SMALL, training=replace(SETTINGS, deterministic=True)),
+    "history, in batch": Config(model=SMALL, loss=EVERYTHING, training=replace(SPARSE, clip_norm=0.5)),
+    "history, half the digits": Config(
+        model=SMALL, training=replace(SPARSE, precision="bfloat16", table_precision="bfloat16")
+    ),
+    "static": Config(model=STATIC, training=SETTINGS),
+    "static, whole notices": Config(model=STATIC, loss=EVERYTHING, training=replace(SPARSE, whole_notices=True)),
+    "static, Adagrad": Config(
+        model=STATIC, training=replace(SETTINGS, table_optimiser="rowwise_adagrad", deterministic=True)
+    ),
+    "static, streamed": Config(model=STATIC, training=replace(SPARSE, stream_notices=20)),
+}
+
+
+def on(device: str, config: Config) -> Config:
+    return replace(config, training=replace(config.training, device=device))
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each operation on the pretended GPU is looked at, which takes longer than it."""
+    monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 8)
+
+
+def losses(facts: dict) -> list[float]:
+    return [entry["loss"] for entry in facts["curve"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_learned_on_a_pretended_gpu_is_what_is_learned_on_the_cpu(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = train(on("cpu", KINDS[kind]), SET, tmp_path / "cpu")
+    with pretend_gpu(monkeypatch):
+        there = train(on("cuda", KINDS[kind]), SET, tmp_path / "cuda")
+    assert len(losses(there)) == 2  # the second is the refit's
+    assert losses(there) == pytest.approx(losses(host), rel=1e-2 if "half" in kind else 1e-4)
+
+
+@pytest.mark.parametrize("kind", ["history, half the digits", "static, whole notices"])
+def test_stopped_on_a_pretended_gpu_and_started_again_it_learns_the_same(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, asked = on("cuda", KINDS[kind]), iter(range(100))
+    with pretend_gpu(monkeypatch):
+        unbroken = train(config, SET, tmp_path / "unbroken")
+        with pytest.raises(Interrupted):
+            train(config, SET, tmp_path / "broken", stop=lambda: next(asked) == 2)
+        resumed = train(config, SET, tmp_path / "broken")
+    assert losses(resumed) == losses(unbroken)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_learned_on_a_gpu_is_near_what_is_learned_on_the_cpu(kind: str, tmp_path: Path) -> None:
+    """Near, for a GPU draws other candidates."""
+    host, there = (train(on(place, KINDS[kind]), SET, tmp_path / place) for place in ("cpu", "cuda"))
+    assert losses(there) == pytest.approx(losses(host), rel=0.15)
+
+
+def test_a_pretended_gpu_refuses_what_a_gpu_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretend_gpu(monkeypatch):
+        there, here = torch.arange(3, device=GPU), torch.arange(3)
+        assert (there.device, here.device, (there * 2)[1:].device) == (GPU, here.cpu().device, GPU)
+        assert torch.equal(there.cpu() + here, torch.tensor([0, 2, 4]))
+        for wrong in (
+            lambda: there + here,
+            lambda: here[there],
+            lambda: torch.cat([there, here]),
+            lambda: torch.zeros(3, dtype=torch.int64).index_add_(0, here, there),
+            lambda: torch.nn.functional.embedding(here, torch.rand(3, 2, device=GPU)),
+        ):
+            with pytest.raises(RuntimeError, match="two devices"):
+                wrong()
+        with pytest.raises(TypeError, match="numpy"):
+            there.numpy()
+        assert there[here].device == GPU
+        assert (there + torch.tensor(1)).device == GPU
+
+
+def test_a_pretended_gpu_is_respected_in_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return gradient * torch.ones(3)
+
+    with pretend_gpu(monkeypatch):
+        x = torch.rand(3, device=GPU, requires_grad=True)
+        (x * x).sum().backward()
+        assert x.grad is not None
+        assert x.grad.device == GPU
+        with pytest.raises(RuntimeError, match="two devices"):
+            Wrong.apply(x).sum().backward()
+
+
+def test_a_pretended_gpu_counts_what_the_host_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretend_gpu(monkeypatch) as gpu:
+        x = torch.arange(4, device=GPU)
+        _ = x[x > 1], x.nonzero(), x.unique(), x.sum().item(), x.repeat_interleave(x), x.cpu()
+        assert sum(gpu.waits.values()) == 6
+        gpu.waits.clear()
+        _ = x[x], x.sum(), x.repeat_interleave(x, output_size=6), torch.where(x > 1, x, 0), x.cumsum(0)
+        assert not gpu.waits
