@@ -1,6 +1,7 @@
 """Training side by side: the floor, bidrec's pipeline, the seed's four loops, TorchRec's pipelines.
 
-    python -m benchmarks.training [--scale 0.01] [--steps 3000] [--rounds 2] [--recall] [--folder DIR] [--json]
+    python -m benchmarks.training [--scale 0.01] [--steps 3000] [--rounds 2] [--recall] [--device cpu] [--folder DIR]
+                                  [--json]
 
 The workload (training_world.py) is made once and kept in --folder. Each contender runs in a process of its own, on the
 same model and about 256 pairs a step:
@@ -13,11 +14,12 @@ torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
 
 static     the seed's own recipe, random pairs and Adam, over the rows of the tables that a batch reads
 fast       whole notices besides, and a loss that corrects for how often a company is drawn
+graphs     on a GPU: fast, in bfloat16, the layers as CUDA graphs
 recall     with --recall, each way to train is run for 24 epochs with five seeds: how what it learns ranks, and what
            that took
 
 The default model (history through the notice tower) has its own floor and pipeline, at its own batch of 512 notices.
-busy: the share of the time in which a step runs and does not wait for its batch.
+busy: the share of the time in which a step runs and does not wait for its batch; of a GPU, in which it computes.
 """
 
 import argparse
@@ -33,11 +35,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.training_ours import FAST, RANKED, SEEDS, STATIC
+from benchmarks.training_ours import FAST, ON_A_GPU, RANKED, SEEDS, STATIC
 from benchmarks.training_world import written
+from bidrec.training.machine import choose_device
 
 BATCH = 256
-SIZES = (1_024, 4_096)
+SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 16_384)}
+RECIPES = {"cpu": {"static": STATIC, "fast": FAST}, "cuda": {"static": STATIC, "fast": FAST, "graphs": ON_A_GPU}}
 SEED = ("collate", "async", "overlap", "tuned")
 REMARKS = {
     "seed:collate": "DataLoader, a dict a row, no workers",
@@ -58,12 +62,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000, help="of the pipeline; the default model takes a tenth")
     parser.add_argument("--rounds", type=int, default=2, help="how often the contenders take turns")
     parser.add_argument("--seconds", type=float, default=8, help="of a seed's or TorchRec's loop in a round")
-    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="of bidrec's batches, tried besides 256")
+    parser.add_argument("--sizes", type=int, nargs="*", help="of bidrec's batches, tried besides 256")
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto: a GPU, if there is one"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of every contender's arithmetic (0: torch's choice)")
     parser.add_argument("--recall", action="store_true", help="also train to the end, each way, and say how it ranks")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bidrec-training-world")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    options.device = choose_device(options.device).type
+    if options.sizes is None:
+        options.sizes = SIZES[options.device]
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     found = compare(written(options.folder, options.scale), options)
@@ -72,29 +82,31 @@ def main() -> None:
 
 def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All contenders in turn, `rounds` times; of each, the round in which it was fastest."""
-    bound = {"seconds": options.seconds, "most": options.steps, "batch": BATCH}
+    device = {"device": options.device}
+    bound = {"seconds": options.seconds, "most": options.steps, "batch": BATCH} | device
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(options.rounds):
         for name in REMARKS:
             keep_best(rows, name, run(name, world, bound))
-        for (kind, given), size in product((("static", STATIC), ("fast", FAST)), (BATCH, *options.sizes)):
+        for (kind, given), size in product(RECIPES[options.device].items(), (BATCH, *options.sizes)):
             steps = options.steps if size == BATCH else max(20, options.steps * BATCH // size // 2)
-            settings = {"steps": steps, "recipe": given | {"batch_size": size}}
+            settings = {"steps": steps, "recipe": given | {"batch_size": size}} | device
             keep_best(rows, row_of(kind, size), run("pipeline:static", world, settings))
-    rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)})
-    found = {"scale": options.scale, "rows": rows} | ratios(rows, options.sizes) | starts(world)
-    return found | (ranked(world) if options.recall else {})
+    rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)} | device)
+    found = {"scale": options.scale, "rows": rows} | device | ratios(rows, RECIPES[options.device], options.sizes)
+    found |= starts(world, device)
+    return found | (ranked(world, device) if options.recall else {})
 
 
 def row_of(kind: str, size: int) -> str:
     return f"pipeline:{kind}" + (f":{size}" if size != BATCH else "")
 
 
-def ranked(world: Path) -> dict[str, Any]:
+def ranked(world: Path, device: dict[str, str]) -> dict[str, Any]:
     """Of each way to train the best validation Recall@100 and the CPU time, means over SEEDS, and each one's recall."""
     found: dict[str, Any] = {}
     for way, recipe in RANKED.items():
-        rows = [run("quality", world, {"recipe": recipe | {"seed": seed}}) for seed in SEEDS]
+        rows = [run("quality", world, {"recipe": recipe | {"seed": seed}} | device) for seed in SEEDS]
         found |= {f"{way}_{name}": round(fmean(row[name] for row in rows), 4) for name in ("best_recall", "cpu_s")}
         found[f"{way}_best_recalls"] = [round(row["best_recall"], 4) for row in rows]
     return found
@@ -115,10 +127,11 @@ def keep_best(rows: dict[str, dict[str, Any]], name: str, found: dict[str, Any])
         rows[name] = found
 
 
-def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, Any]:
+def ratios(rows: dict[str, dict[str, Any]], kinds: Iterable[str], tried: Iterable[int]) -> dict[str, Any]:
     default, seed = rows["pipeline:history"], max((rows[f"seed:{loop}"] for loop in SEED), key=lambda row: row["it_s"])
     found: dict[str, Any] = {"default_pipeline_over_floor": default["over_floor"]}
-    for kind, prefix in (("static", ""), ("fast", "fast_")):
+    for kind in kinds:
+        prefix = "" if kind == "static" else f"{kind}_"
         ours = rows[row_of(kind, BATCH)]
         sizes = {size: rows[row_of(kind, size)]["pairs_s"] for size in (BATCH, *tried)}
         best = max(sizes, key=sizes.__getitem__)
@@ -137,8 +150,8 @@ def ratios(rows: dict[str, dict[str, Any]], tried: Iterable[int]) -> dict[str, A
     return found
 
 
-def starts(world: Path) -> dict[str, Any]:
-    found = run("start:static", world, {})
+def starts(world: Path, device: dict[str, str]) -> dict[str, Any]:
+    found = run("start:static", world, device)
     return {name: round(found[name], 2) for name in ("startup_s", "imports_s", "open_s", "after_writing_s")} | {
         "startup_peak_mib": found["peak_mib"]
     }
@@ -151,11 +164,11 @@ def table(found: dict[str, Any]) -> str:
             floor = {
                 "it_s": row["floor_it_s"],
                 "pairs_s": row["pairs_s"] / row["it_s"] * row["floor_it_s"],
-                "busy": 1.0,
+                "gpu_busy": 1.0,
             }
             lines.append(_line(name.replace("pipeline", "floor"), row | floor, ""))
             remark = f"{row['over_floor']:.3f} of the floor, p99 {row['p99_over_median']:.2f} x the median"
-            lines.append(_line(name, row | {"busy": min(1.0, row["over_floor"])}, remark))
+            lines.append(_line(name, {"gpu_busy": min(1.0, row["over_floor"])} | row, remark))
         else:
             lines.append(_line(name, row, row.get("remark", REMARKS.get(name, ""))))
     rest = (f"{name}: {value:.3g}" for name, value in found.items() if isinstance(value, int | float))
@@ -165,7 +178,8 @@ def table(found: dict[str, Any]) -> str:
 def _line(name: str, row: dict[str, Any], remark: str) -> str:
     if "it_s" not in row:
         return f"{name:22} {'-':>7} {'-':>9} {'-':>5} {'-':>8}  {remark}"
-    busy = "-" if row["busy"] is None else f"{row['busy']:.0%}"
+    share = row.get("gpu_busy", row["busy"])
+    busy = "-" if share is None else f"{share:.0%}"
     return f"{name:22} {row['it_s']:7.1f} {row['pairs_s']:9,.0f} {busy:>5} {row['peak_mib']:8,}  {remark}"
 
 

@@ -17,8 +17,10 @@ from torch import Tensor
 import jobs  # noqa: F401  first: imports cost what they cost bidrec's own commands
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
-from bidrec.model.rows import RowBatch
+from benchmarks.training_clock import Clock, gpu_busy
+from bidrec.model.rows import RowBatch, moved
 from bidrec.model.two_tower import build
+from bidrec.training.machine import choose_device
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_batches import PairBatch
 from bidrec.training.pair_steps import PairSteps
@@ -43,43 +45,53 @@ def peak_mib() -> int:
 
 def timed(next_batch: Callable[[], Any], step: Callable[[Any], Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Steps a second over `seconds`, and the share of that time in which a step ran and did not wait for its batch."""
+    clock = Clock(device_of(settings))
     for _ in range(WARM_UP):
         step(next_batch())
+    clock.wait()
     inside, steps, started, cpu = 0.0, 0, time.perf_counter(), time.process_time()
-    while not steps or (steps < settings["most"] and time.perf_counter() - started < settings["seconds"]):
-        batch = next_batch()
-        at = time.perf_counter()
-        step(batch)
-        inside += time.perf_counter() - at
-        steps += 1
-    wall = time.perf_counter() - started
+    with gpu_busy(clock.device) as busy:
+        while not steps or (steps < settings["most"] and time.perf_counter() - started < settings["seconds"]):
+            batch = next_batch()
+            at = time.perf_counter()
+            step(batch)
+            inside += time.perf_counter() - at
+            steps += 1
+        clock.wait()
+        wall = time.perf_counter() - started
     return {"it_s": steps / wall, "pairs_s": steps / wall * settings["batch"], "busy": inside / wall} | {
-        "cpu_ms": (time.process_time() - cpu) / steps * 1e3
+        "cpu_ms": (time.process_time() - cpu) / steps * 1e3,
+        **busy,
     }
 
 
+def device_of(settings: dict[str, Any]) -> torch.device:
+    return choose_device(settings.get("device", "auto"))
+
+
 def seed_loop(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
-    step = seed.PlainStep(ts, ours.SEED_MODEL, **RECIPE)
+    step = seed.PlainStep(ts, ours.SEED_MODEL, device_of(settings), **RECIPE)
     source = _source(ts, loop, settings)
     return timed(lambda: next(source), step, settings)
 
 
 def resident(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The seed's step without a loader: over one batch."""
-    step, batch = seed.PlainStep(ts, ours.SEED_MODEL, **RECIPE), next(_source(ts, "collate", settings))
+    step = seed.PlainStep(ts, ours.SEED_MODEL, device_of(settings), **RECIPE)
+    batch = step.moved(next(_source(ts, "collate", settings)))
     return timed(lambda: batch, step, settings)
 
 
 def behind(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's step behind one of the seed's loaders, so that loader and step can be told apart."""
-    config = ours.configuration("static", batch_size=settings["batch"])
-    model = build(config.model, ts.schema).train()
+    config, device = ours.configuration("static", batch_size=settings["batch"]), device_of(settings)
+    model = build(config.model, ts.schema).train().to(device)
     optimiser = optimiser_for(model, config.training)
-    steps = PairSteps(config, Resident.of(ts, torch.device("cpu")), ts.cutoff)
+    steps = PairSteps(config, Resident.of(ts, device), ts.cutoff, device)
     source = _source(ts, loop, settings)
 
     def step(batch: seed.Batch) -> None:
-        loss = steps.learn(model, as_pairs(ts, batch))
+        loss = steps.learn(model, moved(as_pairs(ts, batch), lambda tensor: tensor.to(device, non_blocking=True)))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -116,17 +128,17 @@ def _rows(schema: dict[str, Any], name: str, batch: seed.Batch) -> RowBatch:
 def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str, Any]:
     from benchmarks import training_torchrec
 
-    source = training_torchrec.batches(ts, settings["batch"])
+    source, device = training_torchrec.batches(ts, settings["batch"]), device_of(settings)
     try:
-        pipeline = getattr(training_torchrec, which)(ts, ours.SEED_MODEL, **RECIPE)
+        pipeline = getattr(training_torchrec, which)(ts, ours.SEED_MODEL, device, **RECIPE)
         return timed(lambda: source, pipeline.progress, settings) | {"busy": None}  # it asks for its batches inside
     except Exception as error:  # whatever it is that it lacks here is the finding
-        return {"remark": f"does not run on a CPU: {type(error).__name__}: {str(error).splitlines()[0][:90]}"}
+        return {"remark": f"does not run on {device.type}: {type(error).__name__}: {str(error).splitlines()[0][:90]}"}
 
 
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
-    config = ours.configuration(kind, **settings.get("recipe", {}))
+    config = ours.configuration(kind, device=device_of(settings).type, **settings.get("recipe", {}))
     return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config))
 
 
@@ -134,9 +146,9 @@ def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any
     """Seconds from the start of the process to the end of its first step; the imports' and those of opening the set,
     which reads it through once, are a part of them. `after_writing_s`: from opening it to the end of the first step
     where the process has read it before, as a job has that wrote it."""
-    opened = time.time()
-    config = ours.configuration(kind, **ours.STATIC)
-    watch = ours.run(ts, config, ours.Watch(0, None))
+    opened, clock = time.time(), Clock(device_of(settings))
+    config = ours.configuration(kind, device=clock.device.type, **ours.STATIC)
+    watch = ours.run(ts, config, ours.Watch(0, clock))
     found = {
         "startup_s": watch.first_at - settings["began"],
         "imports_s": settings["imported"] - settings["began"],
@@ -144,13 +156,13 @@ def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any
         "peak_mib": peak_mib(),
     }
     begun = time.time()
-    again = ours.run(TrainingSet.open(ts.folder), config, ours.Watch(0, None))
+    again = ours.run(TrainingSet.open(ts.folder), config, ours.Watch(0, clock))
     return found | {"after_writing_s": again.first_at - begun}
 
 
 def quality(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
     """How what is trained that way ranks."""
-    return ours.recall(ts, ours.configuration("static", **settings["recipe"]))
+    return ours.recall(ts, ours.configuration("static", device=device_of(settings).type, **settings["recipe"]))
 
 
 def _source(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> Iterator[seed.Batch]:

@@ -17,10 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.training_clock import Clock, gpu_busy
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import Interrupted
 from bidrec.model.two_tower import TwoTower, build
+from bidrec.training import graphs
 from bidrec.training.loop import train
+from bidrec.training.machine import choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
@@ -43,6 +46,8 @@ STATIC = {"table_optimiser": "sparse_adam"}
 """The seed's recipe, random pairs and Adam, but only the rows that a batch reads move."""
 FAST = STATIC | {"whole_notices": True, "logq": True}
 """Whole notices: their bidders are among the negatives more often than others, for which the loss corrects."""
+ON_A_GPU = FAST | {"precision": "bfloat16", "cuda_graphs": True}
+"""Besides, where there is a GPU."""
 RANKED = {
     "seed": {"epochs": 24},
     "static": STATIC | {"epochs": 24},
@@ -74,10 +79,11 @@ class Floor:
     goes through an epoch's as the training does."""
 
     def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
-        data = Resident.of(ts, torch.device("cpu"), bool(config.training.stream_notices))
-        self.model: TwoTower = build(config.model, ts.schema).train()
+        device, streamed = choose_device(config.training.device), bool(config.training.stream_notices)
+        data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
+        self.model: TwoTower = fit_to(build(config.model, ts.schema), config.training, device).train()
         self.optimiser = optimiser_for(self.model, config.training)
-        self.steps = steps_for(config, data, ts.validation_from, data.device)
+        self.steps = steps_for(config, data, ts.validation_from, device)
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
         if config.model.kind == "static":
@@ -87,12 +93,13 @@ class Floor:
             self.batches, self.loss = cycle(range(batches)), self.steps.loss
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
 
-    def step(self) -> float:
+    def step(self) -> None:
+        """Not waited for where a GPU computes it, as the training does not wait for its steps either."""
+        graphs.start_step(self.optimiser.settings)
         loss: Tensor = self.loss(self.model, next(self.batches))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        return loss.item()
 
 
 @dataclass
@@ -100,32 +107,42 @@ class Watch:
     """Handed to `train` as its `stop`: called after each step, it takes the time and, now and then, the floor's."""
 
     steps: int
-    floor: Callable[[], float] | None
+    clock: Clock
+    floor: Callable[[], None] | None = None
     every: int = 1
     floor_steps: int = 1
-    seconds: list[float] = field(default_factory=list)
-    floor_seconds: list[float] = field(default_factory=list)
+    step_marks: list[tuple[Any, Any]] = field(default_factory=list)
+    floor_marks: list[tuple[Any, Any]] = field(default_factory=list)
     cpu: float = 0.0
     floor_cpu: float = 0.0
     first_at: float = 0.0
-    _left: float = 0.0
+    _left: Any = None
     _left_cpu: float = 0.0
 
     def __call__(self) -> bool:
-        now, now_cpu = time.perf_counter(), time.process_time()
+        now, now_cpu = self.clock.mark(), time.process_time()
         if self.first_at:
-            self.seconds.append(now - self._left)
+            self.step_marks.append((self._left, now))
             self.cpu += now_cpu - self._left_cpu
-        self.first_at = self.first_at or time.time()
-        if self.floor and len(self.seconds) % self.every == 0:
-            begun_cpu = time.process_time()
-            for _ in range(self.floor_steps):
-                started = time.perf_counter()
-                self.floor()
-                self.floor_seconds.append(time.perf_counter() - started)
-            self.floor_cpu += time.process_time() - begun_cpu
-        self._left, self._left_cpu = time.perf_counter(), time.process_time()
-        return len(self.seconds) >= self.steps
+        else:
+            self.clock.wait()
+            self.first_at = time.time()
+        if self.floor and len(self.step_marks) % self.every == 0:
+            self._measure_floor(self.floor)
+        self._left, self._left_cpu = self.clock.mark(), time.process_time()
+        return len(self.step_marks) >= self.steps
+
+    def _measure_floor(self, step: Callable[[], None]) -> None:
+        begun_cpu, begun = time.process_time(), self.clock.mark()
+        for _ in range(self.floor_steps):
+            step()
+            done = self.clock.mark()
+            self.floor_marks.append((begun, done))
+            begun = done
+        self.floor_cpu += time.process_time() - begun_cpu
+
+    def seconds(self, marks: list[tuple[Any, Any]]) -> np.ndarray:
+        return np.array([self.clock.seconds(*pair) for pair in marks])
 
 
 def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> dict[str, Any]:
@@ -133,8 +150,10 @@ def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> di
     floor = Floor(config, ts)
     for _ in range(5):
         floor.step()
-    watch = run(ts, config, Watch(steps, floor.step, *between(config)))
-    return summary(watch, epoch_steps, config.training.batch_size)
+    clock = Clock(choose_device(config.training.device))
+    with gpu_busy(clock.device) as busy:
+        watch = run(ts, config, Watch(steps, clock, floor.step, *between(config)))
+    return summary(watch, epoch_steps, config.training.batch_size) | busy
 
 
 def run(ts: TrainingSet, config: Config, watch: Watch) -> Watch:
@@ -160,7 +179,7 @@ def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
 
 def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
     """Rates, the ratio to the floor of each chunk and each epoch, and the tail of the steps' times."""
-    seconds = np.array(watch.seconds)
+    seconds = watch.seconds(watch.step_marks)
     number = np.arange(1, len(seconds) + 1)  # the first step of all is the start's
     border = number % epoch_steps == 0
     number, inside = number[~border], seconds[~border]
@@ -176,8 +195,8 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         "over_3_medians": int((inside > 3 * median).sum()),
         "between_epochs_s": [round(float(s), 2) for s in seconds[border]],
     }
-    if watch.floor_seconds:
-        floors = np.array(watch.floor_seconds)
+    if watch.floor_marks:
+        floors = watch.seconds(watch.floor_marks)
         floor_at = np.repeat(np.arange(len(floors) // watch.floor_steps) * watch.every, watch.floor_steps)
         found["floor_it_s"] = 1 / float(floors.mean())
         found["floor_max_over_median"] = float(floors.max() / np.median(floors))  # which is the machine's doing

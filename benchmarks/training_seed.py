@@ -138,16 +138,23 @@ class Tower(nn.Module):
 class PlainStep:
     """The seed's step: towers, P x P scores, cross entropy, dense Adam."""
 
-    def __init__(self, ts: TrainingSet, settings: Model, learning_rate: float, weight_decay: float) -> None:
-        self.notice = Tower("notice", ts.schema["notice"], settings)
-        self.company = Tower("company", ts.schema["profile"], settings)
+    def __init__(
+        self, ts: TrainingSet, settings: Model, device: torch.device, learning_rate: float, weight_decay: float
+    ) -> None:
+        self.device = device
+        self.notice = Tower("notice", ts.schema["notice"], settings).to(device)
+        self.company = Tower("company", ts.schema["profile"], settings).to(device)
         self.temperature = settings.temperature
         parameters = [*self.notice.parameters(), *self.company.parameters()]
         self.optimiser = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay)
 
+    def moved(self, batch: Batch) -> Batch:
+        return {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+
     def __call__(self, batch: Batch) -> float:
+        batch = self.moved(batch)
         score_PP = self.notice(batch) @ self.company(batch).T / self.temperature
-        loss = functional.cross_entropy(score_PP, torch.arange(len(score_PP)))
+        loss = functional.cross_entropy(score_PP, torch.arange(len(score_PP), device=self.device))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

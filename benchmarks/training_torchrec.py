@@ -68,7 +68,9 @@ class PlainModel(nn.Module):
 
     def forward(self, batch: Pair) -> tuple[Tensor, Tensor]:
         score_PP = self.notice(batch) @ self.company(batch).T
-        return functional.cross_entropy(score_PP, torch.arange(score_PP.size(0))), score_PP.detach()
+        return functional.cross_entropy(
+            score_PP, torch.arange(score_PP.size(0), device=score_PP.device)
+        ), score_PP.detach()
 
 
 def batches(ts: TrainingSet, size: int) -> Iterator[Pair]:
@@ -95,20 +97,26 @@ def _fields(side: Side, rows: Tensor) -> KeyedJaggedTensor:
     )
 
 
-def base(ts: TrainingSet, settings: Model, learning_rate: float, weight_decay: float) -> TrainPipelineBase:
-    model = PlainModel(ts, settings)
+def base(
+    ts: TrainingSet, settings: Model, device: torch.device, learning_rate: float, weight_decay: float
+) -> TrainPipelineBase:
+    model = PlainModel(ts, settings).to(device)
     return TrainPipelineBase(
-        model, torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay), CPU
+        model, torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay), device
     )
 
 
-def sparse_dist(ts: TrainingSet, settings: Model, learning_rate: float, weight_decay: float) -> TrainPipelineSparseDist:
-    """Needs a sharded model, so a process group: one process, gloo."""
+def sparse_dist(
+    ts: TrainingSet, settings: Model, device: torch.device, learning_rate: float, weight_decay: float
+) -> TrainPipelineSparseDist:
+    """Needs a sharded model, so a process group, of one process."""
     from torchrec.distributed import DistributedModelParallel
 
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29531", "RANK": "0", "WORLD_SIZE": "1"}
-    distributed.init_process_group("gloo")
-    model = DistributedModelParallel(PlainModel(ts, settings), device=CPU)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        device = torch.device("cuda", torch.cuda.current_device())
+    model = DistributedModelParallel(PlainModel(ts, settings), device=device)
     return TrainPipelineSparseDist(
-        model, torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay), CPU
+        model, torch.optim.Adam(model.parameters(), lr=learning_rate, weight_decay=weight_decay), device
     )

@@ -4,6 +4,7 @@ What only a GPU shows otherwise, and only at the step that does it: an operation
 the GPU read as numpy, an operation that deterministic mode refuses there. Kernels, streams and speed are not tested.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -131,13 +132,29 @@ class _Calls(TorchFunctionMode):
         return func(there, *rest, **kwargs) if rest or kwargs else there
 
 
+class _Event:
+    def __init__(self, enable_timing: bool = False) -> None: ...
+
+    def record(self, stream: "_Stream") -> None:
+        self.at = time.perf_counter()
+
+    def synchronize(self) -> None: ...
+
+    def elapsed_time(self, end: "_Event") -> float:
+        return (end.at - self.at) * 1e3
+
+
 class _Stream:
+    device = GPU
+
     def __init__(self, device: torch.device | None = None) -> None: ...
 
     def record_event(self) -> "_Stream":
         return self
 
     def wait_event(self, event: "_Stream") -> None: ...
+
+    def wait_stream(self, stream: "_Stream") -> None: ...
 
     def synchronize(self) -> None: ...
 
@@ -160,6 +177,7 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
             "current_device": lambda: 0,
             "is_bf16_supported": lambda *_: True,
             "synchronize": lambda *_: None,
+            "Event": _Event,
             "Stream": _Stream,
             "current_stream": _Stream,
             "stream": lambda _: nullcontext(),

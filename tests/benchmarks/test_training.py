@@ -1,12 +1,14 @@
 import itertools
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import training, training_ours
+from benchmarks import training
 from benchmarks import training_seed as seed
 from benchmarks.training_contenders import CONTENDERS
 from benchmarks.training_ours import SEED_MODEL, SEED_RECIPE
@@ -14,10 +16,12 @@ from benchmarks.training_world import written
 from bidrec.config import Config
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import build
+from bidrec.training import notice_steps
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
 from bidrec.training_set.load import TrainingSet
+from tests.pretend_gpu import pretend_gpu
 
 STEPS = 4
 MODEL = replace(SEED_MODEL, dropout=0.0)
@@ -57,7 +61,7 @@ def test_the_seeds_loops_and_ours_have_the_same_losses_on_the_same_batches(world
     torch.manual_seed(1)
     model = build(MODEL, world.schema)
     optimiser = optimiser_for(model, recipe)
-    theirs = seed.PlainStep(world, MODEL, recipe.learning_rate, recipe.weight_decay)
+    theirs = seed.PlainStep(world, MODEL, torch.device("cpu"), recipe.learning_rate, recipe.weight_decay)
     copied(theirs.notice, model.notice, world.schema["notice"])
     copied(theirs.company, model.company, world.schema["profile"])
     steps = PairSteps(
@@ -77,21 +81,28 @@ def test_the_seeds_loops_and_ours_have_the_same_losses_on_the_same_batches(world
     assert len(set(losses)) == STEPS
 
 
-def test_all_contenders_run_and_are_compared(world: TrainingSet) -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU too, which is pretended."""
     names = [*training.REMARKS, "pipeline:static", "pipeline:history"]
     alone = {"torchrec:sparse_dist"}  # a process group, which would stay with the tests
-    settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "recipe": {}}
-    rows = {
-        name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
-        for name in names
-        if name not in alone
-    }
-    rows["pipeline:fast"] = contender("pipeline")(world, "static", settings | {"recipe": training_ours.FAST}) | {
-        "peak_mib": 1
-    }
-    found = {"rows": rows, **training.ratios(rows, ())}
+    settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "device": device, "recipe": {}}
+    monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 14)
+    with pretend_gpu(monkeypatch) if device == "cuda" else nullcontext(), torch.compiler.set_stance("force_eager"):
+        rows = {
+            name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
+            for name in names
+            if name not in alone
+        }
+        for kind, recipe in list(training.RECIPES[device].items())[1:]:
+            found = contender("pipeline")(world, "static", settings | {"recipe": recipe})
+            rows[f"pipeline:{kind}"] = found | {"peak_mib": 1}
+        started = contender("start")(world, "static", settings | {"began": time.time(), "imported": time.time()})
+    assert started["after_writing_s"] > 0
+    assert not [name for name, row in rows.items() if "it_s" not in row]
+    found = {"rows": rows, **training.ratios(rows, training.RECIPES[device], ())}
     wanted = {"pipeline_over_floor", "default_pipeline_over_floor", "p99_over_median", "over_best_seed_loop"}
-    assert wanted | {"pairs_over_best_seed_loop"} <= found.keys()
+    assert wanted | {"pairs_over_best_seed_loop", "fast_pairs_over_best_seed_loop"} <= found.keys()
     lines = training.table(found).splitlines()
     assert [line.split()[0] for line in lines[1:8]] == [name for name in names if name not in alone][:7]
 

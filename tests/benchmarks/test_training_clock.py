@@ -1,0 +1,53 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.training_clock import Clock, gpu_busy
+from tests.pretend_gpu import GPU, pretend_gpu
+
+CPU = torch.device("cpu")
+
+
+def test_the_time_between_two_marks_is_what_passed() -> None:
+    clock = Clock(CPU)
+    begin = clock.mark()
+    time.sleep(0.02)
+    assert 0.02 <= clock.seconds(begin, clock.mark()) < 5
+
+
+def test_marks_of_a_gpu_lie_in_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretend_gpu(monkeypatch):
+        clock = Clock(GPU)
+        begin = clock.mark()
+        time.sleep(0.02)
+        assert 0.02 <= clock.seconds(begin, clock.mark()) < 5
+        clock.wait()
+
+
+def test_a_gpu_is_as_busy_as_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "asked"
+    stand_in = tmp_path / "nvidia-smi"
+    stand_in.write_text(f'#!/bin/sh\necho "$@" > {asked}\necho 40\necho "[N/A]"\necho 60\nexec sleep 60\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pretend_gpu(monkeypatch), gpu_busy(GPU) as found:
+        until = time.monotonic() + 20
+        while not asked.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+    assert found == {"gpu_busy": 0.5}
+    assert "--id=0" in asked.read_text()
+
+
+def test_nothing_is_said_of_how_busy_a_gpu_is_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gpu_busy(CPU) as found:
+        pass
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with gpu_busy(GPU) as without_nvidia_smi:
+        pass
+    assert found == without_nvidia_smi == {}
