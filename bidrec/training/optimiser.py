@@ -60,15 +60,15 @@ class Optimiser(torch.optim.Adam):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._keep_digits(state_dict["state"])
+        self._keep_own(state_dict["state"])
         self._attach()
 
-    def _keep_digits(self, state: dict[int, dict[str, Tensor]]) -> None:
-        """torch gave the tables' state the weights' number format, which may have half the digits."""
+    def _keep_own(self, state: dict[int, dict[str, Tensor]]) -> None:
+        """torch gave the tables' state the weights' number format, which may have half the digits, and put the number
+        of steps on their device, where a rule would wait for it."""
         for index, table in enumerate(self.tables, start=len(self.param_groups[0]["params"])):
-            if table.weight.dtype != torch.float32:
-                found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
-                self.state[table.weight] = found | {"step": found["step"].cpu()}
+            found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
+            self.state[table.weight] = found | {"step": state[index]["step"].cpu().clone()}
 
     def _attach(self) -> None:
         for table in self.tables:

@@ -1,5 +1,6 @@
 """Whole trainings on a GPU; without one, on one that is pretended: where tensors are is tested, and what is learned."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,18 @@ import torch
 
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import Interrupted
+from bidrec.model.two_tower import build
 from bidrec.training import notice_steps
 from bidrec.training.loop import train
+from bidrec.training.machine import fit_to
+from bidrec.training.optimiser import optimiser_for
+from bidrec.training.pair_steps import PairSteps
+from bidrec.training.resident import Resident
 from tests.pretend_gpu import GPU, pretend_gpu
+from tests.training import ranks_on_a_gpu
+from tests.training.ranks import stopped
 from tests.training.sets import training_set
+from tests.training.test_distributed import torchrun
 
 SET = training_set(notices=100)
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8, members=2)
@@ -39,7 +48,7 @@ def on(device: str, config: Config) -> Config:
     return replace(config, training=replace(config.training, device=device))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each operation on the pretended GPU is looked at, which takes longer than it."""
     monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 8)
@@ -49,6 +58,7 @@ def losses(facts: dict) -> list[float]:
     return [entry["loss"] for entry in facts["curve"]]
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_learned_on_a_pretended_gpu_is_what_is_learned_on_the_cpu(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -60,6 +70,7 @@ def test_what_is_learned_on_a_pretended_gpu_is_what_is_learned_on_the_cpu(
     assert losses(there) == pytest.approx(losses(host), rel=1e-2 if "half" in kind else 1e-4)
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("kind", ["history, half the digits", "static, whole notices"])
 def test_stopped_on_a_pretended_gpu_and_started_again_it_learns_the_same(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -71,6 +82,32 @@ def test_stopped_on_a_pretended_gpu_and_started_again_it_learns_the_same(
             train(config, SET, tmp_path / "broken", stop=lambda: next(asked) == 2)
         resumed = train(config, SET, tmp_path / "broken")
     assert losses(resumed) == losses(unbroken)
+
+
+def test_steps_over_pairs_that_are_gathered_never_wait_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pretend_gpu(monkeypatch) as gpu:
+        config = KINDS["static"]
+        model = fit_to(build(config.model, SET.schema), config.training, GPU)
+        optimiser = optimiser_for(model, config.training)
+        steps = PairSteps(config, Resident.of(SET, GPU), SET.validation_from, GPU)
+        assert steps.batches(0) > 8
+        steps.gathered(0)
+        of_a_group = gpu.waits.copy()
+        gpu.waits.clear()
+        for at in range(8):  # of one group of 4,096 pairs at most
+            steps.loss(model, at).backward()
+            optimiser.step()
+    assert of_a_group
+    assert not gpu.waits
+
+
+def test_two_processes_on_pretended_gpus_have_the_losses_of_one_on_the_cpu(tmp_path: Path) -> None:
+    done = torchrun(2, "-m", "tests.training.ranks_on_a_gpu", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-5000:]
+    found = json.loads((tmp_path / "losses.json").read_text())
+    for kind, config in ranks_on_a_gpu.KINDS.items():
+        alone = stopped(config, tmp_path / "alone" / kind, ranks_on_a_gpu.STEPS)
+        assert found[kind] == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.gpu

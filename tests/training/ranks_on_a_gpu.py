@@ -1,0 +1,40 @@
+"""What the processes of test_on_a_gpu.py run: `torchrun ... -m tests.training.ranks_on_a_gpu FOLDER`.
+
+Writes  FOLDER/losses.json, the losses of each training's first steps, which both processes took on pretended GPUs.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bidrec.training import distributed
+from tests.pretend_gpu import pretend_gpu
+from tests.training import ranks
+
+STEPS = 6
+KINDS = {
+    name: replace(config, training=replace(config.training, epochs=1))
+    for name, config in ranks.KINDS.items()
+    if "sharded" not in name  # TorchRec's own kernels, which are for a real one
+}
+
+
+def main(folder: Path) -> None:
+    init, losses = torch.distributed.init_process_group, {}
+    with pytest.MonkeyPatch.context() as patched, pretend_gpu(patched):
+        patched.setattr(torch.distributed, "init_process_group", lambda _, **kwargs: init("gloo", **kwargs))
+        patched.setattr(torch.cuda, "set_device", lambda _: None)
+        with distributed.processes("cuda"):
+            for name, config in KINDS.items():
+                on_it = replace(config, training=replace(config.training, device="cuda"))
+                losses[name] = ranks.stopped(on_it, folder / name, STEPS)
+            if distributed.is_first():
+                (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
