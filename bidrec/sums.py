@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,13 +53,21 @@ def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]
     """What `read` makes of each file, by all cores, the largest first and by the caller's own thread: for sums, which
     are computed outside of Python's lock."""
     asked = list(files)
-    if not asked:
-        return []
-    largest, *others = sorted(asked, key=_size, reverse=True)
-    with ThreadPoolExecutor(max(1, machine.cores() - 1)) as pool:
-        found = {file: pool.submit(read, file) for file in others}
-        own = read(largest)
-        return [own if file is largest else found[file].result() for file in asked]
+    left = iter(sorted(asked, key=_size, reverse=True))
+    found: dict[Path, Found] = {}
+
+    def work(first: Iterable[Path] = ()) -> None:
+        for file in chain(first, left):  # whoever is free takes the next one
+            found[file] = read(file)
+
+    others = machine.cores() - 1
+    with ThreadPoolExecutor(max(1, others)) as pool:
+        own = list(islice(left, 1))
+        helped = [pool.submit(work) for _ in range(min(others, len(asked) - 1))]
+        work(own)
+        for each in helped:
+            each.result()
+    return [found[file] for file in asked]
 
 
 def sha256(path: Path) -> str:
