@@ -14,12 +14,14 @@ torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
 
 static     the seed's own recipe, random pairs and Adam, over the rows of the tables that a batch reads
 fast       whole notices besides, and a loss that corrects for how often a company is drawn
+streamed   static in a control group of 2 GB, the set streamed from disk; needs the right to make control groups
 graphs     on a GPU: fast, in bfloat16, the layers as CUDA graphs
 recall     with --recall, each way to train is run for 24 epochs with five seeds: how what it learns ranks, and what
            that took
 
 The default model (history through the notice tower) has its own floor and pipeline, at its own batch of 512 notices.
 busy: the share of the time in which a step runs and does not wait for its batch; of a GPU, in which it computes.
+undisturbed: of the steps in which the host took no time from this machine, where it is a virtual one (steal).
 """
 
 import argparse
@@ -29,17 +31,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks import cgroup
 from benchmarks.training_ours import FAST, ON_A_GPU, RANKED, SEEDS, STATIC
 from benchmarks.training_world import written
 from bidrec.training.machine import choose_device
 
+Python = Callable[..., subprocess.CompletedProcess[str]]
 BATCH = 256
+GROUP = 2_000_000_000
+STREAMED = STATIC | {"stream_notices": 100_000}
+"""Notices that are shuffled together where the set is larger than memory."""
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 16_384)}
 RECIPES = {"cpu": {"static": STATIC, "fast": FAST}, "cuda": {"static": STATIC, "fast": FAST, "graphs": ON_A_GPU}}
 SEED = ("collate", "async", "overlap", "tuned")
@@ -93,8 +100,9 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
             settings = {"steps": steps, "recipe": given | {"batch_size": size}} | device
             keep_best(rows, row_of(kind, size), run("pipeline:static", world, settings))
     rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)} | device)
+    rows["pipeline:streamed"] = streamed(world, {"steps": options.steps} | device)
     found = {"scale": options.scale, "rows": rows} | device | ratios(rows, RECIPES[options.device], options.sizes)
-    found |= starts(world, device)
+    found |= streamed_ratios(rows["pipeline:streamed"]) | starts(world, device)
     return found | (ranked(world, device) if options.recall else {})
 
 
@@ -112,10 +120,29 @@ def ranked(world: Path, device: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def run(name: str, world: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_contenders", name, str(world)]
+def streamed(world: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline in a control group of GROUP bytes, the set read from the disk."""
+    if reason := cgroup.missing():
+        return {"remark": f"not measured: {reason}"}
+    forget(world)
+    with cgroup.limited(GROUP) as group:
+        return run("pipeline:static", world, settings | {"recipe": STREAMED}, group.run)
+
+
+def forget(world: Path) -> None:
+    """Have the system drop what it keeps of the set's files, so that whoever reads them next pays for them."""
+    for file in world.rglob("*.npy"):
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+
+
+def run(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
     given = json.dumps(settings | {"began": time.time()})
-    finished = subprocess.run([*command, given], capture_output=True, text=True)
+    finished = python("-W", "ignore", "-m", "benchmarks.training_contenders", name, str(world), given)
     if finished.returncode:
         raise RuntimeError(f"{name}: {finished.stderr[-2000:]}")
     print(name, finished.stdout.splitlines()[-1], file=sys.stderr)
@@ -141,6 +168,7 @@ def ratios(rows: dict[str, dict[str, Any]], kinds: Iterable[str], tried: Iterabl
             "pipeline_over_floor_cpu": ours["cpu_over_floor"],
             "p99_over_median": ours["p99_over_median"],
             "max_over_median": ours["max_over_median"],
+            "undisturbed_max_over_median": ours["undisturbed_max_over_median"],
             "over_best_seed_loop": ours["it_s"] / seed["it_s"],
             "over_seed_collate_cpu": rows["seed:collate"]["cpu_ms"] / ours["cpu_ms"],
             "best_batch_size": best,
@@ -148,6 +176,11 @@ def ratios(rows: dict[str, dict[str, Any]], kinds: Iterable[str], tried: Iterabl
         }
         found |= {f"{prefix}{name}": value for name, value in of_kind.items()}
     return found
+
+
+def streamed_ratios(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("over_floor", "max_over_median", "undisturbed_max_over_median")
+    return {f"streamed_{name}": row[name] for name in names if name in row}
 
 
 def starts(world: Path, device: dict[str, str]) -> dict[str, Any]:

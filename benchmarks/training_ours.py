@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.training_clock import Clock, gpu_busy
+from benchmarks.training_clock import Clock, gpu_busy, stolen
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import Interrupted
 from bidrec.model.two_tower import TwoTower, build
@@ -113,22 +113,27 @@ class Watch:
     floor_steps: int = 1
     step_marks: list[tuple[Any, Any]] = field(default_factory=list)
     floor_marks: list[tuple[Any, Any]] = field(default_factory=list)
+    stolen: list[int] = field(default_factory=list)
+    """Of each step, the ticks that the machine's host took."""
     cpu: float = 0.0
     floor_cpu: float = 0.0
     first_at: float = 0.0
     _left: Any = None
     _left_cpu: float = 0.0
+    _left_stolen: int = 0
 
     def __call__(self) -> bool:
         now, now_cpu = self.clock.mark(), time.process_time()
         if self.first_at:
             self.step_marks.append((self._left, now))
+            self.stolen.append(stolen() - self._left_stolen)
             self.cpu += now_cpu - self._left_cpu
         else:
             self.clock.wait()
             self.first_at = time.time()
         if self.floor and len(self.step_marks) % self.every == 0:
             self._measure_floor(self.floor)
+        self._left_stolen = stolen()
         self._left, self._left_cpu = self.clock.mark(), time.process_time()
         return len(self.step_marks) >= self.steps
 
@@ -183,7 +188,7 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
     number = np.arange(1, len(seconds) + 1)  # the first step of all is the start's
     border = number % epoch_steps == 0
     number, inside = number[~border], seconds[~border]
-    median = float(np.median(inside))
+    median, undisturbed = float(np.median(inside)), inside[np.array(watch.stolen)[~border] == 0]
     found: dict[str, Any] = {
         "it_s": len(inside) / inside.sum(),
         "pairs_s": len(inside) / inside.sum() * batch,
@@ -193,6 +198,8 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
         "p99_over_median": float(np.percentile(inside, 99)) / median,
         "max_over_median": float(inside.max()) / median,
         "over_3_medians": int((inside > 3 * median).sum()),
+        "undisturbed_max_over_median": float(undisturbed.max(initial=0.0)) / median,
+        "undisturbed_over_3_medians": int((undisturbed > 3 * median).sum()),
         "between_epochs_s": [round(float(s), 2) for s in seconds[border]],
     }
     if watch.floor_marks:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import training
+from benchmarks import cgroup, training
 from benchmarks import training_seed as seed
 from benchmarks.training_contenders import CONTENDERS
 from benchmarks.training_ours import SEED_MODEL, SEED_RECIPE
@@ -97,14 +97,30 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, mo
         for kind, recipe in list(training.RECIPES[device].items())[1:]:
             found = contender("pipeline")(world, "static", settings | {"recipe": recipe})
             rows[f"pipeline:{kind}"] = found | {"peak_mib": 1}
+        rows["pipeline:streamed"] = {"remark": "not measured"}
         started = contender("start")(world, "static", settings | {"began": time.time(), "imported": time.time()})
     assert started["after_writing_s"] > 0
-    assert not [name for name, row in rows.items() if "it_s" not in row]
+    assert [name for name, row in rows.items() if "it_s" not in row] == ["pipeline:streamed"]
     found = {"rows": rows, **training.ratios(rows, training.RECIPES[device], ())}
     wanted = {"pipeline_over_floor", "default_pipeline_over_floor", "p99_over_median", "over_best_seed_loop"}
     assert wanted | {"pairs_over_best_seed_loop", "fast_pairs_over_best_seed_loop"} <= found.keys()
     lines = training.table(found).splitlines()
     assert [line.split()[0] for line in lines[1:8]] == [name for name in names if name not in alone][:7]
+
+
+def test_a_set_is_streamed_in_a_control_group_or_it_is_said_why_not(
+    world: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ratios = training.streamed_ratios(training.streamed(world.folder, {"steps": 12}))
+    assert (ratios.get("streamed_over_floor", 0) > 0) == (cgroup.missing() is None)
+
+    def none_of_ones_own() -> str:
+        return "no control group of one's own"
+
+    monkeypatch.setattr(cgroup, "missing", none_of_ones_own)
+    row = training.streamed(world.folder, {"steps": 12})
+    assert row == {"remark": "not measured: no control group of one's own"}
+    assert training.streamed_ratios(row) == {}
 
 
 def contender(name: str) -> Callable[..., dict]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.training_clock import Clock, gpu_busy
+from benchmarks import training_clock
+from benchmarks.training_clock import Clock, gpu_busy, stolen
 from tests.pretend_gpu import GPU, pretend_gpu
 
 CPU = torch.device("cpu")
@@ -16,6 +17,15 @@ def test_the_time_between_two_marks_is_what_passed() -> None:
     begin = clock.mark()
     time.sleep(0.02)
     assert 0.02 <= clock.seconds(begin, clock.mark()) < 5
+
+
+def test_what_a_host_takes_is_told_in_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stolen()
+    assert stolen() >= before >= 0
+    monkeypatch.setattr(training_clock, "_CPU_TIMES", tmp_path / "stat")
+    assert stolen() == 0
+    (tmp_path / "stat").write_text("cpu  10 20 30 40 50 60 70 80 90 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n")
+    assert stolen() == 80
 
 
 def test_marks_of_a_gpu_lie_in_its_queue(monkeypatch: pytest.MonkeyPatch) -> None:
