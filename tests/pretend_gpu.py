@@ -1,7 +1,8 @@
 """A GPU that is not there: the CPU computes, and each tensor has a place, host or GPU, that every operation respects.
 
 What only a GPU shows otherwise, and only at the step that does it: an operation over tensors of two places, a tensor of
-the GPU read as numpy, an operation that deterministic mode refuses there. Kernels, streams and speed are not tested.
+the GPU read as numpy, an operation that deterministic mode refuses there, one that fbgemm has in its build for GPUs only,
+which may be missing. Kernels, streams and speed are not tested.
 """
 
 import time
@@ -64,6 +65,8 @@ class PretendGpu:
             here = []
         if not there:
             return
+        if name.startswith("fbgemm."):
+            raise RuntimeError(f"{name}: fbgemm's build for the CPU has no such operation for a GPU")
         if here and name not in BETWEEN:
             raise RuntimeError(f"{name}: tensors on two devices: {[(self.has(t), tuple(t.shape)) for t in tensors]}")
         if torch.are_deterministic_algorithms_enabled() and _refused(name, tensors):
