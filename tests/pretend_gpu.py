@@ -1,8 +1,8 @@
 """A GPU that is not there: the CPU computes, and each tensor has a place, host or GPU, that every operation respects.
 
 What only a GPU shows otherwise, and only at the step that does it: an operation over tensors of two places, a tensor of
-the GPU read as numpy, an operation that deterministic mode refuses there, one that fbgemm has in its build for GPUs only,
-which may be missing. Kernels, streams and speed are not tested.
+the GPU read as numpy, an operation that deterministic mode refuses there, one of fbgemm's, whose build for GPUs may be
+missing. Kernels, streams and speed are not tested.
 """
 
 import time

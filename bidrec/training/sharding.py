@@ -37,11 +37,12 @@ def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> Non
     """Leave this process its part of each table of more than `above_mb` million bytes; 0, or one process: of none.
 
     The model is still on the host, so that a device never holds a whole table. Raises DependencyDown (69) where all
-    devices together have too little memory.
+    devices together have too little memory, or are GPUs and fbgemm is not built for these.
     """
     if not above_mb or distributed.size() == 1:
         return
     if device.type == "cuda":
+        _need_build_for_gpus()
         device = torch.device("cuda", torch.cuda.current_device())
     large = [table for table in _tables(model) if table.weight.nbytes > above_mb * 1e6]
     shapes = [table.weight.shape for table in large]
@@ -51,6 +52,14 @@ def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> Non
         if tables:
             _shard(tables, _Sharder(kind), device)
             log.get("train").info("tables are sharded", tables=len(tables), kind=kind.value)
+
+
+def _need_build_for_gpus() -> None:
+    if not torch._C._dispatch_has_kernel_for_dispatch_key("fbgemm::permute_2D_sparse_data", "CUDA"):
+        raise DependencyDown(
+            "sharded tables on GPUs need fbgemm's build for CUDA, and the one here is for CPUs",
+            hint="install it (`make setup DEVICE=cuda`), or set training.shard_tables_above_mb to 0",
+        )
 
 
 def numbers(model: nn.Module) -> int:

@@ -1,6 +1,7 @@
 """What the processes of test_on_a_gpu.py run: `torchrun ... -m tests.training.ranks_on_a_gpu FOLDER`.
 
-Writes  FOLDER/losses.json, the losses of each training's first steps, which both processes took on pretended GPUs.
+Writes  FOLDER/losses.json, the losses of each training's first steps, which both processes took on pretended GPUs, and
+        FOLDER/RANK.txt, what each process hears of sharded tables there
 """
 
 import json
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from bidrec.errors import DependencyDown
+from bidrec.model.two_tower import build
 from bidrec.training import distributed
-from tests.pretend_gpu import pretend_gpu
+from bidrec.training.sharding import shard_tables
+from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training import ranks
 
 STEPS = 6
@@ -23,12 +27,21 @@ KINDS = {
 }
 
 
+def heard_of_sharded_tables() -> str:
+    try:
+        shard_tables(build(ranks.SMALL, ranks.SET.schema), ranks.SHARDED.shard_tables_above_mb, GPU)
+    except DependencyDown as error:
+        return str(error)
+    return "nothing"
+
+
 def main(folder: Path) -> None:
     init, losses = torch.distributed.init_process_group, {}
     with pytest.MonkeyPatch.context() as patched, pretend_gpu(patched):
         patched.setattr(torch.distributed, "init_process_group", lambda _, **kwargs: init("gloo", **kwargs))
         patched.setattr(torch.cuda, "set_device", lambda _: None)
         with distributed.processes("cuda"):
+            (folder / f"{distributed.rank()}.txt").write_text(heard_of_sharded_tables(), encoding="utf-8")
             for name, config in KINDS.items():
                 on_it = replace(config, training=replace(config.training, device="cuda"))
                 losses[name] = ranks.stopped(on_it, folder / name, STEPS)

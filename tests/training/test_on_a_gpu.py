@@ -101,10 +101,22 @@ def test_steps_over_pairs_that_are_gathered_never_wait_for_a_gpu(monkeypatch: py
     assert not gpu.waits
 
 
-def test_two_processes_on_pretended_gpus_have_the_losses_of_one_on_the_cpu(tmp_path: Path) -> None:
-    done = torchrun(2, "-m", "tests.training.ranks_on_a_gpu", str(tmp_path))
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    done = torchrun(2, "-m", "tests.training.ranks_on_a_gpu", str(folder))
     assert done.returncode == 0, done.stderr[-5000:]
-    found = json.loads((tmp_path / "losses.json").read_text())
+    return folder
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="the stack is built for GPUs here")
+def test_sharded_tables_on_gpus_need_fbgemms_build_for_them_and_every_process_says_so(together: Path) -> None:
+    for rank in range(2):
+        assert "fbgemm's build for CUDA" in (together / f"{rank}.txt").read_text()
+
+
+def test_two_processes_on_pretended_gpus_have_the_losses_of_one_on_the_cpu(tmp_path: Path, together: Path) -> None:
+    found = json.loads((together / "losses.json").read_text())
     for kind, config in ranks_on_a_gpu.KINDS.items():
         alone = stopped(config, tmp_path / "alone" / kind, ranks_on_a_gpu.STEPS)
         assert found[kind] == pytest.approx(alone, rel=1e-5)
