@@ -47,7 +47,7 @@ BATCH = 256
 GROUP = 2_000_000_000
 STREAMED = STATIC | {"stream_notices": 100_000}
 """Notices that are shuffled together where the set is larger than memory."""
-SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 16_384)}
+SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
 RECIPES = {"cpu": {"static": STATIC, "fast": FAST}, "cuda": {"static": STATIC, "fast": FAST, "graphs": ON_A_GPU}}
 SEED = ("collate", "async", "overlap", "tuned")
 REMARKS = {
