@@ -1,7 +1,7 @@
-"""Which of many numbers are the same: those of rows that a batch reads, of ids that a table is asked for.
+"""Which of many numbers are the same, and their order: rows that a batch reads, ids that a table is asked for.
 
-torch.unique, but for many numbers on a CPU: numpy's sort works with the processor's vectors, .7 instead of 2.5 ms for
-31,000.
+torch.unique and argsort, but for many numbers on a CPU: numpy's sort works with the processor's vectors, .7 instead of
+2.5 ms for 31,000.
 """
 
 import numpy as np
@@ -19,11 +19,7 @@ def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         found: tuple[Tensor, Tensor, Tensor] = torch.unique(number_Q, return_inverse=True, return_counts=True)
         return found
     size = len(number_Q)
-    bits = size.bit_length()
-    # A number and where it stood in one, so that a plain sort is enough.
-    sorted_Q = np.sort(number_Q.numpy() << bits | np.arange(size))
-    stood_Q = sorted_Q & (1 << bits) - 1
-    sorted_Q >>= bits
+    sorted_Q, stood_Q = _sorted(number_Q.numpy())
     first_Q = np.ones(size, dtype=bool)
     np.not_equal(sorted_Q[1:], sorted_Q[:-1], out=first_Q[1:])
     begin_R = np.flatnonzero(first_Q)
@@ -31,3 +27,18 @@ def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place_Q[stood_Q] = np.cumsum(first_Q) - 1
     count_R = np.diff(begin_R, append=size)
     return torch.from_numpy(sorted_Q[begin_R]), torch.from_numpy(place_Q), torch.from_numpy(count_R)
+
+
+def ascending(number_Q: Tensor) -> Tensor:
+    """Where the int64 numbers (Q,), not negative and below 2**63 / 2Q, stand when they are in order (Q,): the first one
+    first where they are the same."""
+    if len(number_Q) < FEW or number_Q.device.type != "cpu":
+        return number_Q.argsort(stable=True)
+    return torch.from_numpy(_sorted(number_Q.numpy())[1])
+
+
+def _sorted(number_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers in order, and where each one stood: both in one number, so that a plain sort is enough."""
+    bits = len(number_Q).bit_length()
+    both_Q = np.sort(number_Q << bits | np.arange(len(number_Q)))
+    return both_Q >> bits, both_Q & (1 << bits) - 1

@@ -16,7 +16,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bidrec.model.distinct import ascending
 from bidrec.model.rows import offsets
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of the N notices that histories name: `scale` times the rows of all_ND (N, D), which lie together.
+
+    Gradients pass through the first F of them alone, whose rows are fresh_FD (F, D): the others are read from a cache,
+    and the gradients that nobody asks for would be most of a step's work.
+    """
+
+    fresh_FD: Tensor
+    all_ND: Tensor
+    scale: float = 1.0
+
+    def gates(self, gate_HD: Tensor) -> Tensor:
+        """(N, H) the vectors' products with H others."""
+        rest_NH = self.all_ND[len(self.fresh_FD) :] @ gate_HD.T
+        return self.scale * torch.cat([self.fresh_FD @ gate_HD.T, rest_NH])
 
 
 @dataclass(frozen=True)
@@ -49,10 +68,19 @@ class History:
         companies = torch.arange(len(self.count_B), device=self.begin_B.device)
         return companies.repeat_interleave(self.begin_B.diff(), output_size=len(self.notice_E))
 
+    def on_first(self, notices: int) -> tuple[Tensor, Tensor]:
+        """The bids (L,) on the first so many notices, in the order of these, and where each one's begin (notices + 1,).
+        Worked out once: all half-lives and towers ask for the same."""
+        if notices not in self._on_first:
+            bid_L = (self.notice_E < notices).nonzero().flatten()
+            notice_L = self.notice_E[bid_L]
+            begin = offsets(torch.bincount(notice_L, minlength=notices))
+            self._on_first[notices] = bid_L[ascending(notice_L)], begin
+        return self._on_first[notices]
+
     @cached_property
-    def by_notice_E(self) -> Tensor:
-        """(E,) the bids in the order of their notices."""
-        return self.notice_E.argsort(stable=True)
+    def _on_first(self) -> dict[int, tuple[Tensor, Tensor]]:
+        return {}
 
     def newest(self) -> tuple[Tensor, Tensor]:
         """(B,) days since the newest bid, 0 where there is none, and (B,) bool whether there is one."""
@@ -60,46 +88,47 @@ class History:
         has_B = self.begin_B.diff() > 0
         return ages[self.begin_B[:-1]] * has_B, has_B
 
-    def means(self, notice_ND: Tensor, gate_NH: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+    def means(self, notice: Vectors, gate_HD: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
         """For each of H half-lives (days) the mean (B, D) of companies' notices' vectors; and the weights' sums (B, H).
 
-        A bid weighs exp(its notice's gate) and half as much with each half-life of its age. Without bids: zeros.
+        A bid weighs exp(its notice's vector's product with the gate) and half as much with each half-life of its age.
+        Without bids: zeros.
         """
-        decay_H = math.log(2) / torch.tensor(half_lives, device=notice_ND.device)
-        gate_EH = gate_NH.float().index_select(0, self.notice_E)
+        decay_H = math.log(2) / torch.tensor(half_lives, device=gate_HD.device)
+        gate_EH = notice.gates(gate_HD).float().index_select(0, self.notice_E)
         weight_EH = torch.exp(gate_EH - self.age_days_E[:, None] * decay_H)
         total_BH = weight_EH.new_zeros(len(self.count_B), len(half_lives)).index_add(0, self.company_E, weight_EH)
         share_HE = (weight_EH / total_BH.clamp(min=1e-9).index_select(0, self.company_E)).T.contiguous()
-        means: list[Tensor] = [_WeightedSum.apply(notice_ND, share_E, self) for share_E in share_HE]
-        return means, total_BH
+        sums = [_WeightedSum.apply(notice.fresh_FD, share_E, notice.all_ND, self) for share_E in share_HE]
+        return [notice.scale * sum_BD for sum_BD in sums], total_BH
 
 
 class _WeightedSum(torch.autograd.Function):
-    """(B, D) for each company the sum of its notices' vectors times the bids' weights (E,).
+    """(B, D) for each company the sum of its notices' rows, of all_ND (N, D), times the bids' weights (E,).
 
-    torch's own backward pass sorts the bids by notice each time; here they are once for all half-lives and towers.
+    Gradients of rows are worked out for the first F alone, fresh_FD (F, D), from the bids on these.
     """
 
     @staticmethod
-    def forward(ctx: Any, notice_ND: Tensor, weight_E: Tensor, history: History) -> Tensor:
-        ctx.history = history
-        ctx.save_for_backward(notice_ND, weight_E)
-        return _sums(notice_ND, history.notice_E, history.begin_B, weight_E)
+    def forward(ctx: Any, fresh_FD: Tensor, weight_E: Tensor, all_ND: Tensor, history: History) -> Tensor:
+        ctx.history, ctx.fresh = history, len(fresh_FD)
+        ctx.save_for_backward(weight_E, all_ND)
+        return _sums(all_ND, history.notice_E, history.begin_B, weight_E)
 
     @staticmethod
-    def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
-        notice_ND, weight_E = ctx.saved_tensors
+    def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        weight_E, all_ND = ctx.saved_tensors
         history, gradient_BD = ctx.history, gradient_BD.contiguous()
-        of_notices = of_weights = None
+        of_fresh = of_weights = None
         if ctx.needs_input_grad[0]:
-            order_E = history.by_notice_E
-            begin_N = offsets(torch.bincount(history.notice_E, minlength=len(notice_ND)))
-            of_notices = _sums(gradient_BD, history.company_E[order_E], begin_N, weight_E[order_E])
+            bid_L, begin_F = history.on_first(ctx.fresh)
+            company_L, weight_L = history.company_E.index_select(0, bid_L), weight_E.index_select(0, bid_L)
+            of_fresh = _sums(gradient_BD, company_L, begin_F, weight_L)
         if ctx.needs_input_grad[1]:
             of_weights = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-                gradient_BD, notice_ND, history.notice_E, history.begin_B[:-1], history.company_E, 0
+                gradient_BD, all_ND, history.notice_E, history.begin_B[:-1], history.company_E, 0
             )
-        return of_notices, of_weights, None
+        return of_fresh, of_weights, None, None
 
 
 def _sums(rows_RD: Tensor, row_E: Tensor, begin: Tensor, weight_E: Tensor) -> Tensor:

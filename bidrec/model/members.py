@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.history import History
+from bidrec.model.history import History, Vectors
 from bidrec.model.rows import RowBatch
 from bidrec.model.towers import HistoryTower, NoticeTower
 
@@ -27,19 +27,17 @@ class NoticeTowers(nn.Module):
 
 
 class HistoryTowers(nn.Module):
-    """As HistoryTower does, with vectors side by side; each member reads its own part of the notices'."""
+    """As HistoryTower does, with vectors side by side; each member reads its own vectors of the notices."""
 
     def __init__(self, members: list[HistoryTower]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(
-        self, notice_NW: Tensor, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
+        self, notices: list[Vectors], history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
     ) -> Tensor:
-        parts = zip(self.members, apart(notice_NW, len(self.members)), strict=True)
-        return side_by_side(
-            [member(notice_ND, history, version, profile, has_profile_B) for member, notice_ND in parts]
-        )
+        pairs = zip(self.members, notices, strict=True)
+        return side_by_side([member(notice, history, version, profile, has_profile_B) for member, notice in pairs])
 
 
 def side_by_side(parts: list[Tensor]) -> Tensor:
@@ -50,6 +48,25 @@ def side_by_side(parts: list[Tensor]) -> Tensor:
 def apart(vector_BW: Tensor, members: int) -> list[Tensor]:
     """The unit vectors that stand side by side."""
     return [part * members**0.5 for part in vector_BW.chunk(members, dim=1)] if members > 1 else [vector_BW]
+
+
+def vectors_of(notice_NW: Tensor, members: int) -> list[Vectors]:
+    """Each member's vectors of notices, through which no gradients pass."""
+    parts = notice_NW.detach().chunk(members, dim=1)
+    return [Vectors(part[:0], part.contiguous(), members**0.5) for part in parts]
+
+
+def vectors_through(fresh_FW: Tensor, cache_NW: Tensor, cached: Tensor, members: int) -> list[Vectors]:
+    """Each member's vectors of the notices that pass gradients, and behind them of those `cached` (C,): rows of the
+    cache."""
+    found = []
+    for fresh_FD, cache_ND in zip(fresh_FW.chunk(members, dim=1), cache_NW.chunk(members, dim=1), strict=True):
+        fresh = len(fresh_FD)
+        all_TD = cache_ND.new_empty(fresh + len(cached), cache_ND.shape[1])
+        all_TD[:fresh] = fresh_FD.detach()
+        torch.index_select(cache_ND, 0, cached, out=all_TD[fresh:])
+        found.append(Vectors(fresh_FD, all_TD, members**0.5))
+    return found
 
 
 def strongest_axes(notice_NW: Tensor, company_KW: Tensor, dim: int) -> Tensor:

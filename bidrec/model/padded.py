@@ -64,8 +64,9 @@ class PaddedHistory:
         """As History.newest."""
         return (self.age_days_BL * self.known_BL)[:, 0], self.known_BL[:, 0]
 
-    def means(self, notice_ND: Tensor, gate_NH: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
+    def means(self, notice_ND: Tensor, gate_HD: Tensor, half_lives: Sequence[float]) -> tuple[list[Tensor], Tensor]:
         """As History.means."""
+        gate_NH = notice_ND @ gate_HD.T
         means, totals = [], []
         for at, half_life in enumerate(half_lives):
             gate_BL = gate_NH[:, at][self.notice_BL]

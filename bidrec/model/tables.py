@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.distinct import distinct
+from bidrec.model.distinct import ascending, distinct
+from bidrec.model.rows import offsets as row_offsets
 
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
@@ -92,6 +93,9 @@ class Table(nn.Module):
         """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
         if self.update is not None and (self.sharded or torch.is_grad_enabled()):
             return self.update(ids, offsets, weights)
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            found: Tensor = _DenseLookup.apply(self.weight, ids, offsets, weights)
+            return found
         if self.weight.dtype != torch.float32 or len(offsets) == 1:  # TorchRec cannot look up no bag at all
             return _bags(self.weight, ids, offsets, weights)
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
@@ -213,6 +217,26 @@ class _PlainLookup(torch.autograd.Function):
             gradient_ID = gradient_ID * weights[0][:, None]
         ctx.rows.move(ids, gradient_ID)
         return (None,) * 5
+
+
+class _DenseLookup(torch.autograd.Function):
+    """A lookup with a gradient for the whole table. torch's own backward pass does the same, one id after another."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.rows = len(weight)
+        ctx.save_for_backward(ids, offsets, *([] if weights is None else [weights]))
+        return _bags(weight, ids, offsets, weights)
+
+    @staticmethod
+    def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        ids, offsets, *weights = ctx.saved_tensors
+        bags = torch.arange(len(gradient_BD), device=ids.device)
+        bag_I = bags.repeat_interleave(offsets.diff(), output_size=len(ids))
+        # The other way round: each row is the sum of the gradients of the bags that it is in.
+        by_row = ascending(ids)
+        begin = row_offsets(torch.bincount(ids, minlength=ctx.rows))
+        return _bags(gradient_BD, bag_I[by_row], begin, weights[0][by_row] if weights else None), None, None, None
 
 
 class FusedRows:

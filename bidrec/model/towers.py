@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from bidrec.model.dropout import Dropout
 from bidrec.model.fields import SeparateFields, SummedFields
-from bidrec.model.history import History
+from bidrec.model.history import History, Vectors
 from bidrec.model.rows import RowBatch, Shape
 
 
@@ -63,9 +63,9 @@ class HistoryTower(nn.Module):
         self.mix = nn.Parameter(torch.full((len(self.half_lives),), 1 / len(self.half_lives)))
 
     def forward(
-        self, notice_ND: Tensor, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
+        self, notice: Vectors, history: History, version: RowBatch, profile: RowBatch, has_profile_B: Tensor
     ) -> Tensor:
-        means, total_BH = history.means(notice_ND, notice_ND @ self.gate.T, self.half_lives)
+        means, total_BH = history.means(notice, self.gate, self.half_lives)
         newest_B, has_B = history.newest()
         newest_B1 = torch.where(has_B, torch.log1p(newest_B) / 3, 3.0)[:, None]
         facts = [torch.log1p(total_BH), torch.log1p(history.count_B.float())[:, None] / 3, newest_B1]

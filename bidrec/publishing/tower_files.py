@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from bidrec.errors import BidrecError, ConfigurationError
+from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
@@ -96,7 +97,8 @@ def _companies(model: Any, data: Resident) -> tuple[nn.Module, tuple[Any, ...], 
         *(notice_ND, history.notice_BL, history.known_BL, history.age_days_BL, history.count_B),
         *(padded(gathered.version), padded(gathered.profile), gathered.has_profile_B),
     )
-    return PaddedHistoryTower(model.company), inputs, gathered_companies(model, notice_ND, gathered)
+    trained = gathered_companies(model, vectors_of(notice_ND, model.members), gathered)
+    return PaddedHistoryTower(model.company), inputs, trained
 
 
 def _program(tower: nn.Module, inputs: tuple[Any, ...]) -> Any:

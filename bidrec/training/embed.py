@@ -7,6 +7,8 @@ of them what others see. They lie where the data does: on the host, where that i
 import torch
 from torch import Tensor
 
+from bidrec.model.history import Vectors
+from bidrec.model.members import vectors_of
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.resident import Companies, Resident
@@ -40,23 +42,25 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
     version_C = data.versions_as_of(as_of)
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
+    notices = vectors_of(notice_ND, model.members)
     for block in known_C.nonzero().flatten().split(BLOCK):
         if len(block):
-            vectors[block] = company_block(model, data, notice_ND, version_C[block], as_of)
+            vectors[block] = _company_block(model, data, notices, version_C[block], as_of)
     model.train(training)
     return vectors, known_C
 
 
-def company_block(model: TwoTower, data: Resident, notice_ND: Tensor, version_B: Tensor, as_of: int) -> Tensor:
-    """(B, D) unit vectors of the companies with these version rows, with gradients where the caller wants them."""
+def _company_block(model: TwoTower, data: Resident, notices: list[Vectors], version_B: Tensor, as_of: int) -> Tensor:
+    """(B, D) unit vectors of the companies with these version rows."""
     if isinstance(model.company, StaticTower):
         profiles = data.profiles(data.profiles_of(version_B), as_of)
         return model.company(profiles.to(model.device)).to(data.device)
-    return gathered_companies(model, notice_ND, data.company_batch(version_B, as_of, model.bids_read))
+    return gathered_companies(model, notices, data.company_batch(version_B, as_of, model.bids_read))
 
 
-def gathered_companies(model: TwoTower, notice_ND: Tensor, companies: Companies) -> Tensor:
-    """(B, D) unit vectors of companies that were gathered already."""
+def gathered_companies(model: TwoTower, notices: list[Vectors], companies: Companies) -> Tensor:
+    """(B, D) unit vectors of companies that were gathered already; each member has its own vectors of the notices."""
     if isinstance(model.company, StaticTower):
         return model.company(companies.profile)
-    return model.company(notice_ND, companies.history, companies.version, companies.profile, companies.has_profile_B)
+    own = notices if model.members > 1 else notices[0]
+    return model.company(own, companies.history, companies.version, companies.profile, companies.has_profile_B)

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from bidrec import log
 from bidrec.errors import InputMissing
+from bidrec.model.history import Vectors
+from bidrec.model.members import vectors_of
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import BLOCK, gathered_companies, notice_vectors
 from bidrec.training.exchange import Part, exchanged, parts_of
@@ -104,7 +106,7 @@ class Stage:
     bidders_QC: list[Tensor]
     company_K: Tensor
     version_K: Tensor
-    notice_ND: Tensor
+    notices: list[Vectors]
     notice_QD: Tensor
     company_KD: Tensor
 
@@ -121,8 +123,8 @@ class Stage:
         notice_ND = notice_vectors(model, data)
         empty = torch.empty(0)
         bare = cls(
-            model, data, ts.validation_from, notice_Q, bidders_QC, company_K, version_C[company_K], notice_ND,
-            notice_ND[notice_Q], empty,
+            model, data, ts.validation_from, notice_Q, bidders_QC, company_K, version_C[company_K],
+            vectors_of(notice_ND, model.members), notice_ND[notice_Q], empty,
         )  # fmt: skip
         return replace(bare, company_KD=bare.companies(_as_they_are, torch.arange(len(company_K))))
 
@@ -163,7 +165,7 @@ class Stage:
             own, other = (
                 self.data.company_batch(rows, self.as_of, self.model.history_length) for rows in (own_B, other_B)
             )
-            blocks.append(gathered_companies(self.model, self.notice_ND, exchange(own, other)))
+            blocks.append(gathered_companies(self.model, self.notices, exchange(own, other)))
         return torch.cat(blocks)
 
 

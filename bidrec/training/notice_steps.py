@@ -17,7 +17,7 @@ from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids
 from bidrec.model.loss.negatives import sampled_candidates, uniform_negatives
 from bidrec.model.loss.softmax import all_bidders_softmax
-from bidrec.model.members import apart
+from bidrec.model.members import apart, vectors_through
 from bidrec.model.rows import RowBatch
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed
@@ -165,9 +165,9 @@ class NoticeSteps:
     def _vectors(self, model: TwoTower, batch: NoticeBatch) -> tuple[Tensor, Tensor]:
         """The vectors of the stretch's notices (B, D) and of the candidates as of its start (K, D)."""
         fresh_FD = distributed.gathered(model.notice, batch.rows)
-        notice_TD = torch.cat([fresh_FD, self.cache_ND.index_select(0, batch.cached)])
+        notices = vectors_through(fresh_FD, self.cache_ND, batch.cached, model.members)
         self.cache_ND[batch.fresh] = fresh_FD.detach()
-        company_KD = distributed.gathered(partial(gathered_companies, model, notice_TD), batch.companies)
+        company_KD = distributed.gathered(partial(gathered_companies, model, notices), batch.companies)
         return fresh_FD[: len(batch.stretch.notice_B)], company_KD
 
 

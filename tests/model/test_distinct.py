@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.model import distinct as module
-from bidrec.model.distinct import distinct
+from bidrec.model.distinct import ascending, distinct
 
 LARGE = 2**63 // 2 // 64
 
@@ -22,3 +22,9 @@ def test_numbers_are_told_apart_as_torch_does(few: None, numbers: list[int]) -> 
     wanted = torch.unique(number_Q, return_inverse=True, return_counts=True)
     for ours, torchs in zip(distinct(number_Q), wanted, strict=True):
         assert torch.equal(ours, torchs)
+
+
+@given(numbers=st.lists(st.integers(0, 5) | st.integers(LARGE - 3, LARGE - 1), max_size=32))
+def test_numbers_in_order_stand_where_a_stable_sort_has_them(few: None, numbers: list[int]) -> None:
+    order = ascending(torch.tensor(numbers, dtype=torch.int64))
+    assert order.tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)

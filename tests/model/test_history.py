@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.model.history import History
+from bidrec.model.history import History, Vectors
 from bidrec.model.padded import PaddedHistory
 from bidrec.model.rows import offsets
 
@@ -27,11 +27,19 @@ def history_of(companies: Bids) -> History:
 def leaves(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     drawn = torch.Generator().manual_seed(seed)
     vectors = torch.randn(NOTICES, DIM, generator=drawn).requires_grad_()
-    return vectors, torch.randn(NOTICES, len(HALF_LIVES), generator=drawn).requires_grad_()
+    return vectors, torch.randn(len(HALF_LIVES), DIM, generator=drawn).requires_grad_()
 
 
-def told_plainly(companies: Bids, vectors: torch.Tensor, gate: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+def through(vectors: torch.Tensor, fresh: int = NOTICES, scale: float = 1.0) -> Vectors:
+    """Gradients pass through the first `fresh` of them."""
+    return Vectors(vectors[:fresh] / scale, vectors.detach() / scale, scale)
+
+
+def told_plainly(
+    companies: Bids, vectors: torch.Tensor, gate_HD: torch.Tensor
+) -> tuple[list[torch.Tensor], torch.Tensor]:
     """The means and the weights' sums, a bid at a time."""
+    gate = vectors @ gate_HD.T
     means: list[list[torch.Tensor]] = [[] for _ in HALF_LIVES]
     totals = []
     for bids in companies:
@@ -44,13 +52,21 @@ def told_plainly(companies: Bids, vectors: torch.Tensor, gate: torch.Tensor) -> 
     return [torch.stack(column) for column in means], torch.stack(totals).view(-1, len(HALF_LIVES))
 
 
-@given(COMPANIES, st.integers(0, 9))
-def test_means_sums_and_their_gradients_are_those_of_a_plain_loop(companies: Bids, seed: int) -> None:
+@given(COMPANIES, st.integers(0, 9), st.integers(0, NOTICES), st.sampled_from([1.0, 2**0.5]))
+def test_means_sums_and_their_gradients_are_those_of_a_plain_loop(
+    companies: Bids, seed: int, fresh: int, scale: float
+) -> None:
+    """Of the vectors that pass none there is no gradient, whatever bids are on their notices."""
     answers = []
-    for means_of in (history_of(companies).means, PaddedHistory.of(history_of(companies)).means, None):
+    for way in ("jagged", "padded", "plain"):
         vectors, gate = leaves(seed)
-        found = means_of(vectors, gate, HALF_LIVES) if means_of else told_plainly(companies, vectors, gate)
-        means, totals = found
+        some = torch.cat([vectors[:fresh], vectors[fresh:].detach()])
+        if way == "jagged":
+            means, totals = history_of(companies).means(through(vectors, fresh, scale), gate, HALF_LIVES)
+        elif way == "padded":
+            means, totals = PaddedHistory.of(history_of(companies)).means(some, gate, HALF_LIVES)
+        else:
+            means, totals = told_plainly(companies, some, gate)
         weighed = [(mean * torch.arange(1.0, DIM + 1)).sum() * (at + 1) for at, mean in enumerate(means)]
         no_bid_at_all = 0 * (vectors.sum() + gate.sum())
         (sum(weighed, no_bid_at_all) + totals.sum()).backward()
@@ -69,8 +85,8 @@ def test_parts_of_a_history_have_the_means_of_the_whole(companies: Bids, data: s
     whole = history_of(companies)
     parts = whole.split([cut, len(companies) - cut])
     for at in range(len(HALF_LIVES)):
-        means = torch.cat([part.means(vectors, gate, HALF_LIVES)[0][at] for part in parts])
-        torch.testing.assert_close(means, whole.means(vectors, gate, HALF_LIVES)[0][at])
+        means = torch.cat([part.means(through(vectors), gate, HALF_LIVES)[0][at] for part in parts])
+        torch.testing.assert_close(means, whole.means(through(vectors), gate, HALF_LIVES)[0][at])
     for column in range(2):
         torch.testing.assert_close(torch.cat([part.newest()[column] for part in parts]), whole.newest()[column])
 
@@ -82,6 +98,6 @@ def test_the_newest_bid_is_the_first_of_a_company_and_none_is_zero_days_and_fals
 
 def test_a_bid_one_half_life_older_weighs_half() -> None:
     vectors = torch.eye(NOTICES)[:, :DIM]
-    means, totals = history_of([[(0, 0), (1, 10)]]).means(vectors, torch.zeros(NOTICES, 1), (10.0,))
+    means, totals = history_of([[(0, 0), (1, 10)]]).means(through(vectors), torch.zeros(1, DIM), (10.0,))
     torch.testing.assert_close(means[0], torch.tensor([[2 / 3, 1 / 3, 0]]))
     assert math.isclose(totals.item(), 1.5)

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.model.members import HistoryTowers, apart, side_by_side, strongest_axes, turned
+from bidrec.model.members import HistoryTowers, apart, side_by_side, strongest_axes, turned, vectors_of, vectors_through
 from bidrec.model.two_tower import build
 from tests.model.test_rows import three_rows
-from tests.model.test_towers import SCHEMA, SMALL, company, history
+from tests.model.test_towers import SCHEMA, SMALL, company, history, through
 
 
 def units(seed: int, rows: int, length: int) -> torch.Tensor:
@@ -33,13 +33,24 @@ def test_each_member_reads_its_own_part_of_the_notices_vectors() -> None:
     assert isinstance(model.company, HistoryTowers)
     notice_NW = model.notice(three_rows().take(torch.tensor([0, 1, 2])))
     of = history([[2, 0]], [[1.0, 9.0]])
-    first, second = apart(company(model.company, notice_NW, of), 2)
+    first, second = apart(company(model.company, vectors_of(notice_NW, 2), of), 2)
     other_NW = notice_NW.clone()
     other_NW[:, 4:] = units(1, 3, 4)
-    moved_first, moved_second = apart(company(model.company, other_NW, of), 2)
+    moved_first, moved_second = apart(company(model.company, vectors_of(other_NW, 2), of), 2)
     torch.testing.assert_close(moved_first, first)
     assert (moved_second - second).abs().max() > 1e-3
-    torch.testing.assert_close(first, company(model.company.members[0], apart(notice_NW, 2)[0], of))
+    torch.testing.assert_close(first, company(model.company.members[0], through(apart(notice_NW, 2)[0]), of))
+
+
+def test_vectors_of_notices_are_the_fresh_ones_and_behind_them_those_of_the_cache() -> None:
+    fresh_FW, cache_NW = units(1, 2, 8).requires_grad_(), units(2, 5, 8)
+    found = vectors_through(fresh_FW, cache_NW, torch.tensor([4, 0]), members=2)
+    rows_TW = torch.cat([fresh_FW.detach(), cache_NW[[4, 0]]])
+    for vectors, wanted, own in zip(found, apart(rows_TW, 2), apart(fresh_FW, 2), strict=True):
+        torch.testing.assert_close(vectors.scale * vectors.all_ND, wanted)
+        torch.testing.assert_close(vectors.scale * vectors.fresh_FD, own)
+        assert vectors.fresh_FD.requires_grad
+        assert not vectors.all_ND.requires_grad
 
 
 def test_the_strongest_axes_are_orthogonal_and_keep_what_lies_in_few_directions() -> None:

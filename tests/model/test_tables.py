@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -159,6 +160,25 @@ def test_a_table_without_an_update_has_a_dense_gradient() -> None:
     table(ids, offsets, weights).sum().backward()
     wanted = functional.one_hot(ids, ROWS).float().T @ weights
     torch.testing.assert_close(table.weight.grad, wanted[:, None].expand(-1, DIM))
+
+
+@given(st.lists(st.lists(st.integers(0, ROWS - 1), max_size=5), max_size=8), st.booleans(), st.integers(0, 99))
+def test_a_dense_gradient_is_that_of_torch(bags: list[list[int]], weighted: bool, seed: int) -> None:
+    drawn = torch.Generator().manual_seed(seed)
+    ids = torch.tensor([row for bag in bags for row in bag], dtype=torch.int64)
+    offsets = torch.tensor([0, *itertools.accumulate(map(len, bags))])
+    weights = torch.rand(len(ids), generator=drawn) if weighted else None
+    asked_BD = torch.randn(len(bags), DIM, generator=drawn)
+    table = Table(ROWS, DIM, spread=1.0, weighted=weighted)
+    sums = table(ids, offsets, weights)
+    (sums * asked_BD).sum().backward()
+    plain = table.weight.detach().clone().requires_grad_()
+    wanted = functional.embedding_bag(
+        ids, plain, offsets, per_sample_weights=weights, mode="sum", include_last_offset=True
+    )
+    (wanted * asked_BD).sum().backward()
+    torch.testing.assert_close(sums, wanted)
+    torch.testing.assert_close(table.weight.grad, plain.grad)
 
 
 @pytest.mark.parametrize("update", [False, True])

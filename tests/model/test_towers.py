@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import torch
+from torch import nn
 
 from bidrec.config import Model
-from bidrec.model.history import History
-from bidrec.model.rows import Rows, offsets
+from bidrec.model.history import History, Vectors
+from bidrec.model.rows import offsets
 from bidrec.model.towers import HistoryTower
 from bidrec.model.two_tower import build
 from tests.model.test_rows import three_rows
@@ -29,10 +31,14 @@ def history(rows: list[list[int]], ages: list[list[float]]) -> History:
     return History(flat, torch.tensor([age for of in ages for age in of]), offsets(lengths), lengths)
 
 
-def company(tower: HistoryTower, vectors: torch.Tensor, of: History) -> torch.Tensor:
-    rows: Rows = three_rows()
-    batch = rows.take(torch.zeros(len(of.count_B), dtype=torch.int64), as_of=86_400)
-    return tower(vectors, of, batch, batch, torch.zeros(len(of.count_B), dtype=torch.bool))
+def company(tower: nn.Module, notices: Any, of: History) -> torch.Tensor:
+    batch = three_rows().take(torch.zeros(len(of.count_B), dtype=torch.int64), as_of=86_400)
+    return tower(notices, of, batch, batch, torch.zeros(len(of.count_B), dtype=torch.bool))
+
+
+def through(vectors: torch.Tensor) -> Vectors:
+    """Gradients pass through all of them."""
+    return Vectors(vectors, vectors.detach())
 
 
 def start_near_identity(tower: HistoryTower) -> None:
@@ -44,7 +50,7 @@ def test_before_training_a_company_is_the_decayed_mean_of_the_notices_it_bid_on(
     tower = build(SMALL, SCHEMA).company
     start_near_identity(tower)
     vectors = torch.nn.functional.normalize(torch.randn(3, 4), dim=1)
-    out = company(tower, vectors, history([[2, 0]], [[0.0, 10.0]]))
+    out = company(tower, through(vectors), history([[2, 0]], [[0.0, 10.0]]))
     w10, w100 = 2.0**-1, 2.0**-0.1
     mean = (vectors[2] + w10 * vectors[0]) / (1 + w10) / 2 + (vectors[2] + w100 * vectors[0]) / (1 + w100) / 2
     torch.testing.assert_close(out[0], mean / mean.norm())
@@ -55,13 +61,13 @@ def test_a_kind_of_notice_that_the_gate_opens_weighs_more() -> None:
     start_near_identity(tower)
     vectors = torch.eye(4)[:3]
     tower.gate.data[:] = math.log(3) * torch.eye(4)[2]
-    out = company(tower, vectors, history([[2, 0]], [[10.0, 10.0]]))
+    out = company(tower, through(vectors), history([[2, 0]], [[10.0, 10.0]]))
     torch.testing.assert_close(out[0], torch.tensor([1.0, 0.0, 3.0, 0.0]) / math.sqrt(10))
 
 
 def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> None:
     tower = build(SMALL, SCHEMA).company
-    out = company(tower, torch.randn(3, 4), history([[]], [[]]))
+    out = company(tower, through(torch.randn(3, 4)), history([[]], [[]]))
     torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
     out[0, 0].backward()
     assert all(torch.isfinite(p.grad).all() for p in tower.parameters() if p.grad is not None)
@@ -70,7 +76,7 @@ def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> No
 def test_gradients_reach_the_notice_tower_through_the_history() -> None:
     model = build(SMALL, SCHEMA)
     vectors = model.notice(three_rows().take(torch.tensor([0, 1, 2])))
-    company(model.company, vectors, history([[1, 0]], [[1.0, 2.0]]))[0, 0].backward()
+    company(model.company, through(vectors), history([[1, 0]], [[1.0, 2.0]]))[0, 0].backward()
     assert model.notice.skip.weight.grad.abs().sum() > 0
 
 
