@@ -25,7 +25,7 @@ class Vectors:
     """The vectors of the N notices that histories name: `scale` times the rows of all_ND (N, D), which lie together.
 
     Gradients pass through the first F of them alone, whose rows are fresh_FD (F, D): the others are read from a cache,
-    and the gradients that nobody asks for would be most of a step's work.
+    and to work out gradients that nobody asks for was a third of a step.
     """
 
     fresh_FD: Tensor
