@@ -48,7 +48,8 @@ GROUP = 2_000_000_000
 STREAMED = STATIC | {"stream_notices": 100_000}
 """Notices that are shuffled together where the set is larger than memory."""
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
-RECIPES = {"cpu": {"static": STATIC, "fast": FAST}, "cuda": {"static": STATIC, "fast": FAST, "graphs": ON_A_GPU}}
+ON_A_CPU = {"static": STATIC, "fast": FAST}
+RECIPES = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
 SEED = ("collate", "async", "overlap", "tuned")
 REMARKS = {
     "seed:collate": "DataLoader, a dict a row, no workers",
@@ -198,13 +199,15 @@ def table(found: dict[str, Any]) -> str:
             floor = {
                 "it_s": row["floor_it_s"],
                 "pairs_s": row["pairs_s"] / row["it_s"] * row["floor_it_s"],
-                "gpu_busy": 1.0,
+                "busy": 1.0,
             }
             lines.append(_line(name.replace("pipeline", "floor"), row | floor, ""))
+            busy = row.get("gpu_busy", min(1.0, row["over_floor"]))
             remark = f"{row['over_floor']:.3f} of the floor, p99 {row['p99_over_median']:.2f} x the median"
-            lines.append(_line(name, {"gpu_busy": min(1.0, row["over_floor"])} | row, remark))
+            lines.append(_line(name, row | {"busy": busy}, remark))
         else:
-            lines.append(_line(name, row, row.get("remark", REMARKS.get(name, ""))))
+            busy = row.get("gpu_busy", row.get("busy"))
+            lines.append(_line(name, row | {"busy": busy}, row.get("remark", REMARKS.get(name, ""))))
     rest = (f"{name}: {value:.3g}" for name, value in found.items() if isinstance(value, int | float))
     return "\n".join([*lines, ", ".join(rest)])
 
@@ -212,8 +215,7 @@ def table(found: dict[str, Any]) -> str:
 def _line(name: str, row: dict[str, Any], remark: str) -> str:
     if "it_s" not in row:
         return f"{name:22} {'-':>7} {'-':>9} {'-':>5} {'-':>8}  {remark}"
-    share = row.get("gpu_busy", row["busy"])
-    busy = "-" if share is None else f"{share:.0%}"
+    busy = "-" if row["busy"] is None else f"{row['busy']:.0%}"
     return f"{name:22} {row['it_s']:7.1f} {row['pairs_s']:9,.0f} {busy:>5} {row['peak_mib']:8,}  {remark}"
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bidrec.model.rows import offsets
+
 FEW = 8_192
 """Numbers of which torch, whose code a step has at hand anyway, tells as soon."""
 
@@ -35,6 +37,11 @@ def ascending(number_Q: Tensor) -> Tensor:
     if len(number_Q) < FEW or number_Q.device.type != "cpu":
         return number_Q.argsort(stable=True)
     return torch.from_numpy(_sorted(number_Q.numpy())[1])
+
+
+def grouped(number_Q: Tensor, below: int) -> tuple[Tensor, Tensor]:
+    """`ascending` of numbers below `below`, and where in it those that are 0, 1, ... begin (below + 1,)."""
+    return ascending(number_Q), offsets(torch.bincount(number_Q, minlength=below))
 
 
 def _sorted(number_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

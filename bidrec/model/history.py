@@ -10,14 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bidrec.model.distinct import ascending
-from bidrec.model.rows import offsets
+from bidrec.model.distinct import grouped
+from bidrec.model.rows import totals
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class History:
 
     def split(self, sizes: list[int]) -> "list[History]":
         """The companies in parts of these sizes; their bids without a copy."""
-        ends = torch.tensor([0, *sizes]).cumsum(0).to(self.begin_B.device)
-        bids = self.begin_B[ends].diff().tolist()
-        begins = [self.begin_B[end : end + size + 1] for end, size in zip(ends.tolist(), sizes, strict=False)]
+        bids = totals(self.begin_B, sizes)
+        begins = [self.begin_B[end - size : end + 1] for end, size in zip(accumulate(sizes), sizes, strict=True)]
         columns = self.notice_E.split(bids), self.age_days_E.split(bids), begins, self.count_B.split(sizes)
         return [
             History(notice_E, age_days_E, begin_B - begin_B[0], count_B)
@@ -73,9 +73,8 @@ class History:
         Worked out once: all half-lives and towers ask for the same."""
         if notices not in self._on_first:
             bid_L = (self.notice_E < notices).nonzero().flatten()
-            notice_L = self.notice_E[bid_L]
-            begin = offsets(torch.bincount(notice_L, minlength=notices))
-            self._on_first[notices] = bid_L[ascending(notice_L)], begin
+            order_L, begin = grouped(self.notice_E[bid_L], notices)
+            self._on_first[notices] = bid_L[order_L], begin
         return self._on_first[notices]
 
     @cached_property

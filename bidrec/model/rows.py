@@ -89,8 +89,8 @@ class RowBatch:
         lengths = self.attribute_lengths_BA.split(sizes)
         text_lengths = self.text_lengths_B.split(sizes)
         fields = self.attribute_lengths_BA.shape[1]
-        items = [size * fields for size in sizes] if self.single else _totals(self.attribute_lengths_BA.sum(1), sizes)
-        terms = _totals(self.text_lengths_B, sizes) if len(self.text) else [0] * len(sizes)
+        items = [size * fields for size in sizes] if self.single else totals(self.row_offsets(), sizes)
+        terms = totals(offsets(self.text_lengths_B), sizes) if len(self.text) else [0] * len(sizes)
         parts = zip(
             self.dense_BF.split(sizes),
             self.ages_days_BT.split(sizes),
@@ -209,10 +209,10 @@ def ragged(offsets_: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
     return owner + torch.arange(len(owner), device=owner.device), lengths
 
 
-def _totals(lengths_B: Tensor, sizes: list[int]) -> list[int]:
-    """The sums of the lengths in parts of these sizes; a GPU is waited for once."""
-    ends = torch.tensor([0, *sizes]).cumsum(0).to(lengths_B.device)
-    return offsets(lengths_B)[ends].diff().tolist()
+def totals(offsets_: Tensor, sizes: list[int]) -> list[int]:
+    """How many items the rows have in parts of these sizes; a GPU is waited for once."""
+    ends = torch.tensor([0, *sizes]).cumsum(0).to(offsets_.device)
+    return offsets_[ends].diff().tolist()
 
 
 def _days(times: Tensor, as_of: Tensor | int) -> Tensor:

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.distinct import ascending, distinct
-from bidrec.model.rows import offsets as row_offsets
+from bidrec.model.distinct import distinct, grouped
 
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
@@ -234,8 +233,7 @@ class _DenseLookup(torch.autograd.Function):
         bags = torch.arange(len(gradient_BD), device=ids.device)
         bag_I = bags.repeat_interleave(offsets.diff(), output_size=len(ids))
         # The other way round: each row is the sum of the gradients of the bags that it is in.
-        by_row = ascending(ids)
-        begin = row_offsets(torch.bincount(ids, minlength=ctx.rows))
+        by_row, begin = grouped(ids, ctx.rows)
         return _bags(gradient_BD, bag_I[by_row], begin, weights[0][by_row] if weights else None), None, None, None
 
 

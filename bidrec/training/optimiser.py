@@ -67,8 +67,10 @@ class Optimiser(torch.optim.Adam):
         """torch gave the tables' state the weights' number format, which may have half the digits, and put the number
         of steps on their device, where a rule would wait for it."""
         for index, table in enumerate(self.tables, start=len(self.param_groups[0]["params"])):
-            found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
-            self.state[table.weight] = found | {"step": state[index]["step"].cpu().clone()}
+            if table.weight.dtype != torch.float32:
+                found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
+                self.state[table.weight] = found
+            self.state[table.weight]["step"] = state[index]["step"].cpu().clone()
 
     def _attach(self) -> None:
         for table in self.tables:

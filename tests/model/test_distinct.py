@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.model import distinct as module
-from bidrec.model.distinct import ascending, distinct
+from bidrec.model.distinct import ascending, distinct, grouped
 
 LARGE = 2**63 // 2 // 64
 
@@ -28,3 +28,11 @@ def test_numbers_are_told_apart_as_torch_does(few: None, numbers: list[int]) -> 
 def test_numbers_in_order_stand_where_a_stable_sort_has_them(few: None, numbers: list[int]) -> None:
     order = ascending(torch.tensor(numbers, dtype=torch.int64))
     assert order.tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
+
+
+@given(numbers=st.lists(st.integers(0, 5), max_size=32), below=st.integers(6, 9))
+def test_each_numbers_places_lie_together(few: None, numbers: list[int], below: int) -> None:
+    order, begin = grouped(torch.tensor(numbers, dtype=torch.int64), below)
+    for number in range(below):
+        places = order[begin[number] : begin[number + 1]].tolist()
+        assert places == [place for place, given_ in enumerate(numbers) if given_ == number]
