@@ -28,7 +28,7 @@ from bidrec.features.build import build_features
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.features.schema import read_schema
 from bidrec.ingest import ingest
-from bidrec.training import distributed, loop
+from bidrec.training import loop, processes
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.tables import open_tables, views_of
@@ -103,15 +103,15 @@ def online(folder: Path, size: int) -> Found:
 def training(folder: Path, size: int) -> Found:
     """One epoch of the default model over FOLDER/training_set, this process's share where torchrun started it."""
     settings = Training(epochs=1, refit=False, checkpoint_seconds=3600, device="cpu")
-    with distributed.processes("cpu"):
+    with processes.joined("cpu"):
         ts = TrainingSet.open(folder)
-        run = folder.parent / f"run-{distributed.size()}"
+        run = folder.parent / f"run-{processes.size()}"
         with measured() as found:
             trained = loop.train(Config(training=settings, model=Model(dropout=0.0)), ts, run)
         found["steps_per_second"] = trained["curve"][0]["steps_per_second"]
         every = [found]
-        if distributed.size() > 1:
-            every = [found] * distributed.size()
+        if processes.size() > 1:
+            every = [found] * processes.size()
             all_gather_object(every, found)
     return found | {"cpu_s": sum(each["cpu_s"] for each in every), "processes": len(every)}
 
@@ -176,7 +176,7 @@ def _of_server() -> float:
 def main() -> None:
     name, folder, size = sys.argv[1:]
     found = CONTENDERS[name](Path(folder), int(size))
-    if not distributed.other_process():
+    if not processes.other_process():
         print(json.dumps({key: round(value, 4) for key, value in found.items()}))
 
 

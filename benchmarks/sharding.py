@@ -25,7 +25,7 @@ from torch.distributed import all_gather_object
 from benchmarks.process import status_kib
 from bidrec.config import Training
 from bidrec.model.tables import Table
-from bidrec.training import distributed
+from bidrec.training import distributed, processes
 from bidrec.training.optimiser import Optimiser
 from bidrec.training.sharding import shard_tables
 
@@ -62,7 +62,7 @@ def started(way: str, above_mb: float, options: argparse.Namespace) -> list[Row]
 
 
 def measure(options: argparse.Namespace) -> None:
-    with distributed.processes("cpu"):
+    with processes.joined("cpu"):
         before = _status("VmRSS")
         model = nn.ModuleList([Table(options.rows, options.dim, 0.1) for _ in range(options.tables)])
         shard_tables(model, options.above_mb, CPU)
@@ -73,22 +73,22 @@ def measure(options: argparse.Namespace) -> None:
         held = sum(table.weight.nbytes + optimiser.state[table.weight]["sum"].nbytes for table in tables)
         ctypes.CDLL(None).malloc_trim(0)
         own: Row = {
-            "process": distributed.rank(),
+            "process": processes.rank(),
             "rows": sum(len(table.weight) for table in tables),
             "held_mb": round(held / 1e6),
             "resident_mb": round(_status("VmRSS") - before),
             "peak_mb": round(_status("VmHWM") - before),
             "step_ms": round(milliseconds, 1),
         }
-        every = [own] * distributed.size()
+        every = [own] * processes.size()
         all_gather_object(every, own)
-        if distributed.is_first():
+        if processes.is_first():
             print(json.dumps(every))
 
 
 def _step(tables: list[Table], options: argparse.Namespace) -> float:
     """Milliseconds of one."""
-    bags = distributed.sizes(options.bags)[distributed.rank()]
+    bags = distributed.sizes(options.bags)[processes.rank()]
     ids = (torch.rand(bags * IDS) ** 3 * options.rows).long()
     offsets = torch.arange(bags + 1) * IDS
     begun = time.perf_counter()

@@ -38,7 +38,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import cgroup
-from benchmarks.training_ours import FAST, ON_A_GPU, RANKED, SEEDS, STATIC
+from benchmarks.training_recipes import FAST, ON_A_GPU, RANKED, SEEDS, STATIC
 from benchmarks.training_world import written
 from bidrec.training.machine import choose_device
 
@@ -143,11 +143,16 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
-    given = json.dumps(settings | {"began": time.time()})
-    finished = python("-W", "ignore", "-m", "benchmarks.training_contenders", name, str(world), given)
+    arguments = ("benchmarks.training_contenders", name, str(world), json.dumps(settings))
+    found: dict[str, Any] = said(python("-W", "ignore", "-m", *arguments))
+    return found
+
+
+def said(finished: subprocess.CompletedProcess[str]) -> Any:
+    """Its last line, which is JSON and also goes to the log."""
     if finished.returncode:
-        raise RuntimeError(f"{name}: {finished.stderr[-2000:]}")
-    print(name, finished.stdout.splitlines()[-1], file=sys.stderr)
+        raise RuntimeError(f"{' '.join(finished.args)}: {finished.stderr[-2000:]}")
+    print(*finished.args[4:], finished.stdout.splitlines()[-1], file=sys.stderr)
     return json.loads(finished.stdout.splitlines()[-1])
 
 
@@ -186,10 +191,13 @@ def streamed_ratios(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def starts(world: Path, device: dict[str, str]) -> dict[str, Any]:
-    found = run("start:static", world, device)
-    return {name: round(found[name], 2) for name in ("startup_s", "imports_s", "open_s", "after_writing_s")} | {
-        "startup_peak_mib": found["peak_mib"]
-    }
+    """`imports_s`: of a process that imports what the training does and no more, which no start can be quicker than."""
+    importing = "import jobs, bidrec.training.loop, time; print(time.time())"
+    began = time.time()
+    found = {"imports_s": said(python("-W", "ignore", "-c", importing)) - began}
+    settings = json.dumps({"began": time.time()} | device)
+    found |= said(python("-W", "ignore", "-m", "benchmarks.training_start", str(world), settings))
+    return {name: round(value, 2) for name, value in found.items()}
 
 
 def table(found: dict[str, Any]) -> str:

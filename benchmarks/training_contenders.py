@@ -18,6 +18,7 @@ import jobs  # noqa: F401  first: imports cost what they cost bidrec's own comma
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
 from benchmarks.training_clock import Clock, gpu_busy
+from benchmarks.training_recipes import SEED_MODEL, SEED_RECIPE, configuration
 from bidrec.model.rows import RowBatch, moved
 from bidrec.model.two_tower import build
 from bidrec.training.machine import choose_device
@@ -28,12 +29,12 @@ from bidrec.training.resident import Resident
 from bidrec.training_set.load import TrainingSet
 
 WARM_UP = 10
-RECIPE = {"learning_rate": ours.SEED_RECIPE.learning_rate, "weight_decay": ours.SEED_RECIPE.weight_decay}
+RECIPE = {"learning_rate": SEED_RECIPE.learning_rate, "weight_decay": SEED_RECIPE.weight_decay}
 
 
 def main() -> None:
     name, folder, given = sys.argv[1:]
-    settings = json.loads(given) | {"imported": time.time()}
+    settings = json.loads(given)
     torch.set_flush_denormal(True)
     found = CONTENDERS[name.split(":")[0]](TrainingSet.open(Path(folder)), name.split(":")[-1], settings)
     print(json.dumps({"peak_mib": peak_mib()} | found))
@@ -70,21 +71,21 @@ def device_of(settings: dict[str, Any]) -> torch.device:
 
 
 def seed_loop(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
-    step = seed.PlainStep(ts, ours.SEED_MODEL, device_of(settings), **RECIPE)
+    step = seed.PlainStep(ts, SEED_MODEL, device_of(settings), **RECIPE)
     source = _source(ts, loop, settings)
     return timed(lambda: next(source), step, settings)
 
 
 def resident(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The seed's step without a loader: over one batch."""
-    step = seed.PlainStep(ts, ours.SEED_MODEL, device_of(settings), **RECIPE)
+    step = seed.PlainStep(ts, SEED_MODEL, device_of(settings), **RECIPE)
     batch = step.moved(next(_source(ts, "collate", settings)))
     return timed(lambda: batch, step, settings)
 
 
 def behind(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's step behind one of the seed's loaders, so that loader and step can be told apart."""
-    config, device = ours.configuration("static", batch_size=settings["batch"]), device_of(settings)
+    config, device = configuration("static", batch_size=settings["batch"]), device_of(settings)
     model = build(config.model, ts.schema).train().to(device)
     optimiser = optimiser_for(model, config.training)
     steps = PairSteps(config, Resident.of(ts, device), ts.cutoff, device)
@@ -130,7 +131,7 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 
     source, device = training_torchrec.batches(ts, settings["batch"]), device_of(settings)
     try:
-        pipeline = getattr(training_torchrec, which)(ts, ours.SEED_MODEL, device, **RECIPE)
+        pipeline = getattr(training_torchrec, which)(ts, SEED_MODEL, device, **RECIPE)
         return timed(lambda: source, pipeline.progress, settings) | {"busy": None}  # it asks for its batches inside
     except Exception as error:  # whatever it is that it lacks here is the finding
         return {"remark": f"does not run on {device.type}: {type(error).__name__}: {str(error).splitlines()[0][:90]}"}
@@ -138,31 +139,13 @@ def torchrec(ts: TrainingSet, which: str, settings: dict[str, Any]) -> dict[str,
 
 def pipeline(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """bidrec's training as it is, the floor measured in between."""
-    config = ours.configuration(kind, device=device_of(settings).type, **settings.get("recipe", {}))
+    config = configuration(kind, device=device_of(settings).type, **settings.get("recipe", {}))
     return ours.measure(ts, config, settings["steps"], ours.steps_of_an_epoch(ts, config))
-
-
-def start(ts: TrainingSet, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Seconds from the start of the process to the end of its first step; the imports' and those of opening the set,
-    which reads it through once, are a part of them. `after_writing_s`: from opening it to the end of the first step
-    where the process has read it before, as a job has that wrote it."""
-    opened, clock = time.time(), Clock(device_of(settings))
-    config = ours.configuration(kind, device=clock.device.type, **ours.STATIC)
-    watch = ours.run(ts, config, ours.Watch(0, clock))
-    found = {
-        "startup_s": watch.first_at - settings["began"],
-        "imports_s": settings["imported"] - settings["began"],
-        "open_s": opened - settings["imported"],
-        "peak_mib": peak_mib(),
-    }
-    begun = time.time()
-    again = ours.run(TrainingSet.open(ts.folder), config, ours.Watch(0, clock))
-    return found | {"after_writing_s": again.first_at - begun}
 
 
 def quality(ts: TrainingSet, _: str, settings: dict[str, Any]) -> dict[str, Any]:
     """How what is trained that way ranks."""
-    return ours.recall(ts, ours.configuration("static", device=device_of(settings).type, **settings["recipe"]))
+    return ours.recall(ts, configuration("static", device=device_of(settings).type, **settings["recipe"]))
 
 
 def _source(ts: TrainingSet, loop: str, settings: dict[str, Any]) -> Iterator[seed.Batch]:
@@ -176,7 +159,6 @@ CONTENDERS: dict[str, Callable[[TrainingSet, str, dict[str, Any]], dict[str, Any
     "behind": behind,
     "torchrec": torchrec,
     "pipeline": pipeline,
-    "start": start,
     "quality": quality,
 }
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.training_clock import Clock, gpu_busy, stolen
-from bidrec.config import Config, Loss, Model, Training
+from bidrec.config import Config
 from bidrec.errors import Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.training import graphs
@@ -30,39 +30,6 @@ from bidrec.training.steps import steps_for
 from bidrec.training_set.load import TrainingSet
 
 CHUNK = 1_000
-SEED_MODEL = Model(
-    kind="static",
-    table_dim=32,
-    hidden=(128, 64),
-    embedding_dim=64,
-    dropout=0.1,
-    temperature=1.0,
-    learn_temperature=False,
-)
-SEED_RECIPE = Training(batch_size=256, learning_rate=1e-3, weight_decay=1e-5, refit=False, epochs=50, patience=50)
-
-
-STATIC = {"table_optimiser": "sparse_adam"}
-"""The seed's recipe, random pairs and Adam, but only the rows that a batch reads move."""
-FAST = STATIC | {"whole_notices": True, "logq": True}
-"""Whole notices: their bidders are among the negatives more often than others, for which the loss corrects."""
-ON_A_GPU = FAST | {"precision": "bfloat16", "cuda_graphs": True}
-"""Besides, where there is a GPU."""
-RANKED = {
-    "seed": {"epochs": 24},
-    "static": STATIC | {"epochs": 24},
-    "fast:4096": FAST | {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3},
-}
-"""What is trained to see how it ranks. A large batch takes few steps, each the longer."""
-SEEDS = (7, 8, 9, 10, 11)
-"""How one training of them ranks says little: those of other seeds differ by a fifth."""
-
-
-def configuration(kind: str, logq: bool = False, **training: Any) -> Config:
-    """The seed's recipe (`static`) or bidrec's defaults (`history`)."""
-    if kind == "static":
-        return Config(model=SEED_MODEL, loss=Loss(logq=logq), training=replace(SEED_RECIPE, **training))
-    return Config(training=replace(Training(refit=False, epochs=50, patience=50), **training))
 
 
 def between(config: Config) -> tuple[int, int]:

@@ -45,20 +45,21 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
     folder of a new run.
     """
     from bidrec.ranking import baselines
-    from bidrec.training import distributed, loop
+    from bidrec.training import processes
+    from bidrec.training.start import start
 
     baselines.require(config.evaluation)
-    with distributed.processes(config.training.device), ExitStack() as held:
+    with processes.joined(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
-        distributed.first(lambda: held.enter_context(alone))
-        run, inputs = distributed.first(lambda: _materialise(config, backtest, force or profile))
-        finished, trained = distributed.first(lambda: (run.finished, read_manifest(run.model) is not None))
+        processes.first(lambda: held.enter_context(alone))
+        run, inputs = processes.first(lambda: _materialise(config, backtest, force or profile))
+        finished, trained = processes.first(lambda: (run.finished, read_manifest(run.model) is not None))
         if finished:
             return run
         if not trained:
             with stop_requested() as stop:
-                loop.train(config, TrainingSet.open(run.training_set), run.folder, stop, profile=profile)
-        distributed.first(lambda: _finish(config, run, inputs))
+                start(config, run.training_set, run.folder, stop, profile=profile)
+        processes.first(lambda: _finish(config, run, inputs))
     return run
 
 

@@ -1,6 +1,8 @@
 """Limits as the kernel writes them, in both versions of cgroup."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,20 @@ def test_a_share_of_cpu_time_is_whole_cores_rounded_up(tmp_path, files, limit):
 )
 def test_memory_is_the_containers_limit_where_there_is_one(tmp_path, files, limit):
     assert machine.memory(cgroup(tmp_path, **files)) == limit
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def niceness_of_a_thread() -> int:
+    with ThreadPoolExecutor(1) as started:
+        return started.submit(niceness).result()
+
+
+def test_a_thread_gives_way_and_those_that_it_starts_and_no_other_does():
+    before = niceness()
+    with ThreadPoolExecutor(1, initializer=machine.give_way) as giving:
+        assert giving.submit(niceness).result() == min(19, before + machine.NICENESS)
+        assert giving.submit(niceness_of_a_thread).result() == min(19, before + machine.NICENESS)
+    assert niceness() == niceness_of_a_thread() == before

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from mmap import ALLOCATIONGRANULARITY
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,12 @@ def test_sums_come_in_the_order_they_were_asked_in(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         of_each(sum_of, [tmp_path / "none"])
+
+
+@pytest.mark.parametrize("size", [0, 1, 2 * ALLOCATIONGRANULARITY, 2 * ALLOCATIONGRANULARITY + 1])
+def test_a_file_of_many_windows_has_the_sum_of_all_its_bytes(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bidrec.sums.WINDOW", ALLOCATIONGRANULARITY)
+    content = os.urandom(size)
+    assert sum_of(written(tmp_path / "file", content, SETTLED)) == sha256(content)

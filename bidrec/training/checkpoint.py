@@ -5,16 +5,13 @@ A checkpoint holds the weights, the optimiser's moments, the steps' cache, the r
 It is copied at its step and written by a thread while the training goes on (Writer).
 """
 
-import os
 import re
 import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import get_native_id
 from typing import Any
 
 import torch
@@ -24,14 +21,13 @@ from torch import Tensor, nn
 from bidrec import log, machine
 from bidrec.errors import ContractError
 from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
-from bidrec.training.distributed import is_first, own_rows, whole
+from bidrec.training.distributed import own_rows, whole
+from bidrec.training.processes import is_first
 from bidrec.training.sharding import rows_by_name
 
 STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
 MOST_COST = 0.02
 """Of a training's time that checkpoints may take: where one is large, the next waits longer."""
-NICENESS = 10
-"""How far the thread that writes them gives way to the steps' threads: it gets a tenth of a core that they share."""
 
 
 @dataclass
@@ -106,14 +102,6 @@ class Checkpoint:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def give_way() -> None:
-    """Have this thread, and those it starts, give way to all others: on two cores a step's two threads wait for each
-    other, and one that writes and sums beside them would make a step three times as long."""
-    with suppress(OSError):  # a system whose threads have no priority of their own
-        mine = os.getpriority(os.PRIO_PROCESS, get_native_id())
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), min(19, mine + NICENESS))
-
-
 class Writer:
     """Writes checkpoints in a thread while the training goes on, one at a time.
 
@@ -123,7 +111,7 @@ class Writer:
 
     def __init__(self, folder: Path, kept: int) -> None:
         self.folder, self.kept = folder, kept
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=give_way)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=machine.give_way)
         self._writing: Future[None] | None = None
         self.cost = 0.0
         """Seconds that the newest one took from the training: while it was copied, and of the cores to write it."""

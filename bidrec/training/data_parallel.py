@@ -16,7 +16,7 @@ from torch.distributed import GradBucket
 from torch.nn.parallel import DistributedDataParallel
 
 from bidrec.model.two_tower import TwoTower
-from bidrec.training import distributed
+from bidrec.training import processes
 
 Learn = Callable[[TwoTower, Any], Tensor]
 """(model, batch) -> this process's part of the loss (), as Steps.learn."""
@@ -27,7 +27,7 @@ def data_parallel(model: TwoTower, learn: Learn) -> Callable[[Any], Tensor]:
 
     The model's optimiser is there before: it says which tables get no gradient.
     """
-    if distributed.size() == 1:
+    if processes.size() == 1:
         return partial(learn, model)
     # Nothing is sent around at first: all drew the same weights, and of a sharded table each has its own rows. Which
     # parameters get no gradient, a text's where there is none, is the same in every step.

@@ -1,6 +1,6 @@
-"""One training in many processes, started by torchrun: each computes a part of every batch's vectors.
+"""One training in many processes: each computes a part of every batch's vectors.
 
-Serves  the loop and the steps; without torchrun there is one process, and every function here hands back what it got
+Serves  the loop and the steps; in one process alone (processes.py), every function here hands back what it got
 
 All processes hold the whole training set and the whole model, but for the tables that bidrec.training.sharding shares
 out. They draw the same candidates, and take the same step: the towers run over a part of the batch's notices and
@@ -8,94 +8,16 @@ companies each, the vectors are gathered, and the gradients added up. The first 
 and writes.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-from bidrec import log
-from bidrec.errors import BidrecError, Interrupted
 from bidrec.model.shared_rows import parts_of_all
-from bidrec.training.machine import choose_device
-
-PATIENCE = timedelta(hours=24)
-"""How long processes wait for one another: the first one builds the training set meanwhile."""
-Found = TypeVar("Found")
-
-
-@contextmanager
-def processes(device: str) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did; `device` is training.device.
-
-    Raises DependencyDown (69) where a GPU is asked for that is not there.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        if device == "cuda":
-            choose_device(device)  # before hours of work on what the GPU is then not there for
-        yield
-        return
-    backend = "gloo"
-    if choose_device(device).type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "cpu:gloo,cuda:nccl"  # what is agreed upon lies on the host, so that no GPU is waited for
-    distributed.init_process_group(backend, timeout=PATIENCE)
-    if not is_first():
-        log.only_warnings()
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
-
-
-def other_process() -> bool:
-    """Whether torchrun started this one beside the first: also before and after `processes`."""
-    return os.environ.get("RANK", "0") != "0"
-
-
-def size() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
-def is_first() -> bool:
-    return rank() == 0
-
-
-def first(work: Callable[[], Found]) -> Found:
-    """`work`, done by the first process; the others wait for it, get what it returned or raise what it raised."""
-    if size() == 1:
-        return work()
-    outcome: list[Any] = [None, None]
-    try:
-        if is_first():
-            outcome[0] = work()
-    except BaseException as error:
-        outcome[1] = error if isinstance(error, BidrecError) else BidrecError(f"the first process failed: {error!r}")
-        if isinstance(error, KeyboardInterrupt):
-            outcome[1] = Interrupted("stopped by a signal", hint="run the same command again")
-        raise
-    finally:
-        distributed.broadcast_object_list(outcome, src=0, device=torch.device("cpu"))
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
-
-
-def agreed(*asked: bool) -> tuple[bool, ...]:
-    """Each is true in all processes where it is in one."""
-    if size() == 1:
-        return asked
-    flags = torch.tensor(asked, dtype=torch.uint8)
-    distributed.all_reduce(flags, distributed.ReduceOp.MAX)
-    return tuple(bool(flag) for flag in flags)
+from bidrec.training.processes import is_first, rank, size
 
 
 def part(count_: int) -> slice:

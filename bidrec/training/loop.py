@@ -21,7 +21,7 @@ from bidrec.config import Config, Model
 from bidrec.errors import BidrecError, InputMissing, Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint, distributed, floor, graphs
+from bidrec.training import checkpoint, distributed, floor, graphs, processes
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Checkpoint, Progress, Writer
@@ -63,7 +63,7 @@ def train(
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
-    profile = profile and distributed.is_first()
+    profile = profile and processes.is_first()
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
@@ -71,7 +71,7 @@ def train(
         loop = Loop(config, ts, run, data, device, writer)
         loop.after_epoch, loop.named = after_epoch, record_function if profile else nullcontext
         loop.resume()
-        if distributed.is_first():
+        if processes.is_first():
             warn_of_few(data, ts.validation_from, ts.cutoff)
         keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
         with recorded as loop.after_step:
@@ -116,7 +116,7 @@ class Loop:
         """Go on from the newest whole checkpoint."""
         found = checkpoint.newest(self.run_folder / "checkpoints")
         step = found.progress.step if found else None
-        if distributed.first(lambda: step) != step:
+        if processes.first(lambda: step) != step:
             raise InputMissing(
                 "this process does not see the checkpoint that the first one goes on from",
                 hint="all processes need the same home: put it on a volume that they share",
@@ -166,7 +166,7 @@ class Loop:
 
     def _floor(self) -> float | None:
         """Measured with the model that has learned, before the best weights take its place; None of many processes."""
-        if distributed.size() > 1:
+        if processes.size() > 1:
             return None
         batches = self.steps.batches(max(0, self.progress.epoch - 1))
         return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.device)
@@ -177,7 +177,7 @@ class Loop:
         fit_axes(self.model, self.data, self.ts.cutoff if self.progress.refit else self.ts.validation_from)
         self._keep_weights()
         weights = whole_tables(self.model, self.best)
-        if distributed.is_first():
+        if processes.is_first():
             checkpoint.save_model(self.run_folder / name, weights, facts)
 
     def _facts(self) -> dict[str, Any]:
@@ -206,13 +206,13 @@ class Loop:
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 self._show(batches, (self.progress.batch - first) / (shown - started))
-            stopped, due = distributed.agreed(stop(), self._checkpoint_due())
+            stopped, due = processes.agreed(stop(), self._checkpoint_due())
             if stopped or due:
                 self._look()
                 self.pace.close()
                 self._checkpoint()
             if stopped:
-                distributed.first(self.writer.wait)
+                processes.first(self.writer.wait)
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; the state is saved",
                     hint="run the same command again to go on",
@@ -259,7 +259,7 @@ class Loop:
             "rows": self.steps.rows(at).tolist(),
             "rows_of_the_step_before": self.steps.rows(at - 1).tolist() if at else [],
         }
-        distributed.first(lambda: write_json(file, offending))
+        processes.first(lambda: write_json(file, offending))
         raise BidrecError(
             f"the loss is {wrong.loss} at step {step}; its rows are in {file}, the last checkpoint is kept",
             hint="look at these rows, lower training.learning_rate or set training.clip_norm",
@@ -279,7 +279,7 @@ class Loop:
             self._keep_weights()
         else:
             own = self._validation_recall()  # in all processes: no one has all rows of a sharded table
-            recall = distributed.first(lambda: own)
+            recall = processes.first(lambda: own)
             entry["validation_recall@100"] = recall
             self._judge(recall)
             self.after_epoch(progress.epoch, recall)
@@ -312,14 +312,14 @@ class Loop:
     def _checkpoint_due(self) -> bool:
         """The first process says so: it writes them."""
         since = time.monotonic() - self.checkpointed
-        return distributed.is_first() and self.writer.due(since, self.config.training.checkpoint_seconds)
+        return processes.is_first() and self.writer.due(since, self.config.training.checkpoint_seconds)
 
     def _checkpoint(self) -> None:
         started = time.monotonic()
         parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
         extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
         found = Checkpoint.of(self.progress, self.model, self.optimiser, extra)
-        if distributed.is_first():
+        if processes.is_first():
             self.writer.write(found, time.monotonic() - started)
         self.checkpointed = time.monotonic()
 

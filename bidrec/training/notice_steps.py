@@ -20,7 +20,7 @@ from bidrec.model.loss.softmax import all_bidders_softmax
 from bidrec.model.members import apart, vectors_through
 from bidrec.model.rows import RowBatch
 from bidrec.model.two_tower import TwoTower
-from bidrec.training import distributed
+from bidrec.training import distributed, processes
 from bidrec.training.drawing import in_batch_loss, order_of
 from bidrec.training.embed import gathered_companies, notice_vectors
 from bidrec.training.resident import Companies, Resident
@@ -125,7 +125,7 @@ class NoticeSteps:
         place[batch.company_K] = torch.arange(len(batch.company_K), device=self.data.device)
         position_E, place_E = batch.stretch.position_E, place[batch.stretch.company_E]
         own, share = slice(None), 1.0
-        if distributed.size() > 1:
+        if processes.size() > 1:
             own, share = _own_notices(position_E, len(notice_BD))
             mine_E = (position_E >= own.start) & (position_E < own.stop)
             position_E, place_E = position_E[mine_E] - own.start, place_E[mine_E]
@@ -205,7 +205,7 @@ class InBatchNoticeSteps(NoticeSteps):
         hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
         rate = self.losses.uniform_negatives / len(stretch.known)
         bids = Bids(stretch.notice_B[position_P], company_K, hit_BK[position_P], rate)
-        return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids) / distributed.size()
+        return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids) / processes.size()
 
     def state(self) -> dict[str, Tensor]:
         return super().state() | self.in_batch.state()

@@ -14,7 +14,7 @@ from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids
 from bidrec.model.loss.negatives import uniform_negatives
 from bidrec.model.two_tower import TwoTower
-from bidrec.training import distributed
+from bidrec.training import distributed, processes
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.drawing import in_batch_loss, order_of
 from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Shared, gather
@@ -85,7 +85,7 @@ class PairSteps:
             places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
             counted = self.in_batch.frequencies
             company_P = self.data.pair_company.index_select(0, batch.pair_P) if counted else None
-            return self.in_batch.by_rows(notice_UD, company_VD, model.scale, *places, company_P) / distributed.size()
+            return self.in_batch.by_rows(notice_UD, company_VD, model.scale, *places, company_P) / processes.size()
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
     def gathered(self, at: int) -> PairBatch:
@@ -117,7 +117,7 @@ class PairSteps:
             company_PD = torch.cat([company_PD, distributed.gathered(model.company, drawn)])
         hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
         bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
-        return self.in_batch(notice_PD, company_PD, model.scale, bids) / distributed.size()
+        return self.in_batch(notice_PD, company_PD, model.scale, bids) / processes.size()
 
     def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Uniform negatives: companies, their versions and as-of times. Each is taken as of one of the batch's notices

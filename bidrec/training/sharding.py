@@ -30,7 +30,7 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from bidrec import log, machine
 from bidrec.errors import DependencyDown
 from bidrec.model.tables import EPSILON, ROWS, Rate, State, Table
-from bidrec.training import distributed
+from bidrec.training import distributed, processes
 
 
 def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> None:
@@ -39,14 +39,14 @@ def shard_tables(model: nn.Module, above_mb: float, device: torch.device) -> Non
     The model is still on the host, so that a device never holds a whole table. Raises DependencyDown (69) where all
     devices together have too little memory, or are GPUs and fbgemm is not built for these.
     """
-    if not above_mb or distributed.size() == 1:
+    if not above_mb or processes.size() == 1:
         return
     if device.type == "cuda":
         _need_build_for_gpus()
         device = torch.device("cuda", torch.cuda.current_device())
     large = [table for table in _tables(model) if table.weight.nbytes > above_mb * 1e6]
     shapes = [table.weight.shape for table in large]
-    even = [shapes.count(shape) % distributed.size() == 0 for shape in shapes]
+    even = [shapes.count(shape) % processes.size() == 0 for shape in shapes]
     for kind, whole in ((ShardingType.TABLE_WISE, True), (ShardingType.ROW_WISE, False)):
         tables = [table for table, is_even in zip(large, even, strict=True) if is_even == whole]
         if tables:
@@ -89,7 +89,7 @@ class ShardedRows:
     def __init__(self, table: Table, bags: Any, place: ParameterSharding, device: torch.device) -> None:
         self.bags = bags  # TorchRec's sharded collection, with weights of its own
         self.rate = Rate(0.0)
-        self.rows_of = [0] * distributed.size()
+        self.rows_of = [0] * processes.size()
         for part in place.sharding_spec.shards:
             self.rows_of[part.placement.rank()] = part.shard_sizes[0]
         own = distributed.own_rows(table.weight.detach(), self.rows_of)
@@ -153,7 +153,7 @@ def _plan(shapes: nn.ModuleList, sharder: _Sharder, device: torch.device) -> Any
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # without torchrun each process has a machine to itself
     cuda = device.type == "cuda"
     topology = Topology(
-        distributed.size(),
+        processes.size(),
         device.type,
         hbm_cap=torch.cuda.get_device_properties(device).total_memory if cuda else None,
         ddr_cap=machine.memory() // local,
@@ -173,7 +173,7 @@ def _plan(shapes: nn.ModuleList, sharder: _Sharder, device: torch.device) -> Any
                 hint="start more processes, on more machines or GPUs, or lower model.table_dim",
             ) from error
 
-    return distributed.first(plan)
+    return processes.first(plan)
 
 
 def _memory(sharded: Iterable[Any], nothing: Tensor) -> Tensor:

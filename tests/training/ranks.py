@@ -21,7 +21,7 @@ from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import DependencyDown, InputMissing, Interrupted
 from bidrec.model.tables import Rate, Table, new_state, row_update
 from bidrec.model.two_tower import build
-from bidrec.training import distributed
+from bidrec.training import distributed, processes
 from bidrec.training.loop import train
 from bidrec.training.sharding import shard_tables
 from bidrec.training.watch import Watch
@@ -74,9 +74,9 @@ def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[]
 def stopped(config: Config, run: Path, steps: int) -> list[float]:
     """The losses of a training's next steps, after which the last process is asked to stop."""
     losses: list[float] = []
-    last = distributed.size() - 1
+    last = processes.size() - 1
     with suppress(Interrupted):
-        note_losses(losses, config, run, lambda: distributed.rank() == last and len(losses) == steps)
+        note_losses(losses, config, run, lambda: processes.rank() == last and len(losses) == steps)
     assert len(losses) == steps
     return losses
 
@@ -95,7 +95,7 @@ def refusal() -> str:
         raise InputMissing("no source", hint="set [source]")
 
     try:
-        distributed.first(refuse)
+        processes.first(refuse)
     except InputMissing as error:
         return str(error)
     return "nothing"
@@ -125,7 +125,7 @@ def half_precision_copy() -> list[list[float]]:
     table.halve()
     weight = table.weight.detach()
     update = row_update("sparse_adam", weight, new_state("sparse_adam", weight), Rate(0.001))
-    own = torch.Generator().manual_seed(distributed.rank())
+    own = torch.Generator().manual_seed(processes.rank())
     for _ in range(20):
         ids = torch.randint(40, (8,), generator=own)
         update(ids, torch.arange(9), None).square().sum().backward()
@@ -133,20 +133,20 @@ def half_precision_copy() -> list[list[float]]:
 
 
 def main(folder: Path) -> None:
-    with distributed.processes("cpu"):
+    with processes.joined("cpu"):
         heard = {
-            "size": distributed.size(),
+            "size": processes.size(),
             "refusal": refusal(),
             "rows": [rows_held(members) for members in (1, 2)],
             "too_small": too_small(),
-            "agreed": distributed.agreed(distributed.rank() == 1, False),
+            "agreed": processes.agreed(processes.rank() == 1, False),
             "bfloat16": half_precision_copy(),
             "part": list(range(7))[distributed.part(7)],
         }
-        (folder / f"{distributed.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
+        (folder / f"{processes.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
         losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
         losses["handed on"] = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
-        if distributed.is_first():
+        if processes.is_first():
             (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ import torch
 
 from bidrec.errors import DependencyDown
 from bidrec.model.two_tower import build
-from bidrec.training import distributed
+from bidrec.training import processes
 from bidrec.training.sharding import shard_tables
 from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training import ranks
@@ -40,12 +40,12 @@ def main(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patched, pretend_gpu(patched):
         patched.setattr(torch.distributed, "init_process_group", lambda _, **kwargs: init("gloo", **kwargs))
         patched.setattr(torch.cuda, "set_device", lambda _: None)
-        with distributed.processes("cuda"):
-            (folder / f"{distributed.rank()}.txt").write_text(heard_of_sharded_tables(), encoding="utf-8")
+        with processes.joined("cuda"):
+            (folder / f"{processes.rank()}.txt").write_text(heard_of_sharded_tables(), encoding="utf-8")
             for name, config in KINDS.items():
                 on_it = replace(config, training=replace(config.training, device="cuda"))
                 losses[name] = ranks.stopped(on_it, folder / name, STEPS)
-            if distributed.is_first():
+            if processes.is_first():
                 (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 
 

@@ -1,8 +1,6 @@
-import os
 import resource
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from torch import nn
 from bidrec import machine
 from bidrec.errors import CannotWrite
 from bidrec.training import checkpoint as checkpoints
-from bidrec.training.checkpoint import NICENESS, STATE, Checkpoint, Progress, Writer, give_way, newest
+from bidrec.training.checkpoint import STATE, Checkpoint, Progress, Writer, newest
 
 
 def checkpoint(step: int, width: int = 4) -> Checkpoint:
@@ -83,16 +81,6 @@ def test_a_checkpoint_costs_what_its_copy_took_and_its_writing_took_of_the_cores
         writer.wait()
         assert writer.cost == 4.5
     assert steps(tmp_path) == [1]
-
-
-def test_the_thread_that_writes_gives_way_and_no_other_does() -> None:
-    def niceness() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    before = niceness()
-    with ThreadPoolExecutor(1, initializer=give_way) as writing:
-        assert writing.submit(niceness).result() == min(19, before + NICENESS)
-    assert niceness() == before
 
 
 @given(data=st.data())

@@ -10,10 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bidrec.errors import DependencyDown
 from bidrec.model.tables import Table
 from bidrec.storage import read_manifest
-from bidrec.training import checkpoint, distributed
+from bidrec.training import checkpoint
 from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 
 ROOT = Path(__file__).parents[2]
@@ -103,16 +102,3 @@ def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(
         assert each["size"] == 2
         assert each["refusal"] == "no source (hint: set [source])"
         assert each["agreed"] == [True, False]
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused_before_any_work() -> None:
-    with pytest.raises(DependencyDown, match="no GPU is here"), distributed.processes("cuda"):
-        pytest.fail("work was begun")
-
-
-def test_without_torchrun_there_is_one_process_which_is_first_and_agrees_with_itself() -> None:
-    with distributed.processes("cpu"):
-        assert (distributed.size(), distributed.rank(), distributed.is_first()) == (1, 0, True)
-        assert distributed.agreed(True, False) == (True, False)
-        assert distributed.first(lambda: 7) == 7
