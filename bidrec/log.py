@@ -31,6 +31,7 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
     for noisy in ("torch.fx._symbolic_trace", "torchrec.distributed.planner"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
+    warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 
 
 class _Console:
