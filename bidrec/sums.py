@@ -74,7 +74,8 @@ def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]
 
 
 def sha256(path: Path) -> str:
-    """Read now, whatever is known of it."""
+    """Read now, whatever is known of it. Mapped, which copies nothing and asks for Python's lock hardly ever; a disk
+    that fails under it ends the process, as it would the training, which maps its files too."""
     found, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
         for begin in range(0, size, WINDOW):
