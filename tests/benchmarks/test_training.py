@@ -110,6 +110,12 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, mo
     assert [line.split()[0] for line in lines[1:8]] == [name for name in names if name not in alone][:7]
 
 
+def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:
+    found = training.starts(world.folder, {"device": "cpu"})
+    assert set(found) == {"imports_s", "startup_s", "after_writing_s", "startup_peak_mib"}
+    assert min(found.values()) > 0
+
+
 def test_a_set_is_streamed_in_a_control_group_or_it_is_said_why_not(
     world: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
