@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from bidrec import machine
 
@@ -75,13 +75,20 @@ def of_each(read: Callable[[Path], Found], files: Iterable[Path]) -> list[Found]
 
 def sha256(path: Path) -> str:
     """Read now, whatever is known of it. Mapped, which copies nothing and asks for Python's lock hardly ever; a disk
-    that fails under it ends the process, as it would the training, which maps its files too."""
+    that fails under it ends the process, as it would the training, which maps its files too. Raises OSError."""
     found, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
         for begin in range(0, size, WINDOW):
-            with mmap(file.fileno(), min(WINDOW, size - begin), access=ACCESS_READ, offset=begin) as window:
+            with _mapped(file, begin, min(WINDOW, size - begin)) as window:
                 found.update(window)
     return found.hexdigest()
+
+
+def _mapped(file: BinaryIO, begin: int, length: int) -> mmap:
+    try:
+        return mmap(file.fileno(), length, access=ACCESS_READ, offset=begin)
+    except ValueError as error:  # what mmap raises where the file ends before that
+        raise OSError(f"{file.name} became shorter while it was read") from error
 
 
 def _size(file: Path) -> int:

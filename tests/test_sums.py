@@ -3,8 +3,9 @@
 import hashlib
 import os
 import time
-from mmap import ALLOCATIONGRANULARITY
+from mmap import ALLOCATIONGRANULARITY, mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,17 @@ def test_a_file_of_many_windows_has_the_sum_of_all_its_bytes(
     monkeypatch.setattr("bidrec.sums.WINDOW", ALLOCATIONGRANULARITY)
     content = os.urandom(size)
     assert sum_of(written(tmp_path / "file", content, SETTLED)) == sha256(content)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_the_systems_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "file", b"whole", SETTLED)
+
+    def cut_first(descriptor: int, *size: int, **how: Any) -> mmap:
+        os.truncate(file, 1)
+        return mmap(descriptor, *size, **how)
+
+    monkeypatch.setattr("bidrec.sums.mmap", cut_first)
+    with pytest.raises(OSError, match="became shorter"):
+        sum_of(file)
