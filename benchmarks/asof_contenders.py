@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from benchmarks import asof_floor, asof_world
-from benchmarks.process import status_kib
+from benchmarks.process import peak_mib
 from bidrec.asof.resolve import newest_known
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def measure(contender: str, folder: Path, **how: str) -> dict[str, float]:
     return {
         "cpu_s": round(_cpu() - before, 2),
         "wall_s": round(time.monotonic() - started, 2),
-        "peak_mib": status_kib("VmHWM") // 1024,
+        "peak_mib": peak_mib(),
     }
 
 

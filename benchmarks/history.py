@@ -9,7 +9,6 @@ for what its companies need. The floor of the first build is the lake read and t
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 import duckdb
 
 from benchmarks import history_world
+from benchmarks.process import peak_mib
 from bidrec.config import Config
 from bidrec.features.build import build_features
 from bidrec.storage import read_manifest
@@ -84,7 +84,7 @@ def measure(home: Path, memory_limit: str) -> dict[str, Any]:
     return {
         "wall_s": round(wall, 1),
         "cpu_s": round(cpu, 1),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": peak_mib(),
         "bids": rows["bid_log"],
         "versions": rows["company_activity"],
         "bytes": {name.split("/")[0]: size for name, size in new.items()},

@@ -9,7 +9,6 @@ product of every notice with every company, once.
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from benchmarks.process import peak_mib
 from benchmarks.training_world import REGIONS, TRADES, written
 from bidrec import log
 from bidrec.config import Ranking
@@ -89,7 +89,7 @@ def measure(ts: TrainingSet, notices: int) -> dict[str, Any]:
         "bids": int((ts.pair_known_at < moment).sum()),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "night_s": round(sum(seconds.values()) - seconds["floor"], 1),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": peak_mib(),
     }
 
 

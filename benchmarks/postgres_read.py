@@ -7,12 +7,13 @@ those tables is measured too, and a second one, `again`, which finds nothing new
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.process import peak_mib
 
 FILL = """
 CREATE TABLE notice AS SELECT
@@ -73,9 +74,8 @@ def measure(reader: str, url: str, extension: str) -> None:
         readers[reader](url, Path(folder), extension)
         seconds, worked = time.monotonic() - started, time.process_time() - worked
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{reader:<10} {seconds:6.1f} s  CPU {worked:6.1f} s  peak {peak:6.0f} MiB  {size / 2**20:6.1f} MiB written",
+        f"{reader:<10} {seconds:6.1f} s  CPU {worked:6.1f} s  peak {peak_mib():6} MiB  {size / 2**20:6.1f} MiB written",
         flush=True,
     )
 

@@ -4,7 +4,6 @@ python -m benchmarks.training_contenders NAME FOLDER JSON   (the folder of a tra
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from torch import Tensor
 import jobs  # noqa: F401  first: imports cost what they cost bidrec's own commands
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
+from benchmarks.process import peak_mib
 from benchmarks.training_clock import Clock, gpu_busy
 from benchmarks.training_recipes import SEED_MODEL, SEED_RECIPE, configuration
 from bidrec.model.rows import RowBatch, moved
@@ -38,10 +38,6 @@ def main() -> None:
     torch.set_flush_denormal(True)
     found = CONTENDERS[name.split(":")[0]](TrainingSet.open(Path(folder)), name.split(":")[-1], settings)
     print(json.dumps({"peak_mib": peak_mib()} | found))
-
-
-def peak_mib() -> int:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def timed(next_batch: Callable[[], Any], step: Callable[[Any], Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -84,20 +84,17 @@ class Watch:
     """Of each step, the ticks that the machine's host took."""
     cpu: float = 0.0
     floor_cpu: float = 0.0
-    first_at: float = 0.0
     _left: Any = None
+    """The mark after the step before; the first one is the start's."""
     _left_cpu: float = 0.0
     _left_stolen: int = 0
 
     def __call__(self) -> bool:
         now, now_cpu = self.clock.mark(), time.process_time()
-        if self.first_at:
+        if self._left is not None:
             self.step_marks.append((self._left, now))
             self.stolen.append(stolen() - self._left_stolen)
             self.cpu += now_cpu - self._left_cpu
-        else:
-            self.clock.wait()
-            self.first_at = time.time()
         if self.floor and len(self.step_marks) % self.every == 0:
             self._measure_floor(self.floor)
         self._left_stolen = stolen()

@@ -4,7 +4,6 @@ python -m benchmarks.training_start FOLDER JSON   (the folder of a training set;
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jobs  # noqa: F401  first: imports cost what they cost bidrec's own commands
+from benchmarks.process import peak_mib
 from benchmarks.training_recipes import STATIC, configuration
 from bidrec.config import Config
 from bidrec.errors import Interrupted
@@ -34,7 +34,7 @@ def started(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "startup_s": first - settings["began"],
         "after_writing_s": again - begun,
-        "startup_peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "startup_peak_mib": peak_mib(),
     }
 
 
