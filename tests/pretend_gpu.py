@@ -24,8 +24,13 @@ BETWEEN = {"aten.copy_", "aten._to_copy"}
 """Operations from one place to the other."""
 INDEXED = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
 """Operations whose indices may lie on the host."""
-SIZED_BY_VALUES = {"aten._local_scalar_dense", "aten.nonzero", "aten._unique2", "aten.masked_select"}
+WAITED_FOR = {
+    *("aten._local_scalar_dense", "aten.nonzero", "aten._unique2", "aten.masked_select"),
+    *("aten.bincount", "aten.multinomial"),  # look at their input's least and greatest
+}
 """Operations whose result, or its size, the host waits for."""
+FROM_THE_HOST = {"tensor", "as_tensor"}
+"""Calls that make a tensor on the host and copy it, for which the host waits as for all memory that is not pinned."""
 REFUSED = {"aten.put_", "aten.histc", "aten.kthvalue", "aten.median"}
 """Operations that deterministic mode refuses on a GPU, whatever their inputs."""
 
@@ -46,12 +51,12 @@ class PretendGpu:
         self.storages[self._key(tensor)] = StorageWeakRef(tensor.untyped_storage())
         return tensor
 
-    def moved(self, tensor: Tensor, to_gpu: bool) -> Tensor:
+    def moved(self, tensor: Tensor, to_gpu: bool, waited_for: bool = True) -> Tensor:
         """The tensor itself where it is there already, or a copy."""
         if self.has(tensor) == to_gpu:
             return tensor
-        if not to_gpu:
-            self.waits["cpu"] += 1
+        if waited_for:
+            self.waits["cuda" if to_gpu else "cpu"] += 1
         copy = tensor.detach().clone()  # the copy of a tensor of the GPU is one too
         self.storages.pop(self._key(copy), None)
         return self.put(copy) if to_gpu else copy
@@ -71,8 +76,9 @@ class PretendGpu:
             raise RuntimeError(f"{name}: tensors on two devices: {[(self.has(t), tuple(t.shape)) for t in tensors]}")
         if torch.are_deterministic_algorithms_enabled() and _refused(name, tensors):
             raise RuntimeError(f"{name} does not have a deterministic implementation")
-        by_mask = name in INDEXED and any(each.dtype == torch.bool for each in tensors[1:])
-        if name in SIZED_BY_VALUES or by_mask or (name == "aten.repeat_interleave" and inputs[-1] is None):
+        places = tensors[1:] if name == "aten.index" else tensors[1:-1]  # what is put there is no index
+        by_mask = name in INDEXED and any(each.dtype == torch.bool for each in places)
+        if name in WAITED_FOR or by_mask or (name == "aten.repeat_interleave" and inputs[-1] is None):
             self.waits[name] += 1
         if name not in {"aten._local_scalar_dense", "aten.copy_"}:
             tree_map_only(Tensor, self.put, output)
@@ -125,13 +131,16 @@ class _Calls(TorchFunctionMode):
         wanted = kwargs.get("device")
         if wanted is None or torch.device(wanted).type != "cuda":
             return func(*args, **kwargs)
+        if name in FROM_THE_HOST:
+            gpu.waits[name] += 1
         return tree_map_only(Tensor, gpu.put, func(*args, **kwargs | {"device": HOST}))
 
     def _to(self, func: Any, own: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         """Tensor.to, whose device may stand anywhere."""
         places = [each for each in (*args, kwargs.pop("device", None)) if isinstance(each, str | torch.device)]
         rest = [each for each in args if isinstance(each, torch.dtype)]
-        there = self.gpu.moved(own, torch.device(places[0]).type == "cuda") if places else own
+        to_gpu = bool(places) and torch.device(places[0]).type == "cuda"
+        there = self.gpu.moved(own, to_gpu, not kwargs.pop("non_blocking", False)) if places else own
         return func(there, *rest, **kwargs) if rest or kwargs else there
 
 

@@ -93,7 +93,7 @@ class History:
         A bid weighs exp(its notice's vector's product with the gate) and half as much with each half-life of its age.
         Without bids: zeros.
         """
-        decay_H = math.log(2) / torch.tensor(half_lives, device=gate_HD.device)
+        decay_H = torch.cat([gate_HD.new_full((1,), math.log(2) / days) for days in half_lives])
         gate_EH = notice.gates(gate_HD).float().index_select(0, self.notice_E)
         weight_EH = torch.exp(gate_EH - self.age_days_E[:, None] * decay_H)
         total_BH = weight_EH.new_zeros(len(self.count_B), len(half_lives)).index_add(0, self.company_E, weight_EH)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.distinct import distinct, grouped
+from bidrec.model.distinct import alike, distinct, grouped
 
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
@@ -132,14 +132,14 @@ def row_update(rule: str, weight: Tensor, state: State, rate: Rate) -> RowUpdate
 
 
 def rowwise_adagrad(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
-    """Move the distinct `rows` (R,) of `weight` by the sums of their gradients."""
+    """Move the `rows` (R,) of `weight` by the sums of their gradients: the same ones for a row that is there twice."""
     total_R = state["sum"][rows] + gradient_RD.square().mean(1)
     state["sum"][rows] = total_R
     _add(weight, rows, gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None])
 
 
 def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
-    """Move the distinct `rows` (R,) of `weight` by their moments, corrected for their start by the table's steps."""
+    """Move the `rows` (R,) of `weight`, as above, by their moments, corrected for their start by the table's steps."""
     step = state["step"].add_(1).item()
     mean_RD = state["mean"].index_select(0, rows).lerp_(gradient_RD, 1 - MEAN_DECAY)
     square_RD = state["square"].index_select(0, rows).mul_(SQUARE_DECAY)
@@ -151,18 +151,19 @@ def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor
 
 
 def _put(table: Tensor, rows: Tensor, value_RD: Tensor) -> None:
-    """Write distinct rows (R,) of float32. torch copies them number by number: in half the time, if four are one."""
+    """Write rows (R,) of float32. torch copies them number by number: in half the time, if four are one."""
     if table.shape[1] % 4 == 0:
         table, value_RD = table.view(torch.complex128), value_RD.view(torch.complex128)
     table.index_copy_(0, rows, value_RD)
 
 
 def _add(weight: Tensor, rows: Tensor, change_RD: Tensor) -> None:
-    """Add float32 to the distinct `rows`; weights of half the digits are rounded by chance."""
-    if weight.dtype == torch.float32:
-        weight.index_add_(0, rows, change_RD)
-    else:
-        weight.index_copy_(0, rows, stochastically_rounded(weight.index_select(0, rows).float() + change_RD))
+    """Add float32 to the `rows`, once to one that is there twice; weights of half the digits are rounded by chance."""
+    if weight.dtype == torch.float32 and weight.device.type == "cpu":
+        weight.index_add_(0, rows, change_RD)  # there are none twice
+        return
+    moved_RD = weight.index_select(0, rows).float() + change_RD
+    weight.index_copy_(0, rows, moved_RD if weight.dtype == torch.float32 else stochastically_rounded(moved_RD))
 
 
 def stochastically_rounded(value: Tensor) -> Tensor:
@@ -192,13 +193,20 @@ class PlainRows:
 
     def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
         """Update the rows `ids` (I,), repeated or not, by the gradients (I, D) of the items looked up."""
-        self.rule(self.weight, self.state, self.rate.learning_rate, *summed(ids, gradient_ID))
+        sums = summed if ids.device.type == "cpu" else each_summed
+        self.rule(self.weight, self.state, self.rate.learning_rate, *sums(ids, gradient_ID))
 
 
 def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct ids (R,) and the sums of their gradients (R, D)."""
     rows, place, _ = distinct(ids)
     return rows, gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
+
+
+def each_summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
+    """The ids as they are, each with the sum (I, D) of all its gradients: a GPU is not waited for."""
+    place, _ = alike(ids)
+    return ids, torch.zeros_like(gradient_ID).index_add_(0, place, gradient_ID)[place]
 
 
 class _PlainLookup(torch.autograd.Function):

@@ -5,6 +5,9 @@ Serves  bidrec.training.machine, where training.cuda_graphs asks for it
 A small step on a fast GPU waits for the CPU that launches its kernels. torch.compile records them once and replays the
 record, which holds for one number of rows. A step has as many distinct notices and companies as it has, so the rows are
 filled up to one of a few sizes, and what the filling gave is cut off again: zeros go in, no gradient comes back.
+
+Only in steps. All notices and companies pass in blocks whose kernels take longer than their launch; and a record is
+made for what was replayed before it, so that hundreds of blocks after a step would be as many records.
 """
 
 import torch
@@ -18,10 +21,13 @@ SIZES = 8
 
 
 def record(network: nn.Module) -> None:
-    """From here on run the layers as graphs; their parameters and their names stay."""
-    replayed = torch.compile(network.forward, mode="reduce-overhead", dynamic=True)
+    """From here on run the layers as graphs where gradients are asked for; their parameters and their names stay."""
+    launched = network.forward
+    replayed = torch.compile(launched, mode="reduce-overhead", dynamic=True)
 
     def forward(row_BF: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return launched(row_BF)
         return replayed(filled_up(row_BF))[: len(row_BF)]
 
     network.forward = forward  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bidrec.config import Config
 from bidrec.errors import InputMissing
+from bidrec.model.distinct import counts
 from bidrec.model.history import History
 from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids
@@ -104,10 +105,10 @@ class NoticeSteps:
     def gathered(self, at: int) -> NoticeBatch:
         """All that the step over the notices reads; draws the candidates and the notices that pass gradients."""
         data, batch = self.data, self.rows(at)
-        as_of = int(data.published_at[batch[0]])
+        as_of = int(data.published_at[batch[:1]])
         known_C = data.first_known_C <= as_of
         position_E, company_E = data.bids_of(batch, self.known_before)
-        known_E = known_C[company_E]
+        known_E = known_C[company_E].nonzero().flatten()
         stretch = Stretch(batch, as_of, known_C.nonzero().flatten(), position_E[known_E], company_E[known_E])
         company_K, drawn = self._candidates(stretch)
         companies = data.company_batch(data.newest_versions(company_K, as_of), as_of, self.history_length)
@@ -151,7 +152,7 @@ class NoticeSteps:
     def _read(self, batch: Tensor, history: History) -> tuple[Tensor, Tensor]:
         """The notices that pass gradients, the batch's own first, and the histories' others. The draw of those goes by
         how often a notice stands in the histories, where the gradient is."""
-        reads_N = torch.bincount(history.notice_E, minlength=len(self.data.notice))
+        reads_N = counts(history.notice_E, len(self.data.notice))
         reads_N[batch] = 0
         touched = reads_N.nonzero().flatten()
         draw = min(self.settings.history_gradients, len(touched))

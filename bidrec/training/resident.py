@@ -134,10 +134,9 @@ class Resident:
         begin, end = self.pair_offsets[notice_B], self.pair_offsets[notice_B + 1]
         lengths = end - begin
         position = torch.repeat_interleave(torch.arange(len(notice_B), device=self.device), lengths)
-        first = torch.repeat_interleave(end - lengths.cumsum(0), lengths)
-        pair = first + torch.arange(len(first), device=self.device)
-        keep = self.pair_known_at[pair] < known_before
-        return position[keep], self.pair_company[pair[keep]].long()
+        pair = (end - lengths.cumsum(0))[position] + torch.arange(len(position), device=self.device)
+        kept = (self.pair_known_at[pair] < known_before).nonzero().flatten()
+        return position[kept], self.pair_company[pair[kept]].long()
 
     def histories(self, version_B: Tensor, as_of: int, length: int) -> History:
         """The last `length` bids of each version's company, newest first."""

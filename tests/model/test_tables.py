@@ -17,10 +17,13 @@ from bidrec.model.tables import (
     Rate,
     RowUpdate,
     Table,
+    each_summed,
     new_state,
     row_update,
     stochastically_rounded,
+    summed,
 )
+from tests.pretend_gpu import GPU, pretend_gpu
 
 ROWS, DIM, STEPS = 9, 4, 5
 
@@ -44,14 +47,16 @@ def fused(weight: Tensor, rate: Rate) -> tuple[RowUpdate, dict[str, Tensor]]:
     return FusedRows(weight, state["sum"], rate), state
 
 
-def trained(kind: Callable[..., Any], weighted: bool) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+def trained(
+    kind: Callable[..., Any], weighted: bool, device: torch.device | None = None
+) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
     torch.manual_seed(0)
-    weight, rate = torch.randn(ROWS, DIM), Rate(0.1)
-    target, outputs = torch.randn(5, DIM), []
+    weight, rate = torch.randn(ROWS, DIM, device=device), Rate(0.1)
+    target, outputs = torch.randn(5, DIM, device=device), []
     update, state = kind(weight, rate)
     for step in range(STEPS):
         rate.learning_rate = 0.1 / (step + 1)  # the loop's schedule reaches a kernel that is built once
-        ids, offsets, weights = batch(step)
+        ids, offsets, weights = (value.to(device) for value in batch(step))
         out = update(ids, offsets, weights if weighted else None)
         outputs.append(out.detach().clone())
         (out - target).square().sum().backward()
@@ -152,6 +157,24 @@ def test_one_step_of_plain_torch_is_row_wise_adagrad_by_hand() -> None:
         total = gradient[row].square().mean()
         torch.testing.assert_close(state["sum"][row], total)
         torch.testing.assert_close(weight[row], before[row] - 0.1 * gradient[row] / (total.sqrt() + EPSILON))
+
+
+@given(st.lists(st.integers(0, ROWS - 1), max_size=12), st.integers(0, 99))
+def test_each_id_has_the_sum_of_all_its_gradients(ids: list[int], seed: int) -> None:
+    id_I = torch.tensor(ids, dtype=torch.int64)
+    gradient_ID = torch.randn(len(ids), DIM, generator=torch.Generator().manual_seed(seed))
+    sums = dict(zip(*(found.tolist() for found in summed(id_I, gradient_ID)), strict=True))
+    each, sum_ID = each_summed(id_I, gradient_ID)
+    assert each.tolist() == ids
+    assert sum_ID.tolist() == [pytest.approx(sums[row], abs=1e-6) for row in ids]
+
+
+@pytest.mark.parametrize("kind", ["rowwise_adagrad", "sparse_adam"])
+def test_a_gpu_moves_rows_that_are_read_twice_as_a_cpu_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [trained(partial(plain, kind), weighted=True)]
+    with pretend_gpu(monkeypatch):
+        found.append(trained(partial(plain, kind), weighted=True, device=GPU))
+    torch.testing.assert_close(*found)
 
 
 def test_a_table_without_an_update_has_a_dense_gradient() -> None:

@@ -59,6 +59,18 @@ def steps_of(recorded: bool, place: str) -> list[Tensor]:
     return seen
 
 
+def test_without_gradients_nothing_is_recorded() -> None:
+    layers = network(6, (16,), 4, dropout=0.0)
+    rows = torch.rand(17, 6)
+    wanted = layers(rows).detach()
+    graphs.record(layers)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        with torch.no_grad():
+            assert torch.equal(layers(rows), wanted)
+        with pytest.raises(RuntimeError, match="recompile"):
+            layers(rows)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_graphs_without_a_gpu_are_a_missing_dependency() -> None:
     small = replace(Model(), embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16)

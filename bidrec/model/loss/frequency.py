@@ -10,7 +10,7 @@ that changes. An id that occurs several times in a step is there counted too, wh
 import torch
 from torch import Tensor
 
-from bidrec.model.distinct import distinct
+from bidrec.model.distinct import alike, distinct
 
 _SPREAD = 2_654_435_761  # Knuth's multiplier: neighbouring ids land in buckets far apart
 
@@ -34,7 +34,11 @@ class Frequency:
     def observe(self, id_K: Tensor) -> None:
         """Count the ids (K,) drawn in the next step. A first occurrence counts as one since the beginning."""
         self.step += 1
-        at, _, drawn = distinct(self._bucket(id_K).long())
+        at = self._bucket(id_K).long()
+        if at.device.type == "cpu":
+            at, _, drawn = distinct(at)
+        else:  # not waited for: one that is there twice is given the same numbers twice
+            _, drawn = alike(at)
         gap, count = (self.step - self.last[at]).float(), drawn.float()
         weight = torch.where(self.last[at] == 0, 1.0, self.decay)
         self.gap[at] = torch.lerp(self.gap[at], gap, weight)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sampled_candidates(known_K: Tensor, bidder_P: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """Sampled softmax: the bidders and a uniform sample of the other known companies, `limit` together.
+    """Sampled softmax: the bidders and a uniform sample of the other known companies (K,) ascending, `limit` together.
 
     Where all known companies fit, they are the candidates. Returns the candidates, and the log of how many companies
     each stands for: 0 for one that is there for itself.
@@ -15,14 +15,14 @@ def sampled_candidates(known_K: Tensor, bidder_P: Tensor, limit: int) -> tuple[T
     if len(known_K) <= limit:
         return known_K, torch.zeros(len(known_K), device=known_K.device)
     # Marks and not isin, which sorts all of a large catalogue.
-    marked_C = torch.zeros(int(known_K.max()) + 1, dtype=torch.bool, device=known_K.device)
-    marked_C[bidder_P] = True
-    is_bidder = marked_C[known_K]
+    is_bidder = torch.zeros(len(known_K), dtype=torch.bool, device=known_K.device)
+    is_bidder[torch.searchsorted(known_K, bidder_P)] = True
     certain, others = known_K[is_bidder], known_K[~is_bidder]
     drawn = others[torch.randperm(len(others), device=known_K.device)[: max(1, limit - len(certain))]]
     weight = math.log(len(others) / len(drawn))
-    log_weight = torch.cat([torch.zeros(len(certain)), torch.full((len(drawn),), weight)])
-    return torch.cat([certain, drawn]), log_weight.to(known_K.device)
+    log_weight = torch.full((len(certain) + len(drawn),), weight, device=known_K.device)
+    log_weight[: len(certain)] = 0
+    return torch.cat([certain, drawn]), log_weight
 
 
 def uniform_negatives(known_C: Tensor, count: int) -> Tensor:

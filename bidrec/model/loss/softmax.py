@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bidrec.model.distinct import counts
 from bidrec.model.loss.blocks import log_sum_exp
 
 
@@ -24,7 +25,7 @@ def all_bidders_softmax(
     full catalogue's softmax without bias in its sum. `block` companies are scored at a time; 0: all at once.
     Returns a scalar; 0 where no bid is given.
     """
-    bidders_B = torch.bincount(notice_of_P, minlength=len(notice_BD)).to(notice_BD.dtype)
+    bidders_B = counts(notice_of_P, len(notice_BD)).to(notice_BD.dtype)
     if block:
         total_B = log_sum_exp(notice_BD, company_KD, scale, log_weight_K, block)
         cosine_P = (notice_BD[notice_of_P] * company_KD[company_of_P]).sum(dim=1)
