@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bidrec import config as configuration
 from bidrec import flow, log
-from bidrec.config import Config, Loss, Model, Source
+from bidrec.config import Config, Loss, Model, Source, read
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility
@@ -75,7 +74,7 @@ def main() -> None:
 def configured(options: argparse.Namespace, folder: Path) -> Config:
     """The configuration with its home in the folder; without one, that of a market invented there."""
     given = {"split__train_before": options.train_before, "split__test_before": options.test_before}
-    config = configuration.load(options.config, training__epochs=options.epochs, **given)
+    config = read.load(options.config, training__epochs=options.epochs, **given)
     if options.config is None:
         simulate(folder / "source", notices=options.notices, companies=options.companies, bids=options.bids, seed=7)
         config = dataclasses.replace(config, source=Source(name="koneps", path=str(folder / "source")))

@@ -131,7 +131,7 @@ def evaluate(config: Config, run: Run) -> dict[str, Any]:
 def measure_importance(run: Run, *, repeats: int, seed: int) -> dict[str, Any]:
     """Permute every field in turn and see how far validation falls; writes and returns importance.json."""
     from bidrec.training.importance import importance
-    from bidrec.training.loop import load_model
+    from bidrec.training.saved import load_model
 
     ts = TrainingSet.open(run.training_set)
     found = importance(load_model(ts.schema, run.model), ts, repeats=repeats, seed=seed)

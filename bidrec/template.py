@@ -1,6 +1,6 @@
 """A configuration to begin with: the source filled in, every other key as a comment with what it means.
 
-Made from bidrec/config.py itself, so that it cannot be behind it.
+Made from bidrec/config itself, so that it cannot be behind it.
 """
 
 import ast
@@ -30,7 +30,7 @@ def template(source: Mapping[str, str]) -> str:
 
 
 def meanings(kind: type) -> dict[str, str]:
-    """Key -> the text that stands below it in bidrec/config.py, as one line; "" where none does."""
+    """Key -> the text that stands below it in bidrec/config, as one line; "" where none does."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     found: dict[str, str] = {}
     name = ""

@@ -23,9 +23,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from bidrec import config as configuration
 from bidrec import log, machine, prometheus, signals
-from bidrec.config import Config
+from bidrec.config import Config, read
 from bidrec.damage import is_damage
 from bidrec.errors import (
     BidrecError,
@@ -153,7 +152,7 @@ def _run(
             overrides = {key: value for key, value in given.items() if _is_key(key)}
             own = {key: value for key, value in given.items() if not _is_key(key)}
             with stdout_for_results():
-                config = configuration.load(config_path or _found(), **overrides)
+                config = read.load(config_path or _found(), **overrides)
                 result = function(config, **own)
             emit(result, as_json, name)
             code, gauges = result.exit_code, result.gauges

@@ -50,7 +50,7 @@ class Arrived:
 
     @cached_property
     def model(self) -> "TwoTower":
-        from bidrec.training.loop import load_model
+        from bidrec.training.saved import load_model
 
         return load_model(self._entry, self.run.model)
 

@@ -29,8 +29,8 @@ from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeT
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
 from bidrec.storage import whole_folder, write_manifest
-from bidrec.training.loop import load_model
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training_set.load import SIDES, TrainingSet
 
 TOLERANCE = 1e-5

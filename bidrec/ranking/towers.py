@@ -9,8 +9,8 @@ import torch
 
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.training.embed import company_vectors, notice_vectors
-from bidrec.training.loop import load_model
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training_set.load import TrainingSet
 
 

@@ -1,6 +1,6 @@
 """Where a training stands, as safetensors and JSON: written whole, read back exactly.
 
-Writes  runs/ID/checkpoints/STEP/ while training, runs/ID/model/ at its end
+Writes  runs/ID/checkpoints/STEP/ while training
 A checkpoint holds the weights, the optimiser's moments, the steps' cache, the random state and the best weights so far.
 It is copied at its step and written by a thread while the training goes on (Writer).
 """
@@ -12,20 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bidrec import log, machine
-from bidrec.errors import ContractError
-from bidrec.storage import is_whole, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.storage import is_whole, read_json, whole_folder, write_json, write_manifest
 from bidrec.training.distributed import own_rows, whole
 from bidrec.training.processes import is_first
 from bidrec.training.sharding import rows_by_name
 
-STATE, PROGRESS, WEIGHTS = "state.safetensors", "progress.json", "weights.safetensors"
+STATE, PROGRESS = "state.safetensors", "progress.json"
 MOST_COST = 0.02
 """Of a training's time that checkpoints may take: where one is large, the next waits longer."""
 
@@ -155,31 +153,6 @@ def newest(folder: Path) -> Checkpoint | None:
             return Checkpoint(Progress(**read_json(path / PROGRESS)), load_file(path / STATE))
         log.get("train").warning("checkpoint skipped: damaged or half-written", path=str(path))
     return None
-
-
-def save_model(folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write the model as it is published: weights and, in the manifest, `facts` to rebuild it by."""
-    with whole_folder(folder) as staging:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, staging / WEIGHTS)
-        write_manifest(staging, kind="model", **facts)
-
-
-def model_settings(folder: Path) -> dict[str, Any]:
-    """The [model] configuration a saved model was built by. Raises ContractError (65) where the folder is damaged."""
-    manifest = read_manifest(folder)
-    if manifest is None or not is_whole(folder):
-        raise ContractError(
-            f"{folder} is damaged or unfinished", hint="restore the folder, or train again: bidrec train --force"
-        )
-    return manifest["model"]
-
-
-def load_weights(folder: Path, model: nn.Module) -> None:
-    """Load a saved model's weights into `model`. Raises ContractError (65) where they have another shape."""
-    try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
-        raise ContractError(f"{folder} does not fit the model: {str(error).splitlines()[0]}") from error
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/val
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,20 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from bidrec import log
-from bidrec.config import Config, Model
+from bidrec.config import Config
 from bidrec.errors import BidrecError, InputMissing, Interrupted
-from bidrec.model.two_tower import TwoTower, build
 from bidrec.storage import write_json
-from bidrec.training import checkpoint, distributed, floor, graphs, processes
+from bidrec.training import checkpoint, floor, processes, saved
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
-from bidrec.training.checkpoint import Checkpoint, Progress, Writer
-from bidrec.training.data_parallel import data_parallel
-from bidrec.training.machine import arithmetic, choose_device, fit_to
-from bidrec.training.optimiser import optimiser_for
+from bidrec.training.checkpoint import Progress, Writer
+from bidrec.training.learner import Learner, Named
+from bidrec.training.machine import arithmetic, choose_device
 from bidrec.training.pace import Pace
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
-from bidrec.training.sharding import numbers, shard_tables, whole_tables
-from bidrec.training.steps import Steps, steps_for
+from bidrec.training.sharding import numbers, whole_tables
 from bidrec.training.validation import validation_recall, warn_of_few
-from bidrec.training.watch import Watch
 from bidrec.training_set.load import TrainingSet
 
 PROGRESS_SECONDS = 1.0
@@ -68,8 +64,8 @@ def train(
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
-        loop = Loop(config, ts, run, data, device, writer)
-        loop.after_epoch, loop.named = after_epoch, record_function if profile else nullcontext
+        loop = Loop(config, ts, run, data, device, writer, record_function if profile else nullcontext)
+        loop.after_epoch = after_epoch
         loop.resume()
         if processes.is_first():
             warn_of_few(data, ts.validation_from, ts.cutoff)
@@ -84,32 +80,27 @@ class Loop:
     `training.refit`, one of that many epochs on everything known before the cutoff."""
 
     def __init__(
-        self, config: Config, ts: TrainingSet, run: Path, data: Resident, device: torch.device, writer: Writer
+        self,
+        config: Config,
+        ts: TrainingSet,
+        run: Path,
+        data: Resident,
+        device: torch.device,
+        writer: Writer,
+        named: Named = nullcontext,
     ) -> None:
         self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
-        self.device = device
+        self.device, self.named = device, named
         self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
-        self.watch = Watch(device, config.training.clip_norm)
         self.after_step: Callable[[], None] = lambda: None
-        self.named: Callable[[str], AbstractContextManager[Any]] = nullcontext
-        """A part of a step, for a profile; without one it costs nothing."""
         self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
         self._set_up(refit=False)
 
     def _set_up(self, refit: bool) -> None:
-        """A fresh model, optimiser and order of steps."""
-        settings = self.config.training
-        torch.manual_seed(settings.seed)
-        model = build(self.config.model, self.ts.schema)
-        shard_tables(model, settings.shard_tables_above_mb, self.device)
-        self.model: TwoTower = fit_to(model, settings, self.device)
-        known_before = self.ts.cutoff if refit else self.ts.validation_from
-        self.steps: Steps = steps_for(self.config, self.data, known_before, self.device)
-        self.optimiser = optimiser_for(self.model, settings)
-        self.learn = data_parallel(self.model, self.steps.learn)
+        self.learner = Learner(self.config, self.ts, self.data, self.device, refit=refit, named=self.named)
         self.pace = Pace(self.progress.speed, refit=refit)
 
     def resume(self) -> None:
@@ -125,10 +116,7 @@ class Loop:
             return
         self.progress = found.progress
         self._set_up(self.progress.refit)
-        extra = found.restore(self.model, self.optimiser)
-        self.best = _of("best.", extra)
-        self.watch.restore(_of("watch.", extra))
-        self.steps.restore(_of("steps.", extra))
+        self.best = self.learner.restore(found)
         self.log.info("resumed", epoch=self.progress.epoch, step=self.progress.step)
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -168,17 +156,19 @@ class Loop:
         """Measured with the model that has learned, before the best weights take its place; None of many processes."""
         if processes.size() > 1:
             return None
-        batches = self.steps.batches(max(0, self.progress.epoch - 1))
-        return floor.steps_per_second(self.model, self.optimiser, self.steps, batches, self.device)
+        learner = self.learner
+        batches = learner.steps.batches(max(0, self.progress.epoch - 1))
+        return floor.steps_per_second(learner.model, learner.optimiser, learner.steps, batches, self.device)
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
         """Write the best weights, with the axes of what they make of all that they could have learned from."""
-        self.model.load_state_dict(self.best)
-        fit_axes(self.model, self.data, self.ts.cutoff if self.progress.refit else self.ts.validation_from)
-        self._keep_weights()
-        weights = whole_tables(self.model, self.best)
+        learner = self.learner
+        learner.model.load_state_dict(self.best)
+        fit_axes(learner.model, self.data, learner.known_before)
+        self.best = learner.weights()
+        weights = whole_tables(learner.model, self.best)
         if processes.is_first():
-            checkpoint.save_model(self.run_folder / name, weights, facts)
+            saved.save_model(self.run_folder / name, weights, facts)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -188,20 +178,21 @@ class Loop:
             "refit": self.progress.refit,
             "speed": list(self.progress.speed),
             "curve": list(self.progress.curve),
-            "parameters": numbers(self.model),
+            "parameters": numbers(self.learner.model),
         }
 
     def _epoch(self, stop: Callable[[], bool]) -> None:
-        self.model.train()
-        batches = self.steps.batches(self.progress.epoch)
+        self.learner.model.train()
+        batches = self.learner.steps.batches(self.progress.epoch)
         if self.progress.batch == 0:
-            self.watch.start_epoch()
-            self.steps.start_epoch(self.model)
+            self.learner.start_epoch()
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
         self.pace.start()
-        for at in range(first, batches):
-            self._step(at, batches)
-            if self.watch.due:
+        while self.progress.batch < batches:
+            self.learner.step(self.progress, batches)
+            self.pace.step()
+            self.after_step()
+            if self.learner.watch.due:
                 self._look()
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
@@ -222,32 +213,10 @@ class Loop:
         self.pace.close()
         self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
-    def _step(self, at: int, batches: int) -> None:
-        done, total = self.progress.epoch * batches + self.progress.batch, self.progress.epochs * batches
-        with self.named("step"):
-            distributed.start_step(self.config.training.seed, self.progress.step)
-            graphs.start_step(self.config.training)
-            self.optimiser.set_share(rate_share(done, total, self.config.training.warmup_share))
-            self.optimiser.zero_grad(set_to_none=True)
-            with self.named("gather"):
-                gathered = self.steps.gathered(at)
-            with self.named("forward"):
-                loss = self.learn(gathered)
-            with self.named("backward"):
-                loss.backward()
-            with self.named("optimiser"):
-                self.watch.gradients(self.model.parameters(), self.progress.step, first=self.progress.batch == 0)
-                self.optimiser.step()
-            self.watch.loss(distributed.total(loss))
-        self.progress.batch += 1
-        self.progress.step += 1
-        self.pace.step()
-        self.after_step()
-
     def _look(self) -> None:
         """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
         it was about. What the steps after it did to the weights is in no checkpoint: each is looked at before."""
-        wrong = self.watch.look()
+        wrong, steps = self.learner.watch.look(), self.learner.steps
         if wrong is None:
             return
         at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
@@ -256,8 +225,8 @@ class Loop:
             "step": step,
             "loss": str(wrong.loss),
             "rows_of": "pair" if self.config.model.kind == "static" else "notice",
-            "rows": self.steps.rows(at).tolist(),
-            "rows_of_the_step_before": self.steps.rows(at - 1).tolist() if at else [],
+            "rows": steps.rows(at).tolist(),
+            "rows_of_the_step_before": steps.rows(at - 1).tolist() if at else [],
         }
         processes.first(lambda: write_json(file, offending))
         raise BidrecError(
@@ -266,17 +235,17 @@ class Loop:
         )
 
     def _close_epoch(self, batches: int, rate: float) -> None:
-        progress = self.progress
+        progress, learner = self.progress, self.learner
         entry = {
             "epoch": progress.epoch,
-            "loss": self.watch.loss_sum.item() / max(1, batches),
-            "gradient_norm": self.watch.largest_norm.item(),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "temperature": 1 / self.model.scale.item(),
+            "loss": learner.watch.loss_sum.item() / max(1, batches),
+            "gradient_norm": learner.watch.largest_norm.item(),
+            "learning_rate": learner.optimiser.param_groups[0]["lr"],
+            "temperature": 1 / learner.model.scale.item(),
             "steps_per_second": rate,
         }
         if progress.refit:
-            self._keep_weights()
+            self.best = learner.weights()
         else:
             own = self._validation_recall()  # in all processes: no one has all rows of a sharded table
             recall = processes.first(lambda: own)
@@ -292,7 +261,7 @@ class Loop:
         self._checkpoint()
 
     def _validation_recall(self) -> float:
-        return validation_recall(self.model, self.data, self.ts.validation_from, self.ts.cutoff)
+        return validation_recall(self.learner.model, self.data, self.ts.validation_from, self.ts.cutoff)
 
     def _judge(self, recall: float) -> None:
         """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned
@@ -304,10 +273,7 @@ class Loop:
             progress.epochs_without_gain += 1
         if recall >= progress.best_recall - CHANCE or not self.best:
             progress.best_epoch = progress.epoch
-            self._keep_weights()
-
-    def _keep_weights(self) -> None:
-        self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best = self.learner.weights()
 
     def _checkpoint_due(self) -> bool:
         """The first process says so: it writes them."""
@@ -316,9 +282,7 @@ class Loop:
 
     def _checkpoint(self) -> None:
         started = time.monotonic()
-        parts = {"best": self.best, "watch": self.watch.state(), "steps": self.steps.state()}
-        extra = {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
-        found = Checkpoint.of(self.progress, self.model, self.optimiser, extra)
+        found = self.learner.checkpoint(self.progress, self.best)
         if processes.is_first():
             self.writer.write(found, time.monotonic() - started)
         self.checkpointed = time.monotonic()
@@ -329,31 +293,9 @@ class Loop:
             "training anew" if self.progress.refit else "training",
             epoch=f"{self.progress.epoch + 1}/{self.progress.epochs}",
             step=f"{done}/{total}",
-            loss=round(self.watch.loss_sum.item() / max(1, self.progress.batch), 4),
-            gradient_norm=round(self.watch.norm.item(), 4),
-            learning_rate=float(f"{self.optimiser.param_groups[0]['lr']:.3g}"),
+            loss=round(self.learner.watch.loss_sum.item() / max(1, self.progress.batch), 4),
+            gradient_norm=round(self.learner.watch.norm.item(), 4),
+            learning_rate=float(f"{self.learner.optimiser.param_groups[0]['lr']:.3g}"),
             steps_per_second=round(rate, 1),
             minutes_left=round((total - done) / max(rate, 1e-9) / 60, 2),
         )
-
-
-def _of(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def rate_share(step: int, total: int, warmup_share: float) -> float:
-    """Linear warm-up, then linear decay to zero; the share of the configured learning rate at `step` (from 0)."""
-    warmup = max(1, round(total * warmup_share))
-    return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))
-
-
-def load_model(schema: dict[str, Any], folder: Path) -> TwoTower:
-    """The trained model of a run (`folder` is runs/ID/model), on the CPU, without dropout.
-
-    `schema` is its training set's. Raises ContractError (65) where the weights are damaged or do not fit it.
-    """
-    settings = checkpoint.model_settings(folder)
-    tuples = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-    model = build(Model(**settings | tuples), schema)
-    checkpoint.load_weights(folder, model)
-    return model.eval()

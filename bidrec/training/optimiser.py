@@ -79,3 +79,9 @@ class Optimiser(torch.optim.Adam):
                 table.sharded.remember(state, self.rate)
             else:
                 table.update = row_update(self.settings.table_optimiser, table.weight.detach(), state, self.rate)
+
+
+def rate_share(step: int, total: int, warmup_share: float) -> float:
+    """Linear warm-up, then linear decay to zero; the share of the configured learning rate at `step` (from 0)."""
+    warmup = max(1, round(total * warmup_share))
+    return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))

@@ -1,7 +1,7 @@
 """Where the time of a step goes: `bidrec train --profile`.
 
 Writes  runs/ID/profile/trace.json, a Chrome trace of some steps (chrome://tracing, ui.perfetto.dev), and summary.json
-The parts of a step are named in bidrec.training.loop, by torch.profiler.record_function.
+The parts of a step are named in bidrec.training.learner, by torch.profiler.record_function.
 """
 
 from collections.abc import Callable, Iterator

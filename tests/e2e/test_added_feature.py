@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from bidrec.config import load
+from bidrec.config.read import load
 from bidrec.features.registry import open_store
 from bidrec.runs import find
 from bidrec.training_set.load import TrainingSet

@@ -17,7 +17,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bidrec.config import Config, load
+from bidrec.config import Config
+from bidrec.config.read import load
 from bidrec.features.registry import apply
 from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published

@@ -12,7 +12,7 @@ from bidrec.errors import ContractError
 from bidrec.publishing.recommend import Published
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.runs import find
-from bidrec.training.loop import load_model
+from bidrec.training.saved import load_model
 from bidrec.training_set.load import TrainingSet
 from tests.test_trust import no_pickle
 

@@ -16,8 +16,8 @@ from bidrec.publishing import tower_files
 from bidrec.publishing.tower_files import export_towers
 from bidrec.runs import find
 from bidrec.training.embed import gathered_companies, notice_vectors
-from bidrec.training.loop import load_model
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training_set.load import TrainingSet
 from jobs.export_towers import export_towers as command
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bidrec import config as configuration
-from bidrec.config import Training
+from bidrec.config import Training, read
 from bidrec.template import meanings, template
 from jobs.cli import main
 
@@ -73,13 +72,13 @@ def test_a_configuration_for_own_tables_is_accepted_and_read_in_its_zone(home, t
 def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_path, source):
     file = tmp_path / "bidrec.toml"
     assert run("init", "--source", source, "--to", file).exit_code == 0
-    loaded = configuration.load(file)
+    loaded = read.load(file)
     assert loaded.source.name == (str(tmp_path / "my_tables") if source in ("own", "postgres") else source)
     # With every comment that is a key made a key, all are still the defaults.
     uncommented = re.sub(r"^# (\w+ = .+)$", r"\1", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     file.write_text(uncommented, encoding="utf-8")
-    plain = configuration.load(None)
-    assert replace(configuration.load(file), source=plain.source) == plain
+    plain = read.load(None)
+    assert replace(read.load(file), source=plain.source) == plain
 
 
 def test_every_key_says_what_it_means_where_the_code_says_it():

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bidrec import errors
-from bidrec.config import load
+from bidrec.config.read import load
 from jobs.cli import COMMANDS
 from tests.k8s.rendered import OVERLAYS, Object, job, missing, of_kind, overlay
 

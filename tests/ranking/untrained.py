@@ -7,7 +7,7 @@ import torch
 
 from bidrec.config import Model
 from bidrec.model.two_tower import build
-from bidrec.training import checkpoint
+from bidrec.training import saved
 from bidrec.training_set.load import TrainingSet
 
 SMALL = Model(embedding_dim=8, table_dim=8, hidden=(8,), company_hidden=8, history_length=8)
@@ -16,5 +16,5 @@ SMALL = Model(embedding_dim=8, table_dim=8, hidden=(8,), company_hidden=8, histo
 def write_model(folder: Path, ts: TrainingSet, seed: int = 1) -> Path:
     torch.manual_seed(seed)
     model = build(SMALL, ts.schema)
-    checkpoint.save_model(folder, model.state_dict(), {"model": asdict(SMALL)})
+    saved.save_model(folder, model.state_dict(), {"model": asdict(SMALL)})
     return folder

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from bidrec.model.tables import Table
 from bidrec.storage import read_manifest
-from bidrec.training import checkpoint
+from bidrec.training import saved
 from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def heard_in(folder: Path) -> list[dict]:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "model" / checkpoint.WEIGHTS)
+    return load_file(run / "model" / saved.WEIGHTS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,8 +9,9 @@ from bidrec.config import Config, Model, Training
 from bidrec.errors import InputMissing
 from bidrec.training import importance as measured
 from bidrec.training.importance import importance
-from bidrec.training.loop import load_model, train
+from bidrec.training.loop import train
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
 from tests.training.sets import training_set
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from bidrec.config import Config, Loss, Model, Training
-from bidrec.errors import BidrecError, ContractError, Interrupted
+from bidrec.errors import BidrecError, Interrupted
 from bidrec.training.checkpoint import newest
 from bidrec.training.embed import company_vectors, notice_vectors
-from bidrec.training.loop import load_model, rate_share, train
+from bidrec.training.loop import train
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set
@@ -162,7 +163,7 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
         raise OSError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bidrec.training.loop.checkpoint.save_model", cut)
+        patch.setattr("bidrec.training.loop.saved.save_model", cut)
         with pytest.raises(OSError, match="power cut"):
             train(CONFIG, SET, tmp_path)
     assert not (tmp_path / "validated").exists()
@@ -192,17 +193,6 @@ def test_without_a_second_training_the_model_itself_has_not_seen_the_window(tmp_
     once = replace(CONFIG, training=replace(CONFIG.training, epochs=1, refit=False))
     assert not train(once, SET, tmp_path)["refit"]
     assert not (tmp_path / "validated").exists()
-
-
-def test_a_tampered_model_is_refused(tmp_path: Path, unbroken: tuple[Path, dict]) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for file in (unbroken[0] / "model").iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    weights = folder / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00\x01"[-1:])
-    with pytest.raises(ContractError, match="damaged"):
-        load_model(SET.schema, folder)
 
 
 def test_a_company_with_nothing_known_has_no_vector(unbroken: tuple[Path, dict]) -> None:
@@ -261,10 +251,3 @@ def test_loss_gradient_norm_and_learning_rate_stand_in_every_epochs_entry(unbrok
     for entry in unbroken[1]["curve"]:
         assert entry["gradient_norm"] > 0
         assert 0 < entry["learning_rate"] <= CONFIG.training.learning_rate
-
-
-def test_the_learning_rate_rises_then_falls_to_zero() -> None:
-    shares = [rate_share(step, 100, 0.1) for step in range(100)]
-    assert shares[0] == pytest.approx(0.1)
-    assert max(shares) == 1.0
-    assert shares[-1] == pytest.approx(1 / 90)

@@ -9,9 +9,10 @@ import torch
 from bidrec.config import Config, Model, Training
 from bidrec.errors import DependencyDown
 from bidrec.model.two_tower import build
-from bidrec.training.loop import load_model, train
+from bidrec.training.loop import train
 from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
 from bidrec.training.resident import Resident
+from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
 from tests.training.sets import ON_A_GPU, training_set
 
