@@ -1,7 +1,8 @@
 # The CPU image:    docker build -t bidrec .
 # The CUDA image:   docker build -t bidrec:cuda --target cuda .
 #
-# Everything comes from pip's index (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL), but for the torch of the CPU image: on x86-64
+# Everything comes from pip's index (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL), but for the CUDA image's C compiler, which is
+# Debian's, and for the torch of the CPU image: on x86-64
 # that index has it only with CUDA, three times the size. It is, in this order,
 #     a +cpu wheel in a folder of wheels:             --build-context wheels=DIR
 #     what pip finds, where pip is to be asked:       --build-arg TORCH=pip
@@ -82,6 +83,12 @@ LABEL org.opencontainers.image.title="bidrec" \
 
 # A record of every package, its version, licence and hashes, comes with the packages: share/bidrec/packages.json.
 FROM runtime AS cuda
+# What launches the kernels that torch.compile writes is C, compiled at a training's start.
+USER root
+RUN apt-get update -qq && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null && \
+    rm -rf /var/lib/apt/lists/*
+USER 10001:0
 COPY --from=packages-cuda /opt/bidrec /opt/bidrec
 COPY --from=without-gpu /opt/bidrec /opt/bidrec
 COPY --from=code /opt/bidrec /opt/bidrec

@@ -155,9 +155,9 @@ class Training:
     precision: str = "float32"
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
-    """Compile the towers' layers. On a CPU this needs a C++ compiler."""
+    """Compile the towers' layers. This needs a C++ compiler on a CPU, a C compiler on a GPU."""
     cuda_graphs: bool = False
-    """Compile them, and launch all kernels of a tower's layers in one call. Needs a GPU."""
+    """Compile them, and launch all kernels of a tower's layers in one call. Needs a GPU and a C compiler."""
     deterministic: bool = False
     """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7

@@ -23,7 +23,7 @@ class Dropout(nn.Module):
         """Any shape, kept."""
         if not self.training or not self.share:
             return x
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or torch.compiler.is_compiling():  # the compiler writes a kernel of its own
             return functional.dropout(x, self.share)
         dropped = min(_VALUES - 1, round(self.share * _VALUES))
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)

@@ -7,6 +7,7 @@ all, a sum a row, and every copy takes the same update: it costs what the batch 
 import torch
 from torch import Tensor, distributed
 
+from bidrec.model.distinct import distinct
 from bidrec.model.tables import PlainRows, summed
 
 
@@ -15,10 +16,17 @@ class SharedRows(PlainRows):
 
     def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
         rows, gradient_RD = summed(ids, gradient_ID)
-        counts = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(distributed.get_world_size())]
-        distributed.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-        sizes = [int(count) for count in counts]
-        super().move(torch.cat(parts_of_all(rows, sizes)), torch.cat(parts_of_all(gradient_RD, sizes)))
+        own = torch.full((1,), len(rows), device=rows.device)
+        counts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(counts, own)
+        sizes: list[int] = torch.cat(counts).tolist()
+        all_rows, place, _ = distinct(torch.cat(parts_of_all(rows, sizes)))
+        total_RD = gradient_RD.new_zeros(len(all_rows), gradient_RD.shape[1])
+        # Part by part, in which no row is twice: a GPU adds such as come together in any order, and the copies must not
+        # come to differ by it.
+        for place_R, part_RD in zip(place.split(sizes), parts_of_all(gradient_RD, sizes), strict=True):
+            total_RD.index_add_(0, place_R, part_RD)
+        self.move_rows(all_rows, total_RD)
 
 
 def parts_of_all(own_MD: Tensor, sizes: list[int]) -> list[Tensor]:

@@ -12,7 +12,7 @@ process holds a part (bidrec.training.sharding) is shared before, while the mode
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -194,7 +194,11 @@ class PlainRows:
     def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
         """Update the rows `ids` (I,), repeated or not, by the gradients (I, D) of the items looked up."""
         sums = summed if ids.device.type == "cpu" else each_summed
-        self.rule(self.weight, self.state, self.rate.learning_rate, *sums(ids, gradient_ID))
+        self.move_rows(*sums(ids, gradient_ID))
+
+    def move_rows(self, rows: Tensor, gradient_RD: Tensor) -> None:
+        """By the sums of their gradients."""
+        self.rule(self.weight, self.state, self.rate.learning_rate, rows, gradient_RD)
 
 
 def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,10 +223,7 @@ class _PlainLookup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient_BD: Tensor) -> tuple[None, ...]:  # type: ignore[override]
         ids, offsets, *weights = ctx.saved_tensors
-        gradient_ID = gradient_BD.repeat_interleave(offsets.diff(), dim=0, output_size=len(ids))
-        if weights:
-            gradient_ID = gradient_ID * weights[0][:, None]
-        ctx.rows.move(ids, gradient_ID)
+        ctx.rows.move(ids, _of_items(gradient_BD, ids, offsets, weights))
         return (None,) * 5
 
 
@@ -238,9 +239,14 @@ class _DenseLookup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         ids, offsets, *weights = ctx.saved_tensors
-        bags = torch.arange(len(gradient_BD), device=ids.device)
+        if gradient_BD.device.type != "cpu":
+            gradient_RD = gradient_BD.new_zeros(ctx.rows, gradient_BD.shape[1])
+            gradient_RD.index_add_(0, ids, _of_items(gradient_BD, ids, offsets, weights))
+            return gradient_RD, None, None, None
+        bags = torch.arange(len(gradient_BD))
         bag_I = bags.repeat_interleave(offsets.diff(), output_size=len(ids))
-        # The other way round: each row is the sum of the gradients of the bags that it is in.
+        # The other way round: each row is the sum of the gradients of the bags that it is in. (A GPU would leave a row
+        # to one thread, and some rows are in every bag.)
         by_row, begin = grouped(ids, ctx.rows)
         return _bags(gradient_BD, bag_I[by_row], begin, weights[0][by_row] if weights else None), None, None, None
 
@@ -268,6 +274,12 @@ class FusedRows:
     def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
         self.kernel.set_learning_rate(self.rate.learning_rate)
         return self.kernel(ids, offsets, weights)
+
+
+def _of_items(gradient_BD: Tensor, ids: Tensor, offsets: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """(I, D) the gradients of the items in the bags."""
+    gradient_ID = gradient_BD.repeat_interleave(offsets.diff(), dim=0, output_size=len(ids))
+    return gradient_ID * weights[0][:, None] if weights else gradient_ID
 
 
 def _bags(weight: Tensor, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:

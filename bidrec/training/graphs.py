@@ -23,7 +23,7 @@ SIZES = 8
 def record(network: nn.Module) -> None:
     """From here on run the layers as graphs where gradients are asked for; their parameters and their names stay."""
     launched = network.forward
-    replayed = torch.compile(launched, mode="reduce-overhead", dynamic=True)
+    replayed = torch.compile(launched, mode="reduce-overhead", dynamic=True, isolate_recompiles=True)
 
     def forward(row_BF: Tensor) -> Tensor:
         if not torch.is_grad_enabled():

@@ -5,6 +5,7 @@ Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/val
         validation window, where training.refit makes others; runs/ID/offending_batch.json where the loss is not finite
 """
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -66,7 +67,7 @@ def train(
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
         loop = Loop(config, ts, run, data, device, writer, record_function if profile else nullcontext)
         loop.after_epoch = after_epoch
-        loop.resume()
+        loop.begin()
         if processes.is_first():
             warn_of_few(data, ts.validation_from, ts.cutoff)
         keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
@@ -97,14 +98,14 @@ class Loop:
         self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
-        self._set_up(refit=False)
 
-    def _set_up(self, refit: bool) -> None:
+    def _set_up(self) -> None:
+        refit = self.progress.refit
         self.learner = Learner(self.config, self.ts, self.data, self.device, refit=refit, named=self.named)
         self.pace = Pace(self.progress.speed, refit=refit)
 
-    def resume(self) -> None:
-        """Go on from the newest whole checkpoint."""
+    def begin(self) -> None:
+        """Go on from the newest whole checkpoint, where there is one."""
         found = checkpoint.newest(self.run_folder / "checkpoints")
         step = found.progress.step if found else None
         if processes.first(lambda: step) != step:
@@ -112,12 +113,11 @@ class Loop:
                 "this process does not see the checkpoint that the first one goes on from",
                 hint="all processes need the same home: put it on a volume that they share",
             )
-        if found is None:
-            return
-        self.progress = found.progress
-        self._set_up(self.progress.refit)
-        self.best = self.learner.restore(found)
-        self.log.info("resumed", epoch=self.progress.epoch, step=self.progress.step)
+        self.progress = found.progress if found else self.progress
+        self._set_up()
+        if found:
+            self.best = self.learner.restore(found)
+            self.log.info("resumed", epoch=self.progress.epoch, step=self.progress.step)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """All epochs that are left, of both trainings."""
@@ -144,7 +144,9 @@ class Loop:
             step=done.step,
         )
         self.log.info("training anew on everything before the cutoff", epochs=self.progress.epochs)
-        self._set_up(refit=True)
+        del self.learner
+        gc.collect()  # tables may be half of a GPU's memory, and a model in bfloat16 holds on to itself
+        self._set_up()
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""

@@ -18,17 +18,26 @@ from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import graphs
 
-COMPILERS = ("g++", "clang++", "c++")
+COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang", "cc"))}
+"""Of torch.compile: the variable that names one, its language, and those looked for. A GPU's kernels need none, what
+launches them does."""
 
 
 def choose_device(wanted: str) -> torch.device:
     """`auto` takes a GPU where there is one. Raises DependencyDown (69) for a GPU that is not there."""
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise DependencyDown("training.device is 'cuda' and no GPU is here", hint="use 'auto' or 'cpu'")
+        raise DependencyDown("training.device is 'cuda' and no GPU is here", hint=f"use 'auto' or 'cpu'{_driver()}")
     if wanted == "auto" and torch.version.cuda and not there:
-        log.get("train").warning("no GPU is here, though PyTorch is built for one: the CPU trains", device=wanted)
+        text = "no GPU is here, though PyTorch is built for one: the CPU trains"
+        log.get("train").warning(text, device=wanted, hint=f"set training.device to 'cpu'{_driver()}")
     return torch.device("cuda" if wanted != "cpu" and there else "cpu")
+
+
+def _driver() -> str:
+    """What else may be the matter."""
+    cuda = torch.version.cuda
+    return f"; or NVIDIA's driver is older than CUDA {cuda}, for which PyTorch is built" if cuda else ""
 
 
 @contextmanager
@@ -54,7 +63,7 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     CUDA graphs, where that is asked for.
 
     The networks' weights, all names, the vectors that the towers return and the loss stay float32.
-    Raises DependencyDown (69) where compiling needs a C++ compiler and there is none, or graphs a GPU.
+    Raises DependencyDown (69) where compiling needs a compiler and there is none, or graphs a GPU.
     """
     if settings.table_precision == "bfloat16":
         for table in model.modules():
@@ -68,25 +77,34 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     # Not what is around the layers: a table's backward pass moves weights, which no graph may reorder.
     if settings.cuda_graphs:
         _need_gpu(device)
+        _need_compiler(device, "cuda_graphs")
         for tower in towers:
             graphs.record(tower.network)
     elif settings.compile:
-        _need_compiler(device)
+        _need_compiler(device, "compile")
         for tower in towers:
-            tower.network.compile(dynamic=True)  # each step has as many rows as it has: one graph for all sizes
+            _compile(tower.network)
     return model
+
+
+def _compile(network: nn.Module) -> None:
+    """Each step has as many rows as it has: one graph for all sizes. By `forward`: Module.compile leaves torch's own
+    modules as they are. Apart from other networks: of all that share their code torch compiles eight."""
+    compiled = torch.compile(network.forward, dynamic=True, isolate_recompiles=True)
+    network.forward = compiled  # type: ignore[method-assign]
 
 
 def _in_bfloat16(tower: nn.Module, device: torch.device) -> None:
     tower.forward = torch.autocast(device.type, dtype=torch.bfloat16)(tower.forward)  # type: ignore[method-assign]
 
 
-def _need_compiler(device: torch.device) -> None:
-    wanted = os.environ.get("CXX")
-    if device.type == "cpu" and not any(map(shutil.which, [wanted] if wanted else COMPILERS)):
+def _need_compiler(device: torch.device, key: str) -> None:
+    variable, language, usual = COMPILERS[device.type]
+    wanted = os.environ.get(variable)
+    if not any(map(shutil.which, [wanted] if wanted else usual)):
         raise DependencyDown(
-            "training.compile needs a C++ compiler on a CPU, and none is on the PATH",
-            hint="apt-get install g++, or leave training.compile off",
+            f"training.{key} needs a {language} compiler, and none is on the PATH",
+            hint=f"apt-get install {usual[0]}, or leave training.{key} off",
         )
 
 

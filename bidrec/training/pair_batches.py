@@ -17,6 +17,8 @@ from bidrec.training.resident import Resident
 
 AHEAD_PAIRS = 4096
 """Pairs that are gathered at once, or one batch where that has more."""
+AHEAD_ON_A_GPU = 16
+"""Batches, at least, that a GPU gathers at once: a gather waits until all steps before are done."""
 FEW_TWICE = 0.02
 """The share of a batch's rows that are there again, below which none is looked for."""
 _BATCH_SHIFT = 32

@@ -17,7 +17,7 @@ from bidrec.model.two_tower import TwoTower
 from bidrec.training import distributed, processes
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.drawing import in_batch_loss, order_of
-from bidrec.training.pair_batches import AHEAD_PAIRS, PairBatch, Shared, gather
+from bidrec.training.pair_batches import AHEAD_ON_A_GPU, AHEAD_PAIRS, PairBatch, Shared, gather
 from bidrec.training.pair_order import Epoch, Pieces
 from bidrec.training.resident import Resident
 
@@ -101,7 +101,8 @@ class PairSteps:
 
     def _ahead(self) -> int:
         """How many batches are gathered together."""
-        return max(1, AHEAD_PAIRS // self.settings.batch_size)
+        least = AHEAD_ON_A_GPU if self.data.device.type == "cuda" else 1
+        return max(least, AHEAD_PAIRS // self.settings.batch_size)
 
     def _gathered_from(self, at: int) -> list[PairBatch]:
         if self.data.stream:

@@ -10,6 +10,8 @@ from bidrec.training.resident import Resident
 
 NOTICES = 3000
 """At most this many notices, evenly spread over the window, are looked at."""
+BLOCK = 512
+"""Notices that are ranked at a time."""
 FEW = 100
 """A mean recall of fewer notices is known to no better than about five points, more than epochs differ by."""
 
@@ -41,21 +43,21 @@ def recall(notice_QD: Tensor, bidders_QC: list[Tensor], company_KD: Tensor, comp
     if not len(company_K):
         return 0.0
     recalls = []
-    for block in torch.arange(len(notice_QD), device=notice_QD.device).split(512):
-        score_BK = notice_QD[block] @ company_KD.T
-        top_BK = company_K[score_BK.topk(min(k, len(company_K)), dim=1).indices]
+    for begin in range(0, len(notice_QD), BLOCK):
+        score_BK = notice_QD[begin : begin + BLOCK] @ company_KD.T
+        top_BK = company_K[score_BK.topk(min(k, len(company_K)), dim=1).indices].cpu()
         recalls += [
-            float(torch.isin(bidders_QC[int(i)], top).sum()) / len(bidders_QC[int(i)])
-            for i, top in zip(block, top_BK, strict=True)
+            float(torch.isin(bidders, top).sum()) / len(bidders)
+            for bidders, top in zip(bidders_QC[begin : begin + BLOCK], top_BK, strict=True)
         ]
     return sum(recalls) / len(recalls)
 
 
 def window(data: Resident, validation_from: int, cutoff: int, at_most: int) -> tuple[Tensor, list[Tensor]]:
-    """The window's notices that have a bid known before the cutoff, thinned evenly, and their bidders."""
+    """The window's notices that have a bid known before the cutoff, thinned evenly, and, on the host, their bidders."""
     inside = ((data.published_at >= validation_from) & (data.published_at < cutoff)).nonzero().flatten()
     position, company = data.bids_of(inside, cutoff)
     places, counts = torch.unique_consecutive(position, return_counts=True)
-    bidders = list(company.split(counts.tolist()))
+    bidders = list(company.cpu().split(counts.tolist()))
     stride = max(1, -(-len(places) // at_most))
     return inside[places[::stride]], bidders[::stride]

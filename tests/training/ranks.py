@@ -118,17 +118,18 @@ def too_small() -> str:
     return "nothing"
 
 
-def half_precision_copy() -> list[list[float]]:
+def half_precision_copy(device: str = "cpu") -> list[list[float]]:
     """This process's copy of a bfloat16 table after steps in which each process read rows of its own."""
     torch.manual_seed(0)
     table = Table(40, 4, spread=0.1)
     table.halve()
+    table.to(device)
     weight = table.weight.detach()
     update = row_update("sparse_adam", weight, new_state("sparse_adam", weight), Rate(0.001))
     own = torch.Generator().manual_seed(processes.rank())
     for _ in range(20):
-        ids = torch.randint(40, (8,), generator=own)
-        update(ids, torch.arange(9), None).square().sum().backward()
+        ids = torch.randint(40, (8,), generator=own).to(device)
+        update(ids, torch.arange(9, device=device), None).square().sum().backward()
     return weight.tolist()
 
 

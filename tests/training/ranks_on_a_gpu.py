@@ -1,7 +1,8 @@
 """What the processes of test_on_a_gpu.py run: `torchrun ... -m tests.training.ranks_on_a_gpu FOLDER`.
 
-Writes  FOLDER/losses.json, the losses of each training's first steps, which both processes took on pretended GPUs, and
-        FOLDER/RANK.txt, what each process hears of sharded tables there
+Writes  FOLDER/losses.json, the losses of each training's first steps, which both processes took on pretended GPUs,
+        FOLDER/RANK.txt, what each process hears of sharded tables there, and FOLDER/RANK.json, its copies of a
+        bfloat16 table, of a host and of a GPU
 """
 
 import json
@@ -42,6 +43,8 @@ def main(folder: Path) -> None:
         patched.setattr(torch.cuda, "set_device", lambda _: None)
         with processes.joined("cuda"):
             (folder / f"{processes.rank()}.txt").write_text(heard_of_sharded_tables(), encoding="utf-8")
+            copies = [ranks.half_precision_copy(device) for device in ("cpu", "cuda")]
+            (folder / f"{processes.rank()}.json").write_text(json.dumps(copies), encoding="utf-8")
             for name, config in KINDS.items():
                 on_it = replace(config, training=replace(config.training, device="cuda"))
                 losses[name] = ranks.stopped(on_it, folder / name, STEPS)

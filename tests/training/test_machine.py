@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import structlog
 import torch
+from torch._dynamo.utils import counters
 
 from bidrec.config import Config, Model, Training
 from bidrec.errors import DependencyDown
@@ -14,12 +15,16 @@ from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
+from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training.sets import ON_A_GPU, training_set
 
 SET = training_set()
 CPU = torch.device("cpu")
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8)
 CONFIG = Config(model=SMALL, training=Training(batch_size=20, epochs=2, candidates=16, refit=False))
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, COMPILERS["cpu"][-1])), reason="there is no C++ compiler here"
+)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -93,7 +98,30 @@ def test_compiling_without_a_compiler_is_a_missing_dependency(tmp_path: Path, mo
         fit_to(build(SMALL, SET.schema), replace(CONFIG.training, compile=True), CPU)
 
 
-@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C++ compiler here")
+def test_what_launches_a_gpus_graphs_needs_a_compiler_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match="cuda_graphs needs a C compiler"):
+        fit_to(build(SMALL, SET.schema), replace(CONFIG.training, cuda_graphs=True), GPU)
+
+
+@needs_compiler
+@pytest.mark.parametrize("first_validated", [False, True])
+def test_all_layers_are_compiled_into_one_graph(first_validated: bool) -> None:
+    model = fit_to(build(replace(SMALL, members=1), SET.schema), replace(CONFIG.training, compile=True), CPU)
+    if first_validated:
+        with torch.no_grad():
+            model.eval().notice.network(torch.rand(3, model.notice.fields.width))
+    counters.clear()
+    for rows in (20, 7, 300):
+        model.train().notice.network(torch.rand(rows, model.notice.fields.width))
+    linears = sum(isinstance(layer, torch.nn.Linear) for layer in model.notice.network)
+    assert counters["stats"]["unique_graphs"] == 1
+    assert counters["stats"]["calls_captured"] >= 2 * linears  # and what lies between
+    assert not counters["graph_break"]
+
+
+@needs_compiler
 def test_compiled_layers_give_the_same_vectors_and_gradients_for_any_number_of_rows() -> None:
     data, found = Resident.of(SET, CPU), []
     for compiled in (False, True):

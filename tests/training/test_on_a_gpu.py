@@ -133,6 +133,13 @@ def test_two_processes_on_pretended_gpus_have_the_losses_of_one_on_the_cpu(tmp_p
         assert found[kind] == pytest.approx(alone, rel=1e-5)
 
 
+def test_a_row_that_several_gpus_read_is_rounded_once_and_alike(together: Path) -> None:
+    copies = [json.loads((together / f"{rank}.json").read_text()) for rank in range(2)]
+    assert copies[0] == copies[1]
+    on_the_host, on_the_gpu = copies[0]
+    assert on_the_gpu == on_the_host
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 @pytest.mark.parametrize("kind", KINDS)
