@@ -7,7 +7,15 @@ import duckdb
 
 from bidrec.errors import ContractError
 
+_HINT = (
+    "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL; text with an "
+    "offset (Z, +09:00) is a TIMESTAMPTZ"
+)
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+
+
+_OFFSET = ":.*[-+A-Za-z]"
+"""Of a time as text: a sign or a letter behind the hour."""
 
 
 def types_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -59,7 +67,7 @@ def refuse_loss(
         if number
     ]
     if bad:
-        raise ContractError(f"{table}: " + "; ".join(bad), hint="correct the rows or convert them in the source's SQL")
+        raise ContractError(f"{table}: " + "; ".join(bad), hint=_HINT)
 
 
 def first_line(error: BaseException) -> str:
@@ -75,6 +83,10 @@ def _lost(column: str, given: str, wanted: str) -> str:
         changed = f" OR TRY_CAST({name} AS DOUBLE) <> {value}"  # '1.5' would be rounded
     elif wanted == "BOOLEAN" and given != "VARCHAR":
         changed = f" OR {name} NOT IN (0, 1)"  # any number would be true
-    elif wanted == "DATE" and given == "TIMESTAMP":
+    elif wanted == "DATE" and given != "VARCHAR":
         changed = f" OR {name} <> {value}"  # the time of day would go
+    elif wanted == "DATE":
+        changed = f" OR {cast(column, given, 'TIMESTAMP')} IS DISTINCT FROM {value}"  # likewise, and what stands behind
+    if given == "VARCHAR" and wanted in ("DATE", "TIMESTAMP"):
+        changed += f" OR regexp_matches({name}, '{_OFFSET}')"  # an offset would go
     return f"{present} AND ({value} IS NULL{changed})"

@@ -102,8 +102,8 @@ def sweep(lake: Path) -> None:
     """Delete the files that the manifest does not name: those of a killed ingest, or of a lake that was replaced."""
     manifest = read_manifest(lake)
     named = set(manifest["files"]) if manifest else set()
-    for file in lake.rglob("*"):
-        if file.is_file() and file.name != MANIFEST and str(file.relative_to(lake)) not in named:
+    for file in lake.glob("*/*.parquet"):
+        if file.parent.name in TABLES and str(file.relative_to(lake)) not in named:
             file.unlink()
 
 

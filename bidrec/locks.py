@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bidrec import log
 from bidrec.errors import CannotWrite, Interrupted
+from bidrec.home import require_own
 from bidrec.storage import writing
 
 _EVERY_SECONDS = 0.1
@@ -30,9 +31,10 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
 
     wait: seconds to wait for another job that holds it. A signal ends the waiting (`bidrec/signals.py`).
     Raises Interrupted (75) where the other one takes longer, CannotWrite (73) where the home cannot be written or its
-    volume keeps no locks.
+    volume keeps no locks, ConfigurationError (64) where it is no home (`bidrec/home.py`).
     """
     path = home / f".{box}.lock"
+    require_own(home)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

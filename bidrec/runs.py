@@ -20,6 +20,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
 
 import importlib.metadata
 import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from bidrec.storage import FORMAT_VERSION, MANIFEST, fingerprint, read_json, rea
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
 PINNED = "pinned.json"
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PRUNED = ".pruned."
 """In the home, the beginning of what a run is called while it is deleted."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
@@ -173,7 +175,7 @@ def sweep_runs(home: Path) -> None:
     """
     with writing(home / "runs"):
         for folder in (home / "runs").glob("*/"):
-            if not (folder / "config.json").is_file():
+            if not (folder / "config.json").is_file() and _ID.fullmatch(folder.name):
                 shutil.rmtree(folder)
             for place in (folder, folder / "checkpoints"):
                 sweep(place)

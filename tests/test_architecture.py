@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
     *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
-    *("config", "template", "sums", "storage", "intact", "prometheus", "locks"),
+    *("config", "template", "sums", "storage", "home", "intact", "prometheus", "locks"),
     *("casting", "watched", "workspace", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),

@@ -203,6 +203,7 @@ def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
     for left in (".ingest/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
         (tmp_path / left).mkdir(parents=True)
     (tmp_path / "lake" / part_file("bid", 7)).write_text("half a part")
+    (tmp_path / ".ingest.lock").touch()
     ingest(config_of(tmp_path, source), now=NOW)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ingest.lock", "lake", "quarantine", "source"]
     assert os.listdir(tmp_path / "lake" / "bid") == ["000001.parquet"]

@@ -155,6 +155,7 @@ def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
         (run.folder / litter).mkdir(parents=True)
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
+    (tmp_path / "runs" / "experiment").mkdir()
     sweep_runs(tmp_path)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.id]
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, "experiment"}  # not bidrec's
     assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]

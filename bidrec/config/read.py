@@ -16,6 +16,8 @@ from bidrec.config import Config
 from bidrec.config.rules import broken
 from bidrec.errors import ConfigurationError, InputMissing
 
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
 
 def load(path: Path | None, **overrides: Any) -> Config:
     """Read the TOML file; `overrides` are dotted keys with `__` for the dot (`split__train_before=...`), None ignored.
@@ -82,7 +84,7 @@ def _value(hint: Any, value: Any, name: str, errors: list[str]) -> Any:
     if origin in (types.UnionType, typing.Union):
         return None if value in (None, "") else _value(args[0], value, name, errors)
     if hint is str and isinstance(value, str):
-        return re.sub(r"\$\{(\w+)\}", lambda match: os.environ.get(match[1], ""), value)
+        return _filled_in(value, name, errors)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is date and isinstance(value, date | str):
@@ -93,6 +95,15 @@ def _value(hint: Any, value: Any, name: str, errors: list[str]) -> Any:
     wanted = getattr(origin or hint, "__name__", str(hint))
     errors.append(f"{name} must be {wanted}, not {value!r}")
     return None
+
+
+def _filled_in(text: str, name: str, errors: list[str]) -> str:
+    """The text with its environment variables. One that is not set is empty where it is all of the text; as a part of a
+    path it would make another one."""
+    missing = [variable for variable in _VARIABLE.findall(text) if variable not in os.environ]
+    if missing and not _VARIABLE.fullmatch(text):
+        errors.append(f"{name}: the environment has no {', '.join(missing)}")
+    return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), text)
 
 
 def _day(value: date | str) -> date:

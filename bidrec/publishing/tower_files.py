@@ -28,7 +28,7 @@ from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
-from bidrec.storage import whole_folder, write_manifest
+from bidrec.storage import require_replaceable, whole_folder, write_manifest
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training_set.load import SIDES, TrainingSet
@@ -49,8 +49,10 @@ INPUTS = {
 def export_towers(run: Run, folder: Path) -> dict[str, Any]:
     """Write the towers of a finished run; returns the manifest.
 
-    Raises ConfigurationError (64) for a model of kind `static`, CannotWrite (73).
+    Raises ConfigurationError (64) for a model of kind `static`, and for a folder that holds something else; CannotWrite
+    (73).
     """
+    require_replaceable(folder, "towers")
     ts = TrainingSet.open(run.training_set)
     model = load_model(ts.schema, run.model)
     if isinstance(model.company, StaticTower):

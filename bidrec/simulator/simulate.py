@@ -58,7 +58,7 @@ def simulate(
     `out` holds anything else, CannotWrite (73).
     """
     _refuse_impossible(notices, companies, bids, seed, days)
-    _refuse_foreign(out)
+    storage.require_replaceable(out, "simulated")
     last = seconds(end)
     first = (last // DAY - days + 1) * DAY
     streams = [np.random.SeedSequence([seed, part]) for part in range(5)]
@@ -109,13 +109,6 @@ def _refuse_impossible(notices: int, companies: int, bids: int, seed: int, days:
     ]
     if wrong:
         raise ConfigurationError("no such world can be simulated: " + "; ".join(wrong))
-
-
-def _refuse_foreign(out: Path) -> None:
-    """The folder is replaced as a whole: it must be empty, absent, or an earlier simulation."""
-    there = storage.read_manifest(out) or {}
-    if there.get("kind") != "simulated" and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
-        raise ConfigurationError(f"{out} holds something else than a simulated market", hint="name a new folder")
 
 
 def _blocks(

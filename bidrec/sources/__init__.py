@@ -90,7 +90,7 @@ def open_source(
         connection.execute(f"SET VARIABLE {quoted(name)} = ?", [value])
     if source.path:
         relations = {
-            raw.name: dumps.relation(connection, dumps.files_of(_folder(source), raw), staging)
+            raw.name: dumps.relation(connection, raw, dumps.files_of(_folder(source), raw), staging)
             for raw in definition.raw
         }
     else:

@@ -12,12 +12,13 @@ import glob
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import duckdb
+from pyarrow import parquet
 
 from bidrec.casting import first_line, literal
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
@@ -61,11 +62,12 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
     return found
 
 
-def relation(connection: duckdb.DuckDBPyConnection, files: list[Path], staging: Path) -> str:
-    """SQL, in brackets, for the rows of the files; CP949 ones are converted first, into `staging`.
+def relation(connection: duckdb.DuckDBPyConnection, raw: RawTable, files: list[Path], staging: Path) -> str:
+    """SQL, in brackets, for the rows of the raw table's files; CP949 ones are converted first, into `staging`.
 
-    Raises ContractError (65) on a file that cannot be read.
+    Raises ContractError (65) on a file that cannot be read, or lacks a column that it needs and another one has.
     """
+    columns: dict[Path, Sequence[str]] = {}
     if files[0].name.lower().endswith(".parquet"):
         listed = ", ".join(literal(str(file)) for file in files)
         sql = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
@@ -73,13 +75,29 @@ def relation(connection: duckdb.DuckDBPyConnection, files: list[Path], staging: 
         by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
         for file in files:
             readable = _utf8(file, staging)
-            by_header.setdefault(_header(readable), []).append(readable)
+            header = _header(readable)
+            columns[file] = header[1]
+            by_header.setdefault(header, []).append(readable)
         sql = " UNION ALL BY NAME ".join(_csv(*header, same) for header, same in by_header.items())
     try:
         connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     except duckdb.Error as error:
         raise ContractError(f"cannot read {_names(files)}: {first_line(error)}") from error
+    _require_alike(raw, columns or {file: parquet.read_schema(file).names for file in files})
     return f"({sql})"
+
+
+def _require_alike(raw: RawTable, columns: Mapping[Path, Sequence[str]]) -> None:
+    """What no file has is `raw.py`'s to refuse. What some lack would be NULL in their rows."""
+    names = {file: {name.lower() for name in there} for file, there in columns.items()}
+    somewhere = set().union(*names.values())
+    for file, there in names.items():
+        missing = [name for name in raw.columns if name.lower() in somewhere - there]
+        if missing:
+            raise ContractError(
+                f"{file} has no column {', '.join(missing)}, which other files of the table {raw.table} have",
+                hint="declare it under optional in source.toml if a file may lack it",
+            )
 
 
 def _header(file: Path) -> tuple[str, tuple[str, ...]]:

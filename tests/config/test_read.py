@@ -103,3 +103,12 @@ def test_the_home_is_an_absolute_path_wherever_it_is_given(monkeypatch, tmp_path
 )
 def test_every_example_is_a_valid_configuration(example):
     assert load(example).source.name or example.name == "seed.toml"
+
+
+def test_an_unset_variable_within_a_longer_text_is_refused(write, monkeypatch):
+    monkeypatch.setenv("BIDREC_REGION", "Odisha")
+    text = 'home = "${BIDREC_NOT_SET}/home"\n[source]\npath = "${BIDREC_REGION}/${BIDREC_NOT_THERE}"'
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(text))
+    assert "home: the environment has no BIDREC_NOT_SET" in caught.value.message
+    assert "source.path: the environment has no BIDREC_NOT_THERE" in caught.value.message

@@ -79,6 +79,13 @@ def test_no_file_holds_a_pickle_and_torch_alone_reads_them(folder):
     assert done.stdout == "[]\n"
 
 
+def test_a_folder_with_something_else_in_it_is_left_alone(config, tmp_path):
+    (tmp_path / "notice.csv").touch()
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        export_towers(find(config.home_path), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notice.csv"]
+
+
 def test_what_differs_from_the_trained_tower_is_not_written(config, tmp_path, monkeypatch):
     monkeypatch.setattr(tower_files, "TOLERANCE", -1.0)
     with pytest.raises(Exception, match="differs from the trained one"):

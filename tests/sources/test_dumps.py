@@ -17,7 +17,7 @@ TEXT = 'id,title\n1,"도로, 포장"\n2,교량\n'
 def read(folder, staging):
     staging.mkdir(exist_ok=True)
     with duckdb.connect() as connection:
-        relation = dumps.relation(connection, dumps.files_of(folder, RAW), staging)
+        relation = dumps.relation(connection, RAW, dumps.files_of(folder, RAW), staging)
         return sorted(connection.execute(f"SELECT id, title FROM {relation}").fetchall())
 
 
@@ -126,4 +126,13 @@ def test_a_gzip_file_that_is_damaged_or_cut_off_is_refused_by_name(tmp_path, spo
 def test_a_first_line_of_megabytes_is_no_line_of_column_names(tmp_path):
     (tmp_path / "notice.csv.gz").write_bytes(gzip.compress(bytes(8 << 20)))
     with pytest.raises(ContractError, match="does not begin with a line of column names"):
+        read(tmp_path, tmp_path / "staging")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_that_lacks_a_column_of_the_others_is_refused_by_name(tmp_path, ending):
+    (tmp_path / "notice").mkdir()
+    for name, columns in (("a", "'1' AS id, 'road' AS title"), ("b", "'2' AS ID")):
+        duckdb.sql(f"COPY (SELECT {columns}) TO '{tmp_path / 'notice' / f'{name}.{ending}'}'")
+    with pytest.raises(ContractError, match=rf"b\.{ending} has no column title, which other files of the table notice"):
         read(tmp_path, tmp_path / "staging")

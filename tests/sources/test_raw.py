@@ -55,3 +55,22 @@ def test_a_number_that_is_neither_yes_nor_no_and_a_day_with_a_time_are_lost_valu
     assert view("SELECT 1 AS b, TIMESTAMP '2024-01-01' AS d", {"b": "BOOLEAN", "d": "DATE"})[0][0] is True
     with pytest.raises(ContractError, match=r"b must be BOOLEAN.*'2'.*; d must be DATE.*'2024-01-01 10:00:00'"):
         view("SELECT 2 AS b, TIMESTAMP '2024-01-01 10:00:00' AS d", {"b": "BOOLEAN", "d": "DATE"})
+
+
+@pytest.mark.parametrize("offset", ["Z", "+00:00", "+09", "-0330", " UTC", ".5+09:00"])
+def test_the_offset_of_a_clock_time_is_no_lost_value_where_it_is_read(offset):
+    text = f"2024-01-01 10:00:00{offset}"
+    for kind in ("TIMESTAMP", "DATE"):
+        with pytest.raises(ContractError, match=f"t must be {kind}") as caught:
+            view(f"SELECT '{text}' AS t", {"t": kind})
+        assert "TIMESTAMPTZ" in caught.value.hint
+    hours = {"+09": 1, "-0330": 13, ".5+09:00": 1}.get(offset, 10)
+    ((found,),) = view(f"SELECT '{text}' AS t", {"t": "TIMESTAMPTZ"})
+    assert found.astimezone(UTC).hour == hours
+
+
+@pytest.mark.parametrize("text", ["2024-03-01 23:59:00", "2024-03-01T00:00:01", "2024-03-01-05", "2024-03-01 noon"])
+def test_a_day_as_text_has_nothing_behind_it(text):
+    assert len(view("SELECT '2024-03-01' AS d, ' 2024-03-01 00:00:00 ' AS e", {"d": "DATE", "e": "DATE"})) == 1
+    with pytest.raises(ContractError, match="d must be DATE"):
+        view(f"SELECT '{text}' AS d", {"d": "DATE"})
