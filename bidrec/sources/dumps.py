@@ -82,7 +82,8 @@ def relation(connection: duckdb.DuckDBPyConnection, raw: RawTable, files: list[P
     try:
         connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     except duckdb.Error as error:
-        raise ContractError(f"cannot read {_names(files)}: {first_line(error)}") from error
+        text = f"cannot read {_names(files)}: {first_line(error)}"
+        raise ContractError(text, hint="was it copied whole?") from error
     _require_alike(raw, columns or {file: parquet.read_schema(file).names for file in files})
     return f"({sql})"
 
@@ -106,9 +107,15 @@ def _header(file: Path) -> tuple[str, tuple[str, ...]]:
         first = lines.readline(_BLOCK)
     delimiter = max(",\t;|", key=first.count)  # the comma, where there is only one column
     try:
-        return delimiter, tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
+        names = tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
     except csv.Error as error:
         raise ContractError(f"{file} does not begin with a line of column names: {error}") from error
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ContractError(
+            f"{file} has a column twice: {', '.join(sorted(twice))}", hint="its first line gives the columns' names"
+        )
+    return delimiter, names
 
 
 def _csv(delimiter: str, header: tuple[str, ...], files: list[Path]) -> str:
@@ -138,7 +145,7 @@ def _utf8(file: Path, staging: Path) -> Path:
         return target
     raise ContractError(
         f"{file} is neither UTF-8 (byte {broken} is not) nor CP949 (byte {also_broken} is not)",
-        hint="two encodings in one file? write it again in UTF-8",
+        hint="UTF-16, or two encodings in one file? write it again in UTF-8",
     )
 
 

@@ -136,3 +136,18 @@ def test_a_file_that_lacks_a_column_of_the_others_is_refused_by_name(tmp_path, e
         duckdb.sql(f"COPY (SELECT {columns}) TO '{tmp_path / 'notice' / f'{name}.{ending}'}'")
     with pytest.raises(ContractError, match=rf"b\.{ending} has no column title, which other files of the table notice"):
         read(tmp_path, tmp_path / "staging")
+
+
+def test_a_column_that_is_there_twice_is_refused_by_name(tmp_path):
+    (tmp_path / "notice.csv").write_text("id,title,id\n1,road,2\n", encoding="utf-8")
+    with pytest.raises(ContractError, match=r"notice\.csv has a column twice: id"):
+        read(tmp_path, tmp_path / "staging")
+
+
+def test_a_parquet_file_that_was_cut_off_is_refused_with_a_hint(tmp_path):
+    file = tmp_path / "notice.parquet"
+    duckdb.sql(f"COPY (SELECT '1' AS id, 'road' AS title FROM range(1000)) TO '{file}'")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ContractError, match=r"cannot read .*notice\.parquet") as caught:
+        read(tmp_path, tmp_path / "staging")
+    assert caught.value.hint == "was it copied whole?"
