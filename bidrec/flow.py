@@ -149,8 +149,10 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
     from bidrec.features.registry import materialize, online_store
     from bidrec.publishing.write_back import VIEWS, write_back
 
-    run, started_at = _to_publish(config, run_id), lineage.now()
+    started_at = lineage.now()
+    _to_publish(config, run_id)
     schema, _ = prepare(config)
+    run = _to_publish(config, run_id)  # a training may have finished meanwhile
     store = online_store(config)
     made_by = lineage.done(
         lineage.begun(config, "write-back", started_at, parent=run.id),
