@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidrec import lineage, log, runs
 from bidrec.config import Config
+from bidrec.errors import InputMissing
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
@@ -140,13 +141,18 @@ def measure_importance(run: Run, *, repeats: int, seed: int) -> dict[str, Any]:
 
 
 def publish(config: Config, run_id: str | None = None, as_of: int | None = None) -> dict[str, Any]:
-    """Write today's embeddings and recommendations with a finished run, and materialise them online."""
+    """Write today's embeddings and recommendations with a finished run, and materialise them online.
+
+    Raises InputMissing (66), before anything is made, where there is no such run, or only those of backtests and none
+    is named.
+    """
     from bidrec.features.registry import materialize, online_store
     from bidrec.publishing.write_back import VIEWS, write_back
 
     started_at = lineage.now()
+    _to_publish(config, run_id)
     schema, _ = prepare(config)
-    run = runs.find(config.home_path, run_id)
+    run = _to_publish(config, run_id)  # a training may have finished meanwhile
     store = online_store(config)
     made_by = lineage.done(
         lineage.begun(config, "write-back", started_at, parent=run.id),
@@ -155,3 +161,13 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
     manifest = write_back(config, schema, run, as_of, made_by)
     materialize(config, VIEWS)
     return manifest
+
+
+def _to_publish(config: Config, run_id: str | None) -> Run:
+    home = config.home_path
+    if run_id is None and runs.newest(home) is None and any(run.finished for run in runs.all_runs(home)):
+        raise InputMissing(
+            f"all finished runs in {home / 'runs'} are of backtests, which are published only where they are named",
+            hint="bidrec train makes one to publish; or give one that bidrec runs lists with --run ID",
+        )
+    return runs.find(home, run_id)

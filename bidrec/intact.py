@@ -29,9 +29,28 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
         if found != known[name]["sha256"]:
             raise ContractError(
                 f"{folder / name} is damaged: it is not what was written there",
-                hint="restore it from a copy, or delete its folder and run again the command that writes it",
+                hint=f"restore it from a copy, or delete {folder} and run again the command that writes it",
             )
     return manifest
+
+
+def intact_tables(folder: Path, tables: Collection[str]) -> dict[str, list[str]]:
+    """Table -> the paths of its files as they were written: those the folder's manifest has below the table's name.
+
+    For a reader who takes no lock: a folder that was replaced meanwhile is read again. Raises ContractError (65) as
+    `require_intact` does, also for a table that has no file.
+    """
+    while True:
+        manifest = read_manifest(folder)
+        known = manifest.get("files", {}) if manifest else {}
+        names = {table: sorted(name for name in known if name.startswith(f"{table}/")) for table in tables}
+        try:
+            require_intact(folder, [name for table in tables for name in names[table] or [table]])
+        except ContractError:
+            if read_manifest(folder) == manifest:
+                raise
+        else:
+            return {table: [str(folder / name) for name in names[table]] for table in tables}
 
 
 def _sum_of(file: Path) -> str | None:

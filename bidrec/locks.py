@@ -50,13 +50,13 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
 
 
 def is_held(home: Path, box: str) -> bool:
-    """Whether a job holds the lock of `box` in this home at this moment."""
+    """Whether a job holds the lock of `box` in this home at this moment. Asked of a home that may only be read, too."""
     try:
-        descriptor = os.open(home / f".{box}.lock", os.O_RDWR)
+        descriptor = os.open(home / f".{box}.lock", os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # NFS gives an exclusive one only to who may write
     except BlockingIOError:
         return True
     finally:

@@ -71,6 +71,7 @@ class RankedNotice:
 class Recommender:
     """What was published when it was loaded; a later write-back changes nothing in it. All times are aware, in UTC.
 
+    `k`, how many, is at least 1; ContractError otherwise.
     Not for several threads at once: load one a thread.
     """
 

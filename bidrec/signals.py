@@ -1,11 +1,14 @@
 """SIGTERM and Ctrl-C: stop at once where nothing is lost by it, or be asked to stop at the next safe place.
 
-`jobs/options.py` runs every command inside `interruptible()`; the training loop asks `stop_requested()` each step.
-Python handles signals in the main thread only: in another thread both are inert.
+`jobs/options.py` runs every command inside `interruptible()`; the training loop asks `stop_requested()` each step;
+`jobs/cli.py` is in `starting()` until a command runs. Python handles signals in the main thread only: in another thread
+all are inert.
 """
 
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +18,24 @@ from typing import NoReturn
 from bidrec.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_AGAIN_SECONDS = 0.1
 Handler = Callable[[int, FrameType | None], None]
+
+
+class Stop(KeyboardInterrupt):
+    """Of a kind of its own: one that is plainly KeyboardInterrupt and leaves an `exec` of a text has Python end by
+    SIGINT, whatever exit code was chosen since."""
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """End on the spot with 75: no command has begun, nothing is lost."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        _end_at_once(b"stopped by a signal")
+
+    with _handling(end):
+        yield
 
 
 @contextmanager
@@ -23,20 +43,63 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn SIGTERM and SIGINT into KeyboardInterrupt; the callable says whether one came. A second one, while that is
     still being met, ends the process on the spot with 75: what it leaves is what SIGKILL leaves.
 
-    Libraries replace the KeyboardInterrupt by errors of their own (DuckDB: RuntimeError), hence the callable.
-    Without this, a container's first process ignores SIGTERM.
+    Libraries replace the KeyboardInterrupt by errors of their own (DuckDB: RuntimeError), hence the callable. Code in C
+    may drop it altogether, as imports do: it is raised again until it is met, that is while no exception is being
+    handled, so that nobody is disturbed who cleans up. Ask the callable at the end of the work all the same: where it
+    was dropped a moment ago. Without this, a container's first process ignores SIGTERM.
     """
-    came = threading.Event()
+    came, over = threading.Event(), threading.Event()
+    alarm_before: list[object] = []
 
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         if came.is_set():
-            os.write(2, b"error: stopped at once by a second signal\nhint: run the same command again\n")
-            os._exit(Interrupted.exit_code)
+            _end_at_once(b"stopped at once by a second signal")
         came.set()
-        raise KeyboardInterrupt
+        alarm_before.append(signal.signal(signal.SIGALRM, again))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS, _AGAIN_SECONDS)
+        raise Stop
 
-    with _handling(interrupt):
-        yield came.is_set
+    def again(number: int, frame: FrameType | None) -> None:
+        if sys.exc_info()[0] is None and not over.is_set():
+            raise Stop
+
+    with _handling(interrupt), _unraisable_unsaid():
+        try:
+            yield came.is_set
+        finally:
+            over.set()
+            if alarm_before:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, alarm_before[0])  # type: ignore[arg-type]
+            atexit.unregister(_ignore)
+            atexit.register(_ignore)
+
+
+def _end_at_once(why: bytes) -> NoReturn:
+    os.write(2, b"error: " + why + b"\nhint: run the same command again\n")
+    os._exit(Interrupted.exit_code)
+
+
+def _ignore() -> None:
+    """What a command had to do is done and said; the process only takes its libraries down."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _unraisable_unsaid() -> Iterator[None]:
+    """No traceback where the first Stop comes at a place that cannot raise (a finaliser): the next one will be met."""
+    before = sys.unraisablehook
+
+    def hook(found: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(found.exc_value, Stop):
+            before(found)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

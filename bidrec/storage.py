@@ -262,9 +262,14 @@ def _room(path: Path, begun: Path | None) -> str:
     return f"; it needs more than {written:,.1f} MB, {megabytes} are free there"
 
 
-def _along(one: Path, other: Path) -> bool:
-    """Whether one of the paths lies in the other."""
-    return one.is_relative_to(other) or other.is_relative_to(one)
+def _along(one: Path, target: Path) -> bool:
+    """Whether one of the paths lies in the other, or the first in a temporary sibling of the second."""
+    siblings = (path for path in (one, *one.parents) if path.parent == target.parent)
+    return (
+        one.is_relative_to(target)
+        or target.is_relative_to(one)
+        or any(path.name.startswith(f".{target.name}.") for path in siblings)
+    )
 
 
 def _replace(staging: Path, target: Path) -> None:

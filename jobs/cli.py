@@ -5,8 +5,11 @@
 
 import difflib
 import importlib
+from typing import Any
 
 import click
+
+from bidrec import signals
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -36,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 class LazyGroup(click.Group):
     """A group whose commands are those of COMMANDS."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with signals.starting():
+            return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

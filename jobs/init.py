@@ -1,6 +1,8 @@
 """bidrec init: a configuration to begin with, and a source folder where the tables are one's own."""
 
+import difflib
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import click
 
@@ -28,11 +30,16 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     For one's own tables (own: CSV or Parquet; postgres: BIDREC_SOURCE_URL's database) a folder with three SELECTs to
     fill in is written beside it.
     """
-    from bidrec.errors import CannotWrite
+    from bidrec.errors import CannotWrite, ConfigurationError
     from bidrec.own_source import write_own_source
     from bidrec.storage import write_text
     from bidrec.template import template
 
+    if zone not in available_timezones():
+        near = difflib.get_close_matches(zone, available_timezones(), n=1)
+        raise ConfigurationError(
+            f"{zone} is no IANA zone such as Asia/Seoul" + (f"; did you mean {near[0]}?" if near else "")
+        )
     own = to.parent / "my_tables" if source in ("own", "postgres") else None
     there = [str(place) for place in (to, own) if place and place.exists()]
     if there and not force:

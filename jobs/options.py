@@ -147,19 +147,21 @@ def _run(
         os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     log.configure(verbose)
     gauges: list[prometheus.Gauge] = []
-    with signals.interruptible() as interrupted:
-        try:
+    try:
+        with signals.interruptible() as interrupted:
             overrides = {key: value for key, value in given.items() if _is_key(key)}
             own = {key: value for key, value in given.items() if not _is_key(key)}
             with stdout_for_results():
                 config = read.load(config_path or _found(), **overrides)
                 result = function(config, **own)
+                if interrupted():  # and a library dropped it
+                    raise signals.Stop
             emit(result, as_json, name)
             code, gauges = result.exit_code, result.gauges
-        except (click.UsageError, click.exceptions.Exit):
-            raise
-        except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
-            code = _report(error, interrupted(), verbose)
+    except (click.UsageError, click.exceptions.Exit):
+        raise
+    except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
+        code = _report(error, interrupted(), verbose)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
     log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20))

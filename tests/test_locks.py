@@ -10,7 +10,8 @@ import pytest
 
 from bidrec import locks
 from bidrec.errors import CannotWrite, Interrupted
-from bidrec.locks import one_job_at_a_time
+from bidrec.locks import is_held, one_job_at_a_time
+from tests.disks import read_only
 
 FORK = multiprocessing.get_context("fork")
 
@@ -57,6 +58,15 @@ def test_a_second_job_waits_until_the_first_is_gone_though_it_was_killed(tmp_pat
     assert taken.wait(60)
     second.join(60)
     assert second.exitcode == 0
+
+
+def test_a_home_that_may_only_be_read_is_asked_whether_a_job_is_at_work(tmp_path, other_job):
+    with read_only(tmp_path):
+        assert is_held(tmp_path, "train")
+        other_job.kill()
+        other_job.join(60)
+        assert not is_held(tmp_path, "train")
+        assert not is_held(tmp_path, "features")
 
 
 @pytest.fixture

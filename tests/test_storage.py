@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from bidrec.storage import (
     write_manifest,
     write_text,
 )
+from tests.disks import read_only
 
 
 def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
@@ -169,6 +171,20 @@ def test_a_full_disk_cannot_be_written_and_leaves_nothing(tmp_path):
         assert os.listdir(tmp_path) == []
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_on_a_disk_that_may_only_be_read_the_target_is_named_and_not_its_temporary_sibling(tmp_path, whole):
+    target = tmp_path / "x.csv"
+    with read_only(tmp_path), pytest.raises(CannotWrite) as caught, whole(target):
+        pass
+    assert caught.value.message == f"cannot write {target}: {os.strerror(errno.EROFS)}"
+
+
+def test_a_refusal_to_read_another_file_beside_the_target_is_not_the_targets(tmp_path):
+    refused = PermissionError(errno.EACCES, "no", str(tmp_path / ".other.csv.abc.partial"))
+    with pytest.raises(PermissionError), whole_file(tmp_path / "x.csv"):
+        raise refused
 
 
 def test_a_file_is_replaced_whole_and_an_error_leaves_the_old_one(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from bidrec.intact import intact_tables
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
 
@@ -130,9 +131,10 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
 def _facts(
     folder: Path, key: str, region: str, licences: str, ids: list[str], as_of: datetime
 ) -> dict[str, dict[str, Any]]:
-    """Id -> region and licences as known then; None and [] where nothing is."""
+    """Id -> region and licences as known then; None and [] where nothing is. Raises ContractError (65) where the
+    features are damaged."""
     facts: dict[str, dict[str, Any]] = {one: {"region": None, "licences": []} for one in ids}
-    if not any(folder.glob("*.parquet")):
+    if not folder.parent.exists():  # a home without features says nothing
         return facts
     known_at = "published_at" if key == "notice_id" else "known_at"
     with duckdb.connect() as connection:
@@ -140,7 +142,7 @@ def _facts(
             f"""SELECT {key}, max_by({{'region': {region}, 'licences': {licences}}}, {known_at})
                 FROM read_parquet($files) WHERE {known_at} <= $as_of AND {key} IN (SELECT unnest($ids::VARCHAR[]))
                 GROUP BY {key}""",
-            {"files": str(folder / "*.parquet"), "as_of": as_of, "ids": ids},
+            {"files": intact_tables(folder.parent, (folder.name,))[folder.name], "as_of": as_of, "ids": ids},
         ).fetchall():
             facts[one] = {"region": last["region"], "licences": last["licences"] or []}
     return facts

@@ -20,6 +20,7 @@ from bidrec.casting import quoted
 from bidrec.errors import InputMissing
 from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
+from bidrec.intact import intact_tables
 from bidrec.runs import Run
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
@@ -96,7 +97,8 @@ def may_bid(
     home: Path, as_of: Any, company_ids: list[str], regions: list[str] | None, licences: list[str] | None
 ) -> np.ndarray:
     """(C,) bool: whose newest profile as of then (UTC, aware) meets the limits; a limit or a record that is not known
-    shuts nobody out (the same rule as bidrec/ranking/eligibility.py)."""
+    shuts nobody out (the same rule as bidrec/ranking/eligibility.py). Raises ContractError (65) where the profiles are
+    damaged."""
     if regions is None and licences is None:
         return np.ones(len(company_ids), bool)
     with duckdb.connect() as connection:
@@ -111,7 +113,7 @@ def may_bid(
                 OR ($licences IS NOT NULL AND NOT coalesce(list_has_any($licences::VARCHAR[], last.licences), true))
             """,
             {
-                "profiles": str(home / "features" / "company_profile" / "*.parquet"),
+                "profiles": intact_tables(home / "features", ("company_profile",))["company_profile"],
                 "as_of": as_of,
                 "regions": regions,
                 "licences": licences,

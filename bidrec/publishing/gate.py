@@ -12,7 +12,7 @@ def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: flo
     """Compare a run's metrics.json with its baselines and with the published run's metrics.
 
     `margin` is how far below either the model may be. The published run only counts where it was measured on the same
-    test window of the same data. Raises GateRefused (78); the published version then stays.
+    test window of the same data. Raises GateRefused (78); what is published then stays.
     """
     own = metrics["metrics"]["frozen"]
     reached = own[MODEL][METRIC]
@@ -21,7 +21,8 @@ def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: flo
     if reached < baselines[best] - margin:
         raise GateRefused(
             f"the model's {METRIC} {reached:.3f} is below {best}'s {baselines[best]:.3f}",
-            hint="the published version stays; look at the run's metrics.json, or set publish.margin",
+            hint=f"{'the published version stays' if published else 'nothing is published yet'}; look at the run's "
+            "metrics.json, or set publish.margin",
         )
     if published and published["window"] == metrics["window"] and published["inputs"] == metrics["inputs"]:
         before = published["metrics"]["frozen"][MODEL][METRIC]

@@ -15,6 +15,7 @@ import duckdb
 
 from bidrec.casting import first_line
 from bidrec.errors import ContractError
+from bidrec.intact import intact_tables
 
 WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 
@@ -25,17 +26,17 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
     `as_of`: aware; days are counted back from it. Without features in the home, nothing is said. Raises ContractError
     (65) where they are damaged.
     """
-    tables = {name: home / "features" / name for name in ("notice", "bid_log")}
-    if not pairs or not all(any(folder.glob("*.parquet")) for folder in tables.values()):
+    if not pairs or not (home / "features").exists():
         return [[] for _ in pairs]
+    tables = intact_tables(home / "features", ("notice", "bid_log"))
     sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         asked = {
             "notices": [notice for notice, _ in pairs],
             "companies": [company for _, company in pairs],
-            "notice_files": str(tables["notice"] / "*.parquet"),
-            "log_files": str(tables["bid_log"] / "*.parquet"),
+            "notice_files": tables["notice"],
+            "log_files": tables["bid_log"],
             "as_of": int(as_of.timestamp()),
         }
         try:

@@ -3,7 +3,9 @@
 Reads   published/current; features/ for the reasons
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,24 +14,29 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec.errors import ContractError, InputMissing
+from bidrec.errors import BidrecError, ContractError, InputMissing
 from bidrec.intact import require_intact
 from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
+from bidrec.runs import newest
 
 PROBABILITY, COSINE = "probability", "cosine"
 """What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""
 
 
 class Published:
-    """The version that is current when it is opened; a later write-back does not change what this one reads."""
+    """The version that is current when it is opened; a later write-back does not change what this one reads.
 
-    def __init__(self, home: Path) -> None:
+    `k` is of at least 1 everywhere; otherwise ContractError (65).
+    """
+
+    def __init__(self, home: str | os.PathLike[str]) -> None:
+        home = Path(home)
         folder = published_folder(home)
         if not folder.exists():
-            raise InputMissing(f"nothing is published in {home}", hint="bidrec train, then bidrec write-back")
+            raise InputMissing(f"nothing is published in {home}", hint=_what_publishes(home))
         self.home, self.folder = home, folder.resolve()
         manifest = require_intact(self.folder, ())
         self.as_of = datetime.fromisoformat(manifest["as_of"])
@@ -41,6 +48,7 @@ class Published:
         """The notice, and its k likeliest bidders, best first: the published list where the notice is open (of up to
         publish.top_k that may bid), otherwise by the cosine of the vectors, whoever may bid. Raises InputMissing (66)
         for an unknown notice."""
+        _require_some(k)
         notice = self._one("notices", "notice_id", notice_id)
         listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
         if listed is not None:
@@ -59,6 +67,7 @@ class Published:
 
         Raises InputMissing (66) for an unknown company, and where no notice is open.
         """
+        _require_some(k)
         company = self._one("companies", "company_id", company_id)
         if as_of is None:
             self._some_open(None)
@@ -75,6 +84,7 @@ class Published:
 
         Raises ContractError (65) for a vector of another length than the published ones, or without a direction.
         """
+        _require_some(k)
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
         return self._ranked("companies", "company_id", _unit(vector, vectors_CD), ids, vectors_CD, k)
 
@@ -83,6 +93,7 @@ class Published:
 
         Raises ContractError (65) as `companies_near` does; InputMissing (66) where no notice is open.
         """
+        _require_some(k)
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         return self._ranked("notices", "notice_id", _unit(vector, vectors_ND), ids, vectors_ND, k)
 
@@ -91,6 +102,7 @@ class Published:
 
         notice: canonical columns (bidrec/contract.py). Raises ContractError (65) on what is no notice.
         """
+        _require_some(k)
         vector_1D, regions, licences = self._arrived.vector(notice)
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
         allowed = np.flatnonzero(may_bid(self.home, self.as_of, ids, regions, licences))
@@ -190,12 +202,26 @@ class Published:
         return self.folder / name
 
 
+def _require_some(k: int) -> None:
+    if k < 1:
+        raise ContractError(f"k is the length of a list, at least 1, not {k}")
+
+
+def _what_publishes(home: Path) -> str:
+    """The next step: nobody who has trained is sent to train again."""
+    with suppress(BidrecError):  # of a damaged run; write-back says more
+        if newest(home) is not None:
+            return "bidrec write-back publishes the newest run, or says why it may not be published"
+    return "bidrec train, then bidrec write-back"
+
+
 def _unit(vector: Sequence[float], vectors_ND: np.ndarray) -> np.ndarray:
     """(1, D) float32 of length one, so that products with the published vectors are cosines."""
     given, length = np.asarray(vector, np.float64), vectors_ND.shape[1]
     if given.shape != (length,):
         raise ContractError(f"the vector has {given.size} numbers, the published ones have {length}")
-    norm = np.linalg.norm(given)
+    with np.errstate(over="ignore"):  # said by what follows
+        norm = np.linalg.norm(given)
     if not np.isfinite(norm) or norm == 0:
-        raise ContractError("the vector has no direction: it is zero, or not finite")
+        raise ContractError("the vector has no direction: its length is zero, or not finite")
     return (given / norm).astype(np.float32)[None, :]

@@ -112,8 +112,9 @@ def _program(tower: nn.Module, inputs: tuple[Any, ...]) -> Any:
 
 
 def _any_size(given: Any) -> Any:
-    """For torch.export: every dimension of more than one may be of any size, but the width of dense numbers."""
+    """For torch.export: every dimension of more than one may be of any size, but the width of dense numbers. It fixes
+    those of none or one whatever it is told, and warns of each that it was told otherwise of."""
     if isinstance(given, tuple):
         return tuple(_any_size(one) for one in given)
     dynamic = torch.export.Dim.AUTO  # type: ignore[attr-defined]
-    return {at: dynamic for at in range(given.dim())}
+    return {at: dynamic for at, size in enumerate(given.shape) if size > 1}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
@@ -65,6 +66,12 @@ def _write_back(
         vectors = today.vectors
         closing = open_notices(config, vectors.as_of)
         still_open = set(closing["notice_id"].to_pylist())
+        if not still_open:
+            log.get("write-back").warning(
+                "no notice is open at the as-of: there is nothing to recommend",
+                as_of=_iso(vectors.as_of),
+                hint="leave --as-of out for the newest moment in the data, or run bidrec ingest on newer dumps",
+            )
         open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
         stamp = {"written_at": written_at, "run_id": run.id}
         to_companies, to_notices = (
@@ -78,13 +85,17 @@ def _write_back(
         describe=lambda staging: _describe(config, vectors, staging),
         written_at=written_at,
         run=run.id,
-        as_of=datetime.fromtimestamp(vectors.as_of, UTC).isoformat(),
+        as_of=_iso(vectors.as_of),
         open_notices=len(open_rows),
         statistics=vectors.statistics,
         evaluation=metrics,
         lineage=lineage,
         **produced(),
     )
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:

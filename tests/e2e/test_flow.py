@@ -3,13 +3,14 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from bidrec import flow, lineage
 from bidrec.config import Config, Drift, Publish, Split
@@ -200,6 +201,19 @@ def test_a_write_back_as_of_an_earlier_time_is_refused_and_the_published_version
     with pytest.raises(ConfigurationError, match="older than what is published"):
         flow.publish(copy, as_of=moment - 1)
     assert _current(copy) == version
+
+
+def test_a_write_back_as_of_a_time_when_no_notice_is_open_warns_that_there_is_nothing_to_recommend(
+    copy: Config,
+) -> None:
+    with capture_logs() as logged:
+        assert flow.publish(copy)["open_notices"] > 0
+    assert not any("no notice is open" in entry["event"] for entry in logged)
+    with capture_logs() as logged:
+        assert flow.publish(copy, as_of=int(datetime(2040, 6, 1, tzinfo=UTC).timestamp()))["open_notices"] == 0
+    (warning,) = (entry for entry in logged if "no notice is open" in entry["event"])
+    assert (warning["log_level"], warning["as_of"]) == ("warning", "2040-06-01T00:00:00+00:00")
+    assert "--as-of" in warning["hint"]
 
 
 def test_a_copied_home_leaves_the_online_store_of_the_first_alone(config: Config, copy: Config) -> None:

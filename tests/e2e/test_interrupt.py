@@ -5,8 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from bidrec.config import Config
 from tests.e2e.markets import market
 
 BIDREC = Path(sys.executable).with_name("bidrec")
@@ -14,6 +18,24 @@ BIDREC = Path(sys.executable).with_name("bidrec")
 
 def command(home: Path, toml: Path) -> tuple[list[str], dict[str, str]]:
     return [str(BIDREC), "train", "--json", "--config", str(toml)], os.environ | {"BIDREC_HOME": str(home)}
+
+
+@pytest.mark.parametrize("after", [0.05, 0.15, 0.25, 0.35, 0.45, 0.55])
+def test_a_job_told_to_stop_while_it_imports_ends_with_75_or_had_finished_and_says_so(
+    config: Config, after: float
+) -> None:
+    script = "import sys; from jobs.cli import main; print('up', file=sys.stderr, flush=True); main(['report'])"
+    environment = os.environ | {"BIDREC_HOME": str(config.home_path)}
+    job = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert job.stderr
+    assert job.stderr.readline() == "up\n"
+    time.sleep(after)
+    job.send_signal(signal.SIGTERM)
+    out, err = job.communicate(timeout=60)
+    assert (job.returncode, bool(out)) in [(75, False), (0, True)], err
+    assert "Traceback" not in err
 
 
 def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:

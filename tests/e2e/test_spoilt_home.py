@@ -9,6 +9,8 @@ from benchmarks.fuzz import fuzz
 from bidrec import flow
 from bidrec.config import Config
 from bidrec.errors import ContractError
+from bidrec.explore.lists import Filters, companies_of
+from bidrec.publishing.arrived import may_bid
 from bidrec.publishing.recommend import Published
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.runs import find
@@ -55,6 +57,23 @@ def test_a_byte_of_a_published_table_that_was_changed_is_refused(copy: Config, n
     tamper(published.folder / f"{name}.parquet")
     with pytest.raises(ContractError, match=rf"{name}\.parquet is damaged"):
         read()
+
+
+@pytest.mark.parametrize("table", ["notice", "company_profile"])
+def test_a_home_whose_feature_files_are_gone_is_refused_and_not_read_as_one_without_facts(
+    copy: Config, table: str
+) -> None:
+    published = Published(copy.home_path)
+    notice = published.an_open_notice()
+    assert any(row["reasons"] for row in published.companies_for(notice, 20)[1])
+    for file in (copy.home_path / "features" / table).glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(ContractError, match="damaged"):
+        companies_of(copy.home_path, notice, Filters())
+    with pytest.raises(ContractError, match="damaged"):
+        published.companies_for(notice, 20) if table == "notice" else may_bid(
+            copy.home_path, published.as_of, ["c0"], ["Seoul"], None
+        )
 
 
 def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config) -> None:

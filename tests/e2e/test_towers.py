@@ -1,5 +1,6 @@
 """The exported towers: read without TorchRec, and equal to the trained ones on rows they were not traced with."""
 
+import logging
 import subprocess
 import sys
 import zipfile
@@ -63,6 +64,16 @@ def test_the_company_tower_gives_the_same_vectors_as_of_any_time(folder, trained
         )
         trained = gathered_companies(model, vectors_of(notice_ND, model.members), gathered)
         torch.testing.assert_close(given, trained, atol=1e-5, rtol=0)
+
+
+def test_an_export_warns_of_nothing_that_is_as_it_should_be(config, tmp_path, caplog):
+    logger = logging.getLogger("torch._export.non_strict_utils")
+    logger.addHandler(caplog.handler)
+    try:
+        export_towers(find(config.home_path), tmp_path / "towers")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_no_file_holds_a_pickle_and_torch_alone_reads_them(folder):

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from jobs import doctor
+from tests.disks import read_only
 
 
 def run(*arguments: str):
@@ -38,6 +39,16 @@ def test_a_home_that_cannot_be_written_fails_with_73(tmp_path, monkeypatch):
     assert run().exit_code == 73
     assert checks()["home"]["state"] == "fail"
     assert "BIDREC_HOME" in checks()["home"]["mend"]
+
+
+def test_a_home_that_became_read_only_fails_with_73_and_everything_else_is_still_said(home):
+    home.mkdir()
+    (home / ".train.lock").touch()
+    with read_only(home):
+        outcome = run()
+        assert outcome.exit_code == 73
+        assert [line.split()[1] for line in outcome.stdout.splitlines()] == list(checks())
+        assert "Read-only file system" in checks()["home"]["found"]
 
 
 def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatch):

@@ -68,6 +68,16 @@ def test_a_configuration_for_own_tables_is_accepted_and_read_in_its_zone(home, t
     assert not home.exists()
 
 
+@pytest.mark.parametrize(("zone", "near"), [("Mars/Phobos", ""), ("Asia/Seuol", "did you mean Asia/Seoul?")])
+def test_a_zone_that_is_none_is_refused_at_once_with_one_that_is_near_to_it(tmp_path, zone, near):
+    refused = run("init", "--source", "own", "--zone", zone, "--to", tmp_path / "mine.toml")
+    assert refused.exit_code == 64
+    assert f"error: {zone} is no IANA zone" in refused.stderr
+    assert near in refused.stderr
+    assert ("did you mean" in refused.stderr) == bool(near)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("source", ["koneps", "gepnic", "own", "postgres"])
 def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_path, source):
     file = tmp_path / "bidrec.toml"

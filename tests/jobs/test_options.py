@@ -305,6 +305,79 @@ def test_a_signal_while_duckdb_computes_ends_the_command_with_75():
     assert "error: stopped by a signal" in err
 
 
+class Finalised:
+    """Raises where nobody can catch it, as an import in C drops what is raised in it."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(100):
+            pass
+
+
+def test_a_signal_that_was_dropped_in_c_is_met_at_the_next_place(capfd):
+    def body(config: Config) -> Result:
+        Finalised()
+        time.sleep(30)
+        raise AssertionError("slept on")
+
+    outcome = call(body)
+    assert outcome.exit_code == 75
+    assert said(outcome) == ["error: stopped by a signal", "hint: run the same command again"]
+    assert "Traceback" not in capfd.readouterr().err
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_signal_that_was_dropped_as_the_work_ended_is_75_and_no_result_is_printed():
+    def body(config: Config) -> Result:
+        Finalised()
+        return Result(text="done")
+
+    outcome = call(body)
+    assert (outcome.exit_code, outcome.stdout) == (75, "")
+
+
+def test_who_cleans_up_after_a_signal_is_not_disturbed_by_it_again():
+    cleaned = []
+
+    def body(config: Config) -> Result:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            time.sleep(0.5)
+            cleaned.append(True)
+
+    assert call(body).exit_code == 75
+    assert cleaned == [True]
+
+
+WORK = """
+import atexit, os, signal, time
+from bidrec import signals
+from jobs.options import command
+from jobs.output import Result
+def stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("with signals.starting():\n    stop()", 75),
+        ("command(lambda config: exec('stop()') or Result())([])", 75),
+        ("atexit.register(stop)\ncommand(lambda config: Result())([])", 0),
+    ],
+    ids=["before any command", "in a text that is executed", "when all is done and said"],
+)
+def test_a_process_ends_with_75_from_its_first_moment_and_with_its_own_code_in_its_last(script, code):
+    done = subprocess.run([sys.executable, "-c", WORK + script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("error: stopped by a signal" in done.stderr) == (code == 75)
+
+
 def test_a_second_signal_while_the_first_is_being_met_ends_the_process_at_once_with_75():
     script = """
         import time

@@ -9,6 +9,7 @@ from bidrec.errors import Interrupted
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing.write_back import write_back
 from bidrec.runs import Run
+from bidrec.storage import write_json
 from jobs.cli import main
 from tests.publishing.versions import publish
 
@@ -23,6 +24,9 @@ def toml(tmp_path):
 
 @pytest.mark.parametrize(("job", "box"), [("ingest", "ingest"), ("train", "train"), ("write-back", "ingest")])
 def test_a_second_job_waits_as_long_as_it_is_told_and_ends_with_75(home, toml, job, box):
+    run = Run(home / "runs" / "20250101T000000Z-aaaaaa")  # without one, write-back need not wait
+    write_json(run.folder / "config.json", {"config": {}})
+    run.finish()
     started = time.monotonic()
     with one_job_at_a_time(home, box, 0):
         outcome = CliRunner().invoke(main, [job, "--config", toml, "--wait", "0.5"])

@@ -7,7 +7,7 @@ from bidrec.errors import ContractError
 from bidrec.features.build import build_features
 from bidrec.publishing.reasons import in_words, reasons_for
 from tests import tables
-from tests.features.lakes import write_lake
+from tests.features.lakes import add_part, write_lake
 
 START = tables.notice(0)["published_at"]
 
@@ -55,5 +55,26 @@ def test_features_that_are_not_what_they_must_be_are_said_to_be_damaged(market, 
     for file in (market / "features" / "bid_log").glob("*.parquet"):
         source = market / "features" / other / file.name
         file.write_bytes(source.read_bytes() if source.is_file() else b"nothing")
-    with pytest.raises(ContractError, match="features is damaged"):
+    with pytest.raises(ContractError, match="damaged"):
+        reasons_for(market, [("n9", "c0")], START + timedelta(days=40))
+
+
+@pytest.mark.parametrize("gone", ["notice/*", "bid_log/*", "manifest.json"])
+def test_features_of_which_a_file_is_gone_are_damaged_and_do_not_say_that_there_are_no_reasons(market, gone):
+    for file in (market / "features").glob(gone):
+        file.unlink()
+    with pytest.raises(ContractError, match="damaged"):
+        reasons_for(market, [("n9", "c0")], START + timedelta(days=40))
+
+
+def test_of_the_segments_of_a_table_not_one_may_be_missing(market):
+    later = START + timedelta(days=60)
+    write_lake(market, notice=[tables.notice(9, published_at=START)], read_at=START.isoformat())
+    build_features(Config(home=str(market)), force=True)
+    add_part(market, {"read_at": later.isoformat()}, notice=[tables.notice(10, published_at=later, known_at=later)])
+    build_features(Config(home=str(market)))
+    first, *_, last = sorted((market / "features" / "notice").glob("*.parquet"))
+    assert first != last
+    first.unlink()
+    with pytest.raises(ContractError, match=first.name):
         reasons_for(market, [("n9", "c0")], START + timedelta(days=40))

@@ -4,8 +4,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from bidrec.errors import InputMissing
+from bidrec.errors import ContractError, InputMissing
 from bidrec.publishing.recommend import Published
+from bidrec.runs import Run
+from bidrec.storage import write_json
 from tests.publishing.versions import publish
 
 COMPANIES = [f"c{number}" for number in range(9)]
@@ -72,6 +74,37 @@ def test_a_time_at_which_nothing_was_open_and_an_unknown_id_are_missing_input(pu
         with pytest.raises(InputMissing) as error:
             ask()
         assert error.value.exit_code == 66
+
+
+def test_who_has_trained_is_not_sent_to_train_again_where_nothing_is_published(tmp_path):
+    with pytest.raises(InputMissing) as error:
+        Published(tmp_path)
+    assert error.value.hint == "bidrec train, then bidrec write-back"
+    run = Run(tmp_path / "runs" / "20250101T000000Z-aaaaaa")
+    write_json(run.folder / "config.json", {"config": {}})
+    run.finish()
+    with pytest.raises(InputMissing) as error:
+        Published(tmp_path)
+    assert error.value.hint == "bidrec write-back publishes the newest run, or says why it may not be published"
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_list_of_less_than_one_is_refused(published, k):
+    vector = [1.0] * 8
+    for ask in (
+        lambda: published.companies_for(NOTICES[0], k),
+        lambda: published.companies_for(CLOSED[0], k),
+        lambda: published.notices_for("c0", k),
+        lambda: published.companies_near(vector, k),
+        lambda: published.notices_near(vector, k),
+        lambda: published.companies_for_new({"notice_id": "x"}, k),
+    ):
+        with pytest.raises(ContractError, match="at least 1"):
+            ask()
+
+
+def test_a_home_may_be_named_by_a_text(published):
+    assert Published(str(published.home)).companies_for(NOTICES[0], 1) == published.companies_for(NOTICES[0], 1)
 
 
 def test_where_no_notice_is_open_companies_have_no_list(tmp_path):

@@ -57,8 +57,14 @@ def test_feasts_vector_search_gives_the_companies_that_are_published_in_our_exac
 
 @pytest.mark.parametrize(
     ("vector", "said"),
-    [([1.0] * 7, "7 numbers.*have 8"), ([0.0] * 8, "no direction"), ([float("nan")] * 8, "no direction")],
+    [
+        ([1.0] * 7, "7 numbers.*have 8"),
+        ([0.0] * 8, "no direction"),
+        ([float("nan")] * 8, "no direction"),
+        ([1e300] * 8, "no direction"),
+    ],
 )
+@pytest.mark.filterwarnings("error")
 def test_a_vector_that_cannot_be_compared_is_refused(tmp_path, vector, said):
     publish(tmp_path, COMPANIES[:3])
     with pytest.raises(ContractError, match=said):

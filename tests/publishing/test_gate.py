@@ -1,0 +1,24 @@
+import pytest
+
+from bidrec.errors import GateRefused
+from bidrec.publishing.gate import check
+
+
+def metrics(final: float, baseline: float = 0.5) -> dict:
+    frozen = {"final": {"recall@100": final}, "knn": {"recall@100": baseline}}
+    return {"window": "w", "inputs": "i", "baselines": ["knn"], "metrics": {"frozen": frozen}}
+
+
+def test_a_model_as_good_as_its_baseline_and_the_published_one_passes():
+    check(metrics(0.5), None, 0.0)
+    check(metrics(0.6), metrics(0.61), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("published", "said"), [(None, "nothing is published yet;"), (metrics(0.5), "the published version stays;")]
+)
+def test_a_refusal_speaks_of_a_published_version_only_where_there_is_one(published, said):
+    with pytest.raises(GateRefused, match="below knn's") as refused:
+        check(metrics(0.4), published, 0.0)
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith(said)
