@@ -19,9 +19,10 @@ _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardow
 def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     """Run `feast ARGUMENTS`. Returns what it printed and its exit code.
 
-    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise,
-    CannotWrite (73) where the disk refuses.
+    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise or
+    cannot read a time, CannotWrite (73) where the disk refuses.
     """
+    from dateutil.parser import ParserError
     from feast.cli.cli import cli
     from feast.errors import FeastError, FeastObjectNotFoundException
 
