@@ -59,6 +59,6 @@ def test_a_part_of_the_lake_that_is_gone_or_spoilt_is_named_as_damage(config, co
     part.unlink()
     if content is not None:
         part.write_bytes(content)
-    with pytest.raises(ContractError, match="000001.parquet is damaged") as caught:
+    with pytest.raises(ContractError, match=r"000001\.parquet is damaged") as caught:
         lineage.inputs(config)
     assert "restore it from a copy" in str(caught.value.hint)
