@@ -1,5 +1,6 @@
 """The page of a run: made from a real one, from an older or spoilt one, and looked at in a browser."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -182,6 +183,29 @@ def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     assert not {name for _, attributes in outline.tags for name in attributes if name.startswith("on")}
     assert outline.words.count(HOSTILE) > 20
     assert '<span lang="ko">도로</span>' in page
+
+
+def measured_at(value: Any, depths: tuple[int, ...]) -> Any:
+    """The same figures as a run with these evaluation.top_k has them, wherever a ranker's stand."""
+    if isinstance(value, list):
+        return [measured_at(one, depths) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: measured_at(one, depths) for name, one in value.items() if name not in ("recall@10", "recall@50")}
+    return kept | ({f"recall@{depth}": value["recall@10"] for depth in depths} if "hr@10" in value else {})
+
+
+@pytest.mark.parametrize("depths", [(10,), (7, 10, 250)])
+def test_the_page_has_the_recalls_that_were_measured_and_no_others(
+    facts: dict[str, Any], depths: tuple[int, ...]
+) -> None:
+    rankers = {name: measured_at(facts[name], depths) for name in ("metrics", "model", "baseline")}
+    text = html({**facts, **rankers, "for_companies": None})
+    assert re.findall(r">(R@\d+)</th>", text.partition('id="metrics"')[2].partition("</thead>")[0]) == [
+        "R@100",
+        *(f"R@{depth}" for depth in depths),
+    ]
+    assert Outline(text).open == []
 
 
 ABSENT = [
