@@ -43,8 +43,8 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     )
     for mode, rankers in metrics["metrics"].items():
         for name, row in rankers.items():
-            low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
-            interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
+            ci = row.get("ci", {}).get("recall@100")
+            interval = f"{ci[0]:.3f}-{ci[1]:.3f}" if ci else "none"
             table.add_row(mode, name, *(_number(row.get(column)) for column in columns), interval)
         table.add_section()
     parts: list[RenderableType] = [table, LEGEND, _comparison(metrics)]
@@ -110,8 +110,9 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
     difference, best = metrics.get("difference"), metrics["best_baseline"]
     if not difference:
         return f"Best baseline: {best}"
-    low, high = difference["ci"]
-    change = f"{difference['metric']} {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
+    ci = difference["ci"]
+    within = f"95 % {ci[0]:+.3f} to {ci[1]:+.3f}" if ci else "no interval: evaluation.bootstrap is 0"
+    change = f"{difference['metric']} {difference['mean']:+.3f}, {within}"
     return f"{difference['model']} against the best baseline ({best}): {change}"
 
 

@@ -194,7 +194,7 @@ class Evaluation:
     """In the rolling evaluation, how often companies and baselines are brought up to date, in days; the weights stay.
     0: no rolling evaluation."""
     bootstrap: int = 1000
-    """Resamples of the test notices behind the 95 % intervals."""
+    """Resamples of the test notices behind the 95 % intervals. 0: no intervals."""
     popularity_half_life: float = 180.0
     """Half-life of the popularity baseline's counts, in days."""
     backoff_half_life: float = 400.0

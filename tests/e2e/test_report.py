@@ -208,6 +208,32 @@ def test_the_page_has_the_recalls_that_were_measured_and_no_others(
     assert Outline(text).open == []
 
 
+def without_intervals(value: Any) -> Any:
+    """The same figures as a run with evaluation.bootstrap = 0 has them."""
+    if isinstance(value, list):
+        return [without_intervals(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: without_intervals(one) for name, one in value.items()}
+    if "ci" in kept:
+        kept["ci"] = dict.fromkeys(value["ci"]) if isinstance(value["ci"], dict) else None
+    return kept
+
+
+def test_a_run_measured_without_intervals_says_so_on_its_page_and_card(facts: dict[str, Any], tmp_path: Path) -> None:
+    bare = without_intervals(facts)
+    outline = Outline(html(bare))
+    assert outline.open == []
+    words = " ".join(outline.words.split())
+    assert "(Recall@100; without an interval, since evaluation.bootstrap is 0)" in words
+    assert "points (without an interval" in words
+    assert words.count("no interval") >= len(facts["metrics"]["frozen"])
+    write_card(Run(tmp_path), bare)
+    card = (tmp_path / "model_card.md").read_text(encoding="utf-8")
+    assert "(without an interval)" in card
+    assert "| none |" in card
+
+
 ABSENT = [
     "segments",
     "calibration",
