@@ -16,7 +16,8 @@ from bidrec import log, sources
 from bidrec.checks import check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
-from bidrec.errors import ContractError
+from bidrec.increment import take_all
+from bidrec.quarantine import refuse_too_many
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
 from bidrec.workspace import bound
@@ -39,8 +40,8 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
             sources.select(connection, definition, table)
         connection.execute("SET TimeZone = 'UTC'")
         checked = check(connection, config.contract, now or datetime.now(UTC))
-        for name, found in checked.items():
-            _refuse_too_many(name, found.given, found.quarantined, config.contract.max_bad_share)
+        take_all(connection)
+        refuse_too_many(connection, None, checked, config.contract.max_bad_share, first=True)
         split, windows = _windows(connection, config)
         return {
             "source": definition.name,
@@ -58,14 +59,6 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
             "split": split,
             "windows": windows,
         }
-
-
-def _refuse_too_many(name: str, given: int, bad: int, limit: float) -> None:
-    if bad > limit * given or bad == given:
-        raise ContractError(
-            f"{name}: {bad} of {given} rows are bad, more than {limit:.2%}",
-            hint="bidrec ingest writes them to the home's quarantine/, each with its reason",
-        )
 
 
 def _good(table: str) -> str:
