@@ -324,6 +324,16 @@ def test_a_damaged_model_a_shift_beyond_its_bound_and_a_refusal_of_the_gate_are_
     assert any("Only" in other for other in others)
 
 
+@pytest.mark.parametrize(("candidates", "said"), [(100, True), (101, False)])
+def test_a_list_that_holds_everybody_is_told_of_with_what_it_means(copy: Config, candidates: int, said: bool) -> None:
+    run = find(copy.home_path)
+    metrics = run.metrics()
+    metrics["window"]["candidates"] = candidates
+    write_json(run.folder / "metrics.json", metrics)
+    told = [one for one in gather(copy, run)["warnings"] if "lists of 100 hold them all" in one]
+    assert len(told) == said
+
+
 def test_the_runs_beside_it_are_told_with_which_of_them_compare(copy: Config) -> None:
     run = find(copy.home_path)
     shutil.copytree(run.folder, run.folder.with_name("29990101T000000Z-abcdef"))
