@@ -106,3 +106,15 @@ def test_a_split_counted_back_from_rows_that_came_late_is_refused_with_what_help
     ingest(config, force=True, now=NOW + 3 * DAY)
     found = assert_same(config, NOW + 3 * DAY)
     assert not found["late"]
+
+
+@pytest.mark.parametrize("content", [None, b"no Parquet at all"])
+def test_a_damaged_lake_is_named_and_not_gone_on_with(tmp_path, content):
+    config = config_of(tmp_path)
+    ingest(config, now=NOW)
+    part = tmp_path / "lake" / "bid" / "000001.parquet"
+    part.unlink()
+    if content is not None:
+        part.write_bytes(content)
+    with pytest.raises(ContractError, match=r"000001\.parquet is damaged"):
+        rehearse(config, now=NOW + DAY)
