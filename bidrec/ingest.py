@@ -38,12 +38,16 @@ _logger = log.get("ingest")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reading:
+class Reading:
     """A lake, and the last time its source was read."""
 
     manifest: dict[str, Any]
     read_at: datetime
     inputs: str | None
+
+    def later(self, now: datetime) -> datetime:
+        """The time of the next reading: whatever the clock says, it is later than this one."""
+        return max(now, self.read_at + timedelta(seconds=1))
 
 
 def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
@@ -66,15 +70,15 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
     definition = sources.load_definition(config.source.name)
     files = sources.files(config.source, definition)
     inputs = fingerprint({"files": files, "contract": config.contract}) if files else None
-    made_by = fingerprint({"source": sources.identity(config.source, definition), "tables": TABLES})
-    last = None if force else _last_reading(config.home_path, made_by)
+    made_by = _made_by(config, definition)
+    last = None if force else last_reading(config, definition)
     if last and inputs and last.inputs == inputs:
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
         read_at = now or datetime.now(UTC)
-        if last:  # whatever the clock says, a reading is later than the one before
-            read_at = max(read_at, last.read_at + timedelta(seconds=1))
+        if last:
+            read_at = last.later(read_at)
         checked = _read(connection, config, definition, staging, last, read_at)
         facts = {"source": definition.name, "zone": definition.zone, "made_by": made_by, "inputs": inputs}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
@@ -116,14 +120,19 @@ def _sweep(home: Path) -> None:
     sweep(home / "lake")
 
 
-def _last_reading(home: Path, made_by: str) -> _Reading | None:
-    """None where the lake has to begin anew."""
+def _made_by(config: Config, definition: Definition) -> str:
+    return fingerprint({"source": sources.identity(config.source, definition), "tables": TABLES})
+
+
+def last_reading(config: Config, definition: Definition) -> Reading | None:
+    """The lake there is in the home; None where it has to begin anew."""
+    home = config.home_path
     manifest = read_manifest(home / "lake")
-    if manifest is None or manifest.get("made_by") != made_by:
+    if manifest is None or manifest.get("made_by") != _made_by(config, definition):
         return None
     later = read_json(home / _NO_NEWS) if (home / _NO_NEWS).is_file() else {}
     read = later if later.get("ingest") == manifest["ingest"] else manifest
-    return _Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
+    return Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
 
 
 def _read(
@@ -131,7 +140,7 @@ def _read(
     config: Config,
     definition: Definition,
     staging: Path,
-    last: _Reading | None,
+    last: Reading | None,
     read_at: datetime,
 ) -> dict[str, Checked]:
     """Make came_<table> and bad_<table>, and say what the check found of them."""
@@ -140,14 +149,24 @@ def _read(
     for table in TABLES:
         sources.select(connection, definition, table)
     connection.execute("SET TimeZone = 'UTC'")
+    return take(connection, config, last, read_at, whole=whole)[1]
+
+
+def take(
+    connection: duckdb.DuckDBPyConnection, config: Config, last: Reading | None, read_at: datetime, *, whole: bool
+) -> tuple[dict[str, Checked], dict[str, Checked]]:
+    """Make came_<table> and bad_<table> of given_<table>, and the lake's views where there is a `last` reading.
+
+    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news.
+    """
     if last:
         open_lake(connection, config.home_path / "lake")
     checked = check(connection, config.contract, read_at, held=last is not None, whole=whole)
     if last is None:
         take_all(connection)
-        return checked
+        return checked, checked
     earlier = [quarantine.folder_of(config.home_path, each["ingest"]) for each in last.manifest["ingests"]]
-    return take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
+    return checked, take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
 
 
 def _write(
@@ -155,7 +174,7 @@ def _write(
     config: Config,
     staging: Path,
     checked: dict[str, Checked],
-    last: _Reading | None,
+    last: Reading | None,
     facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the quarantine and the lake's next part; returns the manifest, the old one where nothing good came."""

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
+from pyarrow import ArrowException, parquet
 
 from bidrec import config, database
+from bidrec.intact import require_intact
 from bidrec.sources import load_definition
 from bidrec.storage import read_manifest
 
@@ -38,6 +39,7 @@ def inputs(settings: config.Config) -> dict[str, Any]:
     """The source, until when it was read, and of each canonical table the rows that came from it and their columns.
 
     The rows are those that the features hold: an ingest since then adds nothing. A row that was changed counts again.
+    Raises ContractError (65) where the lake is damaged.
     """
     home, source = settings.home_path, settings.source
     lake, features = read_manifest(home / "lake") or {}, read_manifest(home / "features") or {}
@@ -46,7 +48,7 @@ def inputs(settings: config.Config) -> dict[str, Any]:
         parts = [part for part in lake.get("parts", {}).get(table, []) if part["sha256"] in sums]
         tables[table] = {
             "rows": sum(part["rows"] for part in parts),
-            "columns": _columns(home / "lake" / parts[-1]["file"]) if parts else {},
+            "columns": _columns(home / "lake", parts[-1]["file"]) if parts else {},
         }
     definition = load_definition(source.name)
     schema = "" if source.path else f"{source.schema}."
@@ -59,7 +61,11 @@ def inputs(settings: config.Config) -> dict[str, Any]:
     }
 
 
-def _columns(part: Path) -> dict[str, str]:
+def _columns(lake: Path, part: str) -> dict[str, str]:
     """Column -> Arrow type."""
-    schema = parquet.read_schema(part)
+    try:
+        schema = parquet.read_schema(lake / part)
+    except (OSError, ArrowException):
+        require_intact(lake, [part])
+        raise
     return {field.name: str(field.type) for field in schema}

@@ -35,9 +35,17 @@ def write(connection: duckdb.DuckDBPyConnection, target: Path, checked: dict[str
 
 
 def refuse_too_many(
-    connection: duckdb.DuckDBPyConnection, target: Path, checked: dict[str, Checked], limit: float, *, first: bool
+    connection: duckdb.DuckDBPyConnection,
+    target: Path | None,
+    checked: dict[str, Checked],
+    limit: float,
+    *,
+    first: bool,
 ) -> None:
-    """Raise ContractError (65) if more than `limit` of a table's rows are bad, or at `first` all of them."""
+    """Raise ContractError (65) if more than `limit` of a table's rows are bad, or at `first` all of them.
+
+    target: the folder they have been written to; None where they have not been.
+    """
     for name, found in checked.items():
         none_good = first and found.quarantined == found.given
         if found.quarantined <= limit * found.given and not none_good:
@@ -48,8 +56,11 @@ def refuse_too_many(
         ).fetchall()[0]
         example = ", ".join(f"{column} {value}" for column, value in zip(key, row[1:], strict=True))
         reasons = "; ".join(f"{reason}: {number}" for reason, number in list(found.reasons.items())[:5])
+        where = (
+            f"look into {target / name}.parquet" if target else "bidrec ingest writes them to the home's quarantine/"
+        )
         raise ContractError(
             f"{name}: {found.quarantined} of {found.given} rows are bad, more than {limit:.2%} "
             f"({reasons}; for example {example}: {row[0]})",
-            hint=f"look into {target / name}.parquet, or raise contract.max_bad_share",
+            hint=f"{where}, or raise contract.max_bad_share",
         )

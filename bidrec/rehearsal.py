@@ -1,6 +1,6 @@
 """What an ingest and a training would make of the source, without writing any of it.
 
-Reads   the source, all of it, as the first ingest would
+Reads   the source, all of it, as the first ingest would, and the home's lake, to which a later one adds what is new
 Writes  nothing that stays
 """
 
@@ -13,17 +13,25 @@ import duckdb
 import numpy as np
 
 from bidrec import log, sources
-from bidrec.checks import check
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
-from bidrec.errors import ContractError
+from bidrec.ingest import Reading, last_reading, take
+from bidrec.intact import require_intact
+from bidrec.quarantine import refuse_too_many
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
 from bidrec.workspace import bound
 
+_COMING = 2**31 - 1
+"""Stands for the part that an ingest would write: later than any there is."""
+
 
 def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
     """Read the source, hold it against the contract, and cut it by [split]; returns what was found.
+
+    `now` (UTC) is the time of the reading. Where the home has a lake that an ingest would go on with, the split is cut
+    of that lake with what is new to it, and `late` says how many rows came, or would come, after a reading that they
+    say they were known by: they count from the reading that brought them.
 
     Raises what an ingest or a training would: ConfigurationError (64), ContractError (65), InputMissing (66),
     DependencyDown (69).
@@ -38,10 +46,13 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         for table in TABLES:
             sources.select(connection, definition, table)
         connection.execute("SET TimeZone = 'UTC'")
-        checked = check(connection, config.contract, now or datetime.now(UTC))
-        for name, found in checked.items():
-            _refuse_too_many(name, found.given, found.quarantined, config.contract.max_bad_share)
-        split, windows = _windows(connection, config)
+        last, read_at = last_reading(config, definition), now or datetime.now(UTC)
+        if last:
+            require_intact(config.home_path / "lake")
+            read_at = last.later(read_at)
+        checked, news = take(connection, config, last, read_at, whole=True)
+        refuse_too_many(connection, None, news, config.contract.max_bad_share, first=last is None)
+        split, windows = _windows(connection, config, last is not None, _known_until(connection, last, read_at))
         return {
             "source": definition.name,
             "zone": definition.zone,
@@ -55,17 +66,10 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
                 }
                 for name, found in checked.items()
             },
+            "late": _late(connection, last),
             "split": split,
             "windows": windows,
         }
-
-
-def _refuse_too_many(name: str, given: int, bad: int, limit: float) -> None:
-    if bad > limit * given or bad == given:
-        raise ContractError(
-            f"{name}: {bad} of {given} rows are bad, more than {limit:.2%}",
-            hint="bidrec ingest writes them to the home's quarantine/, each with its reason",
-        )
 
 
 def _good(table: str) -> str:
@@ -79,18 +83,55 @@ def _range(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
     return list(ends[0])
 
 
-def _windows(connection: duckdb.DuckDBPyConnection, config: Config) -> tuple[dict[str, str], dict[str, Any]]:
-    """The days of the split, and how many notices and bids lie in each window."""
+def _late(connection: duckdb.DuckDBPyConnection, last: Reading | None) -> dict[str, int]:
+    """Table -> rows that an ingest found late, or would; without those tables that have none."""
+    before = last.manifest["ingests"] if last else []
+    late = {
+        name: sum(each["came"][name]["late"] or 0 for each in before)
+        + int(connection.execute(f"SELECT count(*) FROM came_{name} WHERE late").fetchall()[0][0])
+        for name in TABLES
+    }
+    return {name: rows for name, rows in late.items() if rows}
+
+
+def _known_until(connection: duckdb.DuckDBPyConnection, last: Reading | None, read_at: datetime) -> datetime:
+    """Until when the lake would know everything; one that nothing comes to stays as it was written."""
+    comes = any(connection.execute(f"SELECT 1 FROM came_{name} LIMIT 1").fetchall() for name in TABLES)
+    return read_at if last is None or comes else datetime.fromisoformat(last.manifest["read_at"])
+
+
+def _windows(
+    connection: duckdb.DuckDBPyConnection, config: Config, held: bool, known_until: datetime
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """The days of the split, and how many notices and bids lie in each window: of what is known by `known_until`, each
+    notice and bid as it first was, as the features have them."""
+    connection.execute("SET VARIABLE known_until = ?", [known_until])
     connection.execute(
         f"""CREATE TABLE published AS
-            SELECT notice_id, (row_number() OVER (ORDER BY published_at, notice_id) - 1)::INTEGER AS row,
-                {seconds("published_at", "floor")} AS published_at FROM {_good("notice")}"""
+            SELECT notice_id, (row_number() OVER (ORDER BY published_at, notice_id) - 1)::INTEGER AS row, published_at
+            FROM (SELECT notice_id, arg_min({seconds("published_at", "floor")}, part) AS published_at
+                FROM ({_known("notice", "published_at", held)}) GROUP BY notice_id)"""
+    )
+    connection.execute(
+        f"""CREATE TABLE drawn AS
+            SELECT row, published_at, bid.known_at
+            FROM (SELECT notice_id, arg_min({seconds("known_at")}, part) AS known_at
+                FROM ({_known("bid", "company_id", held)}) GROUP BY notice_id, company_id) AS bid
+            JOIN published USING (notice_id)"""
     )
     published_at = connection.execute("SELECT published_at FROM published ORDER BY row").fetchnumpy()["published_at"]
-    notice = connection.execute(
-        f"SELECT row FROM (SELECT notice_id FROM {_good('bid')}) JOIN published USING (notice_id)"
-    ).fetchnumpy()["row"]
-    (newest,) = connection.execute(f"SELECT max({seconds('known_at')}) FROM {_good('bid')}").fetchall()[0]
+    # A bid that was public no later than its notice makes no pair, and ends the data all the same.
+    notice = connection.execute("SELECT row FROM drawn WHERE known_at > published_at").fetchnumpy()["row"]
+    (newest,) = connection.execute("SELECT max(known_at) FROM drawn").fetchall()[0]
     bounds = bounds_of(config.split, newest or 0)
     windows = check_windows(bounds, np.asarray(published_at, np.int64), np.asarray(notice, np.int32))
     return {name: day_of(moment) for name, moment in bounds.as_dict().items()}, windows
+
+
+def _known(table: str, column: str, held: bool) -> str:
+    """SELECT of the rows of the lake, and of those that would come to it, that are known by the variable."""
+    columns = f"notice_id, {column}, known_at"
+    rows = f"SELECT {columns}, {_COMING} AS part FROM came_{table}"
+    if held:
+        rows += f" UNION ALL SELECT {columns}, part FROM lake_{table}"
+    return f"SELECT * FROM ({rows}) WHERE known_at <= getvariable('known_until')"

@@ -11,6 +11,7 @@ from jobs.output import Result
 def check(config: Config) -> Result:
     """Read the configuration and the whole source, as a first ingest would, and say what they would give.
 
+    A home that has a lake is looked at with what is new to it, as train would.
     It takes as long as that ingest: a key that is doubled or a time without a zone may be in any row. Nothing is kept;
     what does not fit memory_limit passes through a temporary folder. Ends as ingest and train would: 64, 65, 66 or 69,
     with the line that says why.
@@ -29,6 +30,10 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first} to {last}")
         lines += [f"  {'':<8} {number:>10,} to be quarantined: {reason}" for reason, number in table["reasons"].items()]
         lines += [f"  {'':<8} note: {warning.partition(': ')[2]}" for warning in table["warnings"]]
+    if found["late"]:
+        late = " and ".join(f"{rows:,} rows of {name}" for name, rows in found["late"].items())
+        lines.append(f"late: {late} count from the ingest that brought them, not from when they say they were known;")
+        lines.append("  bidrec ingest --force takes every row as known when it says")
     days = found["split"]
     lines.append(
         f"split: validation from {days['validation_from']}, cutoff {days['cutoff']}, end {days['test_before']}"

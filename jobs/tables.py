@@ -10,16 +10,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = {
-    "recall@10": "R@10",
-    "recall@50": "R@50",
-    "recall@100": "R@100",
     "hr@10": "HR@10",
     "ndcg@10": "NDCG@10",
     "mrr": "MRR",
     "coverage@10": "coverage",
     "warm_recall@100": "R@100 warm",
 }
-"""Metrics and their headings: R recall, HR hit rate; coverage: share of the candidates in some top 10; warm: of the
+"""Metrics beside recall and their headings: HR hit rate; coverage: share of the candidates in some top 10; warm: of the
 bids by companies known at the time."""
 
 LEGEND = """\
@@ -34,17 +31,21 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     """Model and baselines side by side, the model first; Recall@100 with its 95 % interval."""
     from rich.console import Group
 
+    from bidrec.ranking.metrics import depths_of
+
     window = metrics["window"]
+    depths = depths_of(next(iter(metrics["metrics"]["frozen"].values())))
+    columns = {f"recall@{depth}": f"R@{depth}" for depth in depths} | COLUMNS
     table = _rankers_table(
         f"Test window {window['from'][:10]} to {window['until'][:10]}: {window['notices']:,} notices, "
         f"{window['candidates']:,} candidate companies",
-        [*COLUMNS.values(), "R@100, 95 %"],
+        [*columns.values(), "R@100, 95 %"],
     )
     for mode, rankers in metrics["metrics"].items():
         for name, row in rankers.items():
-            low, high = row["ci"]["recall@100"] if row.get("ci") else (None, None)
-            interval = f"{low:.3f}-{high:.3f}" if low is not None else ""
-            table.add_row(mode, name, *(_number(row.get(column)) for column in COLUMNS), interval)
+            ci = row.get("ci", {}).get("recall@100")
+            interval = f"{ci[0]:.3f}-{ci[1]:.3f}" if ci else "none"
+            table.add_row(mode, name, *(_number(row.get(column)) for column in columns), interval)
         table.add_section()
     parts: list[RenderableType] = [table, LEGEND, _comparison(metrics)]
     if metrics.get("for_companies"):
@@ -109,8 +110,9 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
     difference, best = metrics.get("difference"), metrics["best_baseline"]
     if not difference:
         return f"Best baseline: {best}"
-    low, high = difference["ci"]
-    change = f"{difference['metric']} {difference['mean']:+.3f}, 95 % {low:+.3f} to {high:+.3f}"
+    ci = difference["ci"]
+    within = f"95 % {ci[0]:+.3f} to {ci[1]:+.3f}" if ci else "no interval: evaluation.bootstrap is 0"
+    change = f"{difference['metric']} {difference['mean']:+.3f}, {within}"
     return f"{difference['model']} against the best baseline ({best}): {change}"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bidrec import lineage
 from bidrec.config import Config, Source
+from bidrec.errors import ContractError
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.simulator import simulate
@@ -50,3 +51,14 @@ def test_of_a_database_the_host_and_the_schema_are_told_and_never_the_password(c
     assert found["read"] == ["public.notice", "public.company", "public.bid"]
     assert "hush" not in str(found)
     assert "reader" not in str(found)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no Parquet at all"])
+def test_a_part_of_the_lake_that_is_gone_or_spoilt_is_named_as_damage(config, content):
+    part = config.home_path / "lake" / "bid" / "000001.parquet"
+    part.unlink()
+    if content is not None:
+        part.write_bytes(content)
+    with pytest.raises(ContractError, match=r"000001\.parquet is damaged") as caught:
+        lineage.inputs(config)
+    assert "restore it from a copy" in str(caught.value.hint)

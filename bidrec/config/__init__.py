@@ -194,7 +194,7 @@ class Evaluation:
     """In the rolling evaluation, how often companies and baselines are brought up to date, in days; the weights stay.
     0: no rolling evaluation."""
     bootstrap: int = 1000
-    """Resamples of the test notices behind the 95 % intervals."""
+    """Resamples of the test notices behind the 95 % intervals. 0: no intervals."""
     popularity_half_life: float = 180.0
     """Half-life of the popularity baseline's counts, in days."""
     backoff_half_life: float = 400.0
@@ -227,7 +227,14 @@ class Drift:
     """Largest population stability index, beyond what chance gives samples of that size."""
     max_null_share_rise: float = 0.2
     """Largest rise of the share of rows without a value, beyond chance."""
-    exceptions: tuple[str, ...] = ("bids_all", "wins_all", "distinct_buyers", "distinct_places", "days_since_first_bid")
+    exceptions: tuple[str, ...] = (
+        "bids_all",
+        "bids_365d",
+        "wins_all",
+        "distinct_buyers",
+        "distinct_places",
+        "days_since_first_bid",
+    )
     """Fields held to no bound, `name` or `side.name` (`notice.region`); the default ones grow with the data's age."""
     serving_days: int = 14
     """At write-back, the rows that became known in this many days before the as-of are held to the bounds."""

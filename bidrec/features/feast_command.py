@@ -7,6 +7,7 @@ Writes  what the command writes; one that writes to the registry or the online s
 import io
 from collections.abc import Sequence
 from contextlib import chdir, nullcontext, redirect_stdout
+from traceback import walk_tb
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
@@ -19,8 +20,8 @@ _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardow
 def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     """Run `feast ARGUMENTS`. Returns what it printed and its exit code.
 
-    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise,
-    CannotWrite (73) where the disk refuses.
+    Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise or
+    cannot make sense of an argument, CannotWrite (73) where the disk refuses.
     """
     from feast.cli.cli import cli
     from feast.errors import FeastError, FeastObjectNotFoundException
@@ -38,4 +39,17 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
             raise InputMissing(str(error), hint="feast apply makes what the repository says") from error
         except FeastError as error:
             raise ConfigurationError(str(error), hint="see docs/feast.md") from error
+        except (ValueError, OverflowError) as error:
+            if _met_by_us(error):
+                raise
+            raise ConfigurationError(
+                f"feast {' '.join(arguments)}: {error}",
+                hint="a time is ISO 8601, such as 2024-07-16T19:20:01; --help after the command says what it takes",
+            ) from error
     return printed.getvalue().rstrip("\n"), code if isinstance(code, int) else 0
+
+
+def _met_by_us(error: BaseException) -> bool:
+    """Whether the error passed through code of ours below Feast: then it is a bug, and nothing Feast was given."""
+    through = {frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)} - {__name__}
+    return any(name.split(".")[0] in ("bidrec", "feature_repo") for name in through)

@@ -31,6 +31,7 @@ def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: npt.NDArray[np.st
     axes_D2 = axes_D2 * np.sign(axes_D2[np.abs(axes_D2).argmax(axis=0), np.arange(axes_D2.shape[1])])
     drawn = np.unique(np.linspace(0, len(notice_ND) - 1, POINTS).astype(np.int64))
     xy_P2 = centred_ND[drawn] @ axes_D2
+    xy_P2 = np.pad(xy_P2, ((0, 0), (0, 2 - xy_P2.shape[1])))  # vectors of one number lie on a line
     values, count = np.unique(label_N, return_counts=True)
     by_size = [str(value) for value in values[np.argsort(-count, kind="stable")]]
     kept = [name for name in by_size if name != UNKNOWN][:COLOURS]

@@ -4,6 +4,9 @@ All figures follow from one array, the rank of every bid that happened; no loop 
 Dimension letters: Q notices, K companies listed, P bids that happened.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,6 +66,12 @@ def per_notice(ranks_P: Int64, query_P: Int64, known_P: Bool, queries: int, ks: 
     values["single_recall@100"] = np.where(bidders == 1, values["recall@100"], np.nan)
     values["multi_recall@100"] = np.where(bidders > 1, values["recall@100"], np.nan)
     return values
+
+
+def depths_of(row: Mapping[str, Any]) -> list[int]:
+    """Every K whose recall@K is among a ranker's figures, ascending: those of evaluation.top_k, 10 and 100."""
+    found = (name.removeprefix("recall@") for name in row if name.startswith("recall@"))
+    return sorted(int(depth) for depth in found if depth.isdigit())
 
 
 def of_the_lists(listed_QK: Int64, candidates_C: Bool, known_bids_C: Int64) -> dict[str, float]:

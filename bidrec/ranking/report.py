@@ -18,6 +18,7 @@ from bidrec.ranking.embedding_map import embedding_map
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.examples import examples
 from bidrec.ranking.exposure import at_strengths
+from bidrec.ranking.metrics import DEPTH
 from bidrec.ranking.newcomers import newcomers
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
@@ -68,6 +69,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
     labels = labels_of(ts, truth)
     frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen", segments=labels)
+    _warn_of_few(frozen["window"]["candidates"])
     frozen["newcomers"] = newcomers(frozen["segments"]["company"], MODEL)
     pairs = final.pairs(truth.notices)
     frozen["calibration"] = _calibration(truth, pairs, blend)
@@ -96,6 +98,17 @@ def _count_ineligible(truth: Truth, eligible: Eligible) -> None:
     if bids:
         text = "bids by companies that may not bid count as misses"
         log.get("evaluate").warning(text, bids=bids, of=len(truth.company))
+
+
+def _warn_of_few(candidates: int) -> None:
+    """A list that holds everybody has found everybody, in whatever order."""
+    if candidates <= DEPTH:
+        log.get("evaluate").warning(
+            f"lists of {DEPTH} hold all the candidates: Recall@{DEPTH} is about the same for every ranker, so the gate "
+            "passes or refuses by nothing, and the epoch to stop at was chosen by nothing",
+            candidates=candidates,
+            hint="compare NDCG@10, MRR and R@10 with the baselines' before you publish",
+        )
 
 
 def _calibration(truth: Truth, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], blend: Blend) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bidrec.ranking.metrics import DEPTH, depths_of
 from bidrec.reporting import charts
 from bidrec.reporting.charts import Line
-from bidrec.reporting.templates import environment
+from bidrec.reporting.templates import decimal, environment
 from bidrec.runs import Run
 from bidrec.storage import write_text
 from bidrec.training_set.splits import day_of
@@ -41,7 +42,16 @@ def write_page(run: Run, facts: Mapping[str, Any]) -> Path:
 def html(facts: Mapping[str, Any]) -> str:
     """The page as text."""
     page = environment(html=True).get_template("report.html.jinja")
-    return page.render(facts, charts=_charts(facts), interval=charts.interval, kinds=SEGMENTS, scale=scale)
+    depths = [depth for depth in depths_of(facts["model"]) if depth != DEPTH]
+    return page.render(
+        facts,
+        charts=_charts(facts),
+        interval=charts.interval,
+        kinds=SEGMENTS,
+        scale=scale,
+        recall_headings=[f"R@{depth}" for depth in depths],
+        recalls=lambda row: [decimal(row.get(f"recall@{depth}")) for depth in depths],
+    )
 
 
 def scale(rows: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import Any
 from bidrec.config import Config
 from bidrec.errors import GateRefused
 from bidrec.publishing import gate
+from bidrec.ranking.metrics import DEPTH
 from bidrec.runs import Run
 from bidrec.storage import is_whole, read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
@@ -88,6 +89,11 @@ def _little_data(facts: dict[str, Any]) -> Iterator[str]:
         yield f"Only {validation:,} notices in the validation window, which chose when to stop."
     if facts["window"]["notices"] < FEW_NOTICES:
         yield f"Only {facts['window']['notices']:,} notices with bids in the test window: every figure is rough."
+    if facts["window"]["candidates"] <= DEPTH:
+        yield (
+            f"Only {facts['window']['candidates']:,} candidates: lists of {DEPTH} hold them all, so Recall@{DEPTH} "
+            "says nothing, nor do the gate and the epoch to stop at, which go by it; look at NDCG@10, MRR and R@10."
+        )
     for name, table in facts["market"]["refused"].items():
         if table["quarantined"] > REFUSED_SHARE * table["given"]:
             share = table["quarantined"] / table["given"]

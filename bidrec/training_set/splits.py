@@ -72,11 +72,16 @@ def check_windows(
         if not bids:
             what = "no notice was published" if not notices else f"none of the {notices} notices drew a bid"
             since = f"from {day_of(begin)} " if begin > -(2**62) else ""
+            first, last = int(published_of_pair.min()), int(published_of_pair.max())
+            # The split is counted back from the newest bid's known_at.
+            late = (
+                "; rows that came late are known only since the ingest that brought them: bidrec ingest --force takes "
+                "each as known when it says"
+            )
             raise ConfigurationError(
                 f"{what} in the {name} window, {since}before {day_of(end)}",
-                hint="notices with bids were published from "
-                f"{day_of(int(published_of_pair.min()))} to {day_of(int(published_of_pair.max()))}: "
-                "set split.train_before, split.test_before or split.validation_days",
+                hint=f"notices with bids were published from {day_of(first)} to {day_of(last)}: "
+                f"set split.train_before, split.test_before or split.validation_days{late if last < begin else ''}",
             )
         counts[name] = {"notices": notices, "bids": bids}
     return counts

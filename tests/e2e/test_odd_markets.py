@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from structlog.testing import capture_logs
 
 from bidrec import flow
 from bidrec.config import Config, Evaluation, Publish, Source, Split, Training
 from bidrec.publishing.recommend import Published
+from bidrec.reporting.facts import gather
+from bidrec.runs import find
 from bidrec.training_set.load import TrainingSet
 from tests.e2e.markets import SMALL
 from tests.e2e.test_readme import ROOT
@@ -45,7 +48,14 @@ def test_notices_of_which_nothing_is_known_with_the_same_title_and_one_bidder_ev
     offers = (
         "SELECT 'T' || i AS tender, 500 AS tax_number, NULL::DOUBLE AS price, NULL AS accepted FROM range(195) t(i)"
     )
-    config, _, metrics = trained(tmp_path, tenders, offers)
+    with capture_logs() as logs:
+        config, _, metrics = trained(tmp_path, tenders, offers)
+    assert metrics["window"]["candidates"] <= 100
+    (warning,) = [one for one in logs if "hold all the candidates" in one["event"]]
+    assert (warning["log_level"], warning["candidates"]) == ("warning", metrics["window"]["candidates"])
+    assert "NDCG@10" in warning["hint"]
+    run = find(config.home_path)
+    assert any("candidates: lists of 100 hold them all" in one for one in gather(config, run)["warnings"])
     for mode in ("frozen", "rolling"):
         assert {row["recall@10"] for row in metrics["metrics"][mode].values()} == {1.0}
     assert math.isfinite(metrics["calibration"]["brier"])

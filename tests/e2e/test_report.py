@@ -1,5 +1,6 @@
 """The page of a run: made from a real one, from an older or spoilt one, and looked at in a browser."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -184,6 +185,55 @@ def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     assert '<span lang="ko">도로</span>' in page
 
 
+def measured_at(value: Any, depths: tuple[int, ...]) -> Any:
+    """The same figures as a run with these evaluation.top_k has them, wherever a ranker's stand."""
+    if isinstance(value, list):
+        return [measured_at(one, depths) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: measured_at(one, depths) for name, one in value.items() if name not in ("recall@10", "recall@50")}
+    return kept | ({f"recall@{depth}": value["recall@10"] for depth in depths} if "hr@10" in value else {})
+
+
+@pytest.mark.parametrize("depths", [(10,), (7, 10, 250)])
+def test_the_page_has_the_recalls_that_were_measured_and_no_others(
+    facts: dict[str, Any], depths: tuple[int, ...]
+) -> None:
+    rankers = {name: measured_at(facts[name], depths) for name in ("metrics", "model", "baseline")}
+    text = html({**facts, **rankers, "for_companies": None})
+    assert re.findall(r">(R@\d+)</th>", text.partition('id="metrics"')[2].partition("</thead>")[0]) == [
+        "R@100",
+        *(f"R@{depth}" for depth in depths),
+    ]
+    assert Outline(text).open == []
+
+
+def without_intervals(value: Any) -> Any:
+    """The same figures as a run with evaluation.bootstrap = 0 has them."""
+    if isinstance(value, list):
+        return [without_intervals(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: without_intervals(one) for name, one in value.items()}
+    if "ci" in kept:
+        kept["ci"] = dict.fromkeys(value["ci"]) if isinstance(value["ci"], dict) else None
+    return kept
+
+
+def test_a_run_measured_without_intervals_says_so_on_its_page_and_card(facts: dict[str, Any], tmp_path: Path) -> None:
+    bare = without_intervals(facts)
+    outline = Outline(html(bare))
+    assert outline.open == []
+    words = " ".join(outline.words.split())
+    assert "(Recall@100; without an interval, since evaluation.bootstrap is 0)" in words
+    assert "points (without an interval" in words
+    assert words.count("no interval") >= len(facts["metrics"]["frozen"])
+    write_card(Run(tmp_path), bare)
+    card = (tmp_path / "model_card.md").read_text(encoding="utf-8")
+    assert "(without an interval)" in card
+    assert "| none |" in card
+
+
 ABSENT = [
     "segments",
     "calibration",
@@ -272,6 +322,16 @@ def test_a_damaged_model_a_shift_beyond_its_bound_and_a_refusal_of_the_gate_are_
     assert refused.startswith("The gate refuses to publish this run")
     assert any(other.startswith("Shifted beyond its bound") for other in others)
     assert any("Only" in other for other in others)
+
+
+@pytest.mark.parametrize(("candidates", "said"), [(100, True), (101, False)])
+def test_a_list_that_holds_everybody_is_told_of_with_what_it_means(copy: Config, candidates: int, said: bool) -> None:
+    run = find(copy.home_path)
+    metrics = run.metrics()
+    metrics["window"]["candidates"] = candidates
+    write_json(run.folder / "metrics.json", metrics)
+    told = [one for one in gather(copy, run)["warnings"] if "lists of 100 hold them all" in one]
+    assert len(told) == said
 
 
 def test_the_runs_beside_it_are_told_with_which_of_them_compare(copy: Config) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bidrec.features import feast_command
 from bidrec.locks import one_job_at_a_time
 from tests.feature_repo.homes import write_home
 
@@ -58,6 +59,38 @@ def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variab
     assert "error: no feature view 'nothing'" in unknown[2]
     assert wrong[0] == 2
     assert "feast materialize" in wrong[2]
+
+
+def test_a_time_that_is_none_is_the_users_mistake_and_named(tmp_path, toml):
+    nonsense, ends_first, incremental, no_month = session(
+        tmp_path,
+        ["materialize", "x", "y"],
+        ["materialize", "2024-02-01", "2024-01-01"],
+        ["materialize-incremental", "tomorrow"],
+        ["materialize-incremental", "2024-13-01"],
+    )
+    for (code, out, err), words in (
+        (nonsense, "feast materialize x y: Unknown string format: x"),
+        (ends_first, "is greater than the given end_date"),
+        (incremental, "tomorrow"),
+        (no_month, "month must be in 1..12"),
+    ):
+        assert (code, out) == (64, "")
+        assert "error: feast materialize" in err
+        assert words in err
+        assert "ISO 8601" in err
+
+
+@pytest.mark.parametrize(
+    ("module", "ours"), [("bidrec.asof.files", True), ("feature_repo.home", True), ("feast", False)]
+)
+def test_an_error_that_our_own_code_met_below_feast_is_none_of_the_users(module, ours):
+    raising = {"__name__": module}
+    exec("def meet(): raise ValueError('of a value')", raising)
+    with pytest.raises(ValueError, match="of a value") as caught:
+        raising["meet"]()
+    caught.value.__traceback__ = caught.value.__traceback__.tb_next
+    assert feast_command._met_by_us(caught.value) == ours
 
 
 def test_a_variable_that_the_store_needs_and_is_not_set_is_a_configuration_error(tmp_path, toml):

@@ -1,10 +1,14 @@
 import io
 from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
-from jobs.tables import companies_table, notices_table
+from bidrec.ranking.compare import compare
+from bidrec.ranking.metrics import per_notice
+from jobs.tables import companies_table, metrics_table, notices_table
 
 NOTICE = {
     "rank": 1,
@@ -34,6 +38,36 @@ def printed(table: RenderableType, width: int) -> str:
     file = io.StringIO()
     Console(file=file, width=width).print(table)
     return file.getvalue()
+
+
+def metrics(resamples: int, top_k: tuple[int, ...] = (10, 50)) -> dict[str, Any]:
+    """Two rankers on four notices with a bidder each."""
+    query, known = np.arange(4), np.ones(4, bool)
+    values = {
+        name: per_notice(np.array(ranks), query, known, 4, top_k)
+        for name, ranks in (("final", [0, 3, 30, 300]), ("knn", [1, 40, 400, 400]))
+    }
+    window = {"from": "2024-01-01", "until": "2024-02-01", "notices": 4, "candidates": 500}
+    compared = compare(values, {}, resamples, 7, model="final", mode="frozen", chosen_by="recall@100")
+    return {"window": window, **compared}
+
+
+def test_without_resamples_there_are_no_intervals_and_the_table_says_so() -> None:
+    words = printed(metrics_table(metrics(0)), 120)
+    assert [line.split()[-2] for line in words.splitlines() if "│ frozen" in line] == ["none", "none"]
+    assert "recall@100 +0.250, no interval: evaluation.bootstrap is 0" in words
+    assert "95 % " in printed(metrics_table(metrics(50)), 120).partition("against the best baseline")[2]
+
+
+@pytest.mark.parametrize("top_k", [(10,), (5, 50, 200)])
+def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) -> None:
+    words = printed(metrics_table(metrics(20, top_k)), 160)
+    heading = next(line for line in words.splitlines() if "ranker" in line)
+    assert [word for word in heading.split() if word.startswith("R@")] == [
+        *(f"R@{depth}" for depth in sorted({*top_k, 10, 100})),
+        "R@100",  # warm
+        "R@100,",  # its interval
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 110, 200])

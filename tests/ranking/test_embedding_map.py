@@ -3,6 +3,7 @@ import pytest
 
 from bidrec.ranking.embedding_map import COLOURS, OTHERS, POINTS, embedding_map
 from bidrec.ranking.segments import UNKNOWN
+from bidrec.reporting.charts import points
 
 
 def unit(rows, length=8, seed=3):
@@ -45,3 +46,11 @@ def test_a_category_that_lies_together_is_closer_than_all():
 def test_a_market_of_many_notices_is_thinned_and_one_notice_is_a_map_too():
     assert len(embedding_map(unit(POINTS + 100), np.full(POINTS + 100, "road"))["points"]) == POINTS
     assert embedding_map(unit(1), np.array(["road"]))["points"] == [[0.0, 0.0, 0]]
+
+
+def test_vectors_of_one_number_lie_on_a_line_which_is_a_map_too():
+    vector = np.where(np.arange(40) % 4 == 0, 1, -1).astype(np.float32)[:, None]
+    found = embedding_map(vector, np.full(40, "road"))
+    assert found["explained"] == pytest.approx(1)
+    assert {(abs(x), y) for x, y, _ in found["points"]} == {(0.5, 0.0), (1.5, 0.0)}
+    assert "nan" not in points("a line", found["points"])

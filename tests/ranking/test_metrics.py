@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.ranking.metrics import NOT_LISTED, ceiling_ranks, of_the_lists, per_notice, ranks_of
+from bidrec.ranking.metrics import NOT_LISTED, ceiling_ranks, depths_of, of_the_lists, per_notice, ranks_of
 
 # Three notices. The first has bidders 3 and 4, listed first and third; the second has 5, not listed; the third has
 # 1, listed second, and 9, which was unknown at the time.
@@ -137,3 +137,10 @@ def test_no_ranking_beats_the_ceiling(ranking):
     reached = per_notice(ranks_of(everybody, query, company), query, known, len(bidders), (3,))
     best = per_notice(ceiling_ranks(query, known), query, known, len(bidders), (3,))
     assert all((reached[name] <= best[name] + 1e-12).all() for name in ("recall@3", "recall@100", "ndcg@10", "mrr"))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=5))
+def test_the_depths_of_recall_are_told_from_the_figures_whatever_was_asked_for(ks):
+    ranks, query = np.array([0, 4]), np.array([0, 0])
+    values = per_notice(ranks, query, np.ones(2, bool), 1, tuple(ks))
+    assert depths_of(values) == sorted({*ks, 10, 100})

@@ -9,7 +9,7 @@ from bidrec.config import Drift
 from bidrec.errors import ContractError
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.drift import SERVING
+from bidrec.training_set.drift import SERVING, shifts_of
 from tests.training_set.tables import config_of, day, schema_of, write_features
 
 REFUSE = Drift(refuse=True, max_psi=1.0)
@@ -79,6 +79,15 @@ def test_values_of_another_kind_are_a_population_shift(tmp_path):
 @pytest.mark.parametrize("name", ["buyer_id", "notice.buyer_id"])
 def test_an_exception_is_held_to_nothing(tmp_path, name):
     build(tmp_path, dataclasses.replace(REFUSE, exceptions=(*REFUSE.exceptions, name)), *world(60, buyer_id="new"))
+
+
+@pytest.mark.parametrize("name", ["bids_all", "bids_365d"])
+def test_what_grows_with_the_age_of_a_year_of_data_is_held_to_nothing_by_default(name):
+    then = {"rows": 900, "null_share": 0.0}
+    figures = {"activity": {name: {"test": then | {"psi": 9.0, "psi_by_chance": 0.1}}}}
+    training, read = {"activity": {name: then}}, {"activity": [name]}
+    assert [shift.field for shift in shifts_of(figures, training, read, Drift(exceptions=()))] == [name]
+    assert shifts_of(figures, training, read, Drift()) == []
 
 
 def test_by_default_the_same_line_is_a_warning(tmp_path):
