@@ -58,7 +58,8 @@ class Blend:
 
     def probabilities(self, score: Float32) -> Float32:
         """Scores, of any shape -> the probability that a candidate with such a score bids."""
-        return np.asarray(1 / (1 + np.exp(-(self.slope * score + self.offset))), np.float32)
+        with np.errstate(over="ignore"):  # of a score far below all others: the probability is 0
+            return np.asarray(1 / (1 + np.exp(-(self.slope * score + self.offset))), np.float32)
 
     def save(self, folder: Path) -> None:
         with whole_folder(folder) as staging:
