@@ -1,4 +1,4 @@
-"""Whether a folder may become a home: its boxes are replaced and swept, so that nobody else's files may lie in them.
+"""Whether a folder may become a home, or be replaced: nobody else's files may lie where bidrec replaces and sweeps.
 
 Reads   HOME/lake, features, runs, published, quarantine, by what each of bidrec's own has in it
 """
@@ -6,7 +6,7 @@ Reads   HOME/lake, features, runs, published, quarantine, by what each of bidrec
 from pathlib import Path
 
 from bidrec.errors import BidrecError, ConfigurationError
-from bidrec.storage import read_json
+from bidrec.storage import read_json, read_manifest
 
 OWN = {
     "lake": "manifest.json",
@@ -31,6 +31,18 @@ def require_own(home: Path) -> None:
             f"{home} is no home of bidrec, and its {', '.join(foreign)} would be lost",
             hint="give bidrec a folder of its own: home in the configuration, or BIDREC_HOME",
         )
+
+
+def require_replaceable(folder: Path, kind: str) -> None:
+    """That a folder which a user has named is absent, empty or a box of that kind: `whole_folder` replaces all of it.
+
+    Raises ConfigurationError (64)."""
+    try:
+        own = (read_manifest(folder) or {}).get("kind") == kind
+    except BidrecError:
+        own = False
+    if not own and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+        raise ConfigurationError(f"{folder} holds something else, and would be replaced", hint="name a new folder")
 
 
 def _is_own(box: Path, mark: str) -> bool:

@@ -204,7 +204,8 @@ def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
     """How many rows came, and of which kind: new (some of them late), changed, withdrawn."""
     counted = {"rows": "true", "new": "came = 'new'", "late": "late", "changed": "came = 'changed'"}
     counted["withdrawn"] = "came = 'withdrawn'"
-    counts = ", ".join(f"count_if({condition})" for condition in counted.values())
+    # count_if of no rows at all is NULL.
+    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in counted.values())
     return dict(zip(counted, connection.execute(f"SELECT {counts} FROM came_{name}").fetchall()[0], strict=True))
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, ContractError, InputMissing
+from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.refusals import is_full, refusal
 from bidrec.sums import facts_of, of_each, sum_of
 
@@ -78,18 +78,6 @@ def whole_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         os.close(descriptor)
-
-
-def require_replaceable(folder: Path, kind: str) -> None:
-    """That a folder which a user has named is absent, empty or a box of that kind: `whole_folder` replaces all of it.
-
-    Raises ConfigurationError (64)."""
-    try:
-        own = (read_manifest(folder) or {}).get("kind") == kind
-    except BidrecError:
-        own = False
-    if not own and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
-        raise ConfigurationError(f"{folder} holds something else, and would be replaced", hint="name a new folder")
 
 
 @contextmanager

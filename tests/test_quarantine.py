@@ -50,6 +50,7 @@ def test_a_bad_row_that_becomes_good_comes_into_the_lake_and_a_good_one_that_bec
     run(tmp_path, 0, [*BIDS, bid(0, 100, amount=-1.0)])
     manifest = run(tmp_path, 1, [bid(0, 0, amount=-1.0), *BIDS[1:], bid(0, 100, amount=7.0)], share=0.5)
     assert manifest["ingests"][-1]["came"]["bid"]["rows"] == 1
+    assert set(manifest["ingests"][-1]["came"]["company"].values()) == {0}
     assert refused(tmp_path, 2) == [("c0", "amount is negative")]
     bids = f"SELECT company_id, amount FROM '{tmp_path}/lake/bid/*.parquet' WHERE company_id IN ('c0', 'c100')"
     assert sorted(duckdb.sql(bids).fetchall()) == [("c0", 900.0), ("c100", 7.0)]

@@ -24,11 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from bidrec.errors import BidrecError, ConfigurationError
+from bidrec.home import require_replaceable
 from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
-from bidrec.storage import require_replaceable, whole_folder, write_manifest
+from bidrec.storage import whole_folder, write_manifest
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training_set.load import SIDES, TrainingSet

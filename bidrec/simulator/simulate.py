@@ -19,6 +19,7 @@ from numpy.random import Generator, default_rng
 
 from bidrec import storage
 from bidrec.errors import ConfigurationError
+from bidrec.home import require_replaceable
 from bidrec.simulator import dumps
 from bidrec.simulator.bids import SIZE_TOLERANCE, draw_bids
 from bidrec.simulator.calendar import DAY, Block, blocks, day_weights, seconds
@@ -58,7 +59,7 @@ def simulate(
     `out` holds anything else, CannotWrite (73).
     """
     _refuse_impossible(notices, companies, bids, seed, days)
-    storage.require_replaceable(out, "simulated")
+    require_replaceable(out, "simulated")
     last = seconds(end)
     first = (last // DAY - days + 1) * DAY
     streams = [np.random.SeedSequence([seed, part]) for part in range(5)]

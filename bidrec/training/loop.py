@@ -249,7 +249,8 @@ class Loop:
         if progress.refit:
             self.best = learner.weights()
         else:
-            own = self._validation_recall()  # in all processes: no one has all rows of a sharded table
+            # In all processes: no one has all rows of a sharded table.
+            own = validation_recall(learner.model, self.data, self.ts.validation_from, self.ts.cutoff)
             recall = processes.first(lambda: own)
             entry["validation_recall@100"] = recall
             self._judge(recall)
@@ -261,9 +262,6 @@ class Loop:
         out_of_patience = progress.epochs_without_gain >= self.config.training.patience
         progress.finished = out_of_patience or progress.epoch >= progress.epochs
         self._checkpoint()
-
-    def _validation_recall(self) -> float:
-        return validation_recall(self.learner.model, self.data, self.ts.validation_from, self.ts.cutoff)
 
     def _judge(self, recall: float) -> None:
         """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned
