@@ -116,6 +116,8 @@ class NoticeSteps:
         self.place_N[torch.cat([fresh, cached])] = torch.arange(len(fresh) + len(cached), device=data.device)
         history = replace(companies.history, notice_E=self.place_N[companies.history.notice_E])
         companies = replace(companies, history=history)
+        if data.device.type == "cuda" and processes.size() == 1:
+            history.on_first(len(fresh))  # the backward pass asks, and would wait in its middle
         rows = data.notice.take(fresh, data.published_at[fresh])
         return NoticeBatch(stretch, company_K, drawn, companies, fresh, cached, rows)
 

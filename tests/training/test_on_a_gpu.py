@@ -13,6 +13,7 @@ from bidrec.model.two_tower import build
 from bidrec.training import notice_steps
 from bidrec.training.loop import train
 from bidrec.training.machine import fit_to
+from bidrec.training.notice_steps import NoticeSteps
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
@@ -110,6 +111,26 @@ def test_steps_over_pairs_that_are_gathered_never_wait_for_a_gpu(
             optimiser.step()
     assert of_a_group
     assert not gpu.waits
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, SPARSE, HALF], ids=["dense", "sparse", "half the digits"])
+def test_steps_over_notices_wait_for_a_gpu_in_their_gather_alone(
+    settings: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretend_gpu(monkeypatch) as gpu:
+        config = Config(model=SMALL, training=settings)
+        model = fit_to(build(config.model, SET.schema), config.training, GPU)
+        optimiser = optimiser_for(model, config.training)
+        steps = NoticeSteps(config, Resident.of(SET, GPU), SET.validation_from)
+        assert steps.batches(0) > 3
+        steps.start_epoch(model)
+        for at in range(3):
+            gathered = steps.gathered(at)
+            assert gpu.waits
+            gpu.waits.clear()
+            steps.learn(model, gathered).backward()
+            optimiser.step()
+            assert not gpu.waits
 
 
 @pytest.fixture(scope="module")
