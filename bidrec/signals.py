@@ -1,8 +1,8 @@
 """SIGTERM and Ctrl-C: stop at once where nothing is lost by it, or be asked to stop at the next safe place.
 
-`jobs/options.py` runs every command inside `interruptible()`; the training loop asks `stop_requested()` each step;
-`jobs/cli.py` is in `starting()` until a command runs. Python handles signals in the main thread only: in another thread
-all are inert.
+`jobs/options.py` runs every command inside `interruptible()`; the training loop asks `stop_requested()` each step; the
+server of `jobs/explore.py` runs `until_stopped()`; `jobs/cli.py` is in `starting()` until a command runs. Python
+handles signals in the main thread only: in another thread all are inert.
 """
 
 import atexit
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -100,6 +100,17 @@ def _unraisable_unsaid() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """For what runs until it is told to end: a signal ends the block, and well."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stop
+
+    with _handling(end), suppress(Stop):
+        yield
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """bidrec explore: look through what was published in a browser."""
 
-import contextlib
 import socket
 
 import click
@@ -24,6 +23,7 @@ def explore(config: Config, host: str, port: int) -> Result:
     from bidrec.errors import DependencyDown
     from bidrec.explore.app import app
     from bidrec.publishing.recommend import Published
+    from bidrec.signals import until_stopped
 
     Published(config.home_path)  # says at once that nothing is published
     try:
@@ -34,6 +34,6 @@ def explore(config: Config, host: str, port: int) -> Result:
     hosts = ["*"] if host == "0.0.0.0" else [host, "127.0.0.1", "localhost"]
     server = uvicorn.Server(uvicorn.Config(app(config.home_path, hosts), log_level="warning", server_header=False))
     log.get("explore").info("listening", url=url)
-    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+    with until_stopped():
         server.run(sockets=[listening])
     return Result(data={"url": url}, text="")
