@@ -12,8 +12,6 @@ _HINT = (
     "offset (Z, +09:00) is a TIMESTAMPTZ"
 )
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-
-
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
 

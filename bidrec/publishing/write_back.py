@@ -30,6 +30,7 @@ from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
 from bidrec.storage import read_manifest
+from bidrec.training_set.splits import iso_of
 from bidrec.workspace import workspace
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _write_back(
         if not still_open:
             log.get("write-back").warning(
                 "no notice is open at the as-of: there is nothing to recommend",
-                as_of=_iso(vectors.as_of),
+                as_of=iso_of(vectors.as_of),
                 hint="leave --as-of out for the newest moment in the data, or run bidrec ingest on newer dumps",
             )
         open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
@@ -85,17 +86,13 @@ def _write_back(
         describe=lambda staging: _describe(config, vectors, staging),
         written_at=written_at,
         run=run.id,
-        as_of=_iso(vectors.as_of),
+        as_of=iso_of(vectors.as_of),
         open_notices=len(open_rows),
         statistics=vectors.statistics,
         evaluation=metrics,
         lineage=lineage,
         **produced(),
     )
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:

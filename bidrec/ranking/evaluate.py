@@ -7,7 +7,6 @@ Writes  what becomes metrics.json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.segments import Found, Labels, by_segment
 from bidrec.ranking.topk import best
 from bidrec.ranking.truth import Truth
+from bidrec.training_set.splits import iso_of
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -230,8 +230,8 @@ def _per_notice(ranks_P: Int64, truth: Truth, known_P: Bool, settings: Evaluatio
 
 def _window(truth: Truth, candidates_C: Bool, known_P: Bool) -> dict[str, Any]:
     return {
-        "from": _time(truth.lo),
-        "until": _time(truth.hi),
+        "from": iso_of(truth.lo),
+        "until": iso_of(truth.hi),
         "notices": len(truth.notices),
         "without_bids": truth.without_bids,
         "bids": len(truth.company),
@@ -239,7 +239,3 @@ def _window(truth: Truth, candidates_C: Bool, known_P: Bool) -> dict[str, Any]:
         "companies": len(candidates_C),
         "cold_share": float(1 - known_P.mean()),
     }
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()

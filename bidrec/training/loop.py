@@ -88,7 +88,7 @@ class Loop:
         data: Resident,
         device: torch.device,
         writer: Writer,
-        named: Named = nullcontext,
+        named: Named,
     ) -> None:
         self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
         self.device, self.named = device, named

@@ -177,7 +177,7 @@ class NoticeSteps:
 def _own_notices(position_E: Tensor, notices: int) -> tuple[slice, float]:
     """Which of the batch's notices this process scores, and the share that their mean loss has in that of all."""
     own = distributed.part(notices)
-    has_bids = torch.bincount(position_E, minlength=notices) > 0
+    has_bids = counts(position_E, notices) > 0
     return own, int(has_bids[own].sum()) / max(1, int(has_bids.sum()))
 
 

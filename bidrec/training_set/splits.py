@@ -92,5 +92,10 @@ def day_of(moment: int) -> str:
     return str(np.datetime64(moment, "s").astype("datetime64[D]"))
 
 
+def iso_of(moment: int) -> str:
+    """The moment (epoch seconds) in ISO 8601, UTC, as the manifests have it."""
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
 def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
