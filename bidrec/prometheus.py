@@ -5,6 +5,7 @@ Writes  $BIDREC_METRICS_DIR/bidrec_<job>.prom, whole, where that variable names 
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         Gauge("job_duration_seconds", seconds),
         Gauge("job_peak_memory_bytes", peak_bytes),
     ]
-    name = f"bidrec_{job.replace('-', '_')}.prom"
+    name = f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
     write_text(Path(folder) / name, "".join(f"{line}\n" for line in _lines(job, [*end, *gauges])))
 
 

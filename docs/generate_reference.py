@@ -27,6 +27,13 @@ Made from the code by `python -m docs.generate_reference`; a test holds the two 
 """
 COMMON = ("config_path", "as_json", "wait_seconds", "verbose", "help")
 """Options of every command, listed once."""
+ARGUMENTS = {
+    "A": "A run's id (`bidrec runs`).",
+    "B": "Another run's id.",
+    "RUN": "A run's id (`bidrec runs`).",
+    "[RUN]": "A run's id; without it, the newest finished run.",
+    "COMMAND ...": "One of Feast's commands with its options.",
+}
 
 
 def reference() -> str:
@@ -63,7 +70,12 @@ def _option(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Argument):
         names = (parameter.human_readable_name,)
     spelt = ", ".join(f"`{name}`" for name in names)
-    said = getattr(parameter, "help", None) or "the argument"
+    said = getattr(parameter, "help", None) or ARGUMENTS[str(parameter.human_readable_name)]
+    if isinstance(parameter.type, click.Choice):
+        said += f" One of {', '.join(f'`{choice}`' for choice in parameter.type.choices)}."
+    default = parameter.to_info_dict()["default"]
+    if default is not None and not isinstance(default, bool | list | tuple):
+        said += f" Default: `{default}`."
     return f"| {spelt} | {said.replace('|', '/')} |"
 
 

@@ -83,3 +83,10 @@ def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, m
     (tmp_path / "file").touch()
     monkeypatch.setenv("BIDREC_METRICS_DIR", str(tmp_path / "file"))
     assert call(Result) == 0
+
+
+def test_a_command_below_another_leaves_a_file_whose_name_has_no_space(folder):
+    prometheus.write("runs compare", exit_code=0, seconds=1.0, peak_bytes=1, gauges=[])
+    (file,) = folder.iterdir()
+    assert file.name == "bidrec_runs_compare.prom"
+    assert samples(file)[("bidrec_job_exit_code", ("job", "runs compare"))] == 0

@@ -44,7 +44,8 @@ class Split:
     """Global time split on `published_at`; all days are UTC midnights."""
 
     train_before: date | None = None
-    """The cutoff: nothing known at or after it is trained on. Empty: `test_days` before the data's end."""
+    """The cutoff: nothing known at or after it is trained on. Empty: `test_days` before `test_before`; where that is
+    empty too, before the day of the newest opening."""
     test_before: date | None = None
     """End of the test window (exclusive). Empty: `test_days` after the cutoff."""
     test_days: int = 60
@@ -56,31 +57,32 @@ class Split:
 @dataclass(frozen=True, kw_only=True)
 class Model:
     kind: str = "history"
-    """`history`: a company is its bids, read through the notice tower. `static`: the seed's two plain towers."""
+    """`history`: a company is its bids, read through the notice tower. `static`: two plain towers."""
     embedding_dim: int = 64
     """Length of the published vectors."""
     members: int = 2
-    """`history`: pairs of towers that learn side by side, each of embedding_dim; their vectors together are turned into
-    one of embedding_dim."""
+    """`history`: pairs of towers that learn side by side, each of embedding_dim; their vectors are joined and
+    rotated down to one of embedding_dim."""
     table_dim: int = 128
-    """Length of the rows of the embedding tables."""
+    """Length of the rows of the embedding tables (`history`: in the company tower a quarter of it)."""
     hidden: tuple[int, ...] = (256, 128)
-    """Widths of the notice tower's hidden layers."""
+    """Widths of the notice tower's hidden layers (`static`: both towers')."""
     company_hidden: int = 128
-    """Width of the company tower's hidden layer."""
+    """`history`: width of the company tower's hidden layer."""
     dropout: float = 0.3
     """Dropout after the notice tower's first layer (both towers' in `static`)."""
     fact_dropout: float = 0.5
-    """Share of companies whose activity numbers are hidden in a training step."""
+    """`history`: share of companies whose activity numbers are hidden in a training step."""
     half_lives: tuple[float, ...] = (60.0, 400.0)
-    """Half-lives of the decayed means over a company's history, in days."""
+    """`history`: half-lives of the decayed means over a company's history, in days."""
     history_length: int = 128
-    """Bids of a company's history that are read, newest first."""
+    """`history`: bids of a company's history that are read, newest first."""
     training_history: int = 48
-    """How many of them a training step reads; more would cost time and teach little."""
+    """`history`: how many of them a training step reads; more would cost time and teach little."""
     temperature: float = 0.07
     """Starting temperature of the cosine softmax."""
     learn_temperature: bool = True
+    """Whether the temperature is learned."""
     temperature_range: tuple[float, ...] = (0.01, 1.0)
     """The coldest and the hottest temperature that learning may reach."""
 
@@ -117,31 +119,36 @@ class Training:
     batch_size: int = 512
     """Notices (`history`; fewer where an epoch would have less than 40 steps) or pairs (`static`) a step."""
     learning_rate: float = 5e-3
+    """Adam's, after the warm-up."""
     weight_decay: float = 0.0
     """Adam's: not of tables of which only the rows read are moved."""
     table_optimiser: str = "adam"
     """How the embedding tables learn: `adam` moves all rows in every step; `sparse_adam` and `rowwise_adagrad` those a
-    batch reads: for large vocabularies. Row-wise Adagrad remembers a number a row, Adam twice the table."""
+    batch reads: for large vocabularies. Row-wise Adagrad remembers a number a row, Adam twice the table. With
+    `rowwise_adagrad`, `model.table_dim` must be a multiple of 16 (`static`: 4)."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
     table_precision: str = "float32"
-    """`float32`, or `bfloat16`: tables of half the size, rounded stochastically; not with `table_optimiser` `adam`."""
+    """`float32`, or `bfloat16`: tables of half the size, rounded stochastically; not with `table_optimiser` `adam`, nor
+    with sharded tables."""
     shard_tables_above_mb: float = 0.0
-    """Of many processes, each holds a part of an embedding table larger than so many million bytes, and a copy of the
-    others; with `table_optimiser` `rowwise_adagrad` only. 0: a copy of all."""
+    """Several processes: embedding tables larger than this, in million bytes, are split among them, the others copied
+    to each; with `table_optimiser` `rowwise_adagrad` only. 0: all are copied."""
     warmup_share: float = 0.05
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
-    """Companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform sample."""
+    """`history`: companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform
+    sample."""
     history_gradients: int = 4096
-    """Notices of the histories, drawn by how often they are read, that pass gradients in a step; the others are read
-    from a cache of the notice tower's outputs."""
+    """`history`: how many notices of the companies' histories get gradients in a step, drawn in proportion to how often
+    they are read; the others are read from a cache of the notice tower's outputs."""
     whole_notices: bool = False
     """`static`: batches of all bids of some notices, whose tower then runs once for them, instead of random pairs."""
     stream_notices: int = 0
     """`static`: for a set larger than memory, how many notices are shuffled together and read ahead. 0: all of them."""
     patience: int = 2
-    """Epochs without a better validation Recall@100 before training stops."""
+    """Epochs without a better validation Recall@100 before training stops. Of the epochs within .01 of the best, the
+    last one's weights are kept."""
     refit: bool = True
     """Having chosen the number of epochs on the validation window, train anew on everything known before the cutoff:
     the newest notices teach most."""
@@ -161,6 +168,7 @@ class Training:
     deterministic: bool = False
     """Use only algorithms that give the same bits each time, or stop where there is none."""
     seed: int = 7
+    """The same seed and data give the same weights."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
 
@@ -183,13 +191,15 @@ class Ranking:
     """Whether a company outside a notice's region limit, or with none of the licences it asks for, is no candidate for
     it: in the second stage, in every ranking that is evaluated, and in what is published."""
     exposure: float = 0.0
-    """What a company's score loses, in the order of a notice's companies, per unit of ln(1 + its known bids of late):
-    more of it shows small firms more often. The published probabilities stay what they are. 0: nothing."""
+    """What a company's score loses, in the order of a notice's companies, per unit of ln(1 + its known bids, each
+    halved every 400 days): more of it shows small firms more often. The published probabilities stay what they are. 0:
+    nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     top_k: tuple[int, ...] = (10, 50, 100)
+    """Lengths K of the lists that are measured."""
     refresh_days: int = 7
     """In the rolling evaluation, how often companies and baselines are brought up to date, in days; the weights stay.
     0: no rolling evaluation."""
@@ -212,9 +222,10 @@ class Publish:
     top_k: int = 100
     """Companies written per open notice, and open notices per company."""
     margin: float = 0.0
-    """How far below the best baseline's Recall@100 a model may be and still be published."""
+    """How far below the best baseline's Recall@100, and below the published run's where both were measured on the same
+    window of the same data, a model may be and still be published."""
     url: str = "${BIDREC_EXPORT_URL}"
-    """postgresql:// address that `bidrec recommend --format postgres` writes to. Keep it in the environment."""
+    """postgresql:// address that `bidrec recommend --all --format postgres` writes to. Keep it in the environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +246,8 @@ class Drift:
         "distinct_places",
         "days_since_first_bid",
     )
-    """Fields held to no bound, `name` or `side.name` (`notice.region`); the default ones grow with the data's age."""
+    """Fields held to no bound, `name` or `side.name`, the side being `notice`, `profile` (a company's record) or
+    `version` (its activity); the default ones grow with the data's age."""
     serving_days: int = 14
     """At write-back, the rows that became known in this many days before the as-of are held to the bounds."""
 

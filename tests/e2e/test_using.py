@@ -20,6 +20,7 @@ from jobs.output import SCHEMA_VERSION
 
 DOCS = Path(__file__).parents[2] / "docs"
 USING, JSON = ((DOCS / name).read_text(encoding="utf-8") for name in ("using.md", "json.md"))
+COMMAND_KEYS, METRICS_KEYS = JSON.split("## metrics.json")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -27,7 +28,7 @@ def documented() -> dict[str, set[str]]:
     """Command -> its keys in the table of docs/json.md; none where the whole object is described elsewhere."""
     keys: dict[str, set[str]] = {}
     commands: list[str] = []
-    for cells in (line.split("|") for line in JSON.splitlines() if line.startswith(("| `", "| |"))):
+    for cells in (line.split("|") for line in COMMAND_KEYS.splitlines() if line.startswith(("| `", "| |"))):
         commands = re.findall(r"`([^`]+)`", cells[1]) or commands
         for command in commands:
             keys.setdefault(command, set()).update(re.findall(r"`(\w+)`", cells[2]))
@@ -56,11 +57,16 @@ def test_every_snippet_runs(language: str, text: str, config: Config, ids: tuple
 
 
 def test_the_table_of_columns_is_that_of_the_export() -> None:
-    assert dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", USING, re.MULTILINE)) == COLUMNS
+    assert dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|$", USING, re.MULTILINE)) == COLUMNS
 
 
 def test_every_command_is_in_the_table_of_keys() -> None:
     assert {command.split()[0] for command in documented()} == set(COMMANDS)
+
+
+def test_the_table_of_metrics_json_has_the_keys_that_a_run_has(config: Config) -> None:
+    cells = re.findall(r"^\| (`[^|]+) \|", METRICS_KEYS, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)", " ".join(cells))) == set(find(config.home_path).metrics())
 
 
 @pytest.mark.parametrize(
