@@ -1,6 +1,7 @@
 """The log goes to stderr: console lines on a terminal, JSON lines elsewhere. stdout is kept for results."""
 
 import logging
+import re
 import sys
 import warnings
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import structlog
 
 from bidrec.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
@@ -18,6 +21,7 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
     structlog.configure(
         processors=[
             Progress(LINE_SECONDS if json_lines else BAR_SECONDS),
+            _without_passwords,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso" if json_lines else "%H:%M:%S", utc=json_lines),
             structlog.processors.JSONRenderer(ensure_ascii=False) if json_lines else _Console(),
@@ -32,6 +36,16 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+
+
+def masked(text: str) -> str:
+    """The text with the password of any address in it masked."""
+    return _PASSWORD.sub(r"\1***@", text)
+
+
+def _without_passwords(_logger: Any, _method: str, event: Event) -> Event:
+    """Whatever a library says of what it could not reach."""
+    return {name: masked(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 class _Console:

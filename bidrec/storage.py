@@ -73,6 +73,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
                 if file.is_file():
                     file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
                     sync(file)
+            for folder in (*staging.rglob("*/"), staging):
+                sync(folder)
             _replace(staging, target)
             sync(target.parent)
     finally:

@@ -188,7 +188,12 @@ def _health(config: Config) -> Iterator[Finding]:
             yield Finding("health", "fail", error.message, f"move {folder} away, and run what writes it again")
     at_work = is_held(home, "train")
     for run in all_runs(home):
-        if not run.finished and not at_work:
+        try:
+            unfinished = not run.finished
+        except BidrecError as error:
+            yield Finding("health", "fail", error.message, f"move {run.folder} away, or restore it from a copy")
+            continue
+        if unfinished and not at_work:
             mend = "bidrec train goes on with it where nothing has changed; bidrec runs prune deletes it"
             yield Finding("health", "warn", f"run {run.id} is unfinished", mend)
 

@@ -10,7 +10,6 @@ The command returns its Result or raises; errors become exit codes (`bidrec/erro
 """
 
 import os
-import re
 import resource
 import sys
 import time
@@ -226,4 +225,4 @@ def _one_line(text: str) -> str:
 
 def _say(text: str) -> None:
     """Print to stderr, with the password of any address in it masked."""
-    click.echo(re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text), err=True)
+    click.echo(log.masked(text), err=True)

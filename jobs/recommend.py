@@ -51,6 +51,8 @@ def recommend(
         return _export(config, top, as_of, **export)
     if any(given is not None for given in export.values()):
         raise click.UsageError("--direction, --format and --to go with --all")
+    if as_of is not None and company_id is None and near_notices is None:
+        raise click.UsageError("--as-of says which notices are open: it goes with --company and --notices-near")
     from bidrec.publishing.recommend import Published
     from jobs.tables import companies_table, notices_table
 

@@ -51,6 +51,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):  # a value where a table is wanted, which _build says
+            return
     tree[keys[-1]] = value
 
 

@@ -197,7 +197,8 @@ def store_settings(config: Config) -> "RepoConfig":
     """
     from feast.errors import FeastError
     from feast.repo_config import FeastConfigError, load_repo_config
-    from yaml import YAMLError
+    from yaml import MarkedYAMLError, YAMLError
+    from yaml.parser import ParserError
 
     file = _store_file(config)
     try:
@@ -212,6 +213,13 @@ def store_settings(config: Config) -> "RepoConfig":
         return settings
     except OSError as error:
         raise InputMissing(f"cannot read {file}: {error.strerror}", hint="correct feature_store") from error
+    except MarkedYAMLError as error:
+        # What YAML quotes may be a password that was put in for a variable; its parser quotes nothing.
+        fault = error.problem if isinstance(error, ParserError) else "not YAML"
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(
+            f"{file}, line {line}: {fault}", hint="a value that YAML would read is put in quotes; see docs/feast.md"
+        ) from None
     except (YAMLError, ValueError, TypeError, FeastError, FeastConfigError) as error:
         # pydantic quotes what it was given, which may hold a password.
         reason = re.sub(r"\[type=.*\]|For further information visit \S+", "", str(error))

@@ -92,7 +92,10 @@ def simulate(
             if progress:
                 progress(rows["notice"], notices, rows["bid"])
         facts = {"kind": "simulated", "seed": seed, "zone": "Asia/Seoul", "end": end.isoformat(), "days": days}
-        return storage.write_manifest(folder, **facts, rows=rows, open_notices=still_open, reissues=reissues)
+        asked = {"notice": notices, "company": companies, "bid": bids}
+        return storage.write_manifest(
+            folder, **facts, asked=asked, rows=rows, open_notices=still_open, reissues=reissues
+        )
 
 
 def _refuse_impossible(notices: int, companies: int, bids: int, seed: int, days: int) -> None:

@@ -119,6 +119,11 @@ def _raw(name: str, entry: dict[str, Any]) -> RawTable:
         raise ValueError(f"unknown key {', '.join(sorted(unknown))} in [raw.{name}]")
     if not re.fullmatch(r"\w+", name):
         raise ValueError(f"[raw.{name!r}]: letters, digits and _ only; `table` may be anything")
+    for key, kind in (("columns", dict), ("optional", dict), ("table", str)):
+        if key in entry and not isinstance(entry[key], kind):
+            raise ValueError(
+                f"[raw.{name}]: {key} must be {'a table' if kind is dict else 'a text'}, not {entry[key]!r}"
+            )
     raw = RawTable(
         name=name,
         table=entry.get("table", name),

@@ -79,6 +79,11 @@ def test_an_override_wins_over_the_file_and_none_does_not(write):
     assert config.split.train_before == date(2024, 5, 1)
 
 
+def test_an_override_within_what_should_be_a_table_is_refused_as_the_value_is(write):
+    with pytest.raises(ConfigurationError, match=r"\[split\] must be a table"):
+        load(write("split = 5"), split__train_before="2025-01-01")
+
+
 def test_a_file_that_is_not_there_is_missing_input(tmp_path):
     with pytest.raises(InputMissing, match=r"nowhere\.toml"):
         load(tmp_path / "nowhere.toml")

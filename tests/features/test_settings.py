@@ -1,10 +1,14 @@
 """Which feature_store.yaml is read, and what is said where it cannot be."""
 
+from pathlib import Path
+
 import pytest
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.registry import apply, open_registry, repository
+
+STORES = Path(__file__).parents[2] / "examples" / "stores"
 
 
 @pytest.fixture
@@ -47,6 +51,23 @@ def test_a_feature_store_that_feast_would_refuse_is_64_and_repeats_no_secret(tmp
     with pytest.raises(ConfigurationError, match=said) as refused:
         apply(Config(home=str(tmp_path / "home"), feature_store=str(own)))
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("store", "variable", "value"),
+    [
+        ("postgres", "PGPASSWORD", "hush'secret"),
+        ("redis", "BIDREC_REDIS", "redis:6379,password='hush"),
+        ("redis", "BIDREC_REDIS", "'*hush'"),
+    ],
+)
+def test_a_password_that_spoils_the_yaml_is_not_repeated(tmp_path, monkeypatch, store, variable, value):
+    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGSSLMODE"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=r"yaml, line \d+: ") as refused:
+        apply(Config(home=str(tmp_path), feature_store=str(STORES / f"{store}.yaml")))
+    assert "hush" not in f"{refused.value} {refused.value.hint}"
 
 
 def test_a_feature_store_that_is_not_there_is_66(tmp_path):

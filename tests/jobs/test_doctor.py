@@ -93,15 +93,20 @@ def test_a_source_is_reached_or_not_and_the_reason_is_said_without_a_password(ho
 def test_what_is_wrong_in_the_home_is_found_with_the_way_to_mend_it(home):
     (home / "runs" / "20250101T000000Z-abcdef").mkdir(parents=True)
     (home / "runs" / "20250101T000000Z-abcdef" / "config.json").write_text("{}")
+    damaged = home / "runs" / "20250102T000000Z-abcdef"
+    damaged.mkdir()
+    (damaged / "config.json").write_text("{}")
+    (damaged / "manifest.json").write_text("{")
     (home / "published").mkdir()
     (home / "published" / "current").symlink_to("gone")
     (home / "lake").mkdir()
     (home / "lake" / "manifest.json").write_text("{")
     found = [check for check in json.loads(run("--json").stdout)["checks"] if check["what"] == "health"]
-    assert [check["state"] for check in found] == ["fail", "fail", "warn"]
+    assert [check["state"] for check in found] == ["fail", "fail", "warn", "fail"]
     assert "lake" in found[0]["found"]
     assert found[1]["mend"] == "bidrec write-back publishes anew"
     assert "runs prune" in found[2]["mend"]
+    assert str(damaged) in found[3]["mend"]
 
 
 def test_another_feast_than_the_pinned_one_fails(home, monkeypatch):

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from click.testing import Result as Outcome
 from rich.table import Table
 
-from bidrec import errors, signals
+from bidrec import errors, log, signals
 from bidrec.config import Config
 from jobs import options
 from jobs.options import command, require_source
@@ -217,6 +217,16 @@ def test_a_password_in_an_address_is_never_shown():
         outcome = call(raising(error), *arguments)
         assert "s3cret" not in outcome.stderr
         assert "postgresql://reader:***@db:5432/koneps" in outcome.stderr
+
+
+def test_a_password_in_what_a_library_says_is_not_logged():
+    def body(config: Config) -> Result:
+        log.get("tracking").warning("took nothing", error="API request to http://kim:s3cret@mlflow:5000/api failed")
+        return Result()
+
+    outcome = call(body)
+    assert "s3cret" not in outcome.stderr
+    assert "http://kim:***@mlflow:5000/api failed" in outcome.stderr
 
 
 def test_a_wrong_combination_of_options_is_a_usage_error():

@@ -45,6 +45,13 @@ def test_a_vector_of_another_length_is_65(published):
     assert "2 numbers, the published ones have 8" in refused.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--notice", "road"], ["--companies-near", "-"]])
+def test_a_moment_is_refused_where_it_would_change_nothing(published, arguments):
+    refused = run(published, *arguments, "--as-of", "2025-01-01")
+    assert refused.exit_code == 2
+    assert "--as-of says which notices are open" in refused.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--notice", "road", "--company", "apex"]])
 def test_one_question_at_a_time(published, arguments):
     assert run(published, *arguments).exit_code == 2

@@ -31,6 +31,9 @@ def test_a_built_in_source_gives_canonical_columns_of_canonical_types(name):
         ("zone = 'UTC'\nzoone = 1\n[raw.bid.columns]", "unknown key zoone"),
         ("zone = 'UTC'\n[raw.bid]\ncolums = 1", "unknown key colums"),
         ("zone =", "cannot be read"),
+        ("zone = 'UTC'\n[raw.bid]\ncolumns = 5", r"\[raw.bid\]: columns must be a table, not 5"),
+        ("zone = 'UTC'\n[raw.bid]\ntable = 5\n[raw.bid.columns]", r"\[raw.bid\]: table must be a text, not 5"),
+        ("zone = 'UTC'\n[raw.bid]\noptional = 5\n[raw.bid.columns]", r"\[raw.bid\]: optional must be a table"),
     ],
 )
 def test_a_broken_source_toml_is_a_configuration_error(tmp_path, toml, message):
