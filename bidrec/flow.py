@@ -146,7 +146,8 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
     Raises InputMissing (66), before anything is made, where there is no such run, or only those of backtests and none
     is named.
     """
-    from bidrec.features.registry import materialize, online_store
+    from bidrec.features.feature_store import online_store
+    from bidrec.features.registry import materialize
     from bidrec.publishing.write_back import VIEWS, write_back
 
     started_at = lineage.now()

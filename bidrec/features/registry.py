@@ -9,7 +9,6 @@ the registry or the online store is done by one job of a home at a time; others 
 
 import io
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from bidrec import log
 from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features import spark
+from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.locks import one_job_at_a_time
 from bidrec.storage import writing
 
@@ -34,13 +33,6 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _logger = log.get("feast")
 
 
-def repository() -> Path:
-    """The folder of the Feast repository that bidrec comes with."""
-    import feature_repo
-
-    return Path(feature_repo.__path__[0])
-
-
 def apply(config: Config) -> None:
     """Make the home's registry say what the repository says: add, change, and delete what is gone.
 
@@ -48,7 +40,7 @@ def apply(config: Config) -> None:
     """
     from feast.repo_operations import apply_total
 
-    repo = _repository(config)
+    repo = repository_of(config)
     home = config.home_path
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
     with (
@@ -113,18 +105,6 @@ def open_store(config: Config) -> "FeatureStore":
     return store
 
 
-def offline_store(config: Config) -> str:
-    """The type of the offline store that feature_store.yaml names, as Feast spells it: `spark`, `duckdb`, a class."""
-    with environment(config):
-        return str(store_settings(config).offline_store.type)
-
-
-def online_store(config: Config) -> str:
-    """The same of the online store: `sqlite`, `redis`, `postgres`, a class."""
-    with environment(config):
-        return str(store_settings(config).online_store.type)
-
-
 def open_registry(config: Config) -> tuple["BaseRegistry", str]:
     """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
     from feast import FeatureStore
@@ -175,10 +155,6 @@ def _refuse_older(views: "Sequence[FeatureView]", end: datetime | None) -> None:
         )
 
 
-def _repository(config: Config) -> Path:
-    return Path(config.feature_repo or repository()).resolve()
-
-
 def _applied_settings(config: Config) -> "RepoConfig":
     with environment(config):
         settings = store_settings(config)
@@ -187,68 +163,6 @@ def _applied_settings(config: Config) -> "RepoConfig":
             f"no feature registry in {config.home_path}", hint="run: bidrec train, or feast -c feature_repo apply"
         )
     return settings
-
-
-def store_settings(config: Config) -> "RepoConfig":
-    """What feature_store.yaml says, with `${NAME}` replaced from the environment.
-
-    Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
-    not set, or where Feast refuses what it says; DependencyDown (69) where it names Spark and there is none.
-    """
-    from feast.errors import FeastError
-    from feast.repo_config import FeastConfigError, load_repo_config
-    from yaml import MarkedYAMLError, YAMLError
-    from yaml.parser import ParserError
-
-    file = _store_file(config)
-    try:
-        text = re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8"))
-        unset = sorted({name for name in re.findall(r"\$\{(\w+)\}", text) if not os.environ.get(name)})
-        if unset:
-            raise ConfigurationError(f"{file} needs {', '.join(unset)}", hint=f"export {unset[0]}=...")
-        if spark.is_named(text):
-            spark.require_spark()
-        settings = load_repo_config(_repository(config), file)
-        settings.registry  # noqa: B018  Feast checks it only when it is first read
-        return settings
-    except OSError as error:
-        raise InputMissing(f"cannot read {file}: {error.strerror}", hint="correct feature_store") from error
-    except MarkedYAMLError as error:
-        # What YAML quotes may be a password that was put in for a variable; its parser quotes nothing.
-        fault = error.problem if isinstance(error, ParserError) else "not YAML"
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(
-            f"{file}, line {line}: {fault}", hint="a value that YAML would read is put in quotes; see docs/feast.md"
-        ) from None
-    except (YAMLError, ValueError, TypeError, FeastError, FeastConfigError) as error:
-        # pydantic quotes what it was given, which may hold a password.
-        reason = re.sub(r"\[type=.*\]|For further information visit \S+", "", str(error))
-        raise ConfigurationError(f"{file}: {reason}", hint="see docs/feast.md") from None
-
-
-def _store_file(config: Config) -> Path:
-    named = config.feature_store or os.environ.get("FEAST_FS_YAML_FILE_PATH")
-    return Path(named or _repository(config) / "feature_store.yaml").resolve()
-
-
-@contextmanager
-def environment(config: Config) -> Iterator[None]:
-    """What the repository and Feast's commands read: this configuration's home, store and repository, absolute."""
-    given = {
-        "BIDREC_HOME": str(config.home_path),
-        "FEAST_FS_YAML_FILE_PATH": str(_store_file(config)),
-        "FEATURE_REPO_DIR_ENV_VAR": str(_repository(config)),
-    }
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from bidrec.asof.spark import end_spark
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.build import build_features
-from bidrec.features.registry import apply, materialize, open_store, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, materialize, open_store
 from bidrec.features.schema import read_schema
 from bidrec.features.spark import require_spark
 from bidrec.ingest import ingest

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from bidrec.errors import ConfigurationError
-from bidrec.features.registry import apply, open_store, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, open_store
 from tests.feature_repo.homes import write_home
 
 FEAST = Path(sys.executable).with_name("feast")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from feast import FileSource
 
-from bidrec.features.registry import repository
+from bidrec.features.feature_store import repository
 
 SPARK = Path(__file__).parents[2] / "examples" / "stores" / "spark.yaml"
 

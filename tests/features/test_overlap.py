@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bidrec.config import Config
-from bidrec.features.registry import apply, open_registry, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, open_registry
 from tests import postgres
 
 FORK = multiprocessing.get_context("fork")  # Feast is imported already: all children apply at the very same time

@@ -6,7 +6,8 @@ import pytest
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
-from bidrec.features.registry import apply, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply
 from bidrec.features.schema import Schema, read_schema
 
 FIELD = 'Field(name="is_urgent", dtype=Bool, tags={"read": "dense", "meaning": "marked as urgent"}),'

@@ -10,7 +10,8 @@ import pytest
 
 from bidrec.config import Config
 from bidrec.features.build import build_features
-from bidrec.features.registry import apply, materialize, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, materialize
 from tests import tables
 from tests.feature_repo.homes import VIEWS
 from tests.features.lakes import write_lake

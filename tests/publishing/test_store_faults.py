@@ -7,7 +7,8 @@ import time
 import pytest
 
 from bidrec.config import Config
-from bidrec.features.registry import apply, materialize, open_store, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, materialize, open_store
 from bidrec.publishing.write_back import VIEWS
 from tests import redis
 from tests.publishing.versions import publish

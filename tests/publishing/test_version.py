@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Config
-from bidrec.features.registry import apply, materialize, open_store, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, materialize, open_store
 from bidrec.publishing.version import next_moment, published_folder
 from bidrec.publishing.write_back import VIEWS
 from bidrec.storage import read_manifest

@@ -6,7 +6,8 @@ import pytest
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features.registry import apply, open_registry, repository
+from bidrec.features.feature_store import repository
+from bidrec.features.registry import apply, open_registry
 
 STORES = Path(__file__).parents[2] / "examples" / "stores"
 
