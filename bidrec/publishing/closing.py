@@ -51,5 +51,10 @@ def open_notices(config: Config, as_of: int) -> pa.Table:
             SELECT notice_id, last.closes_at AS closes_at FROM status
             WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
             """,
-            {"status": str(config.home_path / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
+            {"status": status_files(config), "as_of": as_of},
         ).to_arrow_table()
+
+
+def status_files(config: Config) -> str:
+    """The pattern of the files that say what was last known of a notice's dates."""
+    return str(config.home_path / "features" / "notice_status" / "*.parquet")

@@ -1,0 +1,82 @@
+"""What a source says after the training is what people are told: a prolonged, a withdrawn and a late notice."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from bidrec import flow
+from bidrec.config import Config
+from bidrec.storage import read_manifest
+
+SEOUL = ZoneInfo("Asia/Seoul")
+SOON = datetime.now(SEOUL).replace(microsecond=0) + timedelta(days=30)
+WITHDRAWN_AT = datetime(2025, 7, 1, 10, tzinfo=SEOUL)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A home that was published, told the news, and published anew, without a word of the moment."""
+
+    config: Config
+    prolonged: str
+    withdrawn: str
+    late: str
+    manifest: dict[str, Any]
+
+    def published(self, table: str, columns: str) -> dict[str, Any]:
+        """First column -> second column of one of the published tables."""
+        folder = self.config.home_path / "published" / "current"
+        return dict(duckdb.execute(f"SELECT {columns} FROM '{folder}/{table}.parquet'").fetchall())
+
+
+@pytest.fixture(scope="module")
+def told(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    home = tmp_path_factory.mktemp("told") / "home"
+    copytree(config.home_path, home, symlinks=True)
+    config = replace(config, home=str(home), source=replace(config.source, path=str(home / "source")))
+    notices = home / "source" / "notice"
+    prolonged, withdrawn = (
+        number
+        for (number,) in duckdb.execute(
+            f"SELECT bidntceno FROM '{notices}/*.parquet' WHERE bidclsedt > '2025-07-02' ORDER BY 1 LIMIT 2"
+        ).fetchall()
+    )
+    _tell(notices, prolonged, withdrawn, late="20250699999")
+    manifest = flow.publish(config)
+    return Told(config, f"{prolonged}-000", f"{withdrawn}-000", "20250699999-000", manifest)
+
+
+def _tell(notices: Path, prolonged: str, withdrawn: str, late: str) -> None:
+    """Two notices are prolonged, one of them is called off all the same, and a late one comes that is still open."""
+    soon, withdrawn_at = (f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}'" for moment in (SOON, WITHDRAWN_AT))
+    told = duckdb.execute(
+        f"""WITH held AS (SELECT * FROM '{notices}/*.parquet')
+        SELECT * REPLACE (
+            CASE WHEN bidntceno IN ('{prolonged}', '{withdrawn}') THEN {soon} ELSE bidclsedt END AS bidclsedt) FROM held
+        UNION ALL
+        SELECT * REPLACE ('001' AS bidntceord, '취소공고' AS ntcekindnm, {withdrawn_at} AS bidntcedt,
+            {withdrawn_at} AS rgstdt) FROM held WHERE bidntceno = '{withdrawn}'
+        UNION ALL
+        SELECT * REPLACE ('{late}' AS bidntceno, {soon} AS bidclsedt) FROM held WHERE bidntceno = '{prolonged}'"""
+    ).to_arrow_table()
+    for file in notices.glob("*.parquet"):
+        file.unlink()
+    with duckdb.connect() as connection:
+        connection.register("told", told)
+        connection.execute(f"COPY told TO '{notices}/0000.parquet' (FORMAT parquet)")
+
+
+def test_the_write_back_is_as_of_the_ingest_that_brought_nothing_but_news_of_older_notices(told: Told) -> None:
+    read_at = datetime.fromisoformat((read_manifest(told.config.home_path / "lake") or {})["read_at"])
+    assert datetime.fromisoformat(told.manifest["as_of"]) == datetime.fromtimestamp(ceil(read_at.timestamp()), UTC)
+
+
+def test_what_was_prolonged_and_what_came_late_is_open_and_what_was_withdrawn_is_not(told: Told) -> None:
+    assert told.published("notice_recommendations", "notice_id, closes_at") == {told.prolonged: SOON, told.late: SOON}
