@@ -1,5 +1,6 @@
 """What a source says after the training is what people are told: a prolonged, a withdrawn and a late notice."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -10,10 +11,15 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from bidrec import flow
 from bidrec.config import Config
+from bidrec.explore.lists import Filters, notices_of
+from bidrec.publishing.export import export_file
+from bidrec.publishing.recommend import Published
 from bidrec.storage import read_manifest
+from jobs.recommend import recommend
 
 SEOUL = ZoneInfo("Asia/Seoul")
 SOON = datetime.now(SEOUL).replace(microsecond=0) + timedelta(days=30)
@@ -80,3 +86,37 @@ def test_the_write_back_is_as_of_the_ingest_that_brought_nothing_but_news_of_old
 
 def test_what_was_prolonged_and_what_came_late_is_open_and_what_was_withdrawn_is_not(told: Told) -> None:
     assert told.published("notice_recommendations", "notice_id, closes_at") == {told.prolonged: SOON, told.late: SOON}
+
+
+def test_people_are_told_the_deadline_last_stated_and_of_what_was_withdrawn_when_that_was(told: Told) -> None:
+    closes_at = told.published("notices", "notice_id, closes_at")
+    assert (closes_at[told.prolonged], closes_at[told.withdrawn]) == (SOON, WITHDRAWN_AT)
+    as_published = duckdb.execute(
+        f"SELECT notice_id, closes_at FROM '{told.config.home_path}/features/notice/*.parquet'"
+    ).fetchall()
+    changed = {notice_id for notice_id, closed in as_published if closes_at[notice_id] != closed}
+    calling_off = told.withdrawn.replace("-000", "-001")  # itself a notice, on which nobody could ever bid
+    assert changed == {told.prolonged, told.withdrawn, calling_off}
+
+
+def test_the_export_says_until_when_a_prolonged_notice_takes_bids(told: Told, tmp_path: Path) -> None:
+    export_file(told.config, "notice", 1, "parquet", tmp_path / "lists.parquet")
+    rows = duckdb.execute(f"SELECT notice_id, closes_at FROM '{tmp_path}/lists.parquet'").fetchall()
+    assert dict(rows) == {told.prolonged: SOON, told.late: SOON}
+
+
+def test_open_now_keeps_a_prolonged_notice(told: Told) -> None:
+    _, companies = Published(told.config.home_path).companies_for(told.prolonged, 1)
+    shown = notices_of(told.config.home_path, companies[0]["company_id"], Filters(open_now=True)).rows
+    assert {row["notice_id"]: row["closes_at"] for row in shown} == {told.prolonged: SOON, told.late: SOON}
+
+
+@pytest.mark.parametrize("moment", [WITHDRAWN_AT - timedelta(hours=1), WITHDRAWN_AT, SOON - timedelta(hours=1)])
+def test_what_is_open_at_another_time_goes_by_what_was_last_said_of_each_notice(told: Told, moment: datetime) -> None:
+    company, *_ = told.published("companies", "company_id, name")
+    asked = ["--company", company, "--as-of", f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}", "--top", "10000", "--json"]
+    done = CliRunner().invoke(recommend, asked, env={"BIDREC_HOME": told.config.home})
+    assert done.exit_code == 0, done.stderr
+    listed = {row["notice_id"] for row in json.loads(done.stdout)["notices"]}
+    assert told.prolonged in listed
+    assert (told.withdrawn in listed) == (moment < WITHDRAWN_AT)
