@@ -26,6 +26,7 @@ from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
 from bidrec.publishing.closing import CLOSING, open_notices, status_files, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
+from bidrec.publishing.newest import newest
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
@@ -181,13 +182,9 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
         )
         connection.execute(
             f"""COPY (
-                WITH profile AS (
-                    SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS region
-                    FROM read_parquet($profiles) WHERE known_at <= $as_of GROUP BY company_id),
-                activity AS (
-                    SELECT company_id, arg_max(bids_all, known_at)::BIGINT AS bids, max(known_at) AS last_bid_at
-                    FROM read_parquet($activity) WHERE known_at <= $as_of GROUP BY company_id)
-                SELECT company_id, name, region, coalesce(bids, 0) AS bids, last_bid_at
+                WITH profile AS ({newest("company_id", "name", "region", files="profiles")}),
+                activity AS ({newest("company_id", "bids_all", "last_bid_at", files="activity")})
+                SELECT company_id, name, region, coalesce(bids_all, 0)::BIGINT AS bids, last_bid_at
                 FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
             ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
             {

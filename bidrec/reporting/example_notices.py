@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from bidrec.publishing import reasons
+from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
 
 Rows = dict[str, dict[str, Any]]
@@ -26,11 +27,11 @@ def in_words(
     """
     if not examples or "split" not in training_set:
         return None
-    cutoff = training_set["split"]["cutoff"]
+    # What became known at the cutoff itself is not known yet.
+    as_of = datetime.fromtimestamp(training_set["split"]["cutoff"] - 1, UTC)
     pairs = [(one["notice_id"], company["company_id"]) for one in examples for company in one["companies"]]
-    notices, companies = _described(home, pairs, cutoff)
-    # A bid opened at the cutoff itself is not known yet.
-    found = iter(reasons.reasons_for(home, pairs, datetime.fromtimestamp(cutoff - 1, UTC)))
+    notices, companies = _described(home, pairs, as_of)
+    found = iter(reasons.reasons_for(home, pairs, as_of))
     told = []
     for one in examples:
         listed = [
@@ -45,7 +46,7 @@ def in_words(
     return told
 
 
-def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[Rows, Rows]:
+def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tuple[Rows, Rows]:
     files = feature_files(home, "notice", "company_profile")
     if files is None:
         return {}, {}
@@ -58,13 +59,12 @@ def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[R
         )
         by_notice = _by_id(notices)
         companies = connection.execute(
-            """SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS company_region
-               FROM read_parquet($files) WHERE list_contains($ids, company_id) AND known_at < to_timestamp($cutoff)
-               GROUP BY company_id""",
+            f"""SELECT company_id, name, region AS company_region
+                FROM ({newest("company_id", "name", "region", files="files")}) WHERE list_contains($ids, company_id)""",
             {
                 "files": files["company_profile"],
                 "ids": sorted({company for _, company in pairs}),
-                "cutoff": cutoff,
+                "as_of": as_of,
             },
         )
         return by_notice, _by_id(companies)

@@ -1,4 +1,5 @@
-"""What a source says after the training is what people are told: a prolonged, a withdrawn and a late notice."""
+"""What a source says after the training is what people are told: of a prolonged, a withdrawn and a late notice, of a
+company's record that says less than the one before, and of an outcome that is corrected."""
 
 import json
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ class Told:
     prolonged: str
     withdrawn: str
     late: str
+    company: str
+    bidder: str
     manifest: dict[str, Any]
 
     def published(self, table: str, columns: str) -> dict[str, Any]:
@@ -54,29 +57,45 @@ def told(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Told:
             f"SELECT bidntceno FROM '{notices}/*.parquet' WHERE bidclsedt > '2025-07-02' ORDER BY 1 LIMIT 2"
         ).fetchall()
     )
-    _tell(notices, prolonged, withdrawn, late="20250699999")
+    _tell_of_notices(notices, prolonged, withdrawn, late="20250699999")
+    company, bidder = _tell_of_companies(home / "source")
     manifest = flow.publish(config)
-    return Told(config, f"{prolonged}-000", f"{withdrawn}-000", "20250699999-000", manifest)
+    return Told(config, f"{prolonged}-000", f"{withdrawn}-000", "20250699999-000", company, bidder, manifest)
 
 
-def _tell(notices: Path, prolonged: str, withdrawn: str, late: str) -> None:
+def _tell_of_notices(notices: Path, prolonged: str, withdrawn: str, late: str) -> None:
     """Two notices are prolonged, one of them is called off all the same, and a late one comes that is still open."""
     soon, withdrawn_at = (f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}'" for moment in (SOON, WITHDRAWN_AT))
-    told = duckdb.execute(
-        f"""WITH held AS (SELECT * FROM '{notices}/*.parquet')
-        SELECT * REPLACE (
+    _rewrite(
+        notices,
+        f"""SELECT * REPLACE (
             CASE WHEN bidntceno IN ('{prolonged}', '{withdrawn}') THEN {soon} ELSE bidclsedt END AS bidclsedt) FROM held
         UNION ALL
         SELECT * REPLACE ('001' AS bidntceord, '취소공고' AS ntcekindnm, {withdrawn_at} AS bidntcedt,
             {withdrawn_at} AS rgstdt) FROM held WHERE bidntceno = '{withdrawn}'
         UNION ALL
-        SELECT * REPLACE ('{late}' AS bidntceno, {soon} AS bidclsedt) FROM held WHERE bidntceno = '{prolonged}'"""
-    ).to_arrow_table()
-    for file in notices.glob("*.parquet"):
-        file.unlink()
+        SELECT * REPLACE ('{late}' AS bidntceno, {soon} AS bidclsedt) FROM held WHERE bidntceno = '{prolonged}'""",
+    )
+
+
+def _tell_of_companies(source: Path) -> tuple[str, str]:
+    """The record of one company loses name and region; of another's bids, one is found to have won after all."""
+    ((company, bidder),) = duckdb.execute(f"SELECT min(bizno), max(bizno) FROM '{source}/company/*.parquet'").fetchall()
+    emptied = (f"CASE WHEN bizno <> '{company}' THEN {column} END AS {column}" for column in ("corpnm", "rgnnm"))
+    _rewrite(source / "company", f"SELECT * REPLACE ({', '.join(emptied)}) FROM held")
+    lost = f"bidprccorpbizrno = '{bidder}' AND sucsfyn = 'N'"
+    corrected = f"{lost} AND bidntceno = (SELECT min(bidntceno) FROM held WHERE {lost})"
+    _rewrite(source / "bid", f"SELECT * REPLACE (CASE WHEN {corrected} THEN 'Y' ELSE sucsfyn END AS sucsfyn) FROM held")
+    return company, bidder
+
+
+def _rewrite(folder: Path, sql: str) -> None:
+    """Make the table in the folder what the query says of `held`, which is what it was."""
     with duckdb.connect() as connection:
-        connection.register("told", told)
-        connection.execute(f"COPY told TO '{notices}/0000.parquet' (FORMAT parquet)")
+        connection.execute(f"CREATE TABLE held AS SELECT * FROM '{folder}/*.parquet'")
+        for file in folder.glob("*.parquet"):
+            file.unlink()
+        connection.execute(f"COPY ({sql}) TO '{folder}/0000.parquet' (FORMAT parquet)")
 
 
 def test_the_write_back_is_as_of_the_ingest_that_brought_nothing_but_news_of_older_notices(told: Told) -> None:
@@ -120,3 +139,26 @@ def test_what_is_open_at_another_time_goes_by_what_was_last_said_of_each_notice(
     listed = {row["notice_id"] for row in json.loads(done.stdout)["notices"]}
     assert told.prolonged in listed
     assert (told.withdrawn in listed) == (moment < WITHDRAWN_AT)
+
+
+def test_a_record_that_says_less_is_shown_as_it_is_and_not_filled_from_an_older_one(told: Told, config: Config) -> None:
+    before = replace(told, config=config)
+    for column in ("name", "region"):
+        was, now = (one.published("companies", f"company_id, {column}") for one in (before, told))
+        assert {company: now[company] for company in now if now[company] != was[company]} == {told.company: None}
+
+
+def test_a_corrected_outcome_is_no_bid(told: Told, config: Config) -> None:
+    """The last bid is the one opened last, by the lake as it was before the correction."""
+    opened = dict(
+        duckdb.execute(
+            f"SELECT company_id, max(known_at) FROM '{config.home_path}/lake/bid/*.parquet' GROUP BY ALL"
+        ).fetchall()
+    )
+    counted = duckdb.execute(
+        f"""SELECT count(*) FROM '{told.config.home_path}/features/company_activity/*.parquet'
+            WHERE company_id = '{told.bidder}' AND known_at > '{max(opened.values())}'"""
+    ).fetchall()
+    assert counted == [(1,)]
+    last_bid_at = told.published("companies", "company_id, last_bid_at")
+    assert {company: last_bid_at[company] for company in opened} == opened
