@@ -1,6 +1,6 @@
 """What data went into a run: rows by table, what was refused and why, notices and bids by month and by region.
 
-Reads   features/{notice,bid_log}, quarantine/*/manifest.json, lake/manifest.json
+Reads   features/{notice,bid_log}, lake/manifest.json, quarantine/NNNNNN/manifest.json of the ingests it names
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from bidrec import quarantine
 from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.storage import content_of, read_manifest
@@ -36,7 +37,7 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
         "source": lake.get("source"),
         "zone": lake.get("zone"),
         "notes": [note for table in lake.get("tables", {}).values() for note in table.get("warnings", [])],
-        "refused": _refused(home),
+        "refused": _refused(home, lake.get("ingests", [])),
         "changed": features is not None and then is not None and content_of(features) != then,
         "months": by_month,
         "regions": by_region,
@@ -52,11 +53,11 @@ def feature_files(home: Path, *tables: str) -> dict[str, str] | None:
     return {name: str(folder / "*.parquet") for name, folder in folders.items()}
 
 
-def _refused(home: Path) -> dict[str, dict[str, Any]]:
-    """Of each table, over all ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
+def _refused(home: Path, ingests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each table, over the lake's ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
     total: dict[str, dict[str, Any]] = {}
-    for path in sorted(home.glob("quarantine/[0-9]*")):
-        for name, table in (read_manifest(path) or {}).get("tables", {}).items():
+    for folder in (quarantine.folder_of(home, each["ingest"]) for each in ingests):
+        for name, table in (read_manifest(folder) or {}).get("tables", {}).items():
             sums = total.setdefault(name, {"given": 0, "quarantined": 0, "reasons": {}})
             sums["given"] += table["given"]
             sums["quarantined"] += table["quarantined"]
