@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from bidrec import log
+from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
@@ -47,10 +48,10 @@ def write_back(
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
     `as_of` (epoch seconds UTC) None means the newest moment in the data. `lineage` (bidrec.lineage) goes into the
-    manifest. One write-back at a time: a second one waits,
-    so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
-    baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
-    features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
+    manifest. One write-back at a time: a second one waits, so that the version published last is the one made last.
+    Raises GateRefused (78) where the model does not beat its baselines, ConfigurationError (64) where `as_of` is before
+    the published version's, ContractError (65) where today's features have shifted beyond the bounds of [drift]; what
+    was published before stays in every case of failure.
     """
     with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
         return _write_back(config, schema, run, as_of, lineage or {})
@@ -177,7 +178,7 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
                     closing.closes_at
                 FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
                 WHERE published_at <= $as_of ORDER BY notice_id
-            ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
+            ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",
             {"notices": str(features / "notice" / "*.parquet"), "status": status_files(config), "as_of": as_of},
         )
         connection.execute(
@@ -186,14 +187,10 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
                 activity AS ({newest("company_id", "bids_all", "last_bid_at", files="activity")})
                 SELECT company_id, name, region, coalesce(bids_all, 0)::BIGINT AS bids, last_bid_at
                 FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
-            ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
+            ) TO {literal(str(staging / "companies.parquet"))} (COMPRESSION zstd)""",
             {
                 "profiles": str(features / "company_profile" / "*.parquet"),
                 "activity": str(features / "company_activity" / "*.parquet"),
                 "as_of": as_of,
             },
         )
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
