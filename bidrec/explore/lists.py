@@ -15,6 +15,7 @@ from bidrec.intact import intact_tables
 from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
+from bidrec.rows import dicts
 
 FOUND = 50
 """Notices, and companies, of a search, at most."""
@@ -132,8 +133,7 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
                 ORDER BY {order} LIMIT $found""",
             {"file": str(file), "words": words.split(), "found": FOUND},
         )
-        names = [column[0] for column in result.description or []]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return dicts(result)
 
 
 def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) -> dict[str, dict[str, Any]]:

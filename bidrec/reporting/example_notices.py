@@ -12,6 +12,7 @@ import duckdb
 from bidrec.publishing import reasons
 from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
+from bidrec.rows import dicts
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
@@ -57,7 +58,7 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
                  currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
-        by_notice = _by_id(notices)
+        by_notice = {row["notice_id"]: row for row in dicts(notices)}
         companies = connection.execute(
             f"""SELECT company_id, name, region AS company_region
                 FROM ({newest("company_id", "name", "region", files="files")}) WHERE list_contains($ids, company_id)""",
@@ -67,9 +68,4 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
                 "as_of": as_of,
             },
         )
-        return by_notice, _by_id(companies)
-
-
-def _by_id(result: duckdb.DuckDBPyConnection) -> Rows:
-    names = [column[0] for column in result.description or []]
-    return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}
+        return by_notice, {row["company_id"]: row for row in dicts(companies)}

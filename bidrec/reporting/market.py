@@ -6,11 +6,10 @@ Reads   features/{notice,bid_log}, lake/manifest.json, quarantine/NNNNNN/manifes
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from bidrec import quarantine
 from bidrec.casting import literal
 from bidrec.config import Config
+from bidrec.rows import dicts
 from bidrec.storage import content_of, read_manifest
 from bidrec.workspace import workspace
 
@@ -84,13 +83,13 @@ def _counted(
                  SELECT date_trunc('month', known_at), 0, 1 FROM bid_log)
                GROUP BY month ORDER BY month"""
         )
-        by_month = _dicts(months)
+        by_month = dicts(months)
         regions = connection.execute(
             """WITH drew AS (SELECT notice_id, count(*) AS bids FROM bid_log GROUP BY notice_id)
                SELECT coalesce(region, 'unknown') AS region, count(*) AS notices, coalesce(sum(bids), 0)::BIGINT AS bids
                FROM notice LEFT JOIN drew USING (notice_id) GROUP BY 1 ORDER BY notices DESC, region"""
         )
-        by_region = _dicts(regions)
+        by_region = dicts(regions)
         found = connection.execute("SELECT DISTINCT currency FROM notice WHERE currency IS NOT NULL ORDER BY currency")
         currencies = [currency for (currency,) in found.fetchall()]
     rest = by_region[REGIONS:]
@@ -98,8 +97,3 @@ def _counted(
         others = {"region": f"{len(rest)} others"} | {key: sum(row[key] for row in rest) for key in ("notices", "bids")}
         by_region = [*by_region[:REGIONS], others]
     return by_month, by_region, currencies
-
-
-def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
