@@ -63,6 +63,7 @@ class RankedNotice:
     currency: str | None
     published_at: datetime
     closes_at: datetime | None
+    """Until when bids are taken: the deadline last stated, or the withdrawal where that is earlier."""
     score: float
     score_is: ScoreIs
     reasons: tuple[Reason, ...] = ()

@@ -218,17 +218,19 @@ def published_run(home: Path) -> str | None:
 def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     """Delete old runs and return them: all but the newest `keep` finished ones and what is to stay anyway.
 
-    What stays: the published run, pinned ones, unfinished ones while a training is at work, and those begun after the
-    newest finished one, which a training may go on with. `dry_run` deletes nothing. Killed halfway, a run is there or
-    gone; the rest is swept away next time. Raises CannotWrite (73).
+    What stays: the published run, pinned ones, finished ones while a write-back is at work, which may be publishing any
+    of them, unfinished ones while a training is, and those begun after the newest finished one, which a training may go
+    on with. `dry_run` deletes nothing. Killed halfway, a run is there or gone; the rest is swept away next time. Raises
+    CannotWrite (73).
     """
+    publishing = is_held(home, "published")  # asked first: a write-back that ends now has named its run
     there = all_runs(home)
     finished = [run for run in there if run.finished]
     stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
     begun_since = finished[-1].id if finished else ""
     stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
-    at_work = is_held(home, "train")
-    old = [run for run in there if run.id not in stay and (run.finished or not at_work)]
+    training = is_held(home, "train")
+    old = [run for run in there if run.id not in stay and not (publishing if run.finished else training)]
     if not dry_run:
         for run in old:
             with writing(run.folder):

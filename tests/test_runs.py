@@ -1,8 +1,10 @@
 """Which run a training, a backtest and a write-back take, of those that are in the home."""
 
+import multiprocessing
 import shutil
 from dataclasses import replace
 from datetime import date
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from bidrec.errors import InputMissing
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
 from bidrec.storage import FORMAT_VERSION, write_json
+
+FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
@@ -132,6 +136,28 @@ def test_pruning_leaves_unfinished_runs_while_a_training_is_at_work_and_those_it
         assert prune(config.home_path, 1) == []
     assert left(config) == ids
     assert [run.id for run in prune(config.home_path, 1)] == ids[:2]
+
+
+def publish_when_told(home: Path, run_id: str, at_work: Event, told: Event) -> None:
+    """What a write-back does with `published/`: another process than the one that prunes."""
+    with one_job_at_a_time(home, "published", 0):
+        at_work.set()
+        assert told.wait(60)
+        write_json(home / "published" / "current" / "manifest.json", {"run": run_id})
+
+
+def test_pruning_leaves_finished_runs_while_a_write_back_is_at_work_which_may_be_publishing_any(config: Config) -> None:
+    ids = a_home_with(config, True, True, False, True)
+    at_work, told = FORK.Event(), FORK.Event()
+    write_back = FORK.Process(target=publish_when_told, args=(config.home_path, ids[0], at_work, told))
+    write_back.start()
+    assert at_work.wait(60)
+    assert [run.id for run in prune(config.home_path, 1)] == [ids[2]]
+    told.set()
+    write_back.join(60)
+    assert write_back.exitcode == 0
+    assert [run.id for run in prune(config.home_path, 1)] == [ids[1]]
+    assert left(config) == [ids[0], ids[3]]
 
 
 def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: Config) -> None:

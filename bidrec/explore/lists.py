@@ -12,14 +12,23 @@ from typing import Any
 import duckdb
 
 from bidrec.intact import intact_tables
+from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
+from bidrec.rows import dicts
 
 FOUND = 50
 """Notices, and companies, of a search, at most."""
 LISTED = 1000
 """Rows of a list, at most: of a notice that has closed all companies are ranked."""
 Row = dict[str, Any]
+_HELD = f"""
+    SELECT company_id, region, licences FROM ({newest("company_id", "region", "licences", files="files")})
+    WHERE company_id IN (SELECT unnest($ids::VARCHAR[]))"""
+_ASKED_FOR = """
+    SELECT notice_id, region, licence_limit FROM read_parquet($files)
+    WHERE published_at <= $as_of AND notice_id IN (SELECT unnest($ids::VARCHAR[]))"""
+"""SQL of region and licences as known at $as_of: those companies have, and those notices ask for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +100,7 @@ def companies_of(home: Path, notice_id: str, filters: Filters) -> Listing:
     published = Published(home)
     notice, rows = published.companies_for(notice_id, LISTED)
     ids = [row["company_id"] for row in rows]
-    held = _facts(home / "features" / "company_profile", "company_id", "region", "licences", ids, published.as_of)
+    held = _facts(home, "company_profile", _HELD, ids, published.as_of)
     return _listing(notice, [{**row, **held[row["company_id"]]} for row in rows], filters, published.as_of)
 
 
@@ -100,7 +109,7 @@ def notices_of(home: Path, company_id: str, filters: Filters) -> Listing:
     published = Published(home)
     company, rows = published.notices_for(company_id, LISTED)
     ids = [row["notice_id"] for row in rows]
-    asked_for = _facts(home / "features" / "notice", "notice_id", "region", "licence_limit", ids, published.as_of)
+    asked_for = _facts(home, "notice", _ASKED_FOR, ids, published.as_of)
     return _listing(company, [{**row, **asked_for[row["notice_id"]]} for row in rows], filters, published.as_of)
 
 
@@ -124,27 +133,19 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
                 ORDER BY {order} LIMIT $found""",
             {"file": str(file), "words": words.split(), "found": FOUND},
         )
-        names = [column[0] for column in result.description or []]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return dicts(result)
 
 
-def _facts(
-    folder: Path, key: str, region: str, licences: str, ids: list[str], as_of: datetime
-) -> dict[str, dict[str, Any]]:
+def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) -> dict[str, dict[str, Any]]:
     """Id -> region and licences as known then; None and [] where nothing is. Raises ContractError (65) where the
     features are damaged."""
     facts: dict[str, dict[str, Any]] = {one: {"region": None, "licences": []} for one in ids}
-    if not folder.parent.exists():  # a home without features says nothing
+    if not (home / "features").exists():  # a home without features says nothing
         return facts
-    known_at = "published_at" if key == "notice_id" else "known_at"
+    files = intact_tables(home / "features", (table,))[table]
     with duckdb.connect() as connection:
-        for one, last in connection.execute(
-            f"""SELECT {key}, max_by({{'region': {region}, 'licences': {licences}}}, {known_at})
-                FROM read_parquet($files) WHERE {known_at} <= $as_of AND {key} IN (SELECT unnest($ids::VARCHAR[]))
-                GROUP BY {key}""",
-            {"files": intact_tables(folder.parent, (folder.name,))[folder.name], "as_of": as_of, "ids": ids},
-        ).fetchall():
-            facts[one] = {"region": last["region"], "licences": last["licences"] or []}
+        for one, region, licences in connection.execute(sql, {"files": files, "as_of": as_of, "ids": ids}).fetchall():
+            facts[one] = {"region": region, "licences": licences or []}
     return facts
 
 

@@ -7,12 +7,13 @@ Makes   the table `notice` in a DuckDB connection, for one look at it
 import difflib
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import duckdb
 
-from bidrec.casting import first_line, quoted
+from bidrec.casting import first_line, quoted, types_of
 from bidrec.contract import NOTICE
 from bidrec.errors import ContractError
 
@@ -25,50 +26,69 @@ def write_arrived(
     """Make the table `notice` of one row and return when it was published (aware).
 
     given: canonical columns, of which notice_id and published_at are needed; times are aware datetimes or ISO text with
-    an offset. `added`: further columns that may be given, those a source has of its own.
+    an offset. `added`: the columns a model reads; those a source has of its own may be given, what is worked out of a
+    notice may not.
     Raises ContractError (65) on an unknown column, a value that is none of its type, and what no notice can be.
     """
     row = _checked(given, added)
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(files("bidrec.features").joinpath("macros.sql").read_text(encoding="utf-8"))
-    connection.execute("SET VARIABLE known_after = '0001-01-01'::TIMESTAMPTZ")
-    connection.execute("SET VARIABLE known_until = '9999-12-31'::TIMESTAMPTZ")
-    columns = [f"{_value(name)} AS {quoted(name)}" for name in (*_TYPES, *(n for n in row if n not in _TYPES))]
-    own = f"{_value('published_at')} AS known_at, 1 AS part, true AS is_publication"
     try:
-        connection.execute(
-            f"CREATE TEMP TABLE known_notice AS SELECT {', '.join(columns)}, {own}",
-            dict.fromkeys(_TYPES) | row,
-        )
+        _write_known(connection, row)
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ContractError(f"the notice cannot be read: {first_line(error)}") from error
     for reason, condition in NOTICE.never:
         if connection.execute(f"SELECT {condition} FROM known_notice").fetchall()[0][0]:
             raise ContractError(f"the notice cannot be: {reason}")
-    connection.execute(
-        f"CREATE TEMP TABLE notice AS {files('bidrec.features').joinpath('notice.sql').read_text(encoding='utf-8')}"
-    )
+    _write_notice(connection)
     return row["published_at"]
 
 
-def _value(name: str) -> str:
-    return f"${name}::{_TYPES[name]}" if name in _TYPES else f"${name}"
+def _write_known(connection: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> None:
+    """The table that notice.sql reads, of one row: the canonical columns, NULL where not given, and others given."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET VARIABLE known_after = '0001-01-01'::TIMESTAMPTZ")
+    connection.execute("SET VARIABLE known_until = '9999-12-31'::TIMESTAMPTZ")
+    names = dict.fromkeys((*_TYPES, *row))
+    columns = [
+        f"${number}{f'::{_TYPES[name]}' if name in _TYPES else ''} AS {quoted(name)}"
+        for number, name in enumerate(names, start=1)  # a source's own name may be none for a parameter
+    ]
+    connection.execute(
+        f"""CREATE TEMP TABLE known_notice AS
+            SELECT *, published_at AS known_at, 1 AS part, true AS is_publication FROM (SELECT {", ".join(columns)})""",
+        [row.get(name) for name in names],
+    )
+
+
+def _write_notice(connection: duckdb.DuckDBPyConnection) -> None:
+    """The table `notice` of known_notice."""
+    folder = files("bidrec.features")
+    connection.execute(folder.joinpath("macros.sql").read_text(encoding="utf-8"))
+    connection.execute(f"CREATE TEMP TABLE notice AS {folder.joinpath('notice.sql').read_text(encoding='utf-8')}")
+
+
+@cache
+def _worked_out() -> frozenset[str]:
+    """The columns that notice.sql makes of the canonical ones: nobody gives them, though the model reads them."""
+    with duckdb.connect() as connection:
+        _write_known(connection, {})
+        _write_notice(connection)
+        return frozenset(types_of(connection, "notice")) - _TYPES.keys()
 
 
 def _checked(given: Mapping[str, Any], added: Collection[str]) -> dict[str, Any]:
-    for name in given.keys() - _TYPES.keys() - {*added}:
-        near = difflib.get_close_matches(name, [*_TYPES, *added], n=1)
+    known = [*_TYPES, *(name for name in added if name not in _worked_out())]
+    for name in given.keys() - {*known}:
+        near = difflib.get_close_matches(name, known, n=1)
         raise ContractError(f"a notice has no column {name!r}", hint=f"did you mean {near[0]}?" if near else None)
     missing = [name for name in NOTICE.needed if given.get(name) is None]
     if missing:
         raise ContractError(f"the notice lacks {' and '.join(missing)}")
     times = {name for name, kind in _TYPES.items() if kind == "TIMESTAMPTZ"}
-    return {name: _aware(name, value) if name in times else value for name, value in given.items()}
+    stated = {name: value for name, value in given.items() if value is not None}
+    return {name: _aware(name, value) if name in times else value for name, value in stated.items()}
 
 
-def _aware(name: str, value: Any) -> datetime | None:
-    if value is None:
-        return None
+def _aware(name: str, value: Any) -> datetime:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:

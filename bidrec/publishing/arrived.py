@@ -21,6 +21,7 @@ from bidrec.errors import InputMissing
 from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
 from bidrec.intact import intact_tables
+from bidrec.publishing.newest import newest
 from bidrec.runs import Run
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
@@ -104,13 +105,11 @@ def may_bid(
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         barred = connection.execute(
-            """
-            WITH profile AS (
-                SELECT company_id, max_by({'region': nullif(trim(region), ''), 'licences': licences}, known_at) AS last
-                FROM read_parquet($profiles) WHERE known_at <= $as_of GROUP BY company_id)
-            SELECT company_id FROM profile
-            WHERE ($regions IS NOT NULL AND NOT coalesce(list_contains($regions::VARCHAR[], last.region), true))
-                OR ($licences IS NOT NULL AND NOT coalesce(list_has_any($licences::VARCHAR[], last.licences), true))
+            f"""
+            SELECT company_id FROM ({newest("company_id", "region", "licences", files="profiles")})
+            WHERE ($regions IS NOT NULL
+                    AND NOT coalesce(list_contains($regions::VARCHAR[], nullif(trim(region), '')), true))
+                OR ($licences IS NOT NULL AND NOT coalesce(list_has_any($licences::VARCHAR[], licences), true))
             """,
             {
                 "profiles": intact_tables(home / "features", ("company_profile",))["company_profile"],

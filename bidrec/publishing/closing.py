@@ -1,4 +1,4 @@
-"""Which notices are open, and until when a list holds: a notice's to its closing, a company's entry by entry.
+"""Until when bids are taken, which notices are open, and until when a list holds: a company's entry by entry.
 
 Reads   features/notice_status
 Returns the closing times of the open notices, and the tables of lists with a column closes_at, by which a reader
@@ -6,12 +6,22 @@ Returns the closing times of the open notices, and the tables of lists with a co
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bidrec.config import Config
+from bidrec.publishing.newest import newest
 from bidrec.workspace import workspace
+
+CLOSING = f"""
+    SELECT notice_id, CASE WHEN closes_at IS NOT NULL THEN least(closes_at, withdrawn_at) END AS closes_at
+    FROM ({newest("notice_id", "closes_at", "withdrawn_at", files="status")})"""
+"""SQL of notice_id and closes_at: until when bids are taken, by what was last known at $as_of of the $status files.
+
+That is the deadline last stated, or the withdrawal where it comes first; NULL without a deadline.
+"""
 
 
 def with_closing(tables: Mapping[str, pa.Table], closing: pa.Table) -> dict[str, pa.Table]:
@@ -44,12 +54,11 @@ def open_notices(config: Config, as_of: int) -> pa.Table:
     """
     with workspace(config, "today") as (connection, _):
         return connection.execute(
-            """
-            WITH status AS (
-                SELECT notice_id, max_by({'closes_at': closes_at, 'withdrawn_at': withdrawn_at}, known_at) AS last
-                FROM read_parquet($status) WHERE known_at <= to_timestamp($as_of) GROUP BY notice_id)
-            SELECT notice_id, last.closes_at AS closes_at FROM status
-            WHERE last.closes_at > to_timestamp($as_of) AND coalesce(last.withdrawn_at > to_timestamp($as_of), true)
-            """,
-            {"status": str(config.home_path / "features" / "notice_status" / "*.parquet"), "as_of": as_of},
+            f"SELECT * FROM ({CLOSING}) WHERE closes_at > $as_of",
+            {"status": status_files(config), "as_of": datetime.fromtimestamp(as_of, UTC)},
         ).to_arrow_table()
+
+
+def status_files(config: Config) -> str:
+    """The pattern of the files that say what was last known of a notice's dates."""
+    return str(config.home_path / "features" / "notice_status" / "*.parquet")

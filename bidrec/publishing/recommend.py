@@ -20,6 +20,7 @@ from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
+from bidrec.rows import dicts
 from bidrec.runs import newest
 
 PROBABILITY, COSINE = "probability", "cosine"
@@ -180,8 +181,7 @@ class Published:
         result = self.connection.execute(
             f"SELECT * FROM read_parquet(?) WHERE {key} IN (SELECT unnest(?::VARCHAR[]))", [self._path(table), values]
         )
-        names = [column[0] for column in result.description or []]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return dicts(result)
 
     def _vectors(self, table: str, key: str, values: list[str] | None = None) -> tuple[list[str], np.ndarray]:
         """Ids and their (n, D) vectors, of all rows or of those asked for."""

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bidrec.config import Config
+from bidrec.publishing.closing import status_files
 from bidrec.runs import Run
 from bidrec.storage import working_folder
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.rows import seconds
 from bidrec.training_set.statistics import Figures
+from bidrec.workspace import workspace
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -70,7 +73,7 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
         folder = temporary / "training_set"
         manifest = build_training_set(config, schema, folder, fitted=run.training_set, as_of=as_of)
         ts = TrainingSet.open(folder)
-        as_of = as_of if as_of is not None else newest_known_at(ts)
+        as_of = as_of if as_of is not None else newest_known_at(config, ts)
         known_before = as_of + 1  # what became known at the moment itself is known
         vectors, known_C = Towers(ts, run.model).as_of(known_before), known_companies(ts, known_before)
         eligibility = Eligibility.of(ts, config.ranking)
@@ -92,10 +95,16 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
         )
 
 
-def newest_known_at(ts: TrainingSet) -> int:
-    """The newest publication, opening or profile in the data, in epoch seconds (UTC)."""
-    times = (ts.notice_published_at, ts.version_known_at)
-    return max(int(column.max()) for column in times if len(column))
+def newest_known_at(config: Config, ts: TrainingSet) -> int:
+    """The newest publication, opening, profile or word on a notice's dates in the data, in epoch seconds (UTC).
+
+    The last kind is in no training set: a withdrawal or a prolongation may be all that came since the last write-back.
+    """
+    with workspace(config, "today") as (connection, _):
+        (told,) = connection.execute(
+            f"SELECT max({seconds('known_at')}) FROM read_parquet($status)", {"status": status_files(config)}
+        ).fetchall()[0]
+    return max(told, *(int(column.max()) for column in (ts.notice_published_at, ts.version_known_at) if len(column)))
 
 
 def _chosen(ids: list[str], rows: np.ndarray) -> list[str]:

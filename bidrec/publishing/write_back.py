@@ -20,12 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 from bidrec import log
+from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing import gate
-from bidrec.publishing.closing import open_notices, with_closing
+from bidrec.publishing.closing import CLOSING, open_notices, status_files, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
+from bidrec.publishing.newest import newest
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
@@ -46,10 +48,10 @@ def write_back(
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
     `as_of` (epoch seconds UTC) None means the newest moment in the data. `lineage` (bidrec.lineage) goes into the
-    manifest. One write-back at a time: a second one waits,
-    so that the version published last is the one made last. Raises GateRefused (78) where the model does not beat its
-    baselines, ConfigurationError (64) where `as_of` is before the published version's, ContractError (65) where today's
-    features have shifted beyond the bounds of [drift]; what was published before stays in every case of failure.
+    manifest. One write-back at a time: a second one waits, so that the version published last is the one made last.
+    Raises GateRefused (78) where the model does not beat its baselines, ConfigurationError (64) where `as_of` is before
+    the published version's, ContractError (65) where today's features have shifted beyond the bounds of [drift]; what
+    was published before stays in every case of failure.
     """
     with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
         return _write_back(config, schema, run, as_of, lineage or {})
@@ -167,34 +169,28 @@ def _list_of(matrix: np.ndarray) -> pa.Array:
 
 def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
     """notices.parquet and companies.parquet: the words that `bidrec recommend` prints, as known at the as-of."""
-    features, as_of = config.home_path / "features", vectors.as_of
+    features, as_of = config.home_path / "features", datetime.fromtimestamp(vectors.as_of, UTC)
     with workspace(config, "today") as (connection, _):
         connection.execute(
             f"""COPY (
+                WITH closing AS ({CLOSING})
                 SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, currency, published_at,
-                    closes_at
-                FROM read_parquet($notices) WHERE published_at <= to_timestamp($as_of) ORDER BY notice_id
-            ) TO '{_quoted(staging / "notices.parquet")}' (COMPRESSION zstd)""",
-            {"notices": str(features / "notice" / "*.parquet"), "as_of": as_of},
+                    closing.closes_at
+                FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
+                WHERE published_at <= $as_of ORDER BY notice_id
+            ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",
+            {"notices": str(features / "notice" / "*.parquet"), "status": status_files(config), "as_of": as_of},
         )
         connection.execute(
             f"""COPY (
-                WITH profile AS (
-                    SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS region
-                    FROM read_parquet($profiles) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id),
-                activity AS (
-                    SELECT company_id, arg_max(bids_all, known_at)::BIGINT AS bids, max(known_at) AS last_bid_at
-                    FROM read_parquet($activity) WHERE known_at <= to_timestamp($as_of) GROUP BY company_id)
-                SELECT company_id, name, region, coalesce(bids, 0) AS bids, last_bid_at
+                WITH profile AS ({newest("company_id", "name", "region", files="profiles")}),
+                activity AS ({newest("company_id", "bids_all", "last_bid_at", files="activity")})
+                SELECT company_id, name, region, coalesce(bids_all, 0)::BIGINT AS bids, last_bid_at
                 FROM profile FULL JOIN activity USING (company_id) ORDER BY company_id
-            ) TO '{_quoted(staging / "companies.parquet")}' (COMPRESSION zstd)""",
+            ) TO {literal(str(staging / "companies.parquet"))} (COMPRESSION zstd)""",
             {
                 "profiles": str(features / "company_profile" / "*.parquet"),
                 "activity": str(features / "company_activity" / "*.parquet"),
                 "as_of": as_of,
             },
         )
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -14,7 +14,7 @@ from bidrec.storage import read_manifest
 LAST = 10
 
 
-def published_run(home: Path) -> dict[str, Any] | None:
+def published_manifest(home: Path) -> dict[str, Any] | None:
     """The manifest of what is published, or None."""
     folder = published_folder(home)
     return read_manifest(folder) if folder.exists() else None

@@ -10,7 +10,9 @@ from typing import Any
 import duckdb
 
 from bidrec.publishing import reasons
+from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
+from bidrec.rows import dicts
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
@@ -26,11 +28,11 @@ def in_words(
     """
     if not examples or "split" not in training_set:
         return None
-    cutoff = training_set["split"]["cutoff"]
+    # What became known at the cutoff itself is not known yet.
+    as_of = datetime.fromtimestamp(training_set["split"]["cutoff"] - 1, UTC)
     pairs = [(one["notice_id"], company["company_id"]) for one in examples for company in one["companies"]]
-    notices, companies = _described(home, pairs, cutoff)
-    # A bid opened at the cutoff itself is not known yet.
-    found = iter(reasons.reasons_for(home, pairs, datetime.fromtimestamp(cutoff - 1, UTC)))
+    notices, companies = _described(home, pairs, as_of)
+    found = iter(reasons.reasons_for(home, pairs, as_of))
     told = []
     for one in examples:
         listed = [
@@ -45,7 +47,7 @@ def in_words(
     return told
 
 
-def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[Rows, Rows]:
+def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tuple[Rows, Rows]:
     files = feature_files(home, "notice", "company_profile")
     if files is None:
         return {}, {}
@@ -56,20 +58,14 @@ def _described(home: Path, pairs: list[tuple[str, str]], cutoff: int) -> tuple[R
                  currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
-        by_notice = _by_id(notices)
+        by_notice = {row["notice_id"]: row for row in dicts(notices)}
         companies = connection.execute(
-            """SELECT company_id, arg_max(name, known_at) AS name, arg_max(region, known_at) AS company_region
-               FROM read_parquet($files) WHERE list_contains($ids, company_id) AND known_at < to_timestamp($cutoff)
-               GROUP BY company_id""",
+            f"""SELECT company_id, name, region AS company_region
+                FROM ({newest("company_id", "name", "region", files="files")}) WHERE list_contains($ids, company_id)""",
             {
                 "files": files["company_profile"],
                 "ids": sorted({company for _, company in pairs}),
-                "cutoff": cutoff,
+                "as_of": as_of,
             },
         )
-        return by_notice, _by_id(companies)
-
-
-def _by_id(result: duckdb.DuckDBPyConnection) -> Rows:
-    names = [column[0] for column in result.description or []]
-    return {row[0]: dict(zip(names, row, strict=True)) for row in result.fetchall()}
+        return by_notice, {row["company_id"]: row for row in dicts(companies)}

@@ -9,7 +9,7 @@ A part that the run does not have (an older run, an evaluation without the rolli
 from typing import Any
 
 from bidrec.config import Config
-from bidrec.reporting.comparison import compared_runs, published_run, ranker_of
+from bidrec.reporting.comparison import compared_runs, published_manifest, ranker_of
 from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
@@ -26,7 +26,7 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
     manifest = read_manifest(run.folder) or {}
     training_set = read_manifest(run.training_set) or {}
     details = read_json(run.folder / "details.json") if (run.folder / "details.json").is_file() else {}
-    published = published_run(home)
+    published = published_manifest(home)
     frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
     ranker = ranker_of(metrics)
     facts: dict[str, Any] = {

@@ -1,15 +1,15 @@
 """What data went into a run: rows by table, what was refused and why, notices and bids by month and by region.
 
-Reads   features/{notice,bid_log}, quarantine/*/manifest.json, lake/manifest.json
+Reads   features/{notice,bid_log}, lake/manifest.json, quarantine/NNNNNN/manifest.json of the ingests it names
 """
 
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
+from bidrec import quarantine
 from bidrec.casting import literal
 from bidrec.config import Config
+from bidrec.rows import dicts
 from bidrec.storage import content_of, read_manifest
 from bidrec.workspace import workspace
 
@@ -36,7 +36,7 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
         "source": lake.get("source"),
         "zone": lake.get("zone"),
         "notes": [note for table in lake.get("tables", {}).values() for note in table.get("warnings", [])],
-        "refused": _refused(home),
+        "refused": _refused(home, lake.get("ingests", [])),
         "changed": features is not None and then is not None and content_of(features) != then,
         "months": by_month,
         "regions": by_region,
@@ -52,11 +52,11 @@ def feature_files(home: Path, *tables: str) -> dict[str, str] | None:
     return {name: str(folder / "*.parquet") for name, folder in folders.items()}
 
 
-def _refused(home: Path) -> dict[str, dict[str, Any]]:
-    """Of each table, over all ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
+def _refused(home: Path, ingests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Of each table, over the lake's ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
     total: dict[str, dict[str, Any]] = {}
-    for path in sorted(home.glob("quarantine/[0-9]*")):
-        for name, table in (read_manifest(path) or {}).get("tables", {}).items():
+    for folder in (quarantine.folder_of(home, each["ingest"]) for each in ingests):
+        for name, table in (read_manifest(folder) or {}).get("tables", {}).items():
             sums = total.setdefault(name, {"given": 0, "quarantined": 0, "reasons": {}})
             sums["given"] += table["given"]
             sums["quarantined"] += table["quarantined"]
@@ -83,13 +83,13 @@ def _counted(
                  SELECT date_trunc('month', known_at), 0, 1 FROM bid_log)
                GROUP BY month ORDER BY month"""
         )
-        by_month = _dicts(months)
+        by_month = dicts(months)
         regions = connection.execute(
             """WITH drew AS (SELECT notice_id, count(*) AS bids FROM bid_log GROUP BY notice_id)
                SELECT coalesce(region, 'unknown') AS region, count(*) AS notices, coalesce(sum(bids), 0)::BIGINT AS bids
                FROM notice LEFT JOIN drew USING (notice_id) GROUP BY 1 ORDER BY notices DESC, region"""
         )
-        by_region = _dicts(regions)
+        by_region = dicts(regions)
         found = connection.execute("SELECT DISTINCT currency FROM notice WHERE currency IS NOT NULL ORDER BY currency")
         currencies = [currency for (currency,) in found.fetchall()]
     rest = by_region[REGIONS:]
@@ -97,8 +97,3 @@ def _counted(
         others = {"region": f"{len(rest)} others"} | {key: sum(row[key] for row in rest) for key in ("notices", "bids")}
         by_region = [*by_region[:REGIONS], others]
     return by_month, by_region, currencies
-
-
-def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    names = [column[0] for column in result.description or []]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

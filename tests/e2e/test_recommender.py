@@ -117,6 +117,7 @@ def test_a_notice_needs_only_an_id_and_a_time_with_a_zone(recommender: Recommend
         (bare | {"tittle": "Road"}, "tittle"),
         (bare | {"published_at": datetime(2025, 7, 1)}, "zone"),
         (bare | {"value": "much"}, "cannot be read"),
+        (bare | {"log_value": 3.0}, "log_value"),
         (bare | {"value": -1.0}, "value is negative"),
         (bare | {"closes_at": "2025-06-01T00:00:00Z"}, "closes_at is before"),
     ):

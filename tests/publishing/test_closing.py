@@ -39,10 +39,11 @@ def test_closing_times_follow_the_order_of_each_list():
 
 
 def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
-    """Of four notices, the last three are restated on day 2: prolonged, withdrawn at once, withdrawn from day 5 on."""
+    """Of five notices, the last four are restated on day 2: prolonged, withdrawn at once, withdrawn from day 5 on, and
+    without a deadline any more."""
     notices = [
         canonical.notice(number, published_at=TOLD - canonical.DAY, closes_at=TOLD + 9 * canonical.DAY)
-        for number in range(4)
+        for number in range(5)
     ]
     write_lake(home, notices, read_at=(TOLD - canonical.HOUR).isoformat())
     build_features(Config(home=str(home)))
@@ -50,15 +51,19 @@ def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
         {"closes_at": TOLD + 20 * canonical.DAY},
         {"withdrawn_at": TOLD},
         {"withdrawn_at": TOLD + 3 * canonical.DAY},
+        {"closes_at": None, "withdrawn_at": TOLD + 3 * canonical.DAY},
     ]
     restated = [row | change | {"known_at": TOLD} for row, change in zip(notices[1:], changes, strict=True)]
     add_part(home, {"read_at": (TOLD + canonical.HOUR).isoformat()}, notice=restated)
     build_features(Config(home=str(home)))
-    assert open_at(home, TOLD - canonical.HOUR) == ["n0", "n1", "n2", "n3"]
-    assert open_at(home, TOLD) == ["n0", "n1", "n3"]
-    assert open_at(home, TOLD + 3 * canonical.DAY) == ["n0", "n1"]
-    assert open_at(home, TOLD + 9 * canonical.DAY) == ["n1"]
+    as_published, prolonged, withdrawn = (TOLD + days * canonical.DAY for days in (9, 20, 3))
+    assert open_at(home, TOLD - canonical.HOUR) == {f"n{number}": as_published for number in range(5)}
+    assert open_at(home, TOLD) == {"n0": as_published, "n1": prolonged, "n3": withdrawn}
+    assert open_at(home, withdrawn) == {"n0": as_published, "n1": prolonged}
+    assert open_at(home, as_published) == {"n1": prolonged}
 
 
 def open_at(home, moment):
-    return sorted(open_notices(Config(home=str(home)), int(moment.timestamp()))["notice_id"].to_pylist())
+    """Notice -> until when it takes bids."""
+    found = open_notices(Config(home=str(home)), int(moment.timestamp())).to_pydict()
+    return dict(zip(found["notice_id"], found["closes_at"], strict=True))

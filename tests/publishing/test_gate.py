@@ -4,9 +4,9 @@ from bidrec.errors import GateRefused
 from bidrec.publishing.gate import check
 
 
-def metrics(final: float, baseline: float = 0.5) -> dict:
+def metrics(final: float, baseline: float = 0.5, window: str = "w", inputs: str = "i") -> dict:
     frozen = {"final": {"recall@100": final}, "knn": {"recall@100": baseline}}
-    return {"window": "w", "inputs": "i", "baselines": ["knn"], "metrics": {"frozen": frozen}}
+    return {"window": window, "inputs": inputs, "baselines": ["knn"], "metrics": {"frozen": frozen}}
 
 
 def test_a_model_as_good_as_its_baseline_and_the_published_one_passes():
@@ -22,3 +22,11 @@ def test_a_refusal_speaks_of_a_published_version_only_where_there_is_one(publish
         check(metrics(0.4), published, 0.0)
     assert refused.value.hint is not None
     assert refused.value.hint.startswith(said)
+
+
+def test_a_model_worse_than_the_published_one_is_refused_on_the_same_test_and_on_no_other():
+    """Figures of another test window, or of other data, do not compare."""
+    with pytest.raises(GateRefused, match=r"0\.600 is below the published run's 0\.700"):
+        check(metrics(0.6), metrics(0.7), 0.0)
+    check(metrics(0.6), metrics(0.7, window="an earlier one"), 0.0)
+    check(metrics(0.6), metrics(0.7, inputs="older data"), 0.0)

@@ -6,8 +6,10 @@ from bidrec.config import Config
 from bidrec.errors import ContractError
 from bidrec.features.build import build_features
 from bidrec.publishing.reasons import in_words, reasons_for
+from bidrec.publishing.recommend import Published
 from tests import tables
 from tests.features.lakes import add_part, write_lake
+from tests.publishing.versions import publish
 
 START = tables.notice(0)["published_at"]
 
@@ -43,6 +45,23 @@ def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(ma
     assert [len(reasons) for reasons in found] == [0, 3, 1]
     assert in_words(found[0]) == "its bids are like those on such notices"
     assert in_words(found[2]) == "1 bid in this place, last 10 days ago"
+
+
+def test_a_bid_on_the_notice_itself_is_no_reason_for_it(market):
+    """The company's bids on notices 0 and 1 are known, which share office and category."""
+    (reasons,) = reasons_for(market, [("n0", "c0")], START + timedelta(days=20))
+    assert reasons == [{"of": what, "bids": 1, "days_ago": 0} for what in ("office", "category")]
+
+
+def test_of_a_notice_that_the_features_do_not_have_nothing_is_said_and_the_others_keep_their_reasons(market):
+    found = reasons_for(market, [("gone", "c0"), ("n9", "c0")], START + timedelta(days=20))
+    assert [len(reasons) for reasons in found] == [0, 3]
+
+
+def test_a_published_notice_that_the_features_do_not_have_any_more_is_listed_without_reasons(market):
+    publish(market, ["c0"], ["gone"])
+    _, companies = Published(market).companies_for("gone", 3)
+    assert [(row["company_id"], row["reasons"]) for row in companies] == [("c0", [])]
 
 
 def test_a_home_without_features_says_nothing(tmp_path):
