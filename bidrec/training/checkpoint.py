@@ -91,13 +91,16 @@ class Checkpoint:
         return _with_prefix(state, "extra.")
 
     def write(self, folder: Path, kept: int) -> None:
-        """Write `folder`/STEP whole, then drop all but the newest `kept`. Raises CannotWrite (73)."""
+        """Write `folder`/STEP whole, then drop those of later steps, from which this training did not go on, and all
+        but the newest `kept` others. Raises CannotWrite (73)."""
         with whole_folder(folder / f"{self.progress.step:08d}") as staging:
             save_file(self.state, staging / STATE)
             write_json(staging / PROGRESS, asdict(self.progress))
             write_manifest(staging, kind="checkpoint", step=self.progress.step)
-        for old in _checkpoints(folder)[:-kept]:
-            shutil.rmtree(old, ignore_errors=True)
+        there = _checkpoints(folder)
+        until_here = [path for path in there if int(path.name) <= self.progress.step]
+        for path in set(there) - set(until_here[-kept:]):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Writer:
@@ -156,7 +159,9 @@ def newest(folder: Path) -> Checkpoint | None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+    """By their steps, the newest last."""
+    found = (path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def _rows_by_key(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, list[int]]:
