@@ -5,7 +5,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     training_set/   see bidrec.training_set
     checkpoints/    while it trains
     profile/        where the time of some steps went, with `train --profile`
-    offending_batch.json    what the loss was no longer finite on
+    offending_batch.json    what loss or weights were no longer finite on
     validated/      weights that did not see the validation window, where `training.refit` made others
     model/          weights and how to rebuild the model
     second_stage/   the blend that orders what the model finds

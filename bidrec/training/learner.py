@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bidrec.config import Config
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.training import distributed, graphs
+from bidrec.training import distributed, graphs, processes
 from bidrec.training.checkpoint import Checkpoint, Progress
 from bidrec.training.data_parallel import data_parallel
 from bidrec.training.machine import fit_to
@@ -20,7 +20,7 @@ from bidrec.training.optimiser import optimiser_for, rate_share
 from bidrec.training.resident import Resident
 from bidrec.training.sharding import shard_tables
 from bidrec.training.steps import Steps, steps_for
-from bidrec.training.watch import Watch
+from bidrec.training.watch import NotFinite, Watch, finite
 from bidrec.training_set.load import TrainingSet
 
 Named = Callable[[str], AbstractContextManager[Any]]
@@ -71,6 +71,15 @@ class Learner:
             self.watch.loss(distributed.total(loss))
         progress.batch += 1
         progress.step += 1
+
+    def look(self, *, weights: bool) -> NotFinite | None:
+        """The first step since the last look whose loss is not finite. With `weights` also the newest step where a
+        weight is not, for a step's loss does not tell what its gradients did; of many processes every one must ask."""
+        wrong = self.watch.look()
+        if wrong or not weights:
+            return wrong
+        (spoilt,) = processes.agreed(not finite(self.model.parameters()))  # each has its own rows of a sharded table
+        return NotFinite(1, "a weight is not finite") if spoilt else None
 
     def weights(self) -> dict[str, Tensor]:
         """A copy."""

@@ -2,7 +2,7 @@
 
 Reads   runs/ID/training_set
 Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/validated, weights that did not see the
-        validation window, where training.refit makes others; runs/ID/offending_batch.json where the loss is not finite
+        validation window, where training.refit makes others; runs/ID/offending_batch.json where a number is not finite
 """
 
 import gc
@@ -56,7 +56,7 @@ def train(
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
     the number of epochs chosen, the speed over time (pace.py) and the floor under it (floor.py). Raises BidrecError
-    (70) where the loss is no longer finite, CannotWrite (73) where a checkpoint cannot be written.
+    (70) where loss or weights are no longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -195,13 +195,13 @@ class Loop:
             self.pace.step()
             self.after_step()
             if self.learner.watch.due:
-                self._look()
+                self._look(weights=False)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 self._show(batches, (self.progress.batch - first) / (shown - started))
             stopped, due = processes.agreed(stop(), self._checkpoint_due())
             if stopped or due:
-                self._look()
+                self._look(weights=True)
                 self.pace.close()
                 self._checkpoint()
             if stopped:
@@ -211,28 +211,28 @@ class Loop:
                     hint="run the same command again to go on",
                 )
             self.writer.look()
-        self._look()
+        self._look(weights=True)
         self.pace.close()
         self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
-    def _look(self) -> None:
+    def _look(self, *, weights: bool) -> None:
         """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
-        it was about. What the steps after it did to the weights is in no checkpoint: each is looked at before."""
-        wrong, steps = self.learner.watch.look(), self.learner.steps
+        it was about. With `weights`, asked before any are kept, also where one is not: so no checkpoint has it."""
+        wrong, steps = self.learner.look(weights=weights), self.learner.steps
         if wrong is None:
             return
         at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
         file = self.run_folder / "offending_batch.json"
         offending = {
             "step": step,
-            "loss": str(wrong.loss),
+            "wrong": wrong.what,
             "rows_of": "pair" if self.config.model.kind == "static" else "notice",
             "rows": steps.rows(at).tolist(),
             "rows_of_the_step_before": steps.rows(at - 1).tolist() if at else [],
         }
         processes.first(lambda: write_json(file, offending))
         raise BidrecError(
-            f"the loss is {wrong.loss} at step {step}; its rows are in {file}, the last checkpoint is kept",
+            f"{wrong.what} at step {step}; its rows are in {file}, the last checkpoint is kept",
             hint="look at these rows, lower training.learning_rate or set training.clip_norm",
         )
 
