@@ -244,8 +244,9 @@ class Loop:
             "gradient_norm": learner.watch.largest_norm.item(),
             "learning_rate": learner.optimiser.param_groups[0]["lr"],
             "temperature": 1 / learner.model.scale.item(),
-            "steps_per_second": rate,
         }
+        if rate:  # not where the training was stopped after the epoch's last step
+            entry["steps_per_second"] = rate
         if progress.refit:
             self.best = learner.weights()
         else:

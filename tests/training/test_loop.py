@@ -278,6 +278,19 @@ def test_weights_that_a_step_with_a_finite_loss_made_infinite_stop_the_run_and_a
     assert not (tmp_path / "model").exists()
 
 
+def test_an_epoch_whose_last_step_was_taken_before_the_training_was_stopped_has_no_rate(
+    tmp_path: Path, unbroken: tuple[Path, dict]
+) -> None:
+    steps = sum(stretch["steps"] for stretch in unbroken[1]["speed"])
+    epoch = int(steps) // len(unbroken[1]["curve"])
+    asked = iter([False] * (epoch - 1))
+    with pytest.raises(Interrupted, match=f"stopped at step {epoch};"):
+        train(CONFIG, SET, tmp_path, lambda: next(asked, True))
+    first, *others = train(CONFIG, SET, tmp_path)["curve"]
+    assert "steps_per_second" not in first
+    assert all(entry["steps_per_second"] > 0 for entry in others)
+
+
 def test_loss_gradient_norm_and_learning_rate_stand_in_every_epochs_entry(unbroken: tuple[Path, dict]) -> None:
     for entry in unbroken[1]["curve"]:
         assert entry["gradient_norm"] > 0
