@@ -1,8 +1,9 @@
 """The training loop: steps, learning rate, checkpoints, early stopping; stops and resumes at any step.
 
 Reads   runs/ID/training_set
-Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/validated, weights that did not see the
-        validation window, where training.refit makes others; runs/ID/offending_batch.json where a number is not finite
+Writes  runs/ID/checkpoints, which the flow deletes, and runs/ID/model at its end; runs/ID/validated, weights that did
+        not see the validation window, where training.refit makes others; runs/ID/offending_batch.json where a number
+        is not finite
 """
 
 import gc
