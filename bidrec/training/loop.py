@@ -2,8 +2,7 @@
 
 Reads   runs/ID/training_set
 Writes  runs/ID/checkpoints, which the flow deletes, and runs/ID/model at its end; runs/ID/validated, weights that did
-        not see the validation window, where training.refit makes others; runs/ID/offending_batch.json where a number
-        is not finite
+        not see the validation window, where training.refit makes others
 """
 
 import gc
@@ -20,12 +19,12 @@ from torch.profiler import record_function
 
 from bidrec import log
 from bidrec.config import Config
-from bidrec.errors import BidrecError, InputMissing, Interrupted
-from bidrec.storage import write_json
+from bidrec.errors import InputMissing, Interrupted
 from bidrec.training import checkpoint, floor, processes, saved
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Progress, Writer
+from bidrec.training.diverged import diverged
 from bidrec.training.learner import Learner, Named
 from bidrec.training.machine import arithmetic, choose_device
 from bidrec.training.pace import Pace
@@ -66,13 +65,13 @@ def train(
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
-        loop = Loop(config, ts, run, data, device, writer, record_function if profile else nullcontext)
-        loop.after_epoch = after_epoch
-        loop.begin()
-        if processes.is_first():
-            warn_of_few(data, ts.validation_from, ts.cutoff)
-        keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
-        with recorded as loop.after_step:
+        named = record_function if profile else nullcontext
+        with recorded as after_step:
+            loop = Loop(config, ts, run, data, device, writer, named, after_step, after_epoch)
+            loop.begin()
+            if processes.is_first():
+                warn_of_few(data, ts.validation_from, ts.cutoff)
+            keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
             loop.run(stop)
         return loop.finish()
 
@@ -90,13 +89,13 @@ class Loop:
         device: torch.device,
         writer: Writer,
         named: Named,
+        after_step: Callable[[], None],
+        after_epoch: Callable[[int, float], None],
     ) -> None:
         self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
-        self.device, self.named = device, named
+        self.device, self.named, self.after_step, self.after_epoch = device, named, after_step, after_epoch
         self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
-        self.after_step: Callable[[], None] = lambda: None
-        self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
 
@@ -217,25 +216,12 @@ class Loop:
         self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
     def _look(self, *, weights: bool) -> None:
-        """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
-        it was about. With `weights`, asked before any are kept, also where one is not: so no checkpoint has it."""
-        wrong, steps = self.learner.look(weights=weights), self.learner.steps
-        if wrong is None:
-            return
-        at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
-        file = self.run_folder / "offending_batch.json"
-        offending = {
-            "step": step,
-            "wrong": wrong.what,
-            "rows_of": "pair" if self.config.model.kind == "static" else "notice",
-            "rows": steps.rows(at).tolist(),
-            "rows_of_the_step_before": steps.rows(at - 1).tolist() if at else [],
-        }
-        processes.first(lambda: write_json(file, offending))
-        raise BidrecError(
-            f"{wrong.what} at step {step}; its rows are in {file}, the last checkpoint is kept",
-            hint="look at these rows, lower training.learning_rate or set training.clip_norm",
-        )
+        """Raise BidrecError (70) where a step since the last look had a loss that is not finite. With `weights`, asked
+        before any are kept, also where one is not: so no checkpoint has it."""
+        wrong = self.learner.look(weights=weights)
+        if wrong:
+            rows_of = "pair" if self.config.model.kind == "static" else "notice"
+            raise diverged(wrong, self.progress, self.learner.steps, rows_of, self.run_folder)
 
     def _close_epoch(self, batches: int, rate: float) -> None:
         progress, learner = self.progress, self.learner
