@@ -83,12 +83,12 @@ class Checkpoint:
         """Set the weights, the optimiser's moments and the random state; returns what `of` was given as tensors."""
         sharded = {key: rows for key, rows in _rows_by_key(model, optimiser).items() if key in self.state}
         state = self.state | {key: own_rows(self.state[key], rows).clone() for key, rows in sharded.items()}
-        model.load_state_dict(_with_prefix(state, "model."))
-        _restore_moments(optimiser, _with_prefix(state, "optimiser."))
+        model.load_state_dict(with_prefix(state, "model."))
+        _restore_moments(optimiser, with_prefix(state, "optimiser."))
         torch.set_rng_state(self.state["random"])
         if "random_cuda" in self.state and torch.cuda.is_initialized():
             torch.cuda.set_rng_state(self.state["random_cuda"])
-        return _with_prefix(state, "extra.")
+        return with_prefix(state, "extra.")
 
     def write(self, folder: Path, kept: int) -> None:
         """Write `folder`/STEP whole, then drop those of later steps, from which this training did not go on, and all
@@ -176,7 +176,8 @@ def _rows_by_key(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str
     return found
 
 
-def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries whose names begin so, under the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bidrec.config import Config
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.training import distributed, graphs, processes
-from bidrec.training.checkpoint import Checkpoint, Progress
+from bidrec.training.checkpoint import Checkpoint, Progress, with_prefix
 from bidrec.training.data_parallel import data_parallel
 from bidrec.training.machine import fit_to
 from bidrec.training.optimiser import optimiser_for, rate_share
@@ -94,10 +94,6 @@ class Learner:
     def restore(self, found: Checkpoint) -> dict[str, Tensor]:
         """Go on from there; returns the best weights so far."""
         extra = found.restore(self.model, self.optimiser)
-        self.watch.restore(_of("watch.", extra))
-        self.steps.restore(_of("steps.", extra))
-        return _of("best.", extra)
-
-
-def _of(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        self.watch.restore(with_prefix(extra, "watch."))
+        self.steps.restore(with_prefix(extra, "steps."))
+        return with_prefix(extra, "best.")
