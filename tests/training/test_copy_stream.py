@@ -66,7 +66,7 @@ def test_with_copies_under_way_the_steps_get_the_batches_they_would_get_without(
         batches = plain.batches(epoch)
         assert copying.batches(epoch) == batches > 6
         for at in range(1, 5) if epoch == 0 else range(batches):  # the next epoch begins while a group is under way
-            assert plain.loss(model, at) == copying.loss(model, at)
+            assert plain.learn(model, plain.gathered(at)) == copying.learn(model, copying.gathered(at))
 
 
 def test_only_the_plain_loss_is_learned_from_batches_alone() -> None:

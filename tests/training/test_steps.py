@@ -61,10 +61,10 @@ def test_the_cache_gives_the_same_loss_as_the_whole_notice_tower() -> None:
     steps.start_epoch(model)
     steps.batches(epoch=0)
     with torch.no_grad():
-        through_cache = steps.loss(model, 3)
+        through_cache = steps.learn(model, steps.gathered(3))
         steps.settings = Training(batch_size=10, history_gradients=10_000, candidates=100)
         steps.cache_ND.zero_()
-        recomputed = steps.loss(model, 3)
+        recomputed = steps.learn(model, steps.gathered(3))
     torch.testing.assert_close(through_cache, recomputed)
 
 
@@ -76,7 +76,7 @@ def test_scoring_companies_in_blocks_gives_the_same_loss() -> None:
         model = build(SMALL, SET.schema)
         steps.batches(epoch=0)
         steps.start_epoch(model)
-        losses.append(steps.loss(model, 3))
+        losses.append(steps.learn(model, steps.gathered(3)))
     torch.testing.assert_close(*losses)
 
 
@@ -89,7 +89,7 @@ def test_masking_every_bidder_but_ones_own_is_the_loss_over_the_batchs_companies
     model = build(SMALL, SET.schema)
     steps.start_epoch(model)
     with torch.no_grad():
-        loss = steps.loss(model, 0)
+        loss = steps.learn(model, steps.gathered(0))
         notice_ND, as_of = notice_vectors(model, DATA), int(DATA.published_at[30])
         company_CD, known_C = company_vectors(model, DATA, notice_ND, as_of)
     bids = [
@@ -116,7 +116,7 @@ def test_uniform_negatives_of_pairs_are_versions_known_when_a_notice_of_the_batc
     assert (SET.version_company[version] == company.numpy()).all()
     assert (SET.version_known_at[version] <= as_of.numpy()).all()
     steps.batches(epoch=0)
-    assert torch.isfinite(steps.loss(build(static, SET.schema), 0))
+    assert torch.isfinite(steps.learn(build(static, SET.schema), steps.gathered(0)))
 
 
 def logq_loss(logit_PK: Tensor, own_P: Tensor, company_K: Tensor, uniform_rate: float) -> Tensor:
