@@ -64,8 +64,10 @@ def gpu_busy(device: torch.device) -> Iterator[dict[str, float]]:
     if asked is None:
         yield found
         return
-    query = [asked, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--loop-ms={EVERY_MS}"]
-    with subprocess.Popen([*query, f"--id={torch.cuda.current_device()}"], stdout=subprocess.PIPE, text=True) as told:
+    # By its UUID: nvidia-smi numbers all of the machine's GPUs, torch those of CUDA_VISIBLE_DEVICES.
+    which = f"--id=GPU-{torch.cuda.get_device_properties(device).uuid}"
+    query = [asked, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", f"--loop-ms={EVERY_MS}", which]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as told:
         try:
             yield found
         finally:

@@ -112,7 +112,7 @@ def _rows(schema: dict[str, Any], name: str, batch: seed.Batch) -> RowBatch:
     none: Tensor = torch.zeros(0)
     return RowBatch(
         dense_BF=batch[f"{name}_dense"],
-        ages_days_BT=none.view(len(ids), 0) if len(ids) == 0 else torch.zeros(len(ids), 0),
+        ages_days_BT=torch.zeros(len(ids), 0),
         attributes=ids.flatten(),
         attribute_lengths_BA=torch.ones_like(ids),
         text=none.long(),

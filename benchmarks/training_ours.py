@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.training_clock import Clock, gpu_busy, stolen
 from bidrec.config import Config
@@ -45,7 +44,7 @@ class Floor:
     and which of them pass gradients, is drawn anew in each step and part of it. Its stretches differ in size, so it
     goes through an epoch's as the training does."""
 
-    def __init__(self, config: Config, ts: TrainingSet, at: int = 0) -> None:
+    def __init__(self, config: Config, ts: TrainingSet) -> None:
         device, streamed = choose_device(config.training.device), bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
         self.model: TwoTower = fit_to(build(config.model, ts.schema), config.training, device).train()
@@ -54,16 +53,15 @@ class Floor:
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
         if config.model.kind == "static":
-            self.batches = repeat(self.steps.gathered(at or batches // 2))
-            self.loss = self.steps.learn
+            self.batches = repeat(self.steps.gathered(batches // 2))
         else:
-            self.batches, self.loss = cycle(range(batches)), self.steps.loss
+            self.batches = map(self.steps.gathered, cycle(range(batches)))
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch
 
     def step(self) -> None:
         """Not waited for where a GPU computes it, as the training does not wait for its steps either."""
         graphs.start_step(self.optimiser.settings)
-        loss: Tensor = self.loss(self.model, next(self.batches))
+        loss = self.steps.learn(self.model, next(self.batches))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -4,6 +4,7 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
+import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,11 @@ def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]
 
 
 def _finish(config: Config, run: Run, inputs: str) -> None:
-    """Second stage, evaluation and manifest of a run whose model is trained."""
+    """Second stage, evaluation and manifest of a run whose model is trained. Nobody goes on from its checkpoints, which
+    are four times as large: they are deleted here, where also a training that was killed before comes along."""
     from bidrec.ranking.second_stage.learn import learn_blend
 
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
     ts = TrainingSet.open(run.training_set)
     model = read_manifest(run.model) or {}
     if read_manifest(run.second_stage) is None:

@@ -3,9 +3,9 @@
 runs/<yyyymmddThhmmssZ>-<6 hex>/
     config.json     the configuration as resolved, the fingerprint of what the run was made from, how it began
     training_set/   see bidrec.training_set
-    checkpoints/    while it trains
+    checkpoints/    until the model is whole
     profile/        where the time of some steps went, with `train --profile`
-    offending_batch.json    what the loss was no longer finite on
+    offending_batch.json    what loss or weights were no longer finite on
     validated/      weights that did not see the validation window, where `training.refit` made others
     model/          weights and how to rebuild the model
     second_stage/   the blend that orders what the model finds
@@ -54,6 +54,10 @@ class Run:
     @property
     def training_set(self) -> Path:
         return self.folder / "training_set"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     @property
     def model(self) -> Path:
@@ -177,7 +181,7 @@ def sweep_runs(home: Path) -> None:
         for folder in (home / "runs").glob("*/"):
             if not (folder / "config.json").is_file() and _ID.fullmatch(folder.name):
                 shutil.rmtree(folder)
-            for place in (folder, folder / "checkpoints"):
+            for place in (folder, Run(folder).checkpoints):
                 sweep(place)
 
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 GPU, HOST = torch.device("cuda", 0), torch.device("cpu")
+UUID = "8f1c1f4e-52a4-11ef-9d3c-0242ac120002"
+"""As torch spells a GPU's; nvidia-smi says GPU- before it."""
 BETWEEN = {"aten.copy_", "aten._to_copy"}
 """Operations from one place to the other."""
 INDEXED = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
@@ -187,6 +190,7 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
             "is_available": lambda: True,
             "device_count": lambda: 1,
             "current_device": lambda: 0,
+            "get_device_properties": lambda _: SimpleNamespace(uuid=UUID),
             "is_bf16_supported": lambda *_: True,
             "synchronize": lambda *_: None,
             "Event": _Event,

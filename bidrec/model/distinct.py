@@ -32,15 +32,19 @@ def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(sorted_Q[begin_R]), torch.from_numpy(place_Q), torch.from_numpy(count_R)
 
 
-def alike(number_Q: Tensor) -> tuple[Tensor, Tensor]:
-    """For a GPU, of numbers (Q,) as `distinct` takes them: each one's place (Q,) among those that differ, and how often
-    it is there (Q,)."""
+def places(number_Q: Tensor) -> Tensor:
+    """For a GPU, of numbers (Q,) as `distinct` takes them: each one's place (Q,) among those that differ."""
     order_Q = ascending(number_Q)
     sorted_Q = number_Q[order_Q]
     first_Q = torch.zeros_like(number_Q)
     first_Q[1:] = sorted_Q[1:] != sorted_Q[:-1]
-    place_Q = torch.empty_like(number_Q).scatter_(0, order_Q, first_Q.cumsum(0))
-    return place_Q, counts(place_Q, len(place_Q))[place_Q]
+    return torch.empty_like(number_Q).scatter_(0, order_Q, first_Q.cumsum(0))
+
+
+def repeats(number_Q: Tensor) -> Tensor:
+    """For a GPU, of such numbers: how often each one is there (Q,)."""
+    place_Q = places(number_Q)
+    return counts(place_Q, len(place_Q))[place_Q]
 
 
 def counts(number_Q: Tensor, below: int) -> Tensor:

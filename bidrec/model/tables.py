@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.distinct import alike, distinct, grouped
+from bidrec.model.distinct import distinct, grouped, places
 
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
@@ -209,7 +209,7 @@ def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
 
 def each_summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
     """The ids as they are, each with the sum (I, D) of all its gradients: a GPU is not waited for."""
-    place, _ = alike(ids)
+    place = places(ids)
     return ids, torch.zeros_like(gradient_ID).index_add_(0, place, gradient_ID)[place]
 
 

@@ -45,7 +45,7 @@ class Progress:
     finished: bool = False
     curve: list[dict[str, float]] = field(default_factory=list)
     """One entry an epoch: mean loss, largest gradient norm measured, learning rate at its end, temperature, steps a
-    second, and validation Recall@100 (not in the refit)."""
+    second (of those since the training last went on), and validation Recall@100 (not in the refit)."""
     speed: list[dict[str, float]] = field(default_factory=list)
     """Seconds and steps of one stretch after the other (pace.py)."""
 
@@ -83,21 +83,24 @@ class Checkpoint:
         """Set the weights, the optimiser's moments and the random state; returns what `of` was given as tensors."""
         sharded = {key: rows for key, rows in _rows_by_key(model, optimiser).items() if key in self.state}
         state = self.state | {key: own_rows(self.state[key], rows).clone() for key, rows in sharded.items()}
-        model.load_state_dict(_with_prefix(state, "model."))
-        _restore_moments(optimiser, _with_prefix(state, "optimiser."))
+        model.load_state_dict(with_prefix(state, "model."))
+        _restore_moments(optimiser, with_prefix(state, "optimiser."))
         torch.set_rng_state(self.state["random"])
         if "random_cuda" in self.state and torch.cuda.is_initialized():
             torch.cuda.set_rng_state(self.state["random_cuda"])
-        return _with_prefix(state, "extra.")
+        return with_prefix(state, "extra.")
 
     def write(self, folder: Path, kept: int) -> None:
-        """Write `folder`/STEP whole, then drop all but the newest `kept`. Raises CannotWrite (73)."""
+        """Write `folder`/STEP whole, then drop those of later steps, from which this training did not go on, and all
+        but the newest `kept` others. Raises CannotWrite (73)."""
         with whole_folder(folder / f"{self.progress.step:08d}") as staging:
             save_file(self.state, staging / STATE)
             write_json(staging / PROGRESS, asdict(self.progress))
             write_manifest(staging, kind="checkpoint", step=self.progress.step)
-        for old in _checkpoints(folder)[:-kept]:
-            shutil.rmtree(old, ignore_errors=True)
+        there = _checkpoints(folder)
+        until_here = [path for path in there if int(path.name) <= self.progress.step]
+        for path in set(there) - set(until_here[-kept:]):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Writer:
@@ -156,7 +159,9 @@ def newest(folder: Path) -> Checkpoint | None:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+    """By their steps, the newest last."""
+    found = (path for path in folder.glob("*") if re.fullmatch(r"\d{8,}", path.name))
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def _rows_by_key(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, list[int]]:
@@ -171,7 +176,8 @@ def _rows_by_key(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str
     return found
 
 
-def _with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def with_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries whose names begin so, under the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 

@@ -18,15 +18,15 @@ from bidrec.model.rows import moved
 
 class Sent(NamedTuple):
     group: list[Any]
-    arrived: torch.cuda.Event | None
+    arrived: torch.cuda.Event
 
 
 class CopyStream:
-    """Double buffering to `device`; on a CPU the groups are handed on as they are."""
+    """Double buffering to `device`, a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.stream = torch.cuda.Stream(device)
         self.under_way: dict[int, Sent] = {}
 
     def take(self, at: int, following: int | None, gather: Callable[[int], list[Any]]) -> list[Any]:
@@ -38,8 +38,6 @@ class CopyStream:
         self.under_way.clear()
         if following is not None:
             self.under_way[following] = self._send(gather(following))
-        if sent.arrived is None:
-            return sent.group
         steps = torch.cuda.current_stream(self.device)
         steps.wait_event(sent.arrived)
 
@@ -54,8 +52,6 @@ class CopyStream:
         self.under_way.clear()
 
     def _send(self, group: list[Any]) -> Sent:
-        if self.stream is None:
-            return Sent(group, None)
         with torch.cuda.stream(self.stream):
             there = [moved(batch, self._copy) for batch in group]
             return Sent(there, self.stream.record_event())

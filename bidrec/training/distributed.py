@@ -58,7 +58,7 @@ def own_rows(all_rows: Tensor, rows_of: list[int]) -> Tensor:
 def start_step(seed: int, step: int) -> None:
     """Before a step: what a process draws for itself in it depends on nothing but this and its rank."""
     global _own_seeds
-    _own_seeds = count((seed * 1_000_003 + step << 24) + (rank() << 8))
+    _own_seeds = count(((seed * 1_000_003 + step << 24) + (rank() << 8)) % 2**64)  # torch takes no larger one
 
 
 _own_seeds = count()

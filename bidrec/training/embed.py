@@ -17,11 +17,11 @@ BLOCK = 8192
 
 
 @torch.no_grad()
-def notice_vectors(model: TwoTower, data: Resident, notices: Tensor | None = None) -> Tensor:
-    """(N, D) unit vectors of all notices, or of the rows given, without dropout."""
+def notice_vectors(model: TwoTower, data: Resident) -> Tensor:
+    """(N, D) unit vectors of all notices, without dropout."""
     training = model.training
     model.eval()
-    rows = torch.arange(len(data.notice), device=data.device) if notices is None else notices
+    rows = torch.arange(len(data.notice), device=data.device)
     vectors = torch.empty(len(rows), model.width, device=data.device)
     for block, into in zip(rows.split(BLOCK), vectors.split(BLOCK), strict=True):
         if len(block):  # torchrec cannot look up nothing

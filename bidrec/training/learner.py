@@ -12,15 +12,15 @@ from torch import Tensor
 
 from bidrec.config import Config
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.training import distributed, graphs
-from bidrec.training.checkpoint import Checkpoint, Progress
+from bidrec.training import distributed, graphs, processes
+from bidrec.training.checkpoint import Checkpoint, Progress, with_prefix
 from bidrec.training.data_parallel import data_parallel
 from bidrec.training.machine import fit_to
 from bidrec.training.optimiser import optimiser_for, rate_share
 from bidrec.training.resident import Resident
 from bidrec.training.sharding import shard_tables
 from bidrec.training.steps import Steps, steps_for
-from bidrec.training.watch import Watch
+from bidrec.training.watch import NotFinite, Watch, finite
 from bidrec.training_set.load import TrainingSet
 
 Named = Callable[[str], AbstractContextManager[Any]]
@@ -72,6 +72,15 @@ class Learner:
         progress.batch += 1
         progress.step += 1
 
+    def look(self, *, weights: bool) -> NotFinite | None:
+        """The first step since the last look whose loss is not finite. With `weights` also the newest step where a
+        weight is not, for a step's loss does not tell what its gradients did; of many processes every one must ask."""
+        wrong = self.watch.look()
+        if wrong or not weights:
+            return wrong
+        (spoilt,) = processes.agreed(not finite(self.model.parameters()))  # each has its own rows of a sharded table
+        return NotFinite(1, "a weight is not finite") if spoilt else None
+
     def weights(self) -> dict[str, Tensor]:
         """A copy."""
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -85,10 +94,6 @@ class Learner:
     def restore(self, found: Checkpoint) -> dict[str, Tensor]:
         """Go on from there; returns the best weights so far."""
         extra = found.restore(self.model, self.optimiser)
-        self.watch.restore(_of("watch.", extra))
-        self.steps.restore(_of("steps.", extra))
-        return _of("best.", extra)
-
-
-def _of(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        self.watch.restore(with_prefix(extra, "watch."))
+        self.steps.restore(with_prefix(extra, "steps."))
+        return with_prefix(extra, "best.")

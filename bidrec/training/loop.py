@@ -1,8 +1,8 @@
 """The training loop: steps, learning rate, checkpoints, early stopping; stops and resumes at any step.
 
 Reads   runs/ID/training_set
-Writes  runs/ID/checkpoints while it runs, runs/ID/model at its end; runs/ID/validated, weights that did not see the
-        validation window, where training.refit makes others; runs/ID/offending_batch.json where the loss is not finite
+Writes  runs/ID/checkpoints, which the flow deletes, and runs/ID/model at its end; runs/ID/validated, weights that did
+        not see the validation window, where training.refit makes others
 """
 
 import gc
@@ -19,12 +19,12 @@ from torch.profiler import record_function
 
 from bidrec import log
 from bidrec.config import Config
-from bidrec.errors import BidrecError, InputMissing, Interrupted
-from bidrec.storage import write_json
+from bidrec.errors import InputMissing, Interrupted
 from bidrec.training import checkpoint, floor, processes, saved
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Progress, Writer
+from bidrec.training.diverged import diverged
 from bidrec.training.learner import Learner, Named
 from bidrec.training.machine import arithmetic, choose_device
 from bidrec.training.pace import Pace
@@ -56,7 +56,7 @@ def train(
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
     the number of epochs chosen, the speed over time (pace.py) and the floor under it (floor.py). Raises BidrecError
-    (70) where the loss is no longer finite, CannotWrite (73) where a checkpoint cannot be written.
+    (70) where loss or weights are no longer finite, CannotWrite (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -65,13 +65,13 @@ def train(
     with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
-        loop = Loop(config, ts, run, data, device, writer, record_function if profile else nullcontext)
-        loop.after_epoch = after_epoch
-        loop.begin()
-        if processes.is_first():
-            warn_of_few(data, ts.validation_from, ts.cutoff)
-        keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
-        with recorded as loop.after_step:
+        named = record_function if profile else nullcontext
+        with recorded as after_step:
+            loop = Loop(config, ts, run, data, device, writer, named, after_step, after_epoch)
+            loop.begin()
+            if processes.is_first():
+                warn_of_few(data, ts.validation_from, ts.cutoff)
+            keep_freed_memory()  # not before: what getting ready took and gave back is more than a step takes
             loop.run(stop)
         return loop.finish()
 
@@ -89,13 +89,13 @@ class Loop:
         device: torch.device,
         writer: Writer,
         named: Named,
+        after_step: Callable[[], None],
+        after_epoch: Callable[[int, float], None],
     ) -> None:
         self.config, self.ts, self.run_folder, self.data, self.writer = config, ts, run, data, writer
-        self.device, self.named = device, named
+        self.device, self.named, self.after_step, self.after_epoch = device, named, after_step, after_epoch
         self.progress = Progress(epochs=config.training.epochs)
         self.best: dict[str, Tensor] = {}
-        self.after_step: Callable[[], None] = lambda: None
-        self.after_epoch: Callable[[int, float], None] = lambda epoch, recall: None
         self.checkpointed = time.monotonic()
         self.log = log.get("train")
 
@@ -195,13 +195,13 @@ class Loop:
             self.pace.step()
             self.after_step()
             if self.learner.watch.due:
-                self._look()
+                self._look(weights=False)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
                 self._show(batches, (self.progress.batch - first) / (shown - started))
             stopped, due = processes.agreed(stop(), self._checkpoint_due())
             if stopped or due:
-                self._look()
+                self._look(weights=True)
                 self.pace.close()
                 self._checkpoint()
             if stopped:
@@ -211,30 +211,17 @@ class Loop:
                     hint="run the same command again to go on",
                 )
             self.writer.look()
-        self._look()
+        self._look(weights=True)
         self.pace.close()
         self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
-    def _look(self) -> None:
-        """Raise BidrecError (70) where a step since the last look had a loss that is not finite, and write down what
-        it was about. What the steps after it did to the weights is in no checkpoint: each is looked at before."""
-        wrong, steps = self.learner.watch.look(), self.learner.steps
-        if wrong is None:
-            return
-        at, step = self.progress.batch - wrong.steps_ago, self.progress.step - wrong.steps_ago
-        file = self.run_folder / "offending_batch.json"
-        offending = {
-            "step": step,
-            "loss": str(wrong.loss),
-            "rows_of": "pair" if self.config.model.kind == "static" else "notice",
-            "rows": steps.rows(at).tolist(),
-            "rows_of_the_step_before": steps.rows(at - 1).tolist() if at else [],
-        }
-        processes.first(lambda: write_json(file, offending))
-        raise BidrecError(
-            f"the loss is {wrong.loss} at step {step}; its rows are in {file}, the last checkpoint is kept",
-            hint="look at these rows, lower training.learning_rate or set training.clip_norm",
-        )
+    def _look(self, *, weights: bool) -> None:
+        """Raise BidrecError (70) where a step since the last look had a loss that is not finite. With `weights`, asked
+        before any are kept, also where one is not: so no checkpoint has it."""
+        wrong = self.learner.look(weights=weights)
+        if wrong:
+            rows_of = "pair" if self.config.model.kind == "static" else "notice"
+            raise diverged(wrong, self.progress, self.learner.steps, rows_of, self.run_folder)
 
     def _close_epoch(self, batches: int, rate: float) -> None:
         progress, learner = self.progress, self.learner
@@ -244,8 +231,9 @@ class Loop:
             "gradient_norm": learner.watch.largest_norm.item(),
             "learning_rate": learner.optimiser.param_groups[0]["lr"],
             "temperature": 1 / learner.model.scale.item(),
-            "steps_per_second": rate,
         }
+        if rate:  # not where the training was stopped after the epoch's last step
+            entry["steps_per_second"] = rate
         if progress.refit:
             self.best = learner.weights()
         else:

@@ -99,9 +99,6 @@ class NoticeSteps:
         self.cache_ND = torch.zeros(0)
         self.cache_ND = notice_vectors(model, self.data)
 
-    def loss(self, model: TwoTower, at: int) -> Tensor:
-        return self.learn(model, self.gathered(at))
-
     def gathered(self, at: int) -> NoticeBatch:
         """All that the step over the notices reads; draws the candidates and the notices that pass gradients."""
         data, batch = self.data, self.rows(at)

@@ -74,9 +74,6 @@ class PairSteps:
     def start_epoch(self, model: TwoTower) -> None:
         """Nothing is cached."""
 
-    def loss(self, model: TwoTower, at: int) -> Tensor:
-        return self.learn(model, self.gathered(at))
-
     def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
         """The loss of a batch that is gathered already."""
         notice_UD = distributed.gathered(model.notice, batch.notice)

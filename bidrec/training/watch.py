@@ -1,4 +1,4 @@
-"""The numbers of a training, step by step: loss, gradient norm, whether they are finite.
+"""The numbers of a training, step by step: loss, gradient norm, whether they and the weights are finite.
 
 They stay on the device and are looked at every LOOK_EVERY steps, at each checkpoint and at an epoch's end: looking
 makes a GPU's host wait for it. What is wrong is therefore known some steps late, and still blamed on the right step.
@@ -16,10 +16,10 @@ LOOK_EVERY = 50
 
 @dataclass(frozen=True)
 class NotFinite:
-    """The first step since the last look whose loss is not finite: how many steps ago, and the loss."""
+    """The first step since the last look that something was wrong at: how many steps ago, and what."""
 
     steps_ago: int
-    loss: float
+    what: str
 
 
 class Watch:
@@ -63,10 +63,10 @@ class Watch:
         return self.count == LOOK_EVERY
 
     def look(self) -> NotFinite | None:
-        """The first step since the last look that went wrong; None where all went well."""
+        """The first step since the last look whose loss is not finite; None where all are."""
         unseen, self.count = self.unseen[: self.count], 0
         wrong = (~torch.isfinite(unseen)).nonzero().flatten().tolist()
-        return NotFinite(len(unseen) - wrong[0], unseen[wrong[0]].item()) if wrong else None
+        return NotFinite(len(unseen) - wrong[0], f"the loss is {unseen[wrong[0]].item()}") if wrong else None
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps, so that a resumed epoch ends with the same figures."""
@@ -78,6 +78,12 @@ class Watch:
 
 
 _STATE = ("loss_sum", "norm", "largest_norm")
+
+
+@torch.no_grad()
+def finite(weights: Iterable[Tensor]) -> bool:
+    """Whether all of them are. By their sums, which take a tenth of the time of a copy; waits for a GPU once."""
+    return bool(torch.stack([weight.sum(dtype=torch.float32) for weight in weights]).isfinite().all())
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:

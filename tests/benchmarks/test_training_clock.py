@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import training_clock
 from benchmarks.training_clock import Clock, gpu_busy, stolen
-from tests.pretend_gpu import GPU, pretend_gpu
+from tests.pretend_gpu import GPU, UUID, pretend_gpu
 
 CPU = torch.device("cpu")
 
@@ -49,7 +49,7 @@ def test_a_gpu_is_as_busy_as_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest
             time.sleep(0.01)
         time.sleep(0.2)
     assert found == {"gpu_busy": 0.5}
-    assert "--id=0" in asked.read_text()
+    assert f"--id=GPU-{UUID}" in asked.read_text().split()
 
 
 def test_nothing_is_said_of_how_busy_a_gpu_is_where_there_is_none(

@@ -179,9 +179,13 @@ def test_an_unfinished_run_is_gone_on_with_and_not_started_anew(copy: Config) ->
     (run.folder / "manifest.json").unlink()
     weights = (run.model / "weights.safetensors").stat().st_mtime_ns
     litter = copy.home_path / ".spill.killed"  # by a SIGKILL between the training set's rename and the sweeping up
-    litter.mkdir()
+    checkpoint = run.checkpoints / "00000007"  # by one between the model's rename and the checkpoints' deletion
+    assert not run.checkpoints.exists()
+    for left in (litter, checkpoint):
+        left.mkdir(parents=True)
     assert flow.train(copy).id == run.id
     assert not litter.exists()
+    assert not run.checkpoints.exists()
     assert (run.model / "weights.safetensors").stat().st_mtime_ns == weights
     assert len(all_runs(copy.home_path)) == 1
 

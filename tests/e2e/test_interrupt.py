@@ -38,17 +38,21 @@ def test_a_job_told_to_stop_while_it_imports_ends_with_75_or_had_finished_and_sa
     assert "Traceback" not in err
 
 
-def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    source = Path(market(home).source.path)
-    toml = tmp_path / "bidrec.toml"
+def small_training(folder: Path, epochs: int) -> tuple[Path, list[str], dict[str, str]]:
+    """A home, and the command and the environment that train in it."""
+    home, toml = folder / "home", folder / "bidrec.toml"
+    source = market(home).source.path
     toml.write_text(
         f'[source]\nname = "koneps"\npath = "{source}"\n[split]\ntest_days = 40\nvalidation_days = 30\n'
         "[model]\nembedding_dim = 16\nmembers = 1\ntable_dim = 32\nhidden = [32]\nhistory_length = 16\n"
-        "[training]\nepochs = 8\npatience = 8\nrefit = false\n[evaluation]\nrefresh_days = 0\nbootstrap = 20\n",
+        f"[training]\nepochs = {epochs}\npatience = 8\nrefit = false\n[evaluation]\nrefresh_days = 0\nbootstrap = 20\n",
         encoding="utf-8",
     )
-    arguments, environment = command(home, toml)
+    return home, *command(home, toml)
+
+
+def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:
+    home, arguments, environment = small_training(tmp_path, epochs=8)
     stopped = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
@@ -73,3 +77,24 @@ def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_p
     assert '"event": "resumed"' in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["run"] == run.name
     assert len(json.loads((run / "model" / "manifest.json").read_text())["curve"]) == 8
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_training_killed_when_its_model_is_whole_is_ended_without_another_step(tmp_path: Path) -> None:
+    home, arguments, environment = small_training(tmp_path, epochs=1)
+    killed = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (models := list(home.glob("runs/*/model/weights.safetensors"))):
+        assert killed.poll() is None
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    (weights,) = models
+    run, written = weights.parents[1], weights.stat().st_mtime_ns
+    assert not (run / "manifest.json").exists()
+
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1])["run"] == run.name
+    assert '"event": "epoch"' not in done.stderr
+    assert weights.stat().st_mtime_ns == written
+    assert not (run / "checkpoints").exists()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.model import distinct as module
-from bidrec.model.distinct import alike, ascending, counts, distinct, grouped
+from bidrec.model.distinct import ascending, counts, distinct, grouped, places, repeats
 
 LARGE = 2**63 // 2 // 64
 
@@ -25,12 +25,11 @@ def test_numbers_are_told_apart_as_torch_does(few: None, numbers: list[int]) -> 
 
 
 @given(numbers=st.lists(st.integers(0, 5) | st.integers(LARGE - 3, LARGE - 1), max_size=32))
-def test_numbers_that_are_alike_have_the_place_and_the_count_of_distinct_ones(few: None, numbers: list[int]) -> None:
+def test_numbers_that_are_the_same_have_the_place_and_the_count_of_distinct_ones(few: None, numbers: list[int]) -> None:
     number_Q = torch.tensor(numbers, dtype=torch.int64)
     _, wanted_Q, count_R = torch.unique(number_Q, return_inverse=True, return_counts=True)
-    place_Q, count_Q = alike(number_Q)
-    assert torch.equal(place_Q, wanted_Q)
-    assert torch.equal(count_Q, count_R[wanted_Q])
+    assert torch.equal(places(number_Q), wanted_Q)
+    assert torch.equal(repeats(number_Q), count_R[wanted_Q])
 
 
 @given(numbers=st.lists(st.integers(0, 5), max_size=32), below=st.integers(6, 9))

@@ -58,6 +58,33 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, kept: int) -> None
     assert steps(tmp_path) == list(range(6 - kept, 6))
 
 
+@pytest.mark.parametrize(("kept", "damaged", "written"), [(1, [6000], 5000), (2, [4000, 6000], 1000)])
+def test_the_checkpoint_just_written_is_the_newest_whatever_damaged_ones_of_later_steps_lie_there(
+    tmp_path: Path, kept: int, damaged: list[int], written: int
+) -> None:
+    """The training went on from an older one, or began anew: what it now writes has a lower number than these."""
+    for step in (4000, 6000):
+        checkpoint(step).write(tmp_path, kept=2)
+    for step in damaged:
+        (tmp_path / f"{step:08d}" / STATE).write_bytes(b"damaged")
+    checkpoint(written).write(tmp_path, kept)
+    assert steps(tmp_path) == [written]
+    found = newest(tmp_path)
+    assert found
+    assert found.progress.step == written
+
+
+def test_a_step_of_nine_digits_is_later_than_one_of_eight(tmp_path: Path) -> None:
+    for step in (99_999_999, 100_000_000, 100_000_001):
+        checkpoint(step).write(tmp_path, kept=2)
+    assert steps(tmp_path) == [100_000_000, 100_000_001]
+    checkpoint(99_999_999).write(tmp_path / "before", kept=2)
+    checkpoint(100_000_000).write(tmp_path / "before", kept=2)
+    found = newest(tmp_path / "before")
+    assert found
+    assert found.progress.step == 100_000_000
+
+
 @given(st.floats(0.1, 100), st.floats(0, 10), st.floats(0, 1_000))
 def test_the_next_one_is_due_in_its_time_and_when_the_last_has_cost_two_percent_of_it(
     every: float, cost: float, since: float

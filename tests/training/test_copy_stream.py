@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,12 +9,14 @@ from torch import Tensor
 
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import ConfigurationError
-from bidrec.model.two_tower import build
+from bidrec.model.rows import moved
 from bidrec.training import pair_steps
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.loop import train
+from bidrec.training.pair_batches import PairBatch
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
+from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training.sets import ON_A_GPU, training_set
 
 SET = training_set(notices=100)
@@ -32,19 +36,40 @@ class Batch:
     name: str
 
 
-@pytest.mark.parametrize("place", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])
-def test_each_group_is_gathered_once_and_one_ahead_of_the_steps(place: str) -> None:
+@pytest.fixture
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """The real one, or a pretended one."""
+    with pretend_gpu(monkeypatch) if request.param == "pretended" else nullcontext():
+        yield GPU
+
+
+EITHER_GPU = pytest.mark.parametrize("gpu", ["pretended", pytest.param("real", marks=ON_A_GPU)], indirect=True)
+
+
+def tensors_of(batch: PairBatch) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    moved(batch, note)
+    return found
+
+
+@EITHER_GPU
+def test_each_group_is_gathered_once_and_one_ahead_of_the_steps(gpu: torch.device) -> None:
     gathered = []
 
     def gather(at: int) -> list[Batch]:
         gathered.append(at)
         return [Batch(Rows(torch.full((3,), at + i)), f"batch {at + i}") for i in range(2)]
 
-    copies = CopyStream(torch.device(place))
+    copies = CopyStream(gpu)
     for at, following in ((0, 2), (2, 4), (4, None)):
         first, second = copies.take(at, following, gather)
         assert (first.name, second.name) == (f"batch {at}", f"batch {at + 1}")
-        assert first.rows.number.device.type == place
+        assert first.rows.number.device == gpu
         assert first.rows.number.tolist() == [at] * 3
         assert gathered[-1] == (4 if following is None else following)
     assert gathered == [0, 2, 4]
@@ -54,25 +79,28 @@ def test_each_group_is_gathered_once_and_one_ahead_of_the_steps(place: str) -> N
     assert gathered == [0, 2, 4, 0, 2, 2]
 
 
+@EITHER_GPU
 def test_with_copies_under_way_the_steps_get_the_batches_they_would_get_without(
-    monkeypatch: pytest.MonkeyPatch,
+    gpu: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pair_steps, "AHEAD_PAIRS", 24)
     data = Resident.of(SET, CPU, streamed=True)
-    plain, copying = (PairSteps(CONFIG, data, SET.validation_from) for _ in range(2))
-    copying.copies = CopyStream(CPU)
-    model = build(STATIC, SET.schema)
+    plain, copying = (PairSteps(CONFIG, data, SET.validation_from, device) for device in (CPU, gpu))
     for epoch in range(2):
         batches = plain.batches(epoch)
-        assert copying.batches(epoch) == batches > 6
-        for at in range(1, 5) if epoch == 0 else range(batches):  # the next epoch begins while a group is under way
-            assert plain.loss(model, at) == copying.loss(model, at)
+        assert copying.batches(epoch) == batches > 7
+        # From 4 on the group that begins at 7 is under way; the next epoch asks for its own there.
+        for at in range(1, 5) if epoch == 0 else range(7, batches):
+            wanted, found = (tensors_of(steps.gathered(at)) for steps in (plain, copying))
+            assert {tensor.device for tensor in found} == {gpu}
+            assert len(wanted) == len(found) > 10
+            assert all(torch.equal(here, there.cpu()) for here, there in zip(wanted, found, strict=True))
 
 
-def test_only_the_plain_loss_is_learned_from_batches_alone() -> None:
+def test_only_the_plain_loss_is_learned_from_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(CONFIG, loss=Loss(kind="in_batch", logq=True))
-    with pytest.raises(ConfigurationError, match="the plain loss only"):
-        PairSteps(config, Resident.of(SET, CPU, streamed=True), SET.validation_from, torch.device("meta"))
+    with pretend_gpu(monkeypatch), pytest.raises(ConfigurationError, match="the plain loss only"):
+        PairSteps(config, Resident.of(SET, CPU, streamed=True), SET.validation_from, GPU)
 
 
 @pytest.mark.gpu

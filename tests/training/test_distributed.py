@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from bidrec.model.tables import Table
 from bidrec.storage import read_manifest
-from bidrec.training import saved
+from bidrec.training import distributed, saved
 from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +72,16 @@ def test_one_process_hands_a_training_with_sharded_tables_on_to_two_and_they_han
     note_losses(found, HANDED_ON, together / "handed-on")
     assert found == pytest.approx(alone, rel=1e-5)
     torch.testing.assert_close(weights(together / "handed-on"), weights(tmp_path), rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_process_draws_for_itself_has_a_seed_that_torch_takes_however_large_the_configured_one() -> None:
+    generator, seeds = torch.Generator(), []
+    for seed, step in ((7, 5), (7, 6), (20_261_128, 0), (20_261_128, 1), (2**63 - 1, 10**9)):
+        distributed.start_step(seed, step)
+        seeds += [next(distributed._own_seeds), next(distributed._own_seeds)]
+        generator.manual_seed(seeds[-1])
+    assert len(set(seeds)) == len(seeds)
+    assert seeds[:2] == [(7 * 1_000_003 + 5) * 2**24, (7 * 1_000_003 + 5) * 2**24 + 1]
 
 
 def test_each_process_holds_half_of_a_large_table_or_one_of_two(together: Path) -> None:

@@ -73,6 +73,16 @@ def test_of_epochs_that_chance_could_have_put_in_another_order_the_last_is_kept(
     assert train(replace(CONFIG, training=settings), SET, tmp_path)["epochs"] == kept
 
 
+def test_the_second_training_has_as_many_epochs_as_the_first_ones_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([0.6, 0.4, 0.3])
+    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
+    facts = train(CONFIG, SET, tmp_path)
+    assert ["validation_recall@100" in entry for entry in facts["curve"]] == [True] * 3 + [False]
+    assert (facts["epochs"], facts["refit"]) == (1, True)
+
+
 class PowerCut(Exception):
     """Not one of ours: the loop writes nothing when it comes."""
 
@@ -218,11 +228,13 @@ def test_the_seed_model_trains_on_pairs(tmp_path: Path) -> None:
     assert facts["curve"][0]["temperature"] == 1.0
 
 
+@pytest.mark.parametrize("checkpoint_seconds", [0, 60])
 def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_last_good_checkpoint(
-    tmp_path: Path,
+    tmp_path: Path, checkpoint_seconds: int
 ) -> None:
     """One notice's number is infinite: the step that learns from it is named, though the look comes later."""
-    static = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
+    settings = Training(batch_size=20, epochs=1, refit=False, checkpoint_seconds=checkpoint_seconds)
+    static = Config(model=replace(SMALL, kind="static"), training=settings)
     steps = PairSteps(static, Resident.of(SET, torch.device("cpu")), SET.validation_from)
     notices = [SET.pair_notice[steps.rows(at).numpy()].tolist() for at in range(steps.batches(epoch=0))]
     notice = next(notice for notice in notices[3] if not any(notice in before for before in notices[:3]))
@@ -243,8 +255,50 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_la
     assert SET.pair_notice[found["rows_of_the_step_before"]].tolist() == notices[2]
     kept = newest(tmp_path / "checkpoints")
     assert kept
-    assert kept.progress.step == 2
+    assert kept.progress.step == (2 if checkpoint_seconds else 3)
     assert all(bool(value.isfinite().all()) for name, value in kept.state.items() if name.startswith("model."))
+
+
+@pytest.mark.parametrize(("at", "kept"), [(3, 3), (-1, None)])
+def test_weights_that_a_step_with_a_finite_loss_made_infinite_stop_the_run_and_are_in_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, kept: int | None
+) -> None:
+    """An infinite gradient: in the middle, with a checkpoint at each step, or in an epoch's last step, after which no
+    loss would tell."""
+    settings = Training(batch_size=20, epochs=1, refit=False, checkpoint_seconds=0 if kept else 60)
+    config = Config(model=replace(SMALL, kind="static"), training=settings)
+    steps = PairSteps(config, Resident.of(SET, torch.device("cpu")), SET.validation_from)
+    bad = range(steps.batches(epoch=0))[at]
+    gradients = Watch.gradients
+
+    def spoil(watch: Watch, parameters: Iterable[torch.nn.Parameter], step: int, first: bool) -> None:
+        parameters = list(parameters)
+        if step == bad:
+            next(value.grad for value in parameters if value.grad is not None).view(-1)[0] = torch.inf
+        gradients(watch, parameters, step, first)
+
+    monkeypatch.setattr(Watch, "gradients", spoil)
+    with pytest.raises(BidrecError, match=rf"a weight is not finite at step {bad}; its rows are in") as error:
+        train(config, SET, tmp_path)
+    assert error.value.exit_code == 70
+    found = json.loads((tmp_path / "offending_batch.json").read_text())
+    assert (found["step"], found["rows"]) == (bad, steps.rows(bad).tolist())
+    last = newest(tmp_path / "checkpoints")
+    assert (last and last.progress.step) == kept
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_epoch_whose_last_step_was_taken_before_the_training_was_stopped_has_no_rate(
+    tmp_path: Path, unbroken: tuple[Path, dict]
+) -> None:
+    steps = sum(stretch["steps"] for stretch in unbroken[1]["speed"])
+    epoch = int(steps) // len(unbroken[1]["curve"])
+    asked = iter([False] * (epoch - 1))
+    with pytest.raises(Interrupted, match=f"stopped at step {epoch};"):
+        train(CONFIG, SET, tmp_path, lambda: next(asked, True))
+    first, *others = train(CONFIG, SET, tmp_path)["curve"]
+    assert "steps_per_second" not in first
+    assert all(entry["steps_per_second"] > 0 for entry in others)
 
 
 def test_loss_gradient_norm_and_learning_rate_stand_in_every_epochs_entry(unbroken: tuple[Path, dict]) -> None:

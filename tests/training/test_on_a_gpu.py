@@ -107,7 +107,7 @@ def test_steps_over_pairs_that_are_gathered_never_wait_for_a_gpu(
         gpu.waits.clear()
         for at in range(1, 9):  # of one group, of 4,096 pairs at most
             optimiser.set_share(0.5)
-            steps.loss(model, at).backward()
+            steps.learn(model, steps.gathered(at)).backward()
             optimiser.step()
     assert of_a_group
     assert not gpu.waits

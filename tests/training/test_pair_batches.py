@@ -55,7 +55,7 @@ def test_a_batch_without_a_row_twice_has_the_loss_and_the_gradient_of_all_its_pa
         company = data.pair_company[batch].long()
         score = score - company.bincount()[company].log()
     wanted = functional.cross_entropy(score, torch.arange(len(batch)))
-    loss = steps.loss(model, 2)
+    loss = steps.learn(model, steps.gathered(2))
     torch.testing.assert_close(loss, wanted)
     gradients = [torch.autograd.grad(value, list(model.parameters()), allow_unused=True) for value in (loss, wanted)]
     for ours, plain in zip(*gradients, strict=True):

@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import InputMissing
@@ -23,17 +25,24 @@ EXACT = Training(batch_size=10, history_gradients=10_000, candidates=100)
 CONFIG = Config(model=SMALL, training=Training(batch_size=10, history_gradients=20, candidates=100))
 
 
-def test_a_batch_of_notices_sees_no_company_and_no_bid_known_after_its_first_notice() -> None:
-    steps = NoticeSteps(CONFIG, DATA, SET.validation_from)
-    model = build(SMALL, SET.schema)
-    steps.start_epoch(model)
-    for batch in map(steps.rows, range(steps.batches(epoch=0))):
-        as_of = int(DATA.published_at[batch].min())
-        assert as_of == int(DATA.published_at[batch[0]])
-        versions = DATA.versions_as_of(as_of)
-        history = DATA.histories(versions[versions >= 0], as_of, SMALL.history_length)
-        opened = DATA.published_at[history.notice_E] + 3 * DAY
-        assert bool((opened <= as_of).all())
+@pytest.mark.parametrize("loss", [Loss(), Loss(kind="in_batch", uniform_negatives=8)], ids=["all", "in_batch"])
+def test_a_batch_of_notices_sees_no_company_and_no_bid_known_after_its_first_notice(loss: Loss) -> None:
+    steps = steps_for(replace(CONFIG, loss=loss), DATA, SET.validation_from, DATA.device)
+    steps.start_epoch(build(SMALL, SET.schema))
+    first_known = {c: SET.version_known_at[SET.version_company == c].min() for c in set(SET.version_company.tolist())}
+    for at in range(steps.batches(epoch=0)):
+        batch = steps.gathered(at)
+        as_of = int(SET.notice_published_at[steps.rows(at).numpy()].min())
+        assert batch.stretch.as_of == as_of
+        assert batch.stretch.known.tolist() == [c for c, known_at in sorted(first_known.items()) if known_at <= as_of]
+        assert set(batch.company_K.tolist()) | set(batch.stretch.company_E.tolist()) <= set(
+            batch.stretch.known.tolist()
+        )
+        history_E = torch.cat([batch.fresh, batch.cached])[batch.companies.history.notice_E]
+        assert bool((DATA.published_at[history_E] + 3 * DAY <= as_of).all())  # a bid is known three days later
+        known_bids = [(SET.log_company == c) & (SET.log_known_at <= as_of) for c in batch.company_K.tolist()]
+        lengths = batch.companies.history.begin_B.diff().tolist()
+        assert lengths == [min(int(known.sum()), SMALL.history_length) for known in known_bids]
 
 
 def test_only_bids_known_before_the_validation_window_are_targets() -> None:
@@ -52,10 +61,10 @@ def test_the_cache_gives_the_same_loss_as_the_whole_notice_tower() -> None:
     steps.start_epoch(model)
     steps.batches(epoch=0)
     with torch.no_grad():
-        through_cache = steps.loss(model, 3)
+        through_cache = steps.learn(model, steps.gathered(3))
         steps.settings = Training(batch_size=10, history_gradients=10_000, candidates=100)
         steps.cache_ND.zero_()
-        recomputed = steps.loss(model, 3)
+        recomputed = steps.learn(model, steps.gathered(3))
     torch.testing.assert_close(through_cache, recomputed)
 
 
@@ -67,7 +76,7 @@ def test_scoring_companies_in_blocks_gives_the_same_loss() -> None:
         model = build(SMALL, SET.schema)
         steps.batches(epoch=0)
         steps.start_epoch(model)
-        losses.append(steps.loss(model, 3))
+        losses.append(steps.learn(model, steps.gathered(3)))
     torch.testing.assert_close(*losses)
 
 
@@ -80,7 +89,7 @@ def test_masking_every_bidder_but_ones_own_is_the_loss_over_the_batchs_companies
     model = build(SMALL, SET.schema)
     steps.start_epoch(model)
     with torch.no_grad():
-        loss = steps.loss(model, 0)
+        loss = steps.learn(model, steps.gathered(0))
         notice_ND, as_of = notice_vectors(model, DATA), int(DATA.published_at[30])
         company_CD, known_C = company_vectors(model, DATA, notice_ND, as_of)
     bids = [
@@ -107,7 +116,51 @@ def test_uniform_negatives_of_pairs_are_versions_known_when_a_notice_of_the_batc
     assert (SET.version_company[version] == company.numpy()).all()
     assert (SET.version_known_at[version] <= as_of.numpy()).all()
     steps.batches(epoch=0)
-    assert torch.isfinite(steps.loss(build(static, SET.schema), 0))
+    assert torch.isfinite(steps.learn(build(static, SET.schema), steps.gathered(0)))
+
+
+def logq_loss(logit_PK: Tensor, own_P: Tensor, company_K: Tensor, uniform_rate: float) -> Tensor:
+    """In the first step, by hand: a company's rate is how often it is among the bids, and among the uniform draws."""
+    among_bids_K = (company_K[:, None] == own_P).sum(1)
+    return functional.cross_entropy(logit_PK - (among_bids_K + uniform_rate).log(), torch.arange(len(own_P)))
+
+
+LOGQ = Loss(kind="in_batch", logq=True, uniform_negatives=30)
+
+
+def test_of_pairs_a_uniform_negative_is_expected_at_its_rate_in_the_whole_catalogue() -> None:
+    static = replace(SMALL, kind="static")
+    steps = PairSteps(Config(model=static, training=EXACT, loss=LOGQ), DATA, SET.validation_from)
+    model, batches = build(static, SET.schema), steps.batches(epoch=0)
+    pairs = steps.rows(batches - 1)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        loss = steps.learn(model, steps.gathered(batches - 1))
+        torch.manual_seed(5)
+        notice_P, own_P = DATA.pair_notice[pairs].long(), DATA.pair_company[pairs].long()
+        as_of_P = DATA.published_at[notice_P]
+        uniform_U, version_U, as_of_U = steps._uniform(as_of_P)
+        version_K, as_of_K = torch.cat([DATA.pair_version[pairs].long(), version_U]), torch.cat([as_of_P, as_of_U])
+        company_KD = model.company(DATA.profiles(DATA.profiles_of(version_K), as_of_K))
+        logit_PK = model.notice(DATA.notice.take(notice_P, as_of_P)) @ company_KD.T * model.scale
+    wanted = logq_loss(logit_PK, own_P, torch.cat([own_P, uniform_U]), 30 / SET.companies)
+    torch.testing.assert_close(loss, wanted)
+
+
+def test_of_a_stretch_a_uniform_negative_is_expected_at_its_rate_among_the_companies_known() -> None:
+    steps = InBatchNoticeSteps(Config(model=SMALL, training=EXACT, loss=LOGQ), DATA, SET.validation_from)
+    model, batches = build(SMALL, SET.schema), steps.batches(epoch=0)
+    steps.start_epoch(model)
+    with torch.no_grad():
+        notice_ND = notice_vectors(model, DATA)
+        batch = next(found for found in map(steps.gathered, range(batches)) if len(found.drawn[0]))
+        loss = steps.learn(model, batch)
+        company_CD, _ = company_vectors(model, DATA, notice_ND, batch.stretch.as_of)
+    drawn_P, company_K = batch.drawn
+    notice_P = batch.stretch.notice_B[batch.stretch.position_E[drawn_P]]
+    logit_PK = notice_ND[notice_P] @ company_CD[company_K].T * model.scale
+    own_P = batch.stretch.company_E[drawn_P]
+    torch.testing.assert_close(loss, logq_loss(logit_PK, own_P, company_K, 30 / len(batch.stretch.known)))
 
 
 def test_an_epoch_learns_from_every_pair_once_and_never_from_a_company_unknown_at_the_time() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bidrec.training.watch import LOOK_EVERY, NotFinite, Watch
+from bidrec.training.watch import LOOK_EVERY, NotFinite, Watch, finite
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,17 @@ def test_a_look_is_due_before_there_is_no_place_left() -> None:
         if watch.due:
             assert watch.look() is None
     watch.loss(torch.tensor(float("inf")))
-    assert watch.look() == NotFinite(1, float("inf"))
+    assert watch.look() == NotFinite(1, "the loss is inf")
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf"), float("-inf"), None])
+def test_one_weight_that_is_not_finite_is_found_among_many(precision: torch.dtype, spoilt: float | None) -> None:
+    table, none = torch.randn(300, 7).to(precision), torch.zeros(0, 7)  # a process may hold no row of a sharded table
+    if spoilt is not None:
+        table[211, 3] = spoilt
+    assert finite([none, torch.tensor(2.0), nn.Parameter(table)]) == (spoilt is None)
+    assert finite([torch.tensor([float("inf"), float("-inf")])]) is False
 
 
 def test_the_norm_is_that_of_all_gradients_in_one_sparse_ones_with_their_rows_summed() -> None:

@@ -10,7 +10,7 @@ that changes. An id that occurs several times in a step is there counted too, wh
 import torch
 from torch import Tensor
 
-from bidrec.model.distinct import alike, distinct
+from bidrec.model.distinct import distinct, repeats
 
 _SPREAD = 2_654_435_761  # Knuth's multiplier: neighbouring ids land in buckets far apart
 
@@ -38,7 +38,7 @@ class Frequency:
         if at.device.type == "cpu":
             at, _, drawn = distinct(at)
         else:  # not waited for: one that is there twice is given the same numbers twice
-            _, drawn = alike(at)
+            drawn = repeats(at)
         gap, count = (self.step - self.last[at]).float(), drawn.float()
         weight = torch.where(self.last[at] == 0, 1.0, self.decay)
         self.gap[at] = torch.lerp(self.gap[at], gap, weight)
