@@ -4,8 +4,8 @@ Reads   runs/ID/training_set/ as plain arrays, in blocks
 Writes  nothing; its counts go into the manifest
 
 The set is made by binary searches over packed keys and by aggregates over tables; the audit only compares
-neighbouring numbers of the finished arrays and counts ids in them. One violation stops the job: a model that has seen
-the future looks better than it is, and nobody notices until it is used.
+neighbouring numbers of the finished arrays, sorts the log's bids once more and counts ids. One violation stops the job:
+a model that has seen the future looks better than it is, and nobody notices until it is used.
 """
 
 from pathlib import Path
@@ -23,6 +23,8 @@ from bidrec.training_set.splits import day_of
 from bidrec.training_set.violations import blocks, refuse
 
 BLOCK_ROWS = 131_072
+BLOCKS_A_READING = 8
+"""Blocks of pairs that are held against the log at a time: each time all of it is read, 21 times for 21 M pairs."""
 
 
 def audit_training_set(
@@ -40,6 +42,7 @@ def audit_training_set(
         _audit_versions(ts, rows)
     for rows in blocks(len(ts.pair_notice), block_rows):
         _audit_pairs(ts, rows)
+    _audit_bids(ts, BLOCKS_A_READING * block_rows)
     fitted = 0
     if read_json(folder / "schema.json")["fitted"]:
         times = {"notice": ts.notice_published_at, "profile": ts.profile_known_at, "version": ts.version_known_at}
@@ -63,14 +66,16 @@ def _audit_references(ts: TrainingSet, block_rows: int) -> None:
     for name, values, least, beyond in limits:
         if len(values) and not least <= int(values.min()) <= int(values.max()) < beyond:
             raise ContractError(f"training set: a {name} lies outside [{least}, {beyond})", hint="build it again")
-    for name, company, known_at in (
-        ("log", ts.log_company, ts.log_known_at),
-        ("profile", ts.profile_company, ts.profile_known_at),
-        ("version", ts.version_company, ts.version_known_at),
+    for name, keys, said in (
+        ("notice", (ts.notice_published_at,), "publication"),
+        ("log", (ts.log_company, ts.log_known_at), "company and time"),
+        ("profile", (ts.profile_company, ts.profile_known_at), "company and time"),
+        ("version", (ts.version_company, ts.version_known_at), "company and time"),
+        ("pair", (ts.pair_notice, ts.pair_company), "notice and company"),
     ):
-        for rows in blocks(len(company), block_rows):
+        for rows in blocks(len(keys[0]), block_rows):
             around = slice(max(rows.start - 1, 0), rows.stop)
-            _audit_order(name, company[around], known_at[around], around.start)
+            _audit_order(f"{name} rows are out of order by {said}", [key[around] for key in keys], around.start)
 
 
 def _audit_limits(ts: TrainingSet) -> None:
@@ -84,12 +89,14 @@ def _audit_limits(ts: TrainingSet) -> None:
         refuse(stray, f"rows of {name} belong to nothing in the set", stated.__getitem__)
 
 
-def _audit_order(
-    name: str, company: npt.NDArray[np.integer], known_at: npt.NDArray[np.integer], first_row: int
-) -> None:
-    step = np.diff(company)
-    unsorted = (step < 0) | ((step == 0) & (np.diff(known_at) < 0))
-    refuse(unsorted, f"{name} rows are out of order by company and time", lambda i: f"row {first_row + i + 1}")
+def _audit_order(what: str, keys: list[npt.NDArray[np.integer]], first_row: int) -> None:
+    """No row is less than the one before it, by the first key and, where that is the same, by the next."""
+    steps = [np.diff(key) for key in keys]
+    unsorted, same = np.zeros(len(steps[0]), bool), np.ones(len(steps[0]), bool)
+    for step in steps:
+        unsorted |= same & (step < 0)
+        same &= step == 0
+    refuse(unsorted, what, lambda i: f"row {first_row + i + 1}")
 
 
 def _audit_versions(ts: TrainingSet, rows: slice) -> None:
@@ -129,7 +136,10 @@ def _audit_versions(ts: TrainingSet, rows: slice) -> None:
 
 
 def _audit_pairs(ts: TrainingSet, rows: slice) -> None:
-    """A pair's version is its own company's, was known when the notice was published, and is the newest such."""
+    """A pair's version is its own company's, was known when the notice was published, and is the newest such.
+
+    What the version points at was known by its time, which _audit_versions has seen to.
+    """
     notice, company, version = ts.pair_notice[rows], ts.pair_company[rows], ts.pair_version[rows]
     as_of = ts.notice_published_at[notice]
 
@@ -142,23 +152,56 @@ def _audit_pairs(ts: TrainingSet, rows: slice) -> None:
 
     if not len(ts.version_company):
         return
-    refuse(ts.pair_known_at[rows] <= as_of, "pairs have a bid that was public when their notice was", pair)
     has = version >= 0
     of = np.where(has, version, 0)
     refuse(has & (ts.version_company[of] != company), "pairs use another company's version", pair)
     refuse(has & (ts.version_known_at[of] > as_of), "pairs use a version known after their notice's publication", pair)
-    profile = ts.version_profile[of]
-    if len(ts.profile_known_at):
-        late = ts.profile_known_at[np.maximum(profile, 0)] > as_of
-        refuse(has & (profile >= 0) & late, "pairs use a profile known after their notice's publication", pair)
-    if len(ts.log_known_at):
-        last = ts.version_log_end[of] - 1
-        late = ts.log_known_at[np.maximum(last, 0)] > as_of
-        holds = ts.version_log_end[of] > ts.version_log_begin[of]
-        refuse(has & holds & late, "pairs use a bid known after their notice's publication", pair)
     following = np.where(has, version + 1, np.searchsorted(ts.version_company, company))
     stale = _known_by(ts.version_company, ts.version_known_at, following, company, as_of)
     refuse(stale, "pairs do not use the newest version known by then", pair)
+
+
+def _audit_bids(ts: TrainingSet, pairs_at_once: int) -> None:
+    """The pairs are the log's bids that became public after their notice did, each once and with its own time.
+
+    The log stands by company, so that all of it is read for each stretch of notices.
+    """
+    begin, done = 0, -1
+    while done < ts.notice.rows - 1:
+        last = ts.notice.rows - 1
+        if begin + pairs_at_once < len(ts.pair_notice):
+            last = int(ts.pair_notice[begin + pairs_at_once - 1])
+        end = int(np.searchsorted(ts.pair_notice, last, side="right"))
+        pairs = np.stack([ts.pair_notice[begin:end], ts.pair_company[begin:end], ts.pair_known_at[begin:end]])
+        _audit_stretch(pairs, _late_bids(ts, done, last), begin)
+        begin, done = end, last
+
+
+def _late_bids(ts: TrainingSet, after: int, until: int) -> npt.NDArray[np.int64]:
+    """(3, bids) notice, company and known_at of bids on the notice rows (after, until], in the order of pairs."""
+    bids = np.flatnonzero((ts.log_notice > after) & (ts.log_notice <= until))
+    notice, company, known_at = ts.log_notice[bids], ts.log_company[bids], ts.log_known_at[bids]
+    order = np.lexsort((known_at, company, notice))
+    order = order[known_at[order] > ts.notice_published_at[notice[order]]]
+    return np.stack([notice[order], company[order], known_at[order]])
+
+
+def _audit_stretch(pairs: npt.NDArray[np.int64], bids: npt.NDArray[np.int64], first_pair: int) -> None:
+    """Refuse pairs (3, M) that are not the bids (3, M)."""
+    both = min(pairs.shape[1], bids.shape[1])
+    wrong = np.ones(max(pairs.shape[1], bids.shape[1]), bool)
+    wrong[:both] = (pairs[:, :both] != bids[:, :both]).any(axis=0)
+
+    def told(of: npt.NDArray[np.int64], i: int) -> str:
+        if i >= of.shape[1]:
+            return "none"
+        return f"notice row {of[0, i]}, company row {of[1, i]}, known {_moment(of[2, i])}"
+
+    refuse(
+        wrong,
+        "pairs are not the bid of the log in their place",
+        lambda i: f"pair {first_pair + i}: {told(pairs, i)}, not {told(bids, i)}",
+    )
 
 
 def _known_by(
