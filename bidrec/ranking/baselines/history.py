@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.splits import DAY
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-DAY = 86_400
 
 
 @dataclass(frozen=True)

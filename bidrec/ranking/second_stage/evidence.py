@@ -10,16 +10,17 @@ import numpy.typing as npt
 from bidrec.config import Ranking
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import DAY, KnownBids
+from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
 from bidrec.ranking.second_stage.peers import Peers, groups_of
+from bidrec.ranking.truth import newest_profiles
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.splits import DAY
 
-Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 RECENT, LASTING = 60.0, 400.0
@@ -73,7 +74,7 @@ class Evidence:
         self.company_bidders = CoBidders(bids, settings.half_life)
         self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
         self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
-        self.peers = Peers(groups_of(ts.profile), _newest_profiles(ts, moment))
+        self.peers = Peers(groups_of(ts.profile), newest_profiles(ts, moment))
 
 
 def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
@@ -81,12 +82,3 @@ def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
     first_C = np.full(ts.companies, moment)
     np.minimum.at(first_C, ts.version_company, ts.version_known_at)
     return (moment - first_C) / DAY
-
-
-def _newest_profiles(ts: TrainingSet, moment: int) -> Int64:
-    """(C,) rows of the newest records known before the moment, -1 where there is none."""
-    known = np.flatnonzero(ts.profile_known_at < moment)
-    newest_C = np.full(ts.companies, -1)
-    # Rows are in the order of time: of several to one company the last one stays.
-    newest_C[ts.profile_company[known]] = known
-    return newest_C
