@@ -92,6 +92,15 @@ def test_the_best_baseline_is_named_and_the_model_compared_with_it_notice_by_not
     assert result["difference"]["by_metric"]["recall@1"]["ci"] == [1 / 2, 1]
 
 
+def test_a_bidder_beyond_the_hundredth_place_counts_where_a_larger_k_is_asked_for():
+    truth = replace(TRUTH, company=np.array([104, 3, 1]), known_bids=np.zeros(150, np.int64))
+    by_row = Table({row: [-float(company) for company in range(150)] for row in (5, 7)})
+    settings = replace(SETTINGS, top_k=(10, 120))
+    row = evaluate({"final": by_row}, truth, np.ones(150, bool), settings, model="final")["metrics"]["frozen"]["final"]
+    assert row["recall@100"] == (1 / 2 + 1) / 2
+    assert row["recall@120"] == 1
+
+
 def test_without_a_model_or_without_baselines_nothing_is_compared():
     alone = evaluate({"final": PERFECT}, TRUTH, EVERYBODY, SETTINGS, model="final")
     assert (alone["best_baseline"], alone["difference"]) == (None, None)
