@@ -63,7 +63,7 @@ def build_training_set(
         newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
             bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
-            windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
+            windows = check_windows(bounds, keys.published_at, keys.pairs.notice, keys.pairs.known_at)
         else:
             bounds, windows = _read_split(fitted, schema), {}
         measured = drift.tables_of(tables, schema)
