@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.ranking.evaluate import NOBODY, rank_and_read
+from bidrec.ranking.listing import NOBODY, rank_and_read
 from bidrec.ranking.metrics import DEPTH, NOT_LISTED, ranks_of
 from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.truth import Truth
