@@ -49,32 +49,39 @@ class Evidence:
         self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
         self.known = np.flatnonzero(known_C)
         self.eligible = eligibility.as_of(moment)
-        self.alike = Neighbours(
-            bids,
-            fields.attributes,
-            fields.text,
-            settings.neighbours,
-            settings.half_life,
-            bids.popularity(settings.half_life),
-            most=settings.known_notices,
-        )
-        self.near = TowerNeighbours(
-            bids, vectors.notice_ND, settings.tower_neighbours, settings.known_notices, settings.half_life
-        )
-        weight_P = bids.weights(settings.half_life)
+        self._count(bids, settings.half_life)
+        self._find_neighbours(bids, settings)
+        self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
+        self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
+        self.peers = Peers(groups_of(ts.profile), newest_profiles(ts, moment))
+
+    def _count(self, bids: KnownBids, half_life: float) -> None:
+        """How often and how lately each company bid, in all and on a value of each counted field."""
+        weight_P = bids.weights(half_life)
         self.counts = {
             name: Lookup.summed(codes[bids.notice], bids.company, weight_P, bids.companies)
-            for name, codes in fields.counted.items()
+            for name, codes in self.fields.counted.items()
         }
         self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
         self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
         days = np.full(bids.companies, NEVER)
         np.minimum.at(days, bids.company, bids.age_days)
         self.last_bid_C = np.log1p(days).astype(np.float32)
-        self.company_bidders = CoBidders(bids, settings.half_life)
-        self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
-        self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
-        self.peers = Peers(groups_of(ts.profile), newest_profiles(ts, moment))
+
+    def _find_neighbours(self, bids: KnownBids, settings: Ranking) -> None:
+        """The notices alike by what they say and near by the towers, and the companies that bid together."""
+        half_life = settings.half_life
+        self.alike = Neighbours(
+            bids,
+            self.fields.attributes,
+            self.fields.text,
+            settings.neighbours,
+            half_life,
+            bids.popularity(half_life),
+            most=settings.known_notices,
+        )
+        self.near = TowerNeighbours(bids, self.notice_ND, settings.tower_neighbours, settings.known_notices, half_life)
+        self.company_bidders = CoBidders(bids, half_life)
 
 
 def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
