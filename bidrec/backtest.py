@@ -105,7 +105,7 @@ def _check(configs: Mapping[date, Config]) -> None:
     for cutoff, config in configs.items():
         bounds = bounds_of(config.split, data_until)
         try:
-            check_windows(bounds, keys.published_at, keys.pairs.notice)
+            check_windows(bounds, keys.published_at, keys.pairs.notice, keys.pairs.known_at)
         except ConfigurationError as error:
             raise ConfigurationError(f"cutoff {cutoff}: {error.message}", hint=error.hint) from None
         if bounds.test_before > data_until:

@@ -121,10 +121,15 @@ def _windows(
     )
     published_at = connection.execute("SELECT published_at FROM published ORDER BY row").fetchnumpy()["published_at"]
     # A bid that was public no later than its notice makes no pair, and ends the data all the same.
-    notice = connection.execute("SELECT row FROM drawn WHERE known_at > published_at").fetchnumpy()["row"]
+    pairs = connection.execute("SELECT row, known_at FROM drawn WHERE known_at > published_at").fetchnumpy()
     (newest,) = connection.execute("SELECT max(known_at) FROM drawn").fetchall()[0]
     bounds = bounds_of(config.split, newest or 0)
-    windows = check_windows(bounds, np.asarray(published_at, np.int64), np.asarray(notice, np.int32))
+    windows = check_windows(
+        bounds,
+        np.asarray(published_at, np.int64),
+        np.asarray(pairs["row"], np.int32),
+        np.asarray(pairs["known_at"], np.int64),
+    )
     return {name: day_of(moment) for name, moment in bounds.as_dict().items()}, windows
 
 

@@ -58,7 +58,7 @@ def trained_on(config: Config, now: datetime) -> tuple[dict[str, str], dict[str,
     with open_tables(config, read_schema(config)) as tables:
         keys = read_keys(tables)
     bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
-    windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
+    windows = check_windows(bounds, keys.published_at, keys.pairs.notice, keys.pairs.known_at)
     return {name: day_of(moment) for name, moment in bounds.as_dict().items()}, windows
 
 
@@ -86,13 +86,19 @@ def test_what_comes_later_is_seen_as_the_training_sees_it(tmp_path):
     half = {"notice": NOTICES[:50], "bid": BIDS[:100]}
     config = config_of(tmp_path, **half)
     assert not assert_same(config, NOW)["late"]
-    fixed = replace(config, split=replace(config.split, train_before=(NOW - 70 * DAY).date(), test_days=60))
+    split = replace(config.split, train_before=(NOW - 70 * DAY).date(), test_days=60, validation_days=40)
+    fixed = replace(config, split=split)
     corrected = [row | {"amount": 1.0, "known_at": row["known_at"] + DAY} for row in BIDS]
     moved = [row | {"published_at": row["published_at"] + DAY} for row in NOTICES[:5]]
     config_of(tmp_path, bid=corrected, notice=[*moved, *NOTICES[5:]])
     found = assert_same(fixed, NOW + 2 * DAY)
     assert found["late"] == {"notice": 50, "bid": 100}
-    assert sum(window["bids"] for window in found["windows"].values()) == 200
+    # Of the 40 notices of the validation window, 8 have bids that were public before the cutoff: the others came late.
+    assert {name: window["bids"] for name, window in found["windows"].items()} == {
+        "training": 84,
+        "validation": 16,
+        "test": 36,
+    }
 
 
 def test_a_split_counted_back_from_rows_that_came_late_is_refused_with_what_helps(tmp_path):

@@ -1,17 +1,45 @@
 """What a configuration of the right types must hold, so that nothing fails hours later that could be known at once."""
 
 import re
+from typing import Any
 
 from bidrec.config import Config, Loss
 
 _CENTURY = 36_500
 """Days: more of them would leave what a calendar holds."""
+_MOST_SEEDS = 1_000_000
 
 
 def broken(config: Config) -> list[str]:
     """What is wrong with settings of the right type that would only fail, or hang, hours later; a line each."""
-    split, model, training = config.split, config.model, config.training
+    unbounded = ", ".join(_unbounded(config))
     rules = {
+        f"{unbounded} must be a finite number of at most 64 bits": not unbounded,
+        **_data_rules(config),
+        **_model_rules(config),
+        **_training_rules(config),
+        **_loss_rules(config),
+        **_ranking_rules(config),
+    }
+    return [message for message, holds in rules.items() if not holds]
+
+
+def _unbounded(config: Config) -> list[str]:
+    """Names of the numbers that are NaN, infinite, or whole and larger than what any library counts in."""
+    values: dict[str, Any] = {}
+    for name, value in config.as_dict().items():
+        values |= {f"{name}.{key}": of for key, of in value.items()} if isinstance(value, dict) else {name: value}
+    return [name for name, value in values.items() if not all(abs(number) < 2**63 for number in _numbers(value))]
+
+
+def _numbers(value: Any) -> list[float]:
+    return [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, int | float)]
+
+
+def _data_rules(config: Config) -> dict[str, bool]:
+    """Of the home, the source and the split."""
+    split = config.split
+    return {
         "wait_seconds must be at least 0": config.wait_seconds >= 0,
         f"memory_limit must be a size of at least 50MB, such as '4GB', not {config.memory_limit!r}": _bytes(
             config.memory_limit
@@ -37,9 +65,22 @@ def broken(config: Config) -> list[str]:
             1900 <= day.year < 2200 for day in (split.train_before, split.test_before) if day
         ),
         "contract.max_bad_share must lie in [0, 1]": 0 <= config.contract.max_bad_share <= 1,
+        "drift.max_psi and max_null_share_rise must not be negative": min(
+            config.drift.max_psi, config.drift.max_null_share_rise
+        )
+        >= 0,
+        "drift.serving_days must be at least 1": config.drift.serving_days >= 1,
+    }
+
+
+def _model_rules(config: Config) -> dict[str, bool]:
+    model = config.model
+    return {
         "model.kind must be 'history' or 'static'": model.kind in ("history", "static"),
-        "model.embedding_dim, members, table_dim, history_length and training_history must be at least 1": min(
-            model.embedding_dim, model.members, model.table_dim, model.history_length, model.training_history
+        "model.embedding_dim, members, table_dim, hidden, company_hidden, history_length and training_history must be "
+        "at least 1": min(
+            *(model.embedding_dim, model.members, model.table_dim, *model.hidden, model.company_hidden),
+            *(model.history_length, model.training_history),
         )
         >= 1,
         "model.dropout and fact_dropout must lie in [0, 1)": min(model.dropout, model.fact_dropout) >= 0
@@ -49,7 +90,29 @@ def broken(config: Config) -> list[str]:
         and 0 < model.temperature_range[0] <= model.temperature_range[1],
         "model.temperature must lie in model.temperature_range": not model.temperature_range
         or model.temperature_range[0] <= model.temperature <= model.temperature_range[-1],
-        "training.epochs and batch_size must be at least 1": min(training.epochs, training.batch_size) >= 1,
+        "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
+        "'rowwise_adagrad', whose kernel moves four numbers at a time": config.training.table_optimiser
+        != "rowwise_adagrad"
+        or model.table_dim % (16 if model.kind == "history" else 4) == 0,
+    }
+
+
+def _training_rules(config: Config) -> dict[str, bool]:
+    model, training = config.model, config.training
+    return {
+        "training.epochs, batch_size, candidates, patience and checkpoints_kept must be at least 1": min(
+            *(training.epochs, training.batch_size, training.candidates),
+            *(training.patience, training.checkpoints_kept),
+        )
+        >= 1,
+        "training.history_gradients, weight_decay, checkpoint_seconds and clip_norm must be at least 0": min(
+            *(training.history_gradients, training.weight_decay),
+            *(training.checkpoint_seconds, training.clip_norm),
+        )
+        >= 0,
+        "training.warmup_share must lie in [0, 1]": 0 <= training.warmup_share <= 1,
+        # What a process draws for itself is numbered by the seed, the step and its rank, in 64 bits.
+        f"training.seed must lie in [0, {_MOST_SEEDS}]": 0 <= training.seed <= _MOST_SEEDS,
         "training.learning_rate and table_learning_rate must be positive": min(
             training.learning_rate, training.table_learning_rate
         )
@@ -68,36 +131,35 @@ def broken(config: Config) -> list[str]:
             and training.table_optimiser != "adam"
             and training.shard_tables_above_mb == 0
         ),
-        "model.table_dim must be divisible by 16 (`history`) or 4 (`static`) with training.table_optimiser "
-        "'rowwise_adagrad', whose kernel moves four numbers at a time": training.table_optimiser != "rowwise_adagrad"
-        or model.table_dim % (16 if model.kind == "history" else 4) == 0,
-        "training.checkpoints_kept must be at least 1": training.checkpoints_kept >= 1,
-        "training.clip_norm must not be negative": training.clip_norm >= 0,
         "training.precision must be 'float32' or 'bfloat16'": training.precision in ("float32", "bfloat16"),
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
-        "evaluation.top_k must hold whole numbers of at least 1": bool(config.evaluation.top_k)
-        and min(config.evaluation.top_k) >= 1,
+    }
+
+
+def _ranking_rules(config: Config) -> dict[str, bool]:
+    """Of the second stage, of how it is measured, and of what is published."""
+    ranking, evaluation = config.ranking, config.evaluation
+    return {
+        "evaluation.top_k must hold whole numbers of at least 1": bool(evaluation.top_k) and min(evaluation.top_k) >= 1,
+        "evaluation.neighbours must be at least 1": evaluation.neighbours >= 1,
+        "evaluation.refresh_days and bootstrap must be at least 0": min(evaluation.refresh_days, evaluation.bootstrap)
+        >= 0,
         "ranking.candidates, neighbours, tower_neighbours and known_notices must be at least 1": min(
-            config.ranking.candidates,
-            config.ranking.neighbours,
-            config.ranking.tower_neighbours,
-            config.ranking.known_notices,
+            ranking.candidates, ranking.neighbours, ranking.tower_neighbours, ranking.known_notices
         )
         >= 1,
-        "ranking.half_life must be positive days": config.ranking.half_life > 0,
-        "publish.top_k must be at most ranking.candidates": config.publish.top_k <= config.ranking.candidates,
-        "evaluation.further_rivals can only hold 'lightfm'": {*config.evaluation.further_rivals} <= {"lightfm"},
-        "ranking.exposure and evaluation.exposures must lie in [0, 10]": all(
-            0 <= strength <= 10 for strength in (config.ranking.exposure, *config.evaluation.exposures)
-        ),
-        "publish.top_k must be at least 1": config.publish.top_k >= 1,
-        "drift.max_psi and max_null_share_rise must not be negative": min(
-            config.drift.max_psi, config.drift.max_null_share_rise
+        "ranking.half_life must be positive days": ranking.half_life > 0,
+        "evaluation.popularity_half_life and backoff_half_life must be positive days": min(
+            evaluation.popularity_half_life, evaluation.backoff_half_life
         )
-        >= 0,
-        "drift.serving_days must be at least 1": config.drift.serving_days >= 1,
+        > 0,
+        "evaluation.further_rivals can only hold 'lightfm'": {*evaluation.further_rivals} <= {"lightfm"},
+        "ranking.exposure and evaluation.exposures must lie in [0, 10]": all(
+            0 <= strength <= 10 for strength in (ranking.exposure, *evaluation.exposures)
+        ),
+        "publish.top_k must be at most ranking.candidates": config.publish.top_k <= ranking.candidates,
+        "publish.top_k must be at least 1": config.publish.top_k >= 1,
     }
-    return [message for message, holds in (rules | _loss_rules(config)).items() if not holds]
 
 
 def _loss_rules(config: Config) -> dict[str, bool]:

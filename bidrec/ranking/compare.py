@@ -27,7 +27,7 @@ def compare(
 
     values: ranker -> metric -> (Q,); lists: ranker -> figures of its lists as a whole. `chosen_by`: the metric that
     names the best baseline. Returns `metrics[mode][ranker]`, `baselines`, `best_baseline` and `difference` as
-    evaluate.evaluate says.
+    evaluate_periods says.
     """
     names = list(next(iter(values.values())))
     value_QM = np.stack([of_ranker[name] for of_ranker in values.values() for name in names], axis=1)

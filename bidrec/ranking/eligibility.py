@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from bidrec.config import Ranking
+from bidrec.ranking.truth import newest_profiles
 from bidrec.training_set.limits import COLUMNS
 from bidrec.training_set.load import TrainingSet
 
@@ -49,12 +50,10 @@ class Eligibility:
     def as_of(self, moment: int) -> "Eligible":
         """With the newest profiles known strictly before `moment` (epoch seconds UTC); of a company without one
         nothing is known, so that it may bid."""
-        ts = self.ts
-        standing_C = np.zeros(ts.companies, np.int64)
-        known = ts.profile_known_at < moment
-        # Rows are in the order of time: of several to one company the last one stays.
-        standing_C[ts.profile_company[known]] = ts.profile_standing[known]
-        return Eligible(self.rules, ts.notice_limits, standing_C)
+        newest_C = newest_profiles(self.ts, moment)
+        standing_C, has_one = np.zeros(len(newest_C), np.int64), newest_C >= 0
+        standing_C[has_one] = self.ts.profile_standing[newest_C[has_one]]
+        return Eligible(self.rules, self.ts.notice_limits, standing_C)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.ranking.evaluate import NOBODY, rank_and_read
+from bidrec.ranking.listing import NOBODY, rank_and_read
 from bidrec.ranking.metrics import DEPTH, NOT_LISTED, ranks_of
 from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.truth import Truth
@@ -32,9 +32,7 @@ def examples(
     chosen = np.unique(np.linspace(0, len(truth.notices) - 1, NOTICES).astype(np.int64))
     rows = truth.notices[chosen]
     listed_QK = rank_and_read(final, rows, candidates_C, DEPTH, NOBODY, final.evidence.eligible)[0]
-    scores_QK = np.take_along_axis(final.scores(rows), np.maximum(listed_QK, 0), axis=1)
-    with np.errstate(over="ignore"):  # those after the candidates have a score so low that its probability is 0
-        probability_QK = final.blend.probabilities(scores_QK)
+    probability_of = _probabilities(final, rows)
     described = []
     for at, position in enumerate(chosen):
         company = truth.company[truth.query == position]
@@ -49,11 +47,19 @@ def examples(
                 "companies": [
                     {
                         "company_id": company_ids[row],
-                        "probability": round(float(probability_QK[at, rank]), 4),
+                        "probability": round(probability_of.get((at, int(row)), 0.0), 4),
                         "bid": bool(row in company),
                     }
-                    for rank, row in enumerate(first)
+                    for row in first
                 ],
             }
         )
     return described
+
+
+def _probabilities(final: FinalRanker, rows: npt.NDArray[np.int64]) -> dict[tuple[int, int], float]:
+    """(position in `rows`, company row) -> the probability of each candidate, which no exposure lowers; who stands
+    after the candidates has none that counts."""
+    query, company, score = final.pairs(rows)
+    keys = zip(query.tolist(), company.tolist(), strict=True)
+    return dict(zip(keys, final.blend.probabilities(score).tolist(), strict=True))

@@ -64,7 +64,7 @@ class OtherWay:
             of_ranker[name].append(found[name])
 
     def result(self, resamples: int, seed: int, model: str, mode: str) -> dict[str, Any] | None:
-        """As evaluate.evaluate, with `queries` and `open_notices` (mean per query); None where nobody bid."""
+        """As evaluate_periods, with `queries` and `open_notices` (mean per query); None where nobody bid."""
         if not self.values:
             return None
         values = {

@@ -4,13 +4,14 @@ Reads   runs/ID/training_set, runs/ID/model, runs/ID/second_stage; for a simulat
 Returns what becomes runs/ID/metrics.json and runs/ID/details.json
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bidrec import log
-from bidrec.config import Config
+from bidrec.config import Config, Evaluation
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
@@ -25,7 +26,7 @@ from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.segments import categories_of, labels_of
+from bidrec.ranking.segments import Labels, categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
@@ -47,49 +48,79 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     holds no bid. A company that may not bid on a notice is no candidate for it. The second of what is returned are
     details to look at: `examples` and `map`.
     """
-    ts = TrainingSet.open(run.training_set)
+    rankers = _Rankers.of(config, run)
+    ts = rankers.ts
     truth = Truth.of(ts, ts.cutoff, ts.test_before)
-    source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
-    oracle = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
-    towers, fields, blend = Towers(ts, run.model), Fields.of(ts), Blend.load(run.second_stage)
-    eligibility = Eligibility.of(ts, config.ranking)
-
-    def final_as_of(moment: int) -> FinalRanker:
-        vectors, known_C = towers.as_of(moment), known_companies(ts, moment)
-        evidence = Evidence(ts, fields, moment, vectors, known_C, eligibility, config.ranking)
-        return FinalRanker(evidence, blend, config.ranking)
-
-    def period(queries: slice, moment: int, final: FinalRanker) -> Period:
-        rankers: dict[str, Ranker] = {MODEL: final, "towers": final.evidence.vectors}
-        rankers |= fit_baselines(ts, fields, moment, config.evaluation) | oracle
-        return Period(queries, rankers, known_companies(ts, moment), final.evidence.eligible)
-
-    final = final_as_of(ts.cutoff)
+    final = rankers.final_as_of(ts.cutoff)
     _count_ineligible(truth, final.evidence.eligible)
-    whole = period(slice(0, len(truth.notices)), ts.cutoff, final)
-    labels = labels_of(ts, truth)
-    frozen = evaluate_periods([whole], truth, config.evaluation, model=MODEL, mode="frozen", segments=labels)
-    _warn_of_few(frozen["window"]["candidates"])
-    frozen["newcomers"] = newcomers(frozen["segments"]["company"], MODEL)
-    pairs = final.pairs(truth.notices)
-    frozen["calibration"] = _calibration(truth, pairs, blend)
-    frozen["exposure"] = at_strengths(
-        pairs, final.evidence.lasting_C, truth, whole.candidates_C, config.evaluation.exposures
-    )
+    whole = rankers.period(slice(0, len(truth.notices)), ts.cutoff, final)
+    metrics = _frozen(config.evaluation, truth, whole, final, labels_of(ts, truth))
     if config.evaluation.refresh_days:
-        stretches = refreshes(truth, config.evaluation.refresh_days)
-        renewed = (period(queries, moment, final_as_of(moment)) for queries, moment in stretches)
-        rolling = evaluate_periods(renewed, truth, config.evaluation, model=MODEL, other_way=True)
-        frozen["metrics"] |= rolling["metrics"]
-        frozen["by_week"] |= rolling["by_week"]
-        frozen["for_companies"] = rolling["for_companies"]
-        frozen["rolling_difference"] = rolling["difference"]
-    log.get("evaluate").info("evaluated", notices=frozen["window"]["notices"], seconds=frozen["seconds"])
+        rolling = _rolling(config.evaluation, truth, rankers)
+        metrics["metrics"] |= rolling["metrics"]
+        metrics["by_week"] |= rolling["by_week"]
+        metrics["for_companies"] = rolling["for_companies"]
+        metrics["rolling_difference"] = rolling["difference"]
+    log.get("evaluate").info("evaluated", notices=metrics["window"]["notices"], seconds=metrics["seconds"])
     details = {
         "examples": examples(final, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids()),
-        "map": embedding_map(towers.notice_ND.numpy(), categories_of(ts)),
+        "map": embedding_map(rankers.towers.notice_ND.numpy(), categories_of(ts)),
     }
-    return frozen, details
+    return metrics, details
+
+
+@dataclass(frozen=True)
+class _Rankers:
+    """All rankers of a run at any moment, and what of them does not depend on it."""
+
+    config: Config
+    ts: TrainingSet
+    towers: Towers
+    fields: Fields
+    blend: Blend
+    eligibility: Eligibility
+    oracle: dict[str, Ranker]
+    """Empty where the source is not simulated."""
+
+    @classmethod
+    def of(cls, config: Config, run: Run) -> "_Rankers":
+        ts = TrainingSet.open(run.training_set)
+        source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
+        oracle: dict[str, Ranker] = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
+        blend, eligibility = Blend.load(run.second_stage), Eligibility.of(ts, config.ranking)
+        return cls(config, ts, Towers(ts, run.model), Fields.of(ts), blend, eligibility, oracle)
+
+    def final_as_of(self, moment: int) -> FinalRanker:
+        ts, settings = self.ts, self.config.ranking
+        vectors, known_C = self.towers.as_of(moment), known_companies(ts, moment)
+        evidence = Evidence(ts, self.fields, moment, vectors, known_C, self.eligibility, settings)
+        return FinalRanker(evidence, self.blend, settings)
+
+    def period(self, queries: slice, moment: int, final: FinalRanker) -> Period:
+        rankers: dict[str, Ranker] = {MODEL: final, "towers": final.evidence.vectors}
+        rankers |= fit_baselines(self.ts, self.fields, moment, self.config.evaluation) | self.oracle
+        return Period(queries, rankers, known_companies(self.ts, moment), final.evidence.eligible)
+
+
+def _frozen(
+    settings: Evaluation, truth: Truth, whole: Period, final: FinalRanker, labels: dict[str, Labels]
+) -> dict[str, Any]:
+    """Everything that is told of the mode `frozen`."""
+    metrics = evaluate_periods([whole], truth, settings, model=MODEL, mode="frozen", segments=labels)
+    _warn_of_few(metrics["window"]["candidates"])
+    metrics["newcomers"] = newcomers(metrics["segments"]["company"], MODEL)
+    pairs = final.pairs(truth.notices)
+    metrics["calibration"] = _calibration(truth, pairs, final.blend)
+    lasting_C = final.evidence.lasting_C
+    metrics["exposure"] = at_strengths(pairs, lasting_C, truth, whole.candidates_C, settings.exposures)
+    return metrics
+
+
+def _rolling(settings: Evaluation, truth: Truth, rankers: _Rankers) -> dict[str, Any]:
+    """A stretch of the window at a time, so that one moment's rankers are in memory."""
+    stretches = refreshes(truth, settings.refresh_days)
+    renewed = (rankers.period(queries, moment, rankers.final_as_of(moment)) for queries, moment in stretches)
+    return evaluate_periods(renewed, truth, settings, model=MODEL, other_way=True)
 
 
 def _count_ineligible(truth: Truth, eligible: Eligible) -> None:

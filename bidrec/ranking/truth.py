@@ -1,21 +1,19 @@
-"""What happened: the notices of a window with their bidders, and the companies known when it began.
+"""What happened: the notices of a window with their bidders, and what was known of the companies at a moment.
 
-Reads   runs/ID/training_set (pairs, versions)
-Read by metrics.py and evaluate.py
+Reads   runs/ID/training_set (pairs, versions, profiles)
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from bidrec.errors import InputMissing
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.splits import DAY, day_of
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Truth:
         notices, query = np.unique(ts.pair_notice[inside].astype(np.int64), return_inverse=True)
         if not len(notices):
             raise InputMissing(
-                f"none of the {end - first} notices published from {_day(lo)} until {_day(hi)} has a bid",
+                f"none of the {end - first} notices published from {day_of(lo)} until {day_of(hi)} has a bid",
                 hint="set split.train_before and split.test_before around notices whose bids are opened",
             )
         before = ts.pair_company[ts.pair_known_at < lo]
@@ -73,13 +71,18 @@ def known_companies(ts: TrainingSet, as_of: int) -> Bool:
     return known
 
 
+def newest_profiles(ts: TrainingSet, moment: int) -> Int64:
+    """(C,) profile rows: each company's newest record known strictly before `moment` (epoch seconds), -1 for none."""
+    known = np.flatnonzero(ts.profile_known_at < moment)
+    newest_C = np.full(ts.companies, -1)
+    # Rows are in the order of time: of several to one company the last one stays.
+    newest_C[ts.profile_company[known]] = known
+    return newest_C
+
+
 def refreshes(truth: Truth, days: int) -> list[tuple[slice, int]]:
     """Where the truth's notices are cut every `days` days from its beginning, and the moment of each cut in seconds."""
     cuts = np.arange(truth.lo, truth.hi, days * DAY)
     first = np.searchsorted(truth.published_at, [*cuts, truth.hi])
     found = zip(first[:-1], first[1:], cuts, strict=True)
     return [(slice(int(a), int(b)), int(cut)) for a, b, cut in found if b > a]
-
-
-def _day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")

@@ -21,6 +21,7 @@ from bidrec import log
 from bidrec.errors import InputMissing
 from bidrec.model.history import Vectors
 from bidrec.model.members import vectors_of
+from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import BLOCK, gathered_companies, notice_vectors
 from bidrec.training.exchange import Part, exchanged, parts_of
@@ -40,8 +41,9 @@ def importance(model: TwoTower, ts: TrainingSet, *, repeats: int, seed: int) -> 
     """Recall@100 as it is, and how far it falls, on average over `repeats` permutations of each field.
 
     Returns `recall@100`, `notices`, `candidates`, `repeats`, `seed`, and `drop[side][field]` with `mean` and `std`;
-    HISTORY is a field of the side `version`. In a repeat, every field of a side meets the same permutation. Raises
-    InputMissing (66) where the validation window holds no bid or no company is known at its start.
+    HISTORY is a field of the side `version`, which is empty where the model reads records alone. In a repeat, every
+    field of a side meets the same permutation. Raises InputMissing (66) where the validation window holds no bid or no
+    company is known at its start.
     """
     stage = Stage.of(model, Resident.of(ts, torch.device("cpu")), ts)
     whole = stage.recall_of(stage.notice_QD, stage.company_KD)
@@ -74,6 +76,8 @@ def _trials(stage: "Stage", schema: dict[str, Any]) -> Iterator[tuple[str, str, 
         yield "notice", part.name, partial(stage.with_notices, part)
     for part in parts_of(schema["profile"]):
         yield "profile", part.name, partial(stage.with_companies, partial(_profile, part))
+    if isinstance(stage.model.company, StaticTower):
+        return  # it reads the record alone
     for part in parts_of(schema["version"]):
         yield "version", part.name, partial(stage.with_companies, partial(_version, part))
     yield "version", HISTORY, partial(stage.with_companies, _history)

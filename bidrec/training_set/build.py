@@ -60,23 +60,17 @@ def build_training_set(
     started = time.monotonic()
     with open_tables(config, schema) as tables, whole_folder(folder) as staging:
         keys = read_keys(tables, _answered_elsewhere(config, schema, tables))
-        newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
         if fitted is None:
-            bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
-            windows = check_windows(bounds, keys.published_at, keys.pairs.notice)
+            bounds, windows, figures = _anew(config, schema, tables, keys, staging)
         else:
             bounds, windows = _read_split(fitted, schema), {}
-        measured = drift.tables_of(tables, schema)
-        if fitted is None:
-            figures = _statistics(measured, schema, config, bounds, staging)
-        else:
-            figures = drift.hold_today(measured, schema, config.drift, fitted, newest if as_of is None else as_of)
+            newest = max(int(times.max(initial=0)) for times in (keys.published_at, keys.versions.known_at))
+            moment = newest if as_of is None else as_of
+            figures = drift.hold_today(drift.tables_of(tables, schema), schema, config.drift, fitted, moment)
         _write_keys(tables, keys, staging)
         write_limits(tables, staging)
-        fits = _encode_sides(tables, keys, bounds, staging, fitted)
-        write_json(
-            staging / "schema.json", {name: one.as_dict() for name, one in fits.items()} | {"fitted": fitted is None}
-        )
+        fits = {name: one.as_dict() for name, one in _encode_sides(tables, keys, bounds, staging, fitted).items()}
+        write_json(staging / "schema.json", fits | {"fitted": fitted is None})
         rows = _row_counts(tables, keys)
         facts = {
             "kind": "training_set",
@@ -84,10 +78,7 @@ def build_training_set(
             "rows": rows,
             "windows": windows,
             "range": _ranges(keys),
-            "vocabulary": {
-                name: {attribute["name"]: attribute["size"] for attribute in one.as_dict()["attributes"]}
-                for name, one in fits.items()
-            },
+            "vocabulary": {name: {of["name"]: of["size"] for of in fits[name]["attributes"]} for name in fits},
             "statistics": figures,
             "fields": fields_of(schema),
             "inputs": {"features": content_of(tables.manifest), "fields": fingerprint(fields_of(schema))},
@@ -96,6 +87,15 @@ def build_training_set(
         manifest = write_manifest(staging, **facts, audit=audited)
     _logger.info("training set written", **rows, seconds=round(time.monotonic() - started, 1))
     return manifest
+
+
+def _anew(
+    config: Config, schema: Schema, tables: FeatureTables, keys: _Keys, staging: Path
+) -> tuple[Bounds, dict[str, dict[str, int]], statistics.Figures]:
+    """The configured split of these features, what its windows hold, and every field's figures in them."""
+    bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
+    windows = check_windows(bounds, keys.published_at, keys.pairs.notice, keys.pairs.known_at)
+    return bounds, windows, _statistics(drift.tables_of(tables, schema), schema, config, bounds, staging)
 
 
 def _answered_elsewhere(config: Config, schema: Schema, tables: FeatureTables) -> KnownSince | None:

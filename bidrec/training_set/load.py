@@ -54,6 +54,11 @@ class Side:
     def text_rows(self) -> int:
         return int(self.schema["text_rows"])
 
+    def attribute_starts(self) -> Int64:
+        """(R, attribute fields) where the items of each begin in `attribute_values`."""
+        lengths = self.attribute_lengths
+        return (np.cumsum(lengths, dtype=np.int64) - lengths.ravel()).reshape(lengths.shape)
+
     @classmethod
     def open(cls, folder: Path, schema: dict[str, Any]) -> "Side":
         """Map one side; ContractError where an array does not have the rows, columns or ids the schema speaks of."""
@@ -154,12 +159,13 @@ class TrainingSet:
         """Map the arrays of a folder whose manifest may not be written yet (the audit looks before it is)."""
         schema = read_json(folder / "schema.json")
         sides: dict[str, Any] = {name: Side.open(folder / name, schema[name]) for name in SIDES}
-        arrays: dict[str, Any] = {name: read(folder / f"{name.replace('_', '/', 1)}.npy") for name in _COLUMNS}
-        arrays |= {name: read(folder / "pairs" / f"{name.removeprefix('pair_')}.npy") for name in _PAIR_COLUMNS}
+        paths = {name: folder / f"{name.replace('_', '/', 1)}.npy" for name in _COLUMNS}
+        paths |= {name: folder / "pairs" / f"{name.removeprefix('pair_')}.npy" for name in _PAIR_COLUMNS}
+        arrays: dict[str, Any] = {name: read(path) for name, path in paths.items()}
         rows = {group: len(arrays[first]) for group, first in _GROUPS.items()}
         rows |= {name: side.rows for name, side in sides.items()}
         for name, (group, dtype) in (_COLUMNS | _PAIR_COLUMNS).items():
-            _expect(folder / name, arrays[name], (rows[group],), dtype)
+            _expect(paths[name], arrays[name], (rows[group],), dtype)
         return cls(folder, schema, manifest, **sides, **arrays)
 
 

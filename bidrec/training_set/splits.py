@@ -7,7 +7,8 @@ Writes  the bounds into runs/ID/training_set/manifest.json
       training        |   validation      |     test      |   not used
 
 Vocabularies, scalers and IDF see what was public before the cutoff, up to which the published weights are trained. A
-window without a notice that drew a bid would only show itself hours later as an empty average: it is refused here.
+window without a notice that drew a bid would only show itself hours later as an empty average: it is refused here. Of
+the validation window only bids that are public before the cutoff count, since the choice of weights may see no other.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,6 +21,10 @@ from bidrec.config import Split
 from bidrec.errors import ConfigurationError, InputMissing
 
 DAY = 86_400
+_CAME_LATE = (
+    "; rows that came late are known only since the ingest that brought them: bidrec ingest --force takes each as "
+    "known when it says"
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,16 @@ def bounds_of(split: Split, last_known_at: int) -> Bounds:
 
 
 def check_windows(
-    bounds: Bounds, published_at: npt.NDArray[np.int64], pair_notice: npt.NDArray[np.int32]
+    bounds: Bounds,
+    published_at: npt.NDArray[np.int64],
+    pair_notice: npt.NDArray[np.int32],
+    pair_known_at: npt.NDArray[np.int64],
 ) -> dict[str, dict[str, int]]:
     """Count the notices and bids of each window.
 
-    published_at: (N,) seconds; pair_notice: (M,) notice rows. Raises InputMissing where there is nothing at all,
-    ConfigurationError where a window holds no notice or no bid; it names the window, its days and the data's.
+    published_at: (N,) seconds; pair_notice: (M,) notice rows; pair_known_at: (M,) seconds. Raises InputMissing where
+    there is nothing at all, ConfigurationError where a window holds no notice or no bid; it names the window, its days
+    and the data's.
     """
     if not len(published_at) or not len(pair_notice):
         missing = "notice" if not len(published_at) else "bid"
@@ -68,23 +77,39 @@ def check_windows(
     published_of_pair = published_at[pair_notice]
     for name, (begin, end) in bounds.windows().items():
         notices = int(np.count_nonzero((published_at >= begin) & (published_at < end)))
-        bids = int(np.count_nonzero((published_of_pair >= begin) & (published_of_pair < end)))
-        if not bids:
-            what = "no notice was published" if not notices else f"none of the {notices} notices drew a bid"
-            since = f"from {day_of(begin)} " if begin > -(2**62) else ""
-            first, last = int(published_of_pair.min()), int(published_of_pair.max())
-            # The split is counted back from the newest bid's known_at.
-            late = (
-                "; rows that came late are known only since the ingest that brought them: bidrec ingest --force takes "
-                "each as known when it says"
-            )
-            raise ConfigurationError(
-                f"{what} in the {name} window, {since}before {day_of(end)}",
-                hint=f"notices with bids were published from {day_of(first)} to {day_of(last)}: "
-                f"set split.train_before, split.test_before or split.validation_days{late if last < begin else ''}",
-            )
-        counts[name] = {"notices": notices, "bids": bids}
+        of_window = (published_of_pair >= begin) & (published_of_pair < end)
+        if not of_window.any():
+            raise _empty(name, begin, end, notices, published_of_pair)
+        known_at = pair_known_at[of_window]
+        if name == "validation" and known_at.min() >= end:
+            raise _sealed(begin, end, notices, int(known_at.min()))
+        bids = np.count_nonzero(known_at < end) if name == "validation" else len(known_at)
+        counts[name] = {"notices": notices, "bids": int(bids)}
     return counts
+
+
+def _empty(
+    name: str, begin: int, end: int, notices: int, published_of_pair: npt.NDArray[np.int64]
+) -> ConfigurationError:
+    what = "no notice was published" if not notices else f"none of the {notices} notices drew a bid"
+    since = f"from {day_of(begin)} " if begin > -(2**62) else ""
+    first, last = int(published_of_pair.min()), int(published_of_pair.max())
+    # The split is counted back from the newest bid's known_at.
+    late = _CAME_LATE if last < begin else ""
+    return ConfigurationError(
+        f"{what} in the {name} window, {since}before {day_of(end)}",
+        hint=f"notices with bids were published from {day_of(first)} to {day_of(last)}: "
+        f"set split.train_before, split.test_before or split.validation_days{late}",
+    )
+
+
+def _sealed(begin: int, end: int, notices: int, first_known_at: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"none of the {notices} notices in the validation window, from {day_of(begin)} before {day_of(end)}, has a bid "
+        f"that is public before {day_of(end)}",
+        hint=f"the first is public on {day_of(first_known_at)}: raise split.validation_days, until bids opened before "
+        f"the cutoff are in it{_CAME_LATE}",
+    )
 
 
 def day_of(moment: int) -> str:

@@ -141,7 +141,7 @@ def _one_trial(config: Config, study: "optuna.Study", space: Sequence[Dimension]
     import optuna
 
     trial = study.ask()
-    settings = {one.key: _drawn(one, trial) for one in space}
+    settings = _settings(config, trial, space)
     folder = config.home_path / f".{BOX}.trial"
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -187,12 +187,19 @@ def value_of(config: Config, sets: Sequence[TrainingSet], folder: Path, report: 
     return statistics.fmean(best)
 
 
-def _drawn(one: Dimension, trial: "optuna.Trial") -> Any:
-    """The trial's setting; numbers have three digits, which is what the result shows."""
+def _settings(
+    config: Config, trial: "optuna.Trial | optuna.trial.FixedTrial", space: Sequence[Dimension]
+) -> dict[str, Any]:
+    return {one.key: _drawn(one, trial, value_at(config, one.key)) for one in space}
+
+
+def _drawn(one: Dimension, trial: "optuna.Trial | optuna.trial.FixedTrial", configured: Any) -> Any:
+    """The trial's setting; numbers have three digits, which is what the result shows, or are the configured one."""
     if one.choices:
         kept = {_kept(one, choice): choice for choice in one.choices}
         return kept[trial.suggest_categorical(one.key, list(kept))]
-    return float(f"{trial.suggest_float(one.key, one.low, one.high, log=one.log):.3g}")
+    value = trial.suggest_float(one.key, one.low, one.high, log=one.log)
+    return value if value == configured else float(f"{value:.3g}")
 
 
 def _kept(one: Dimension, value: Any) -> Any:
@@ -200,20 +207,15 @@ def _kept(one: Dimension, value: Any) -> Any:
     return json.dumps(value) if one.choices else value
 
 
-def _settings(one_trial: "optuna.trial.FrozenTrial", space: Sequence[Dimension]) -> dict[str, Any]:
-    import optuna
-
-    fixed = optuna.trial.FixedTrial(one_trial.params)
-    return {one.key: _drawn(one, fixed) for one in space}  # type: ignore[arg-type]
-
-
 def _result(
     config: Config, study: "optuna.Study", sets: Sequence[TrainingSet], space: Sequence[Dimension]
 ) -> dict[str, Any]:
+    import optuna
+
     tried = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
     rows: list[dict[str, Any]] = []
     for trial in tried:
-        settings = differing(config, _settings(trial, space))
+        settings = differing(config, _settings(config, optuna.trial.FixedTrial(trial.params), space))
         best = max(trial.intermediate_values.values(), default=None)
         whole = trial.state.name == "COMPLETE"
         rows.append(

@@ -1,6 +1,10 @@
+import dataclasses
+import math
+
 import duckdb
 import pytest
 
+from bidrec.config import Config
 from bidrec.config.read import load
 from bidrec.errors import ConfigurationError
 
@@ -16,7 +20,7 @@ from bidrec.errors import ConfigurationError
         ("[split]\ntrain_before = 0001-01-01", "train_before and test_before must lie between 1900 and 2200"),
         ("[contract]\nmax_future_days = 2147483648", "must be at most 36500 days"),
         ("[training]\ndevice = 'gpu'", "training.device must be"),
-        ("[training]\nbatch_size = 0", "batch_size must be at least 1"),
+        ("[training]\nbatch_size = 0", "batch_size, candidates, patience and checkpoints_kept must be at least 1"),
         ("[training]\nshard_tables_above_mb = 100", "and 0 unless training.table_optimiser is 'rowwise_adagrad'"),
         (
             "[training]\ntable_optimiser = 'sparse_adam'\nshard_tables_above_mb = 100",
@@ -45,11 +49,53 @@ from bidrec.errors import ConfigurationError
         ("[ranking]\nknown_notices = 0", "known_notices must be at least 1"),
         ("[ranking]\ntower_neighbours = 0", "tower_neighbours and known_notices must be at least 1"),
         ("[ranking]\nhalf_life = 0", "ranking.half_life must be positive days"),
+        ("[evaluation]\nneighbours = 0", "evaluation.neighbours must be at least 1"),
+        *(
+            (f"[evaluation]\n{name} = 0", "popularity_half_life and backoff_half_life must be positive days")
+            for name in ("popularity_half_life", "backoff_half_life")
+        ),
+        *(
+            (f"[evaluation]\n{name} = -1", "evaluation.refresh_days and bootstrap must be at least 0")
+            for name in ("refresh_days", "bootstrap")
+        ),
+        *(
+            (f"[training]\n{name} = 0", "batch_size, candidates, patience and checkpoints_kept must be at least 1")
+            for name in ("epochs", "candidates", "patience", "checkpoints_kept")
+        ),
+        *(
+            (f"[training]\n{name} = -1", "weight_decay, checkpoint_seconds and clip_norm must be at least 0")
+            for name in ("history_gradients", "weight_decay", "checkpoint_seconds", "clip_norm")
+        ),
+        *((f"[training]\nwarmup_share = {share}", "warmup_share must lie in") for share in (-0.1, 3)),
+        *((f"[training]\nseed = {seed}", r"training.seed must lie in \[0, 1000000\]") for seed in (-1, 1_000_001)),
+        *(
+            (f"[model]\n{line}", "hidden, company_hidden, history_length and training_history must be at least 1")
+            for line in ("hidden = [64, 0]", "company_hidden = 0")
+        ),
     ],
 )
 def test_a_setting_that_would_only_fail_hours_later_is_refused_at_once(write, text, message):
     with pytest.raises(ConfigurationError, match=message):
         load(write(text))
+
+
+TABLES = {field.name: field.type for field in dataclasses.fields(Config) if dataclasses.is_dataclass(field.type)}
+NUMBERS = [
+    (key, setting.type)
+    for prefix, table in {"": Config, **{f"{name}.": table for name, table in TABLES.items()}}.items()
+    for setting in dataclasses.fields(table)
+    if setting.type in (int, float, tuple[int, ...], tuple[float, ...])
+    for key in [prefix + setting.name]
+]
+
+
+@pytest.mark.parametrize(("key", "kind"), NUMBERS, ids=[key for key, _ in NUMBERS])
+def test_no_number_may_be_infinite_or_none_at_all_or_larger_than_libraries_count(key, kind):
+    endless = (math.nan, math.inf, -math.inf) if kind in (float, tuple[float, ...]) else ()
+    for value in (2**63, -(2**63), *endless):
+        given = value if kind in (int, float) else (1, value)
+        with pytest.raises(ConfigurationError, match=f"{key} must be a finite number of at most 64 bits"):
+            load(None, **{key.replace(".", "__"): given})
 
 
 @pytest.mark.parametrize(

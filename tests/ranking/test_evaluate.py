@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bidrec.config import Evaluation
-from bidrec.ranking.evaluate import Period, by_week, evaluate, evaluate_periods, rank
+from bidrec.ranking.evaluate import Period, by_week, evaluate_periods
+from bidrec.ranking.listing import NOBODY, rank_and_read
 from bidrec.ranking.truth import Truth
+from tests.ranking.whole_window import evaluate
 
 SETTINGS = Evaluation(bootstrap=200)
 EVERYBODY = np.ones(4, bool)
@@ -72,7 +74,7 @@ def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold(
 
 def test_a_company_that_is_no_candidate_is_never_listed_and_its_bid_is_a_miss_for_everyone():
     candidates = np.array([True, True, True, False])
-    assert rank(PERFECT, TRUTH.notices, candidates, 10).tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
+    assert rank_and_read(PERFECT, TRUTH.notices, candidates, 10, NOBODY)[0].tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
     table = evaluate({"final": PERFECT}, TRUTH, candidates, SETTINGS, model="final")["metrics"]["frozen"]
     for name in ("final", "ceiling"):
         assert table[name]["recall@100"] == 1 / 2 * (1 / 2 + 1)
@@ -90,6 +92,15 @@ def test_the_best_baseline_is_named_and_the_model_compared_with_it_notice_by_not
     assert result["difference"]["mean"] == 0
     assert result["difference"]["by_metric"]["recall@1"]["mean"] == 1 / 2 * (1 / 2 + 1) - 0
     assert result["difference"]["by_metric"]["recall@1"]["ci"] == [1 / 2, 1]
+
+
+def test_a_bidder_beyond_the_hundredth_place_counts_where_a_larger_k_is_asked_for():
+    truth = replace(TRUTH, company=np.array([104, 3, 1]), known_bids=np.zeros(150, np.int64))
+    by_row = Table({row: [-float(company) for company in range(150)] for row in (5, 7)})
+    settings = replace(SETTINGS, top_k=(10, 120))
+    row = evaluate({"final": by_row}, truth, np.ones(150, bool), settings, model="final")["metrics"]["frozen"]["final"]
+    assert row["recall@100"] == (1 / 2 + 1) / 2
+    assert row["recall@120"] == 1
 
 
 def test_without_a_model_or_without_baselines_nothing_is_compared():
@@ -121,9 +132,11 @@ def test_a_metric_that_is_undefined_for_every_notice_is_null():
 
 
 def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
-    in_one = rank(REVERSED, TRUTH.notices, EVERYBODY, 2)
-    monkeypatch.setattr("bidrec.ranking.evaluate.SCORES_AT_ONCE", 1)
-    assert rank(REVERSED, TRUTH.notices, EVERYBODY, 2).tolist() == in_one.tolist() == [[1, 2], [3, 2]]
+    for at_once in (1, 1 << 23):
+        monkeypatch.setattr("bidrec.ranking.listing.SCORES_AT_ONCE", at_once)
+        listed, read = rank_and_read(REVERSED, TRUTH.notices, EVERYBODY, 2, np.array([3]))
+        assert listed.tolist() == [[1, 2], [3, 2]]
+        assert read.tolist() == [[0], [9]]
 
 
 def test_a_ranker_that_gives_nan_is_refused():

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.errors import InputMissing
-from bidrec.ranking.truth import Truth, known_companies, refreshes
+from bidrec.ranking.truth import Truth, known_companies, newest_profiles, refreshes
 from tests.ranking.sets import DAY, training_set
 
 # Notices of days 0, 10, 19, 20; bids (notice, company, known on day).
@@ -42,6 +44,18 @@ def test_a_candidate_is_known_before_the_cutoff_not_at_it():
     assert known_companies(SET, 5 * DAY + 1).tolist() == [True, False, True]
     assert known_companies(SET, 16 * DAY).tolist() == [True, True, True]
     assert np.array_equal(known_companies(training_set([0], [], companies=2), DAY), [False, False])
+
+
+def test_a_companys_newest_record_is_known_before_the_moment_not_at_it():
+    records = replace(
+        training_set([0], [], companies=3),
+        profile_company=np.array([0, 0, 0, 2], np.int32),
+        profile_known_at=np.array([1, 4, 6, 5]) * DAY,
+    )
+    assert newest_profiles(records, DAY).tolist() == [-1, -1, -1]
+    assert newest_profiles(records, 5 * DAY).tolist() == [1, -1, -1]
+    assert newest_profiles(records, 6 * DAY).tolist() == [1, -1, 3]
+    assert newest_profiles(records, 6 * DAY + 1).tolist() == [2, -1, 3]
 
 
 DAILY = training_set(range(100), [(notice, notice % 7, notice + 3) for notice in range(100)])

@@ -1,5 +1,6 @@
 """What a field is worth: the one that the market was made of, against one of noise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_what_decides_the_bids_is_worth_much_and_noise_is_not(model) -> None:
     assert drop["notice"].keys() == {"noise", "kind", "title"}
     # One company has a profile: it can be exchanged with nobody.
     assert {name: value["mean"] for name, value in drop["profile"].items()} == {"noise": 0.0, "kind": 0.0}
+
+
+def test_what_a_model_of_records_alone_does_not_read_is_not_measured(tmp_path: Path) -> None:
+    config = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
+    train(config, SET, tmp_path)
+    drop = importance(load_model(SET.schema, tmp_path / "model"), SET, repeats=1, seed=1)["drop"]
+    assert {side: list(fields) for side, fields in drop.items()} == {
+        "notice": ["noise", "kind", "title"],
+        "profile": ["noise", "kind"],
+        "version": [],
+    }
 
 
 def test_the_starting_point_is_the_recall_that_chooses_the_epochs_and_the_weights_stay(model) -> None:

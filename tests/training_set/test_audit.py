@@ -29,6 +29,17 @@ def change(folder, name, row, value):
     np.save(path, array)
 
 
+OTHERS = "pairs are not the bid of the log in their place"
+PAIR_ARRAYS = ("notice", "company", "version", "known_at")
+
+
+def keep_pairs(folder, rows):
+    """Only these pairs, in this order."""
+    for name in PAIR_ARRAYS:
+        path = folder / "pairs" / f"{name}.npy"
+        np.save(path, np.load(path)[rows])
+
+
 def refused(folder, message, block_rows=3):
     with pytest.raises(ContractError, match=message) as caught:
         audit_training_set(folder, block_rows=block_rows)
@@ -81,7 +92,59 @@ def test_another_companys_version_is_refused(folder):
 def test_a_bid_that_was_public_with_its_notice_is_a_leak(folder):
     ts = TrainingSet.open(folder)
     change(folder, "pairs/known_at", 4, ts.notice_published_at[ts.pair_notice[4]])
-    refused(folder, "1 pairs have a bid that was public when their notice was .for example pair 4: notice row 2")
+    refused(folder, f"1 {OTHERS} .for example pair 4: notice row 2")
+
+
+def test_sealed_bids_that_are_public_a_second_after_their_notice_are_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "pairs/known_at", slice(None), ts.notice_published_at[ts.pair_notice] + 1)
+    for block_rows in (1, 3, 1000):
+        refused(folder, f"{OTHERS} .for example pair 0: notice row 0", block_rows)
+
+
+def test_bids_of_the_log_that_are_no_pair_are_refused(folder):
+    keep_pairs(folder, slice(None, None, 2))
+    for block_rows in (1, 3, 1000):
+        refused(folder, f"{OTHERS} .*, not notice row 0, company row 1", block_rows)
+
+
+def test_a_notice_without_its_pairs_is_refused_wherever_it_stands(folder):
+    ts = TrainingSet.open(folder)
+    for notice in (0, 5, int(ts.pair_notice[-1])):
+        before = {name: np.load(folder / "pairs" / f"{name}.npy") for name in PAIR_ARRAYS}
+        keep_pairs(folder, before["notice"] != notice)
+        refused(folder, OTHERS, block_rows=1)
+        for name, array in before.items():
+            np.save(folder / "pairs" / f"{name}.npy", array)
+
+
+def test_a_set_without_a_pair_for_the_bids_of_its_log_is_refused(folder):
+    keep_pairs(folder, slice(0))
+    refused(folder, f"22 {OTHERS} .for example pair 0: none, not notice row 0")
+
+
+def test_a_pair_twice_is_refused(folder):
+    keep_pairs(folder, [*range(22), 21])
+    refused(folder, f"1 {OTHERS} .for example pair 22: notice row 9.*, not none")
+
+
+def test_a_pair_of_a_company_that_never_bid_on_the_notice_is_refused(folder):
+    ts = TrainingSet.open(folder)
+    dormant = 3
+    change(folder, "pairs/company", -1, dormant)
+    change(folder, "pairs/version", -1, np.flatnonzero(ts.version_company == dormant)[-1])
+    refused(folder, f"1 {OTHERS} .for example pair 21: notice row 9, company row 3")
+
+
+def test_pairs_out_of_order_are_refused(folder):
+    keep_pairs(folder, slice(None, None, -1))
+    refused(folder, r"\d pair rows are out of order by notice and company .for example row 1")
+
+
+def test_notices_out_of_order_are_refused(folder):
+    ts = TrainingSet.open(folder)
+    change(folder, "notice/published_at", 4, ts.notice_published_at[3] - 1)
+    refused(folder, "1 notice rows are out of order by publication .for example row 4")
 
 
 def test_a_bid_known_after_the_version_is_a_leak(folder):
@@ -141,6 +204,15 @@ def test_a_missed_or_foreign_profile_is_refused(folder):
 def test_a_pointer_to_nowhere_is_refused(folder):
     change(folder, "pairs/version", 0, 10_000)
     refused(folder, "pair version lies outside")
+
+
+@pytest.mark.parametrize("name", ["log", "profile"])
+def test_a_log_or_profiles_out_of_order_are_refused(folder, name):
+    company = getattr(TrainingSet.open(folder), f"{name}_company")
+    first = int(np.flatnonzero(company[1:] == company[:-1])[0])
+    known_at = np.load(folder / name / "known_at.npy")[[first + 1, first]]
+    change(folder, f"{name}/known_at", slice(first, first + 2), known_at)
+    refused(folder, f"1 {name} rows are out of order by company and time .for example row {first + 1}")
 
 
 def test_versions_out_of_order_are_refused(folder):

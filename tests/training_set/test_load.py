@@ -45,3 +45,13 @@ def test_an_array_that_lost_rows_or_changed_its_type_is_refused(built, name):
                 TrainingSet.open(built)
     finally:
         path.write_bytes(kept)
+
+
+def test_a_damaged_file_is_named_as_it_lies_there(built):
+    for name in ("notice/published_at", "pairs/known_at"):
+        path = built / f"{name}.npy"
+        kept = path.read_bytes()
+        np.save(path, np.load(path).astype(np.float32))
+        with pytest.raises(ContractError, match=f"{path} holds"):
+            TrainingSet.map(built, {})
+        path.write_bytes(kept)

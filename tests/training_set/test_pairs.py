@@ -72,3 +72,13 @@ def test_a_million_pairs_point_at_the_version_that_plain_search_finds_and_no_fea
             log = slice(keys.versions.log_begin[version], keys.versions.log_end[version])
             assert np.array_equal(np.sort(known_at[log]), np.sort(known_at[(company == number) & (known_at <= as_of)]))
     assert 0 < unknown < 500
+
+
+def test_a_pair_is_learned_from_when_its_bid_became_public_and_not_before(world):
+    home, schema, (company, notice, known_at), _, published = world
+    with open_tables(config_of(home), schema) as tables:
+        pairs = read_keys(tables).pairs
+    late = np.flatnonzero(known_at > published[notice])
+    late = late[np.lexsort((known_at[late], company[late], notice[late]))]
+    assert np.array_equal(pairs.notice, notice[late])
+    assert np.array_equal(pairs.known_at, known_at[late])

@@ -36,30 +36,46 @@ BOUNDS = Bounds(validation_from=10 * DAY, cutoff=20 * DAY, test_before=30 * DAY)
 published = st.lists(st.integers(0, 40 * DAY), min_size=1, max_size=30).map(sorted)
 
 
+def checked(bounds, published_at, bids):
+    """`bids`: (notice row, when it became public), seconds."""
+    columns = (np.array([bid[at] for bid in bids], dtype) for at, dtype in ((0, np.int32), (1, np.int64)))
+    return check_windows(bounds, np.array(published_at, np.int64), *columns)
+
+
 @given(published, st.data())
 def test_each_window_is_half_open_and_counts_its_notices_and_bids(times, data):
-    bids = data.draw(st.lists(st.integers(0, len(times) - 1), max_size=30))
+    lags = st.tuples(st.integers(0, len(times) - 1), st.integers(1, 10 * DAY))
+    bids = [(notice, times[notice] + lag) for notice, lag in data.draw(st.lists(lags, max_size=30))]
     expected = {}
     for name, (begin, end) in BOUNDS.windows().items():
         inside = {i for i, t in enumerate(times) if begin <= t < end}
-        expected[name] = {"notices": len(inside), "bids": sum(b in inside for b in bids)}
+        late = [known_at >= end and name == "validation" for _, known_at in bids]
+        counted = [notice in inside and not is_late for (notice, _), is_late in zip(bids, late, strict=True)]
+        expected[name] = {"notices": len(inside), "bids": sum(counted)}
     if bids and all(e["bids"] for e in expected.values()):
-        assert check_windows(BOUNDS, np.array(times), np.array(bids, np.int32)) == expected
+        assert checked(BOUNDS, times, bids) == expected
     else:
         with pytest.raises((ConfigurationError, InputMissing)):
-            check_windows(BOUNDS, np.array(times), np.array(bids, np.int32))
+            checked(BOUNDS, times, bids)
 
 
 @pytest.mark.parametrize(("window", "at"), [("training", 5), ("validation", 15), ("test", 25)])
 def test_an_empty_window_is_named_with_its_days(window, at):
-    times = np.array([t * DAY for t in (5, 15, 25) if t != at])
+    times = [t * DAY for t in (5, 15, 25) if t != at]
     with pytest.raises(ConfigurationError, match=f"no notice was published in the {window} window") as caught:
-        check_windows(BOUNDS, times, np.arange(2, dtype=np.int32))
+        checked(BOUNDS, times, [(row, known_at + 1) for row, known_at in enumerate(times)])
     assert caught.value.hint is not None
     assert "split.train_before" in caught.value.hint
+
+
+def test_a_validation_window_whose_bids_all_open_after_the_cutoff_is_refused_with_the_first_opening():
+    times = [5 * DAY, 18 * DAY, 19 * DAY, 25 * DAY]
+    with pytest.raises(ConfigurationError, match=r"none of the 2 notices .* public before 1970-01-21") as caught:
+        checked(BOUNDS, times, [(row, known_at + 3 * DAY) for row, known_at in enumerate(times)])
+    assert str(caught.value.hint).startswith("the first is public on 1970-01-22: raise split.validation_days")
 
 
 @pytest.mark.parametrize("cutoff", [date(1, 1, 1), date(9999, 12, 31)])
 def test_a_cutoff_at_the_end_of_the_calendar_is_refused_like_any_other_outside_the_data(cutoff):
     with pytest.raises(ConfigurationError, match=r"in the (training|validation|test) window"):
-        check_windows(bounds_of(Split(train_before=cutoff), 0), np.array([MIDNIGHT]), np.zeros(1, np.int32))
+        checked(bounds_of(Split(train_before=cutoff), 0), [MIDNIGHT], [(0, MIDNIGHT + 1)])

@@ -9,7 +9,8 @@ import pytest
 from bidrec.config import Config, Model, Training
 from bidrec.training.loop import train
 from bidrec.training_set.load import TrainingSet
-from bidrec.tuning.search import METRIC, value_of
+from bidrec.tuning.search import METRIC, _settings, value_of
+from bidrec.tuning.space import differing, space_of
 from tests.training.sets import training_set
 
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8)
@@ -52,6 +53,16 @@ def test_a_trial_is_worth_its_best_epochs_on_average_over_the_cutoffs(tmp_path: 
     assert value == pytest.approx(sum(best) / 2)
     assert [step for step, _ in heard] == [0, 1, 2, 3]
     assert [worth for _, worth in heard] == pytest.approx([curves[0][0], best[0], (best[0] + curves[1][0]) / 2, value])
+
+
+def test_the_first_trial_is_the_configured_setting_to_the_last_digit_and_drawn_numbers_have_three() -> None:
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -r requirements/tune.txt")
+    config = Config(training=Training(learning_rate=0.001234), model=replace(Model(), temperature=0.0712345))
+    space = space_of(config, ["training.learning_rate", "model.temperature"])
+    trials = ({"training.learning_rate": rate, "model.temperature": 0.0712345} for rate in (0.001234, 0.00567891))
+    configured, drawn = (_settings(config, optuna.trial.FixedTrial(trial), space) for trial in trials)
+    assert differing(config, configured) == {}
+    assert differing(config, drawn) == {"training.learning_rate": 0.00568}
 
 
 def test_a_report_that_raises_ends_the_trial(tmp_path: Path) -> None:

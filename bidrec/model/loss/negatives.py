@@ -19,7 +19,7 @@ def sampled_candidates(known_K: Tensor, bidder_P: Tensor, limit: int) -> tuple[T
     is_bidder[torch.searchsorted(known_K, bidder_P)] = True
     certain, others = known_K[is_bidder], known_K[~is_bidder]
     drawn = others[torch.randperm(len(others), device=known_K.device)[: max(1, limit - len(certain))]]
-    weight = math.log(len(others) / len(drawn))
+    weight = math.log(len(others) / len(drawn)) if len(drawn) else 0.0
     log_weight = torch.full((len(certain) + len(drawn),), weight, device=known_K.device)
     log_weight[: len(certain)] = 0
     return torch.cat([certain, drawn]), log_weight

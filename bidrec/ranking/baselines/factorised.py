@@ -13,7 +13,7 @@ from scipy import sparse
 
 from bidrec.errors import DependencyDown
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.history import KnownBids, unit_rows
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ class Factorised:
         from lightfm import LightFM
 
         self.companies = bids.companies
-        self.feature_NF = _unit_rows(sparse.hstack([fields.attributes, fields.text], format="csr"))
+        self.feature_NF = unit_rows(sparse.hstack([fields.attributes, fields.text], format="csr"))
         self.known, company = np.unique(bids.company, return_inverse=True)
         self.bias_F = np.zeros(self.feature_NF.shape[1], np.float32)
         self.vector_FD = np.zeros((len(self.bias_F), COMPONENTS), np.float32)
@@ -69,8 +69,3 @@ class Factorised:
         scores_BC = np.full((len(notice_rows), self.companies), score_BK.min(initial=0) - 1, np.float32)
         scores_BC[:, self.known] = score_BK
         return scores_BC
-
-
-def _unit_rows(rows: sparse.csr_array) -> sparse.csr_array:
-    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return sparse.csr_array(sparse.diags_array(1 / np.maximum(lengths, 1e-12)) @ rows, dtype=np.float32)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.splits import DAY
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class NoticeFields:
     """The categorical fields of all N notices, by name."""
 
     def __init__(self, side: Side) -> None:
-        lengths = side.attribute_lengths
-        self._side = side
-        self._first = (np.cumsum(lengths, dtype=np.int64) - lengths.ravel()).reshape(lengths.shape)
+        self._side, self._first = side, side.attribute_starts()
 
     def codes(self, *names: str) -> Int64 | None:
         """(N,) codes of the first of these fields that says anything, 0 where it is unknown; None where none does."""
@@ -94,3 +92,10 @@ def text_rows(side: Side) -> sparse.csr_array:
     """(N, text ids) TF-IDF weights."""
     rows = np.repeat(np.arange(side.rows), side.text_lengths)
     return sparse.csr_array((side.text_weights, (rows, side.text_values)), shape=(side.rows, side.text_rows))
+
+
+def unit_rows(rows: sparse.csr_array) -> sparse.csr_array:
+    """Every row that is not empty, to length 1, float32."""
+    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    return (sparse.diags_array(scale.astype(np.float32)) @ rows).tocsr()

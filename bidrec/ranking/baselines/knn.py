@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.history import KnownBids, unit_rows
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -43,8 +43,8 @@ class Neighbours:
         self.neighbours = neighbours
         bids = bids if most is None else bids.newest(most)
         known, self._votes = votes_of(bids, half_life)
-        blocks = [_unit(_weighted(attributes, known, by_rarity=True)), _unit(_weighted(text, known, by_rarity=False))]
-        self._terms = _unit(sparse.hstack(blocks, format="csr"))
+        weighted = (_weighted(attributes, known, by_rarity=True), _weighted(text, known, by_rarity=False))
+        self._terms = unit_rows(sparse.hstack([unit_rows(block) for block in weighted], format="csr"))
         self._known_by_term = self._terms[known].T.tocsr()
         # Small enough never to outweigh a vote that counts.
         self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
@@ -94,10 +94,3 @@ def _weighted(rows: sparse.csr_array, known: Int64, by_rarity: bool) -> sparse.c
     weighted = (rows @ sparse.diags_array(weight.astype(np.float32))).tocsr()
     weighted.eliminate_zeros()
     return weighted
-
-
-def _unit(rows: sparse.csr_array) -> sparse.csr_array:
-    """Every row that is not empty, to length 1."""
-    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
-    return (sparse.diags_array(scale.astype(np.float32)) @ rows).tocsr()

@@ -89,8 +89,7 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     candidate teach nothing.
     """
     seen = signal_QMS[present_QM] if present_QM.any() else np.zeros((1, len(names)), np.float32)
-    mean_S, deviation_S = seen.mean(axis=0), seen.std(axis=0)
-    deviation_S[deviation_S < 1e-6] = 1.0
+    mean_S, deviation_S = _moments(seen)
     prior_S = torch.tensor([PRIOR.get(name, 0.0) for name in names])
     taught = bidder_QM.any(axis=1)
     weight_S = prior_S.clone()
@@ -104,6 +103,17 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0)
     slope, offset = calibrate(blend.scores(signal_QMS)[present_QM], bidder_QM[present_QM])
     return replace(blend, slope=round(slope, 6), offset=round(offset, 6))
+
+
+def _moments(seen_PS: Float32) -> tuple[Float32, Float32]:
+    """(S,) the mean and the deviation of each signal over P candidates; a deviation of 1 where it is the same for all.
+
+    A float32 sum over millions keeps too few digits to tell; one signal at a time, so that no wider copy is made.
+    """
+    moments = [(signal_P.mean(dtype=np.float64), signal_P.std(dtype=np.float64)) for signal_P in seen_PS.T]
+    mean_S, deviation_S = np.array(moments).T
+    deviation_S[deviation_S < 1e-6] = 1.0
+    return mean_S.astype(np.float32), deviation_S.astype(np.float32)
 
 
 def _pulls(names: tuple[str, ...], seen_PS: Float32) -> torch.Tensor:

@@ -10,16 +10,17 @@ import numpy.typing as npt
 from bidrec.config import Ranking
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import DAY, KnownBids
+from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
 from bidrec.ranking.second_stage.peers import Peers, groups_of
+from bidrec.ranking.truth import newest_profiles
 from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.splits import DAY
 
-Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 RECENT, LASTING = 60.0, 400.0
@@ -48,32 +49,39 @@ class Evidence:
         self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
         self.known = np.flatnonzero(known_C)
         self.eligible = eligibility.as_of(moment)
-        self.alike = Neighbours(
-            bids,
-            fields.attributes,
-            fields.text,
-            settings.neighbours,
-            settings.half_life,
-            bids.popularity(settings.half_life),
-            most=settings.known_notices,
-        )
-        self.near = TowerNeighbours(
-            bids, vectors.notice_ND, settings.tower_neighbours, settings.known_notices, settings.half_life
-        )
-        weight_P = bids.weights(settings.half_life)
+        self._count(bids, settings.half_life)
+        self._find_neighbours(bids, settings)
+        self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
+        self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
+        self.peers = Peers(groups_of(ts.profile), newest_profiles(ts, moment))
+
+    def _count(self, bids: KnownBids, half_life: float) -> None:
+        """How often and how lately each company bid, in all and on a value of each counted field."""
+        weight_P = bids.weights(half_life)
         self.counts = {
             name: Lookup.summed(codes[bids.notice], bids.company, weight_P, bids.companies)
-            for name, codes in fields.counted.items()
+            for name, codes in self.fields.counted.items()
         }
         self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
         self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
         days = np.full(bids.companies, NEVER)
         np.minimum.at(days, bids.company, bids.age_days)
         self.last_bid_C = np.log1p(days).astype(np.float32)
-        self.company_bidders = CoBidders(bids, settings.half_life)
-        self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
-        self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
-        self.peers = Peers(groups_of(ts.profile), _newest_profiles(ts, moment))
+
+    def _find_neighbours(self, bids: KnownBids, settings: Ranking) -> None:
+        """The notices alike by what they say and near by the towers, and the companies that bid together."""
+        half_life = settings.half_life
+        self.alike = Neighbours(
+            bids,
+            self.fields.attributes,
+            self.fields.text,
+            settings.neighbours,
+            half_life,
+            bids.popularity(half_life),
+            most=settings.known_notices,
+        )
+        self.near = TowerNeighbours(bids, self.notice_ND, settings.tower_neighbours, settings.known_notices, half_life)
+        self.company_bidders = CoBidders(bids, half_life)
 
 
 def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
@@ -81,12 +89,3 @@ def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:
     first_C = np.full(ts.companies, moment)
     np.minimum.at(first_C, ts.version_company, ts.version_known_at)
     return (moment - first_C) / DAY
-
-
-def _newest_profiles(ts: TrainingSet, moment: int) -> Int64:
-    """(C,) rows of the newest records known before the moment, -1 where there is none."""
-    known = np.flatnonzero(ts.profile_known_at < moment)
-    newest_C = np.full(ts.companies, -1)
-    # Rows are in the order of time: of several to one company the last one stays.
-    newest_C[ts.profile_company[known]] = known
-    return newest_C

@@ -23,6 +23,8 @@ from bidrec.storage import read_manifest
 from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
 
 NOTICES = 3000
 """At most this many notices of the window, evenly spread, are learned from."""
@@ -33,8 +35,16 @@ REFRESH_DAYS = 7
 def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
     """Bids opened before the cutoff on notices of the validation window, each ranked with what was known before it."""
     fields = Fields.of(ts)
-    names = names_of(list(fields.counted))
-    eligibility = Eligibility.of(ts, config.ranking)
+    blend = learn(names_of(list(fields.counted)), *_gathered(config, run, ts, fields))
+    weights = {name: round(weight, 3) for name, weight in zip(blend.signals, blend.weight, strict=True)}
+    log.get("second stage").info("blend learned", notices=blend.notices, weights=weights)
+    return blend
+
+
+def _gathered(config: Config, run: Run, ts: TrainingSet, fields: Fields) -> tuple[Float32, Bool, Bool]:
+    """The window's Q notices in the order of _stretches: (Q, M, S) signals of their candidates, (Q, M) which places
+    hold one, and which of these bid. Whatever a stretch's signals say was known before its moment."""
+    counted, eligibility = list(fields.counted), Eligibility.of(ts, config.ranking)
     towers = Towers(ts, run.validated if read_manifest(run.validated) else run.model)
     parts, stretches, done = [], _stretches(ts), 0
     whole = sum(len(notices) for notices, *_ in stretches)
@@ -43,21 +53,17 @@ def learn_blend(config: Config, run: Run, ts: TrainingSet) -> Blend:
         evidence = Evidence(ts, fields, moment, vectors, known_C, eligibility, config.ranking)
         for start in range(0, len(notices), BLOCK):
             rows = notices[start : start + BLOCK]
-            found = candidates_of(evidence, rows, config.ranking.candidates, list(fields.counted))
+            found = candidates_of(evidence, rows, config.ranking.candidates, counted)
             asked = rows[:, None] * ts.companies + found.company_BM
             bidder_BM = np.isin(asked, bids) & (found.company_BM >= 0)
             parts.append((found.signal_BMS, found.company_BM >= 0, bidder_BM))
             done += len(rows)
             log.get("second stage").info("gathering signals", done=f"{done}/{whole}")
-    width = max((part[1].shape[1] for part in parts), default=1)
-    if parts:
-        signals, present, bidder = (np.concatenate([_padded(part[at], width) for part in parts]) for at in range(3))
-    else:
-        signals, present, bidder = np.zeros((0, 1, len(names)), np.float32), *np.zeros((2, 0, 1), bool)
-    blend = learn(names, signals, present, bidder)
-    weights = {name: round(weight, 3) for name, weight in zip(blend.signals, blend.weight, strict=True)}
-    log.get("second stage").info("blend learned", notices=blend.notices, weights=weights)
-    return blend
+    if not parts:
+        return np.zeros((0, 1, len(names_of(counted))), np.float32), *np.zeros((2, 0, 1), bool)
+    width = max(part[1].shape[1] for part in parts)
+    signals, present, bidder = (np.concatenate([_padded(part[at], width) for part in parts]) for at in range(3))
+    return signals, present, bidder
 
 
 def _stretches(ts: TrainingSet) -> list[tuple[Int64, int, Int64]]:

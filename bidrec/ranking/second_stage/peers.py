@@ -39,10 +39,9 @@ def _items(side: Side, name: str) -> sparse.csr_array:
     """(R, size) ones: the codes of a field's items; all of them unknown, code 0, where there is no such field."""
     for column, field in enumerate(side.schema["attributes"]):
         if field["name"] == name:
-            lengths = side.attribute_lengths
-            first = (np.cumsum(lengths, dtype=np.int64) - lengths.ravel()).reshape(lengths.shape)[:, column]
-            ends = np.concatenate([[0], np.cumsum(lengths[:, column], dtype=np.int64)])
-            at = np.arange(ends[-1]) + np.repeat(first - ends[:-1], lengths[:, column])
+            lengths, first = side.attribute_lengths[:, column], side.attribute_starts()[:, column]
+            ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+            at = np.arange(ends[-1]) + np.repeat(first - ends[:-1], lengths)
             codes = side.attribute_values[at].astype(np.int64) - field["base"]
             return sparse.csr_array((np.ones(len(codes), np.float32), codes, ends), shape=(side.rows, field["size"]))
     return sparse.csr_array(np.ones((side.rows, 1), np.float32))

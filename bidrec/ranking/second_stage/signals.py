@@ -31,7 +31,7 @@ FIXED = ("towers", "alike notices", "near notices", "co-bidders", "bids of late"
 @dataclass(frozen=True)
 class Candidates:
     company_BM: Int64
-    """Company rows, ascending; -1 where a notice has fewer than M."""
+    """Company rows, ascending but for -1 where one was found twice, or none."""
     signal_BMS: Float32
 
 

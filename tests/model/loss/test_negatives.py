@@ -19,6 +19,12 @@ def test_all_known_companies_are_candidates_where_they_fit() -> None:
     assert not log_weight.any()
 
 
+def test_bidders_stand_for_themselves_where_nobody_else_is_known() -> None:
+    candidates, log_weight = sampled_candidates(torch.arange(5), torch.arange(5), limit=4)
+    assert candidates.tolist() == [0, 1, 2, 3, 4]
+    assert not log_weight.any()
+
+
 def test_every_known_company_is_as_likely_a_negative_and_no_other_is_one() -> None:
     torch.manual_seed(1)
     known = torch.tensor([2, 3, 7])

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from bidrec.config import Evaluation
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.evaluate import evaluate
 from bidrec.ranking.truth import Truth, known_companies
 from tests.ranking.sets import DAY, training_set
+from tests.ranking.whole_window import evaluate
 
 FIELDS = {"buyer_id": [1, 2, 1, 2, 1, 2], "place": [1, 1, 2, 2, 1, 2], "category": [1, 1, 1, 1, 2, 0]}
 TITLES = [[0, 1], [2], [0], [3], [0, 1], [3]]

@@ -87,6 +87,14 @@ def test_a_signal_that_is_the_same_for_all_keeps_its_prior_and_disturbs_no_score
     assert (made.scores(constant).argmax(axis=1) == bidder_QM.argmax(axis=1)).mean() > 0.8
 
 
+def test_a_signal_that_is_the_same_for_a_million_candidates_has_its_mean_and_no_deviation():
+    signal_QMS = np.zeros((1000, 1000, SIGNALS), np.float32)
+    signal_QMS[:, :, 0] = 8.0064
+    everywhere = np.ones((1000, 1000), bool)
+    made = learn(NAMES, signal_QMS, everywhere, ~everywhere)
+    assert (made.mean[0], made.deviation[0]) == (8.0064, 1.0)
+
+
 def test_a_signal_of_few_newcomers_weighs_what_it_says_and_not_how_few_they_are():
     newcomer = NAMES.index(NEWCOMERS[0])
     signal_QMS = drawn(7)

@@ -76,6 +76,33 @@ def test_every_stretch_is_of_the_week_after_its_moment_and_holds_known_bids_alon
     assert len(np.concatenate([notices for notices, _, _ in learn._stretches(SET)])) <= 5 + len(stretches)
 
 
+def test_nothing_known_from_its_moment_on_changes_the_signals_of_a_stretch(run):
+    """Of the second stretch: afterwards others bid on the window's notices, histories are of other notices, and a
+    company becomes known by its record."""
+    everybody = Config(ranking=replace(CONFIG.ranking, candidates=3 * SET.companies))
+    stretches = learn._stretches(SET)
+    moment = stretches[1][1]
+    until = sum(len(notices) for notices, *_ in stretches[:2])
+    made = []
+    for record_from, other in ((SET.cutoff, False), (moment, True)):
+        version_known_at = np.where(SET.version_company == 0, record_from, SET.version_known_at)
+        pair, event = (
+            other & (known_at >= moment) & (known_at < SET.cutoff) for known_at in (SET.pair_known_at, SET.log_known_at)
+        )
+        world = replace(
+            SET,
+            pair_company=np.where(pair, 2, SET.pair_company).astype(np.int32),
+            log_notice=np.where(event, 0, SET.log_notice).astype(np.int32),
+            profile_known_at=np.full(1, record_from),
+            version_known_at=version_known_at,
+        )
+        signals, present, _ = learn._gathered(everybody, run, world, Fields.of(world))
+        made.append([signals[rows][present[rows]] for rows in (slice(until), slice(until, None))])
+    (before, later), (changed_before, changed_later) = made
+    np.testing.assert_array_equal(changed_before, before)
+    assert not np.array_equal(changed_later, later)
+
+
 def test_a_window_without_a_known_bid_leaves_the_prior(run):
     split = SET.manifest["split"] | {"validation_from": SET.cutoff - DAY}
     made = learn_blend(CONFIG, run, replace(SET, manifest=SET.manifest | {"split": split}))
