@@ -7,7 +7,6 @@ from bidrec.config import Config, Loss
 
 _CENTURY = 36_500
 """Days: more of them would leave what a calendar holds."""
-_MOST_SEEDS = 1_000_000
 
 
 def broken(config: Config) -> list[str]:
@@ -111,8 +110,8 @@ def _training_rules(config: Config) -> dict[str, bool]:
         )
         >= 0,
         "training.warmup_share must lie in [0, 1]": 0 <= training.warmup_share <= 1,
-        # What a process draws for itself is numbered by the seed, the step and its rank, in 64 bits.
-        f"training.seed must lie in [0, {_MOST_SEEDS}]": 0 <= training.seed <= _MOST_SEEDS,
+        # Times a million, for an epoch's order: of 64 bits.
+        "training.seed must be at least 0 and have at most 32 bits": 0 <= training.seed < 2**32,
         "training.learning_rate and table_learning_rate must be positive": min(
             training.learning_rate, training.table_learning_rate
         )

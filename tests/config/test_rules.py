@@ -67,7 +67,7 @@ from bidrec.errors import ConfigurationError
             for name in ("history_gradients", "weight_decay", "checkpoint_seconds", "clip_norm")
         ),
         *((f"[training]\nwarmup_share = {share}", "warmup_share must lie in") for share in (-0.1, 3)),
-        *((f"[training]\nseed = {seed}", r"training.seed must lie in \[0, 1000000\]") for seed in (-1, 1_000_001)),
+        *((f"[training]\nseed = {seed}", "seed must be at least 0 and have at most 32") for seed in (-1, 2**32)),
         *(
             (f"[model]\n{line}", "hidden, company_hidden, history_length and training_history must be at least 1")
             for line in ("hidden = [64, 0]", "company_hidden = 0")
