@@ -25,21 +25,19 @@ from bidrec.config import Config
 from bidrec.contract import TABLES, Table
 from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
-from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
+from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
-from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
+from bidrec.storage import fingerprint, read_manifest, writing
 from bidrec.watched import watched_sort
 from bidrec.workspace import bound
 
-_NO_NEWS = ".ingest.json"
-"""In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
 _logger = log.get("ingest")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A lake, and the last time its source was read."""
+    """A lake, and the last time its source was read, or was seen to be as it was."""
 
     manifest: dict[str, Any]
     read_at: datetime
@@ -53,8 +51,9 @@ class Reading:
 def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
     """Bring the lake up to date with the configured source and return its manifest.
 
-    New and changed rows become a new part; where there are none, the lake is left alone. It begins anew with `force`,
-    or where the source's SQL, columns, zone or parameters have changed. Files that have not changed are not read.
+    New and changed rows become a new part; where there are none, the lake is left alone, and only the time of the
+    reading is kept. It begins anew with `force`, or where the source's SQL, columns, zone or parameters have changed.
+    Files that have not changed are not read: they say what they said.
     `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the quarantine is written
     all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at
     work for longer than config.wait_seconds).
@@ -72,13 +71,14 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
     inputs = fingerprint({"files": files, "contract": config.contract}) if files else None
     made_by = _made_by(config, definition)
     last = None if force else last_reading(config, definition)
+    read_at = now or datetime.now(UTC)
+    if last:
+        read_at = last.later(read_at)
     if last and inputs and last.inputs == inputs:
+        add_reading(config.home_path, last.manifest, read_at=read_at.isoformat(), inputs=inputs)
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
-        read_at = now or datetime.now(UTC)
-        if last:
-            read_at = last.later(read_at)
         checked = _read(connection, config, definition, staging, last, read_at)
         facts = {"source": definition.name, "zone": definition.zone, "made_by": made_by, "inputs": inputs}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
@@ -115,7 +115,7 @@ def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
     for folder in (home / ".ingest", *home.glob("quarantine/.*")):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in home.glob(f".{_NO_NEWS}.*"):
+    for file in home.glob(f".{NO_NEWS}.*"):
         file.unlink()
     sweep(home / "lake")
 
@@ -130,8 +130,7 @@ def last_reading(config: Config, definition: Definition) -> Reading | None:
     manifest = read_manifest(home / "lake")
     if manifest is None or manifest.get("made_by") != _made_by(config, definition):
         return None
-    later = read_json(home / _NO_NEWS) if (home / _NO_NEWS).is_file() else {}
-    read = later if later.get("ingest") == manifest["ingest"] else manifest
+    read = newest_reading(home, manifest)
     return Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
 
 
@@ -187,8 +186,7 @@ def _write(
         quarantine.refuse_too_many(connection, folder, checked, config.contract.max_bad_share, first=before is None)
     came = {name: _came(connection, name) for name in TABLES}
     if before and not any(entry["rows"] for entry in came.values()):
-        reading = {name: facts[name] for name in ("read_at", "inputs")}
-        write_json(home / _NO_NEWS, {"ingest": before["ingest"], **reading})
+        add_reading(home, before, read_at=facts["read_at"], inputs=facts["inputs"])
         return before
     rows = {name: entry["rows"] for name, entry in came.items() if entry["rows"] or before is None}
     for name in rows:
