@@ -25,6 +25,8 @@ from bidrec.sums import facts_of
 
 PART = "part"
 """Column of the views that says which ingest wrote the row. It is not in the files."""
+_FILE = "part_file"
+"""The file that a row is from, of which the part is made. No file has a column of that name, nor of PART's."""
 OWN = ("known_at", PART)
 """Columns that no source gives to its notices: known_at, from when on the row was known, is in the notices' files."""
 NO_NEWS = ".ingest.json"
@@ -140,8 +142,8 @@ def _rows(folder: Path, parts: list[dict[str, Any]], since: int) -> str:
     chosen = [part for part in parts if part["part"] > since]
     files = ", ".join(literal(str(folder / part["file"])) for part in chosen or parts[-1:])
     rows = (
-        f"SELECT * EXCLUDE (filename), parse_filename(filename, true)::INTEGER AS {PART} "
-        f"FROM read_parquet([{files}], union_by_name = true, filename = true)"
+        f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} "
+        f"FROM read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
     )
     return rows if chosen else f"{rows} LIMIT 0"
 

@@ -4,7 +4,8 @@ Reads   the footers of a file, of a folder or of a pattern of files; their inode
 Writes  nothing
 
 DuckDB takes the types of several files from the first and casts the others, so 2.5 would be read as 2 where the first
-file has whole numbers. Here a column has one type in all files, or the question is refused.
+file has whole numbers. Here a column has one type in all files, or the question is refused. So it is where a column has
+the name by which DuckDB numbers a file's rows.
 """
 
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import duckdb
 
 from bidrec.casting import first_line, literal, types_of
+from bidrec.contract import ROW_OF_FILE
 from bidrec.errors import ContractError, InputMissing
 
 Stamps = dict[str, tuple[int, int, int] | None]
@@ -51,7 +53,11 @@ class ParquetFiles:
 
 
 def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> ParquetFiles:
-    """The files behind a path: a file, a folder, a pattern. InputMissing (66): there is none, or one cannot be read."""
+    """The files behind a path: a file, a folder, a pattern.
+
+    Raises InputMissing (66) where there is none, or one cannot be read; ContractError (65) where a row could not be
+    told by its place, because a column has the name that DuckDB gives to it.
+    """
     try:
         alike = connection.execute(
             "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
@@ -63,6 +69,12 @@ def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> Parquet
         }
     except duckdb.Error as error:
         raise InputMissing(f"view {view}: cannot read {path}: {first_line(error)}") from error
+    for file, types in kinds.items():
+        if hidden := {column.lower() for column in types} & {*ROW_OF_FILE}:
+            raise ContractError(
+                f"view {view}: {file} has a column {', '.join(sorted(hidden))}, DuckDB's name of a row's place",
+                hint="write the file again with another name for it",
+            )
     return ParquetFiles(view, tuple(sorted(file for (files,) in alike for file in files)), kinds)
 
 
