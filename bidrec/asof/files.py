@@ -9,16 +9,15 @@ the name by which DuckDB numbers a file's rows.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 
 from bidrec.casting import first_line, literal, types_of
 from bidrec.contract import ROW_OF_FILE
-from bidrec.errors import ContractError, InputMissing
-
-Stamps = dict[str, tuple[int, int, int] | None]
+from bidrec.errors import ContractError, InputMissing, Interrupted
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,17 @@ def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> Parquet
     return ParquetFiles(view, tuple(sorted(file for (files,) in alike for file in files)), kinds)
 
 
-def stamps(files: Iterable[str]) -> Stamps:
-    """What changes when a file is written again or replaced; None for one that is not there."""
-    return {file: _stamp(file) for file in files}
+@contextmanager
+def unchanged(files: Iterable[str]) -> Iterator[None]:
+    """Around a reading that finds rows and takes them by their number: they must be of one file.
+
+    Raises Interrupted (75), at the end, where a file was written again meanwhile.
+    """
+    before = {file: _stamp(file) for file in files}
+    yield
+    changed = sorted(file for file, stamp in before.items() if _stamp(file) != stamp)
+    if changed:
+        raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
 
 def is_readable(file: str) -> bool:
@@ -94,6 +101,7 @@ def is_readable(file: str) -> bool:
 
 
 def _stamp(file: str) -> tuple[int, int, int] | None:
+    """What changes when a file is written again or replaced; None for one that is not there."""
     try:
         found = os.stat(file)
     except FileNotFoundError:
