@@ -40,8 +40,8 @@ def part_file(table: str, number: int) -> str:
     return f"{table}/{number:06d}.parquet"
 
 
-def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path, since: int = 0) -> dict[str, Any]:
-    """Make the views lake_notice, lake_company and lake_bid over the parts after `since`; returns the manifest.
+def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Any]:
+    """Make the views lake_notice, lake_company and lake_bid over all parts; returns the manifest.
 
     Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key;
     lake_notice_stood, lake_company_stood and lake_bid_stood lack the rows that never came true: stated for the future,
@@ -52,13 +52,12 @@ def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path, since: int = 
     if manifest is None or "parts" not in manifest:
         raise InputMissing(f"no lake in {folder.parent}", hint="run: bidrec ingest")
     for table, parts in manifest["parts"].items():
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts, since)}")
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts)}")
     connection.execute(f"CREATE OR REPLACE VIEW lake_reading AS {_readings(manifest)}")
     for table, parts in manifest["parts"].items():
         connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_stood AS {_stood(table, parts)}")
     for table in ("notice", "bid"):
-        numbers = [part["part"] for part in manifest["parts"][table] if part["part"] > since]
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_now AS {_newest(table, numbers)}")
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_now AS {_newest(table, manifest['parts'][table])}")
     return manifest
 
 
@@ -137,15 +136,13 @@ def sweep(lake: Path) -> None:
             file.unlink()
 
 
-def _rows(folder: Path, parts: list[dict[str, Any]], since: int) -> str:
-    """SELECT of the parts after `since`; where there are none, of the columns alone."""
-    chosen = [part for part in parts if part["part"] > since]
-    files = ", ".join(literal(str(folder / part["file"])) for part in chosen or parts[-1:])
-    rows = (
+def _rows(folder: Path, parts: list[dict[str, Any]]) -> str:
+    """SELECT of the parts' rows, each with its part."""
+    files = ", ".join(literal(str(folder / part["file"])) for part in parts)
+    return (
         f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} "
         f"FROM read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
     )
-    return rows if chosen else f"{rows} LIMIT 0"
 
 
 def _readings(manifest: dict[str, Any]) -> str:
@@ -175,14 +172,14 @@ def _stood(table: str, parts: list[dict[str, Any]]) -> str:
     )
 
 
-def _newest(table: str, numbers: list[int]) -> str:
-    """SELECT of each key's row of its latest part; `numbers`: the parts there are."""
-    if len(numbers) < 2:
+def _newest(table: str, parts: list[dict[str, Any]]) -> str:
+    """SELECT of each key's row of its latest part."""
+    if len(parts) < 2:
         return f"SELECT * FROM lake_{table}"
     key = ", ".join(TABLES[table].key)
     # Only the later parts can have replaced anything: the hash table is as small as they are.
     return (
-        f"WITH replaced AS (SELECT {key}, max({PART}) AS last FROM lake_{table} WHERE {PART} > {numbers[0]} "
+        f"WITH replaced AS (SELECT {key}, max({PART}) AS last FROM lake_{table} WHERE {PART} > {parts[0]['part']} "
         f"GROUP BY {key}) SELECT held.* FROM lake_{table} AS held LEFT JOIN replaced USING ({key}) "
         f"WHERE coalesce(held.{PART} = replaced.last, true)"
     )

@@ -36,15 +36,6 @@ def test_the_views_have_every_row_with_its_part_and_the_newest_of_each_key(home)
     ]
 
 
-def test_the_parts_since_one_are_read_alone_and_without_any_there_are_columns_and_no_row(home):
-    write_lake(home, notice=[notice(0, funding="EU")], company=[company()], bid=[bid(0)])
-    add_part(home, bid=[bid(0, amount=1.0)])
-    with duckdb.connect() as connection:
-        open_lake(connection, home / "lake", since=1)
-        assert connection.execute("SELECT amount, part FROM lake_bid").fetchall() == [(1.0, 2)]
-        assert connection.execute("SELECT funding, known_at, part FROM lake_notice_now").fetchall() == []
-
-
 def test_without_a_lake_or_with_one_that_has_no_parts_yet_it_says_what_to_run(home):
     for manifest in (None, {"files": {"notice.parquet": {}}}):
         if manifest:
