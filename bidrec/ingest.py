@@ -7,7 +7,6 @@ The same rows give the same bytes: the order is total, and Parquet is written in
 Reading them again changes nothing.
 """
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +24,15 @@ from bidrec.config import Config
 from bidrec.contract import TABLES, Table
 from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
-from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep
+from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
-from bidrec.storage import fingerprint, read_manifest, writing
+from bidrec.storage import fingerprint, read_manifest, sweep, working_folder, writing
 from bidrec.watched import watched_sort
 from bidrec.workspace import bound
 
+_STAGING = "ingest"
+"""Name of the working folder in the home."""
 _logger = log.get("ingest")
 
 
@@ -95,29 +96,23 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
 def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards."""
     home = config.home_path
-    staging = home / ".ingest"
     try:
-        with writing(home, begun=staging):
-            staging.mkdir()
-            with duckdb.connect(staging / "work.duckdb") as connection:
-                bound(connection, config, staging)
-                yield connection, staging
+        with working_folder(home, _STAGING) as staging, duckdb.connect(staging / "work.duckdb") as connection:
+            bound(connection, config, staging)
+            yield connection, staging
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
         raise CannotWrite(
             f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
-    for folder in (home / ".ingest", *home.glob("quarantine/.*")):
-        shutil.rmtree(folder, ignore_errors=True)
-    for file in home.glob(f".{NO_NEWS}.*"):
-        file.unlink()
-    sweep(home / "lake")
+    sweep(home, _STAGING)
+    sweep(home, NO_NEWS)
+    sweep(home / "quarantine")
+    sweep_parts(home / "lake")
 
 
 def _made_by(config: Config, definition: Definition) -> str:

@@ -84,7 +84,7 @@ def add_parts(
     """Take the part `number` of the tables in `rows` from `staging` into the lake; returns the new manifest.
 
     rows: table -> rows of its new part. before: the manifest whose parts stay; None for a lake that begins with these.
-    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep`.
+    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep_parts`.
     Raises CannotWrite (73).
     """
     parts: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
@@ -127,7 +127,7 @@ def copy_sorted(
         )
 
 
-def sweep(lake: Path) -> None:
+def sweep_parts(lake: Path) -> None:
     """Delete the files that the manifest does not name: those of a killed ingest, or of a lake that was replaced."""
     manifest = read_manifest(lake)
     named = set(manifest["files"]) if manifest else set()

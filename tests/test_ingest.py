@@ -94,7 +94,7 @@ def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
         ingest(config_of(tmp_path, bad), now=NOW)
     assert read_manifest(tmp_path / "lake") == before
     assert len(quarantined(tmp_path, "notice")) == 3  # there to be looked at
-    assert not (tmp_path / ".ingest").exists()
+    assert not [*tmp_path.glob(".ingest.*/")]
 
 
 def test_no_good_row_at_all_stops_the_job_whatever_the_share(tmp_path):
@@ -200,7 +200,7 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
 
 def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    for left in (".ingest/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
+    for left in (".ingest.a1b2c3/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
         (tmp_path / left).mkdir(parents=True)
     (tmp_path / "lake" / part_file("bid", 7)).write_text("half a part")
     (tmp_path / ".ingest.lock").touch()
