@@ -24,6 +24,7 @@ from bidrec.config import Config
 from bidrec.contract import TABLES, Table
 from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
+from bidrec.intact import require_intact
 from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
@@ -151,9 +152,11 @@ def take(
 ) -> tuple[dict[str, Checked], dict[str, Checked]]:
     """Make came_<table> and bad_<table> of given_<table>, and the lake's views where there is a `last` reading.
 
-    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news.
+    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news. Raises
+    ContractError (65) where the lake is damaged.
     """
     if last:
+        require_intact(config.home_path / "lake")
         open_lake(connection, config.home_path / "lake")
     checked = check(connection, config.contract, read_at, held=last is not None, whole=whole)
     if last is None:

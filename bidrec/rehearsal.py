@@ -16,7 +16,6 @@ from bidrec import log, sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
 from bidrec.ingest import Reading, last_reading, take
-from bidrec.intact import require_intact
 from bidrec.quarantine import refuse_too_many
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
@@ -48,7 +47,6 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         connection.execute("SET TimeZone = 'UTC'")
         last, read_at = last_reading(config, definition), now or datetime.now(UTC)
         if last:
-            require_intact(config.home_path / "lake")
             read_at = last.later(read_at)
         checked, news = take(connection, config, last, read_at, whole=True)
         refuse_too_many(connection, None, news, config.contract.max_bad_share, first=last is None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from pyarrow import parquet
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
@@ -111,6 +112,19 @@ def test_unchanged_files_are_not_read_again_unless_forced(tmp_path):
     again = ingest(config, force=True, now=NOW)
     assert again["tables"] == first["tables"]
     assert [part["part"] for part in again["parts"]["bid"]] == [2]
+
+
+def test_an_ingest_compares_with_no_lake_that_was_changed_since_it_was_written(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    before = ingest(config_of(tmp_path, source), now=NOW)
+    part = tmp_path / "lake" / part_file("bid", 1)
+    changed = parquet.read_table(part)
+    part.unlink()
+    parquet.write_table(changed.slice(1), part)
+    write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    with pytest.raises(ContractError, match=r"bid/000001\.parquet is damaged"):
+        ingest(config_of(tmp_path, source), now=NOW + DAY)
+    assert read_manifest(tmp_path / "lake") == before
 
 
 def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):

@@ -69,8 +69,8 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
 
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
-    lake, ContractError (65) where a source's own column has the name of a feature, or the lake is damaged, CannotWrite
-    (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
+    lake, ContractError (65) where a source's own column has the name of a feature, or what is read is damaged,
+    CannotWrite (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
     """
     with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
         return _build(config, force, run_rows)
@@ -99,9 +99,11 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         writing(target, begun=folder),
     ):
         known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": known_until}
-        require_intact(home / "lake", _added(lake, before))
+        require_intact(home / "lake")
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
+        if before:
+            require_intact(target, [*held["notice"], *held["company_state"]])
         build = before["build"] + 1 if before else 1
         tables = _write_segment(connection, folder, f"{build:06d}.parquet", held, run_rows)
         manifest = {
@@ -132,12 +134,6 @@ def _recipe(run_rows: int) -> str:
 def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:
     """Table -> the sums of its parts, in order."""
     return {table: [part["sha256"] for part in lake["parts"][table]] for table in TABLES}
-
-
-def _added(lake: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
-    """The lake's files that are not in the features yet."""
-    held = {name: len(sums) for name, sums in before["parts"].items()} if before else dict.fromkeys(TABLES, 0)
-    return [part["file"] for table in TABLES for part in lake["parts"][table][held[table] :]]
 
 
 def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> bool:
