@@ -15,7 +15,7 @@ from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputM
 from bidrec.ingest import ingest
 from bidrec.lake import part_file
 from bidrec.storage import content_of, read_manifest
-from tests.tables import DAY, NOW, bid, company, notice, write_source
+from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 
 NOTICES = [notice(number) for number in range(20)]
 COMPANIES = [company(number) for number in range(5)]
@@ -142,6 +142,27 @@ def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):
     third = ingest(config_of(tmp_path, source), now=NOW + 2 * DAY)
     assert third["tables"]["bid"]["rows"] == 80
     assert [[part["part"] for part in parts] for parts in third["parts"].values()] == [[3], [3], [3]]
+
+
+def test_a_clock_that_was_set_back_makes_no_reading_earlier_than_the_one_before(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    ingest(config_of(tmp_path, source), now=NOW)
+    write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    second = ingest(config_of(tmp_path, source), now=NOW - DAY)
+    assert datetime.fromisoformat(second["read_at"]) > NOW
+    late = lake(tmp_path, "lake_bid", "known_at", "WHERE part = 2")
+    assert late == [(datetime.fromisoformat(second["read_at"]),)]
+
+
+def test_files_left_alone_are_known_to_say_the_same_until_the_reading_that_saw_it(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    config = config_of(tmp_path, source)
+    first = ingest(config, now=NOW)
+    assert ingest(config, now=NOW + 3 * DAY) == first
+    between = notice(200, published_at=NOW + 2 * DAY, closes_at=None, opened_at=None)
+    write_source(tmp_path / "source", notice=[*NOTICES, between], company=COMPANIES, bid=BIDS)
+    ingest(config, now=NOW + 4 * DAY)
+    assert lake(tmp_path, "lake_notice", "known_at", "WHERE part = 2") == [(NOW + 4 * DAY,)]
 
 
 def test_other_rules_of_the_contract_have_unchanged_files_read_again(tmp_path):

@@ -61,7 +61,7 @@ def states(draw: random.Random) -> list[State]:
         for number in range(SEVERAL):
             versions = dict(state["company"].get(f"c{number}", {NOW - 30 * DAY: "North"}))
             if not found or draw.random() < 0.5:
-                for _ in range(draw.choice([0, 1, 2])):
+                for _ in range(draw.choice([0, 0, 1, 3])):
                     versions[moment(draw)] = draw.choice(["North", "South", "West"])
                 for known_at in list(versions)[1:]:
                     if known_at > read_at and draw.random() < 0.3:
