@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, quoted, types_of
 from bidrec.checks import Checked
 from bidrec.contract import REASON, TABLES, Table
+from bidrec.sql import literal, quoted, types_of
 from bidrec.watched import watched
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import duckdb
 
 from bidrec import log, quarantine, sources
-from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
@@ -28,6 +27,7 @@ from bidrec.intact import require_intact
 from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
+from bidrec.sql import first_line
 from bidrec.storage import fingerprint, read_manifest, sweep, working_folder, writing
 from bidrec.watched import watched_sort
 from bidrec.workspace import bound

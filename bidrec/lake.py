@@ -17,9 +17,9 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import literal
 from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
+from bidrec.sql import literal
 from bidrec.storage import FORMAT_VERSION, MANIFEST, read_json, read_manifest, sync, write_json, writing
 from bidrec.sums import facts_of
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from bidrec.casting import first_line, literal, types_of
 from bidrec.contract import ROW_OF_FILE
 from bidrec.errors import ContractError, InputMissing, Interrupted
+from bidrec.sql import first_line, literal, types_of
 
 
 @dataclass(frozen=True)

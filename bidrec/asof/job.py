@@ -28,8 +28,8 @@ from pyarrow import parquet
 from bidrec.asof import gather
 from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
-from bidrec.casting import first_line, literal, quoted, types_of
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
+from bidrec.sql import first_line, literal, quoted, types_of
 from bidrec.storage import whole_file, writing
 
 

@@ -22,8 +22,8 @@ from feast.saved_dataset import SavedDatasetStorage
 from bidrec import log
 from bidrec.asof.files import find, unchanged
 from bidrec.asof.job import Limits
-from bidrec.casting import first_line, literal, quoted
 from bidrec.errors import InputMissing
+from bidrec.sql import first_line, literal, quoted
 
 WRITING_TIME = "written_at"
 """Event time of a source that is stamped as it is written: while it is not, no stretch of time can miss a row of it."""

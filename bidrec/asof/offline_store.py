@@ -38,8 +38,8 @@ from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.served import log_served, served_between
-from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.sql import first_line, quoted
 
 _logger = log.get("asof")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import first_line, quoted
 from bidrec.contract import NOTICE
 from bidrec.errors import ContractError
+from bidrec.sql import first_line, quoted
 
 _TYPES = {column.name: column.type for column in NOTICE.columns}
 

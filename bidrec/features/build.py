@@ -19,7 +19,6 @@ from typing import Any
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
@@ -28,6 +27,7 @@ from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.intact import require_intact
 from bidrec.lake import OWN, newest_reading, open_lake
 from bidrec.locks import one_job_at_a_time
+from bidrec.sql import literal, quoted, types_of
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,

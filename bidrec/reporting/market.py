@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import literal
 from bidrec.config import Config
+from bidrec.sql import literal
 from bidrec.storage import content_of, read_manifest
 from bidrec.workspace import workspace
 
