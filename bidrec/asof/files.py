@@ -24,7 +24,8 @@ from bidrec.sql import first_line, literal, types_of
 class ParquetFiles:
     """The files of a view as found at one moment."""
 
-    view: str
+    of: str
+    """Whose they are, for messages."""
     names: tuple[str, ...]
     """Absolute, sorted."""
     kinds: dict[str, dict[str, str]]
@@ -46,13 +47,13 @@ class ParquetFiles:
                 if types.get(column) != self.types[column]:
                     other = f"{types[column]} in {file}" if column in types else f"missing in {file}"
                     raise ContractError(
-                        f"view {self.view}: column {column!r} is {self.types[column]} in {first} but {other}",
+                        f"{self.of}: column {column!r} is {self.types[column]} in {first} but {other}",
                         hint="write the files again with one type for each column",
                     )
 
 
-def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> ParquetFiles:
-    """The files behind a path: a file, a folder, a pattern.
+def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFiles:
+    """The files behind a path: a file, a folder, a pattern. of: whose they are, for messages.
 
     Raises InputMissing (66) where there is none, or one cannot be read; ContractError (65) where a row could not be
     told by its place, because a column has the name that DuckDB gives to it.
@@ -67,14 +68,14 @@ def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> Parquet
             files[0]: types_of(connection, f"(SELECT * FROM read_parquet({literal(files[0])}))") for (files,) in alike
         }
     except duckdb.Error as error:
-        raise InputMissing(f"view {view}: cannot read {path}: {first_line(error)}") from error
+        raise InputMissing(f"{of}: cannot read {path}: {first_line(error)}") from error
     for file, types in kinds.items():
         if hidden := {column.lower() for column in types} & {*ROW_OF_FILE}:
             raise ContractError(
-                f"view {view}: {file} has a column {', '.join(sorted(hidden))}, DuckDB's name of a row's place",
+                f"{of}: {file} has a column {', '.join(sorted(hidden))}, DuckDB's name of a row's place",
                 hint="write the file again with another name for it",
             )
-    return ParquetFiles(view, tuple(sorted(file for (files,) in alike for file in files)), kinds)
+    return ParquetFiles(of, tuple(sorted(file for (files,) in alike for file in files)), kinds)
 
 
 @contextmanager

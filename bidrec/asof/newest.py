@@ -107,7 +107,7 @@ class NewestRetrievalJob(RetrievalJob):
             raise InputMissing(error.message, hint=_HINT) from error
         except (duckdb.IOException, duckdb.BinderException, duckdb.InvalidInputException) as error:
             raise InputMissing(
-                f"view {stretch.source}: cannot read {stretch.path}: {first_line(error)}", hint=_HINT
+                f"{stretch.source}: cannot read {stretch.path}: {first_line(error)}", hint=_HINT
             ) from error
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:

@@ -245,7 +245,7 @@ def _view(
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
     path = _path(config, source)
-    files = find(connection, view.name, path)
+    files = find(connection, f"view {view.name}", path)
     types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}
 
