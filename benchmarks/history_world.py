@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from bidrec.casting import literal
 from bidrec.contract import TABLES
 from bidrec.lake import add_parts, copy_sorted, part_file
+from bidrec.sql import literal
 from bidrec.storage import read_manifest
 
 DAYS = 3650

@@ -1,11 +1,12 @@
 """Casts that lose nothing: the conversion of a column to its declared type, and the values that would not survive it.
 
-Used twice on the way to the lake: on the raw tables (`bidrec/sources/`) and on the canonical ones (`bidrec/checks.py`).
+Serves  the way to the lake, twice: the raw tables (`bidrec/sources/`) and the canonical ones (`bidrec/checks.py`)
 """
 
 import duckdb
 
 from bidrec.errors import ContractError
+from bidrec.sql import first_line, quoted
 
 _HINT = (
     "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL; text with an "
@@ -14,20 +15,6 @@ _HINT = (
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
-
-
-def types_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-    """Column name -> DuckDB type, in order."""
-    described = connection.execute(f"DESCRIBE {relation}").fetchall()
-    return {name: kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for name, kind, *_ in described}
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def cast(column: str, given: str, wanted: str) -> str:
@@ -66,10 +53,6 @@ def refuse_loss(
     ]
     if bad:
         raise ContractError(f"{table}: " + "; ".join(bad), hint=_HINT)
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _lost(column: str, given: str, wanted: str) -> str:

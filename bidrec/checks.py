@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from bidrec import log
-from bidrec.casting import cast, literal, quoted, refuse_loss, types_of
+from bidrec.casting import cast, refuse_loss
 from bidrec.config import Contract
 from bidrec.contract import PERSONAL, REASON, TABLES, Column, Table
 from bidrec.errors import ContractError, InputMissing
+from bidrec.sql import literal, quoted, types_of
 from bidrec.watched import watched
 
 

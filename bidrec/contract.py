@@ -41,9 +41,9 @@ class Table:
 
     @property
     def reserved(self) -> tuple[str, ...]:
-        """Names that the ingest gives to columns of its own; a source may not use them."""
-        own = (REASON, "part", "came", "late", "known_at")
-        return tuple(name for name in own if self.column(name) is None)
+        """Names that no source may give: of the ingest's and the features' columns, and DuckDB's of a row's place."""
+        own = (REASON, "part", "part_file", "came", "late", "known_at", "is_publication")
+        return tuple(name for name in (*own, *ROW_OF_FILE) if self.column(name) is None)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -163,6 +163,9 @@ BID = Table(
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in (NOTICE, COMPANY, BID)}
+
+ROW_OF_FILE = ("file_index", "file_row_number")
+"""By these columns DuckDB numbers the rows of Parquet files; in a file that has one of its own, it cannot."""
 
 REASON = "reason"
 """The column a quarantined row carries."""

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from bidrec.casting import first_line
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
+from bidrec.sql import first_line
 
 _OPTIONS = {
     "connect_timeout": 10,

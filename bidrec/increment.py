@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, quoted, types_of
 from bidrec.checks import Checked
 from bidrec.contract import REASON, TABLES, Table
+from bidrec.sql import literal, quoted, types_of
 from bidrec.watched import watched
 
 
@@ -58,16 +58,20 @@ def take_news(
 
 
 def _news_by_key(table: Table, facts: list[str]) -> str:
-    """Notices and bids: a key that the lake does not have, or whose newest row there says something else."""
+    """Notices and bids: a key that the lake does not have, or whose newest row there says something else.
+
+    What takes the place of a row that is known by now is known from this reading on, unless it states a later moment.
+    """
     name, first_key = table.name, table.key[0]
     stated = "published_at" if name == "notice" else "known_at"
     same = " AND ".join(f"given.{key} = held.{key}" for key in table.key)
     differ = " OR ".join(f"given.{quoted(fact)} IS DISTINCT FROM held.{quoted(fact)}" for fact in facts)
     withdrawn = "WHEN held.withdrawn_at IS NULL AND given.withdrawn_at IS NOT NULL THEN 'withdrawn'"
+    told = "CASE WHEN held.known_at <= getvariable('read_at') THEN held.known_at END"
     return f"""
         SELECT {", ".join(f"given.{quoted(fact)}" for fact in facts)},
-            CASE WHEN given.{stated} > getvariable('watermark') THEN given.{stated} ELSE getvariable('read_at') END
-                AS known_at,
+            CASE WHEN given.{stated} > greatest(getvariable('watermark'), {told}) THEN given.{stated}
+                ELSE getvariable('read_at') END AS known_at,
             CASE WHEN held.{first_key} IS NULL THEN 'new' {withdrawn if name == "notice" else ""} ELSE 'changed' END
                 AS came,
             given.{stated} <= getvariable('watermark') AND held.{first_key} IS NULL AS late
@@ -77,38 +81,49 @@ def _news_by_key(table: Table, facts: list[str]) -> str:
 
 
 def _company_news(facts: list[str]) -> str:
-    """Companies: the versions that begin after the watermark, or else the newest one, where it says something new.
+    """Companies: the versions that begin after the newest one told, or else the newest, where it says something new.
 
-    One that begins later than this reading is left for a reading after that. A company's versions stay in order: the
-    new ones begin after the last one in the lake, by a microsecond if they have to.
+    Those that are still to come replace all that the lake had still to come of the company, so they come with any news
+    of it; where there are none any more, its version of now is said again. `told`, `to_come`: what the lake holds.
     """
-    columns = ", ".join(quoted(fact) for fact in facts)
-    repeats = " AND ".join(f"{quoted(fact)} IS NOT DISTINCT FROM lag({quoted(fact)}) OVER by_time" for fact in facts)
+    # The facts in one column, so that a source may name its own as it likes.
+    version = f"company_id, known_at, {{{', '.join(f'{literal(fact)}: {quoted(fact)}' for fact in facts)}}} AS facts"
     return f"""
-        WITH given AS (
-            SELECT {columns}, known_at, known_at <= getvariable('watermark') AS early
-            FROM checked_company WHERE {REASON} IS NULL AND known_at <= getvariable('read_at')
-            QUALIFY NOT early OR row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1
+        WITH given AS (SELECT {version} FROM checked_company WHERE {REASON} IS NULL),
+        held AS (SELECT {version} FROM lake_company_stood WHERE company_id IN (SELECT company_id FROM given)),
+        told AS (
+            FROM held WHERE known_at <= getvariable('read_at')
+            QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1
         ),
-        held AS (
-            SELECT {columns}, known_at
-            FROM lake_company SEMI JOIN given USING (company_id) WHERE known_at <= getvariable('read_at')
-            QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC, part DESC) = 1
+        newest AS (
+            SELECT given.*, told.facts AS before, told.company_id IS NULL AS is_new,
+                given.known_at <= greatest(getvariable('watermark'), told.known_at) AS early
+            FROM given LEFT JOIN told USING (company_id) WHERE given.known_at <= getvariable('read_at')
+            QUALIFY NOT early OR row_number() OVER (PARTITION BY given.company_id ORDER BY given.known_at DESC) = 1
         ),
-        versions AS (
-            SELECT *, {repeats} AS repeated, row_number() OVER by_time AS place,
-                first_value(CASE WHEN is_held THEN known_at END) OVER by_time AS held_at
-            FROM (SELECT *, false AS is_held FROM given UNION ALL BY NAME SELECT *, true AS is_held FROM held)
-            WINDOW by_time AS (PARTITION BY company_id ORDER BY NOT is_held, known_at)
+        news AS (
+            FROM newest QUALIFY facts IS DISTINCT FROM
+                lag(facts, 1, before) OVER (PARTITION BY company_id ORDER BY known_at)
+        ),
+        coming AS (FROM given WHERE known_at > getvariable('read_at')),
+        to_come AS (FROM held WHERE known_at > getvariable('read_at')),
+        moved AS (
+            SELECT company_id FROM news
+            UNION SELECT company_id FROM (FROM coming EXCEPT FROM to_come)
+            UNION SELECT company_id FROM (FROM to_come EXCEPT FROM coming)
+        ),
+        came AS (
+            SELECT company_id, CASE WHEN early THEN getvariable('read_at') ELSE known_at END AS known_at, facts,
+                early AND is_new AS late
+            FROM news
+            UNION ALL SELECT *, false FROM coming SEMI JOIN moved USING (company_id)
+            UNION ALL SELECT company_id, getvariable('read_at'), facts, false
+            FROM told SEMI JOIN to_come USING (company_id)
+                ANTI JOIN (SELECT company_id FROM coming UNION ALL SELECT company_id FROM news) USING (company_id)
         )
-        SELECT {columns},
-            greatest(
-                CASE WHEN early THEN getvariable('read_at') ELSE known_at END,
-                held_at + to_microseconds(place)
-            ) AS known_at,
-            CASE WHEN held_at IS NULL THEN 'new' ELSE 'changed' END AS came,
-            early AND held_at IS NULL AS late
-        FROM versions WHERE NOT is_held AND NOT repeated
+        SELECT unnest(came.facts), came.known_at,
+            CASE WHEN told.company_id IS NULL THEN 'new' ELSE 'changed' END AS came, came.late
+        FROM came LEFT JOIN told USING (company_id)
     """
 
 

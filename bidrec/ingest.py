@@ -7,7 +7,6 @@ The same rows give the same bytes: the order is total, and Parquet is written in
 Reading them again changes nothing.
 """
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,27 +18,28 @@ from typing import Any
 import duckdb
 
 from bidrec import log, quarantine, sources
-from bidrec.casting import first_line
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
 from bidrec.errors import CannotWrite
 from bidrec.increment import take_all, take_news
-from bidrec.lake import add_parts, copy_sorted, open_lake, part_file, sweep
+from bidrec.intact import require_intact
+from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
 from bidrec.locks import one_job_at_a_time
 from bidrec.sources.definition import Definition
-from bidrec.storage import fingerprint, read_json, read_manifest, write_json, writing
+from bidrec.sql import first_line
+from bidrec.storage import fingerprint, read_manifest, sweep, working_folder, writing
 from bidrec.watched import watched_sort
 from bidrec.workspace import bound
 
-_NO_NEWS = ".ingest.json"
-"""In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
+_STAGING = "ingest"
+"""Name of the working folder in the home."""
 _logger = log.get("ingest")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A lake, and the last time its source was read."""
+    """A lake, and the last time its source was read, or was seen to be as it was."""
 
     manifest: dict[str, Any]
     read_at: datetime
@@ -53,8 +53,9 @@ class Reading:
 def ingest(config: Config, *, force: bool = False, now: datetime | None = None) -> dict[str, Any]:
     """Bring the lake up to date with the configured source and return its manifest.
 
-    New and changed rows become a new part; where there are none, the lake is left alone. It begins anew with `force`,
-    or where the source's SQL, columns, zone or parameters have changed. Files that have not changed are not read.
+    New and changed rows become a new part; where there are none, the lake is left alone, and only the time of the
+    reading is kept. It begins anew with `force`, or where the source's SQL, columns, zone or parameters have changed.
+    Files that have not changed are not read: they say what they said.
     `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the quarantine is written
     all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at
     work for longer than config.wait_seconds).
@@ -72,13 +73,14 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
     inputs = fingerprint({"files": files, "contract": config.contract}) if files else None
     made_by = _made_by(config, definition)
     last = None if force else last_reading(config, definition)
+    read_at = now or datetime.now(UTC)
+    if last:
+        read_at = last.later(read_at)
     if last and inputs and last.inputs == inputs:
+        add_reading(config.home_path, last.manifest, read_at=read_at.isoformat(), inputs=inputs)
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
-        read_at = now or datetime.now(UTC)
-        if last:
-            read_at = last.later(read_at)
         checked = _read(connection, config, definition, staging, last, read_at)
         facts = {"source": definition.name, "zone": definition.zone, "made_by": made_by, "inputs": inputs}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
@@ -95,29 +97,23 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
 def _workspace(config: Config) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB database in the home, which spills there instead of holding the tables in memory; gone afterwards."""
     home = config.home_path
-    staging = home / ".ingest"
     try:
-        with writing(home, begun=staging):
-            staging.mkdir()
-            with duckdb.connect(staging / "work.duckdb") as connection:
-                bound(connection, config, staging)
-                yield connection, staging
+        with working_folder(home, _STAGING) as staging, duckdb.connect(staging / "work.duckdb") as connection:
+            bound(connection, config, staging)
+            yield connection, staging
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         # A file that cannot be read has been refused before: what is left is the home's disk, or memory and disk.
         raise CannotWrite(
             f"cannot work in {home}: {first_line(error)}", hint="check the space there, and memory_limit"
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _sweep(home: Path) -> None:
     """Delete what an ingest that was killed has left."""
-    for folder in (home / ".ingest", *home.glob("quarantine/.*")):
-        shutil.rmtree(folder, ignore_errors=True)
-    for file in home.glob(f".{_NO_NEWS}.*"):
-        file.unlink()
-    sweep(home / "lake")
+    sweep(home, _STAGING)
+    sweep(home, NO_NEWS)
+    sweep(home / "quarantine")
+    sweep_parts(home / "lake")
 
 
 def _made_by(config: Config, definition: Definition) -> str:
@@ -130,8 +126,7 @@ def last_reading(config: Config, definition: Definition) -> Reading | None:
     manifest = read_manifest(home / "lake")
     if manifest is None or manifest.get("made_by") != _made_by(config, definition):
         return None
-    later = read_json(home / _NO_NEWS) if (home / _NO_NEWS).is_file() else {}
-    read = later if later.get("ingest") == manifest["ingest"] else manifest
+    read = newest_reading(home, manifest)
     return Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
 
 
@@ -157,9 +152,11 @@ def take(
 ) -> tuple[dict[str, Checked], dict[str, Checked]]:
     """Make came_<table> and bad_<table> of given_<table>, and the lake's views where there is a `last` reading.
 
-    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news.
+    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news. Raises
+    ContractError (65) where the lake is damaged.
     """
     if last:
+        require_intact(config.home_path / "lake")
         open_lake(connection, config.home_path / "lake")
     checked = check(connection, config.contract, read_at, held=last is not None, whole=whole)
     if last is None:
@@ -187,8 +184,7 @@ def _write(
         quarantine.refuse_too_many(connection, folder, checked, config.contract.max_bad_share, first=before is None)
     came = {name: _came(connection, name) for name in TABLES}
     if before and not any(entry["rows"] for entry in came.values()):
-        reading = {name: facts[name] for name in ("read_at", "inputs")}
-        write_json(home / _NO_NEWS, {"ingest": before["ingest"], **reading})
+        add_reading(home, before, read_at=facts["read_at"], inputs=facts["inputs"])
         return before
     rows = {name: entry["rows"] for name, entry in came.items() if entry["rows"] or before is None}
     for name in rows:

@@ -4,8 +4,10 @@
     lake/notice/000001.parquet       the first ingest's notices; company/ and bid/ likewise
     lake/bid/000002.parquet          the bids that the second ingest found new or changed
 
+    .ingest.json                     beside it: the last reading, where that brought nothing
+
 Reads   lake/, for everybody right of it, and for the next ingest
-Writes  the parts and the manifest, for `bidrec/ingest.py`
+Writes  the parts, the manifest and the readings without news, for `bidrec/ingest.py`
 """
 
 import os
@@ -15,16 +17,22 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import literal
 from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
-from bidrec.storage import FORMAT_VERSION, MANIFEST, read_manifest, sync, write_json, writing
+from bidrec.sql import literal
+from bidrec.storage import FORMAT_VERSION, MANIFEST, read_json, read_manifest, sync, write_json, writing
 from bidrec.sums import facts_of
 
 PART = "part"
 """Column of the views that says which ingest wrote the row. It is not in the files."""
+_FILE = "part_file"
+"""The file that a row is from, of which the part is made. No file has a column of that name, nor of PART's."""
 OWN = ("known_at", PART)
 """Columns that no source gives to its notices: known_at, from when on the row was known, is in the notices' files."""
+NO_NEWS = ".ingest.json"
+"""In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
+_STORY = {"notice": "notice_id", "company": "company_id", "bid": "notice_id, company_id"}
+"""Of what a table's rows tell, part after part: a later one takes the place of those that are still to come."""
 
 
 def part_file(table: str, number: int) -> str:
@@ -32,21 +40,42 @@ def part_file(table: str, number: int) -> str:
     return f"{table}/{number:06d}.parquet"
 
 
-def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path, since: int = 0) -> dict[str, Any]:
-    """Make the views lake_notice, lake_company and lake_bid over the parts after `since`; returns the manifest.
+def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Any]:
+    """Make the views lake_notice, lake_company and lake_bid over all parts; returns the manifest.
 
-    Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key.
+    Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key;
+    lake_notice_stood, lake_company_stood and lake_bid_stood lack the rows that never came true: stated for the future,
+    and replaced before it came. lake_reading says when each ingest read (part, read_at).
     An ingest meanwhile takes nothing away from the views. Raises InputMissing (66) without a lake in parts.
     """
     manifest = read_manifest(folder)
     if manifest is None or "parts" not in manifest:
         raise InputMissing(f"no lake in {folder.parent}", hint="run: bidrec ingest")
     for table, parts in manifest["parts"].items():
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts, since)}")
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts)}")
+    connection.execute(f"CREATE OR REPLACE VIEW lake_reading AS {_readings(manifest)}")
+    for table, parts in manifest["parts"].items():
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_stood AS {_stood(table, parts)}")
     for table in ("notice", "bid"):
-        numbers = [part["part"] for part in manifest["parts"][table] if part["part"] > since]
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_now AS {_newest(table, numbers)}")
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_now AS {_newest(table, manifest['parts'][table])}")
     return manifest
+
+
+def newest_reading(home: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """When the lake's source was last read (`read_at`, UTC), and of which `inputs`: it may have brought nothing.
+
+    manifest: that of the lake. Raises ContractError (65) where what is written of it is damaged.
+    """
+    later = read_json(home / NO_NEWS) if (home / NO_NEWS).is_file() else {}
+    return later if later.get("ingest") == manifest["ingest"] else manifest
+
+
+def add_reading(home: Path, manifest: dict[str, Any], **facts: Any) -> None:
+    """Keep that the source was read (`read_at`, `inputs`) and had nothing that this lake does not hold.
+
+    What becomes known with time alone is known by then. Raises CannotWrite (73).
+    """
+    write_json(home / NO_NEWS, {"ingest": manifest["ingest"], **facts})
 
 
 def add_parts(
@@ -55,7 +84,7 @@ def add_parts(
     """Take the part `number` of the tables in `rows` from `staging` into the lake; returns the new manifest.
 
     rows: table -> rows of its new part. before: the manifest whose parts stay; None for a lake that begins with these.
-    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep`.
+    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep_parts`.
     Raises CannotWrite (73).
     """
     parts: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
@@ -98,7 +127,7 @@ def copy_sorted(
         )
 
 
-def sweep(lake: Path) -> None:
+def sweep_parts(lake: Path) -> None:
     """Delete the files that the manifest does not name: those of a killed ingest, or of a lake that was replaced."""
     manifest = read_manifest(lake)
     named = set(manifest["files"]) if manifest else set()
@@ -107,25 +136,50 @@ def sweep(lake: Path) -> None:
             file.unlink()
 
 
-def _rows(folder: Path, parts: list[dict[str, Any]], since: int) -> str:
-    """SELECT of the parts after `since`; where there are none, of the columns alone."""
-    chosen = [part for part in parts if part["part"] > since]
-    files = ", ".join(literal(str(folder / part["file"])) for part in chosen or parts[-1:])
-    rows = (
-        f"SELECT * EXCLUDE (filename), parse_filename(filename, true)::INTEGER AS {PART} "
-        f"FROM read_parquet([{files}], union_by_name = true, filename = true)"
+def _rows(folder: Path, parts: list[dict[str, Any]]) -> str:
+    """SELECT of the parts' rows, each with its part."""
+    files = ", ".join(literal(str(folder / part["file"])) for part in parts)
+    return (
+        f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} "
+        f"FROM read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
     )
-    return rows if chosen else f"{rows} LIMIT 0"
 
 
-def _newest(table: str, numbers: list[int]) -> str:
-    """SELECT of each key's row of its latest part; `numbers`: the parts there are."""
-    if len(numbers) < 2:
+def _readings(manifest: dict[str, Any]) -> str:
+    """SELECT of (part, read_at)."""
+    rows = ", ".join(f"({one['ingest']}, {literal(one['read_at'])})" for one in manifest.get("ingests", []))
+    given = f"(VALUES {rows})" if rows else "(SELECT NULL, NULL WHERE false)"
+    return f"SELECT part::INTEGER AS part, read_at::TIMESTAMPTZ AS read_at FROM {given} AS given(part, read_at)"
+
+
+def _stood(table: str, parts: list[dict[str, Any]]) -> str:
+    """SELECT of the rows but those that a later part replaced before they were known.
+
+    Known at the very moment from which the later part's are, a row was never the newest either.
+    """
+    if len(parts) < 2:
+        return f"SELECT * FROM lake_{table}"
+    key = ", ".join(f"later.{name}" for name in _STORY[table].split(", "))
+    same = " AND ".join(f"held.{name} = later.{name}" for name in _STORY[table].split(", "))
+    # Only the later parts can have replaced anything: the hash table is as small as they are.
+    return (
+        f"WITH replaced AS (SELECT {key}, later.{PART}, "
+        "least(any_value(lake_reading.read_at), min(later.known_at) - to_microseconds(1)) AS until "
+        f"FROM lake_{table} AS later JOIN lake_reading ON lake_reading.part = later.{PART} "
+        f"WHERE later.{PART} > {parts[0]['part']} GROUP BY {key}, later.{PART}) "
+        f"SELECT held.* FROM lake_{table} AS held ANTI JOIN replaced AS later "
+        f"ON {same} AND held.{PART} < later.{PART} AND held.known_at > later.until"
+    )
+
+
+def _newest(table: str, parts: list[dict[str, Any]]) -> str:
+    """SELECT of each key's row of its latest part."""
+    if len(parts) < 2:
         return f"SELECT * FROM lake_{table}"
     key = ", ".join(TABLES[table].key)
     # Only the later parts can have replaced anything: the hash table is as small as they are.
     return (
-        f"WITH replaced AS (SELECT {key}, max({PART}) AS last FROM lake_{table} WHERE {PART} > {numbers[0]} "
+        f"WITH replaced AS (SELECT {key}, max({PART}) AS last FROM lake_{table} WHERE {PART} > {parts[0]['part']} "
         f"GROUP BY {key}) SELECT held.* FROM lake_{table} AS held LEFT JOIN replaced USING ({key}) "
         f"WHERE coalesce(held.{PART} = replaced.last, true)"
     )

@@ -16,7 +16,6 @@ from bidrec import log, sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
 from bidrec.ingest import Reading, last_reading, take
-from bidrec.intact import require_intact
 from bidrec.quarantine import refuse_too_many
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
@@ -48,11 +47,10 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         connection.execute("SET TimeZone = 'UTC'")
         last, read_at = last_reading(config, definition), now or datetime.now(UTC)
         if last:
-            require_intact(config.home_path / "lake")
             read_at = last.later(read_at)
         checked, news = take(connection, config, last, read_at, whole=True)
         refuse_too_many(connection, None, news, config.contract.max_bad_share, first=last is None)
-        split, windows = _windows(connection, config, last is not None, _known_until(connection, last, read_at))
+        split, windows = _windows(connection, config, last is not None, read_at)
         return {
             "source": definition.name,
             "zone": definition.zone,
@@ -94,12 +92,6 @@ def _late(connection: duckdb.DuckDBPyConnection, last: Reading | None) -> dict[s
     return {name: rows for name, rows in late.items() if rows}
 
 
-def _known_until(connection: duckdb.DuckDBPyConnection, last: Reading | None, read_at: datetime) -> datetime:
-    """Until when the lake would know everything; one that nothing comes to stays as it was written."""
-    comes = any(connection.execute(f"SELECT 1 FROM came_{name} LIMIT 1").fetchall() for name in TABLES)
-    return read_at if last is None or comes else datetime.fromisoformat(last.manifest["read_at"])
-
-
 def _windows(
     connection: duckdb.DuckDBPyConnection, config: Config, held: bool, known_until: datetime
 ) -> tuple[dict[str, str], dict[str, Any]]:
@@ -134,9 +126,9 @@ def _windows(
 
 
 def _known(table: str, column: str, held: bool) -> str:
-    """SELECT of the rows of the lake, and of those that would come to it, that are known by the variable."""
+    """SELECT of the rows of the lake that came true, and of those that would come to it, known by the variable."""
     columns = f"notice_id, {column}, known_at"
     rows = f"SELECT {columns}, {_COMING} AS part FROM came_{table}"
     if held:
-        rows += f" UNION ALL SELECT {columns}, part FROM lake_{table}"
+        rows += f" UNION ALL SELECT {columns}, part FROM lake_{table}_stood"
     return f"SELECT * FROM ({rows}) WHERE known_at <= getvariable('known_until')"

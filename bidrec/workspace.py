@@ -9,9 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from bidrec.casting import first_line
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
+from bidrec.sql import first_line
 from bidrec.storage import working_folder
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
     *("config", "template", "sums", "storage", "home", "intact", "prometheus", "locks"),
-    *("casting", "rows", "watched", "workspace", "database", "runs", "run_comparison"),
+    *("sql", "casting", "watched", "workspace", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),

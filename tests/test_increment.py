@@ -64,7 +64,7 @@ def newest(home: Path, now: datetime) -> dict[str, dict[tuple[Any, ...], tuple[A
     return {
         "notice": {row[:1]: row for row in lake(home, "lake_notice_now", facts)},
         "bid": {row[:2]: row for row in lake(home, "lake_bid_now", facts)},
-        "company": {row[:1]: row for row in lake(home, "lake_company", facts, companies)},
+        "company": {row[:1]: row for row in lake(home, "lake_company_stood", facts, companies)},
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from pyarrow import parquet
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
@@ -14,7 +15,7 @@ from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputM
 from bidrec.ingest import ingest
 from bidrec.lake import part_file
 from bidrec.storage import content_of, read_manifest
-from tests.tables import DAY, NOW, bid, company, notice, write_source
+from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 
 NOTICES = [notice(number) for number in range(20)]
 COMPANIES = [company(number) for number in range(5)]
@@ -94,7 +95,7 @@ def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
         ingest(config_of(tmp_path, bad), now=NOW)
     assert read_manifest(tmp_path / "lake") == before
     assert len(quarantined(tmp_path, "notice")) == 3  # there to be looked at
-    assert not (tmp_path / ".ingest").exists()
+    assert not [*tmp_path.glob(".ingest.*/")]
 
 
 def test_no_good_row_at_all_stops_the_job_whatever_the_share(tmp_path):
@@ -113,6 +114,19 @@ def test_unchanged_files_are_not_read_again_unless_forced(tmp_path):
     assert [part["part"] for part in again["parts"]["bid"]] == [2]
 
 
+def test_an_ingest_compares_with_no_lake_that_was_changed_since_it_was_written(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    before = ingest(config_of(tmp_path, source), now=NOW)
+    part = tmp_path / "lake" / part_file("bid", 1)
+    changed = parquet.read_table(part)
+    part.unlink()
+    parquet.write_table(changed.slice(1), part)
+    write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    with pytest.raises(ContractError, match=r"bid/000001\.parquet is damaged"):
+        ingest(config_of(tmp_path, source), now=NOW + DAY)
+    assert read_manifest(tmp_path / "lake") == before
+
+
 def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
     ingest(config_of(tmp_path, source), now=NOW)
@@ -128,6 +142,27 @@ def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):
     third = ingest(config_of(tmp_path, source), now=NOW + 2 * DAY)
     assert third["tables"]["bid"]["rows"] == 80
     assert [[part["part"] for part in parts] for parts in third["parts"].values()] == [[3], [3], [3]]
+
+
+def test_a_clock_that_was_set_back_makes_no_reading_earlier_than_the_one_before(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS[:-1])
+    ingest(config_of(tmp_path, source), now=NOW)
+    write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    second = ingest(config_of(tmp_path, source), now=NOW - DAY)
+    assert datetime.fromisoformat(second["read_at"]) > NOW
+    late = lake(tmp_path, "lake_bid", "known_at", "WHERE part = 2")
+    assert late == [(datetime.fromisoformat(second["read_at"]),)]
+
+
+def test_files_left_alone_are_known_to_say_the_same_until_the_reading_that_saw_it(tmp_path):
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    config = config_of(tmp_path, source)
+    first = ingest(config, now=NOW)
+    assert ingest(config, now=NOW + 3 * DAY) == first
+    between = notice(200, published_at=NOW + 2 * DAY, closes_at=None, opened_at=None)
+    write_source(tmp_path / "source", notice=[*NOTICES, between], company=COMPANIES, bid=BIDS)
+    ingest(config, now=NOW + 4 * DAY)
+    assert lake(tmp_path, "lake_notice", "known_at", "WHERE part = 2") == [(NOW + 4 * DAY,)]
 
 
 def test_other_rules_of_the_contract_have_unchanged_files_read_again(tmp_path):
@@ -200,7 +235,7 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
 
 def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    for left in (".ingest/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
+    for left in (".ingest.a1b2c3/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
         (tmp_path / left).mkdir(parents=True)
     (tmp_path / "lake" / part_file("bid", 7)).write_text("half a part")
     (tmp_path / ".ingest.lock").touch()

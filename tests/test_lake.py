@@ -12,7 +12,7 @@ import pytest
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.ingest import ingest
-from bidrec.lake import open_lake, part_file, sweep
+from bidrec.lake import open_lake, part_file, sweep_parts
 from bidrec.storage import read_manifest, write_json
 from bidrec.sums import sha256
 from tests.features.lakes import add_part, write_lake
@@ -36,15 +36,6 @@ def test_the_views_have_every_row_with_its_part_and_the_newest_of_each_key(home)
     ]
 
 
-def test_the_parts_since_one_are_read_alone_and_without_any_there_are_columns_and_no_row(home):
-    write_lake(home, notice=[notice(0, funding="EU")], company=[company()], bid=[bid(0)])
-    add_part(home, bid=[bid(0, amount=1.0)])
-    with duckdb.connect() as connection:
-        open_lake(connection, home / "lake", since=1)
-        assert connection.execute("SELECT amount, part FROM lake_bid").fetchall() == [(1.0, 2)]
-        assert connection.execute("SELECT funding, known_at, part FROM lake_notice_now").fetchall() == []
-
-
 def test_without_a_lake_or_with_one_that_has_no_parts_yet_it_says_what_to_run(home):
     for manifest in (None, {"files": {"notice.parquet": {}}}):
         if manifest:
@@ -58,7 +49,7 @@ def test_only_what_no_manifest_names_is_swept_away(home):
     named = {file: sha256(home / "lake" / file) for file in read_manifest(home / "lake")["files"]}
     (home / "lake" / part_file("bid", 2)).write_bytes(b"half a part")
     (home / "lake" / "own.csv").touch()
-    sweep(home / "lake")
+    sweep_parts(home / "lake")
     (home / "lake" / "own.csv").unlink()  # is no part's
     assert {str(file.relative_to(home / "lake")) for file in (home / "lake").glob("*/*")} == set(named)
 

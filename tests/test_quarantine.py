@@ -54,3 +54,12 @@ def test_a_bad_row_that_becomes_good_comes_into_the_lake_and_a_good_one_that_bec
     assert refused(tmp_path, 2) == [("c0", "amount is negative")]
     bids = f"SELECT company_id, amount FROM '{tmp_path}/lake/bid/*.parquet' WHERE company_id IN ('c0', 'c100')"
     assert sorted(duckdb.sql(bids).fetchall()) == [("c0", 900.0), ("c100", 7.0)]
+
+
+def test_of_bad_rows_that_are_the_same_in_every_column_each_counts(tmp_path):
+    """Without a key they are no duplicates."""
+    nobody = bid(0, 100, company_id=None)
+    run(tmp_path, 0, [*BIDS, nobody], share=0.5)
+    manifest = run(tmp_path, 1, [*BIDS, nobody, nobody, bid(0, 200)], share=0.5)
+    assert manifest["tables"]["bid"]["quarantined"] == 1
+    assert refused(tmp_path, 2) == [(None, "company_id is missing")]

@@ -76,8 +76,9 @@ def test_the_windows_are_those_of_the_training_whatever_is_said_of_the_future(tm
     at_publication = bid(3, 1, event_at=published, known_at=published)
     bids = [at_publication if (row["notice_id"], row["company_id"]) == ("n3", "c1") else row for row in BIDS]
     plain = assert_same(config_of(tmp_path / "plain", bid=bids), NOW)
-    ahead = notice(200, published_at=NOW + DAY, closes_at=NOW + 2 * DAY, opened_at=NOW + 2 * DAY)
-    future = {"notice": [*NOTICES, ahead], "bid": [*bids, bid(99, 2, known_at=NOW + DAY)]}
+    day = NOW + 2 * DAY
+    ahead = notice(200, published_at=day, closes_at=day + DAY, opened_at=day + DAY)
+    future = {"notice": [*NOTICES, ahead], "bid": [*bids, bid(99, 2, known_at=day)]}
     found = assert_same(config_of(tmp_path / "future", **future), NOW)
     assert (found["split"], found["windows"]) == (plain["split"], plain["windows"])
 

@@ -4,26 +4,28 @@ Reads   the footers of a file, of a folder or of a pattern of files; their inode
 Writes  nothing
 
 DuckDB takes the types of several files from the first and casts the others, so 2.5 would be read as 2 where the first
-file has whole numbers. Here a column has one type in all files, or the question is refused.
+file has whole numbers. Here a column has one type in all files, or the question is refused. So it is where a column has
+the name by which DuckDB numbers a file's rows.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 
-from bidrec.casting import first_line, literal, types_of
-from bidrec.errors import ContractError, InputMissing
-
-Stamps = dict[str, tuple[int, int, int] | None]
+from bidrec.contract import ROW_OF_FILE
+from bidrec.errors import ContractError, InputMissing, Interrupted
+from bidrec.sql import first_line, literal, types_of
 
 
 @dataclass(frozen=True)
 class ParquetFiles:
     """The files of a view as found at one moment."""
 
-    view: str
+    of: str
+    """Whose they are, for messages."""
     names: tuple[str, ...]
     """Absolute, sorted."""
     kinds: dict[str, dict[str, str]]
@@ -45,13 +47,17 @@ class ParquetFiles:
                 if types.get(column) != self.types[column]:
                     other = f"{types[column]} in {file}" if column in types else f"missing in {file}"
                     raise ContractError(
-                        f"view {self.view}: column {column!r} is {self.types[column]} in {first} but {other}",
+                        f"{self.of}: column {column!r} is {self.types[column]} in {first} but {other}",
                         hint="write the files again with one type for each column",
                     )
 
 
-def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> ParquetFiles:
-    """The files behind a path: a file, a folder, a pattern. InputMissing (66): there is none, or one cannot be read."""
+def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFiles:
+    """The files behind a path: a file, a folder, a pattern. of: whose they are, for messages.
+
+    Raises InputMissing (66) where there is none, or one cannot be read; ContractError (65) where a row could not be
+    told by its place, because a column has the name that DuckDB gives to it.
+    """
     try:
         alike = connection.execute(
             "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
@@ -62,13 +68,27 @@ def find(connection: duckdb.DuckDBPyConnection, view: str, path: str) -> Parquet
             files[0]: types_of(connection, f"(SELECT * FROM read_parquet({literal(files[0])}))") for (files,) in alike
         }
     except duckdb.Error as error:
-        raise InputMissing(f"view {view}: cannot read {path}: {first_line(error)}") from error
-    return ParquetFiles(view, tuple(sorted(file for (files,) in alike for file in files)), kinds)
+        raise InputMissing(f"{of}: cannot read {path}: {first_line(error)}") from error
+    for file, types in kinds.items():
+        if hidden := {column.lower() for column in types} & {*ROW_OF_FILE}:
+            raise ContractError(
+                f"{of}: {file} has a column {', '.join(sorted(hidden))}, DuckDB's name of a row's place",
+                hint="write the file again with another name for it",
+            )
+    return ParquetFiles(of, tuple(sorted(file for (files,) in alike for file in files)), kinds)
 
 
-def stamps(files: Iterable[str]) -> Stamps:
-    """What changes when a file is written again or replaced; None for one that is not there."""
-    return {file: _stamp(file) for file in files}
+@contextmanager
+def unchanged(files: Iterable[str]) -> Iterator[None]:
+    """Around a reading that finds rows and takes them by their number: they must be of one file.
+
+    Raises Interrupted (75), at the end, where a file was written again meanwhile.
+    """
+    before = {file: _stamp(file) for file in files}
+    yield
+    changed = sorted(file for file, stamp in before.items() if _stamp(file) != stamp)
+    if changed:
+        raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
 
 def is_readable(file: str) -> bool:
@@ -82,6 +102,7 @@ def is_readable(file: str) -> bool:
 
 
 def _stamp(file: str) -> tuple[int, int, int] | None:
+    """What changes when a file is written again or replaced; None for one that is not there."""
     try:
         found = os.stat(file)
     except FileNotFoundError:

@@ -26,10 +26,10 @@ from feast.saved_dataset import SavedDatasetStorage
 from pyarrow import parquet
 
 from bidrec.asof import gather
-from bidrec.asof.files import is_readable, stamps
+from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
-from bidrec.casting import first_line, literal, quoted, types_of
-from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
+from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
+from bidrec.sql import first_line, literal, quoted, types_of
 from bidrec.storage import whole_file, writing
 
 
@@ -79,15 +79,11 @@ class Question:
         their number from another, so files that changed meanwhile make the answer void: Interrupted (75), at the end.
         """
         files = {file for view in self.views for file in view.files}
-        before = stamps(files)
-        with _told(files), self.limits.connect() as connection:
+        with unchanged(files), _told(files), self.limits.connect() as connection:
             room = self.limits.part or _divide_memory(connection)
             self._ask(connection)
             self._refuse_types(types_of(connection, quoted(ASKED)))
             yield from gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room)
-        changed = sorted(file for file, stamp in stamps(files).items() if stamp != before[file])
-        if changed:
-            raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
 
     def _ask(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Write the entity rows into a table of DuckDB's, which can spill and whose size is known."""

@@ -20,14 +20,16 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from bidrec import log
+from bidrec.asof.files import find, unchanged
 from bidrec.asof.job import Limits
-from bidrec.casting import first_line, literal, quoted
 from bidrec.errors import InputMissing
+from bidrec.sql import first_line, literal, quoted
 
 WRITING_TIME = "written_at"
 """Event time of a source that is stamped as it is written: while it is not, no stretch of time can miss a row of it."""
 
 _ROW = "(file_index, file_row_number)"  # DuckDB's own columns
+_HINT = "run bidrec train (features) or bidrec write-back (published), or name other views with -v"
 _logger = log.get("asof")
 
 
@@ -48,20 +50,22 @@ class Stretch:
     """Both ends included; aware."""
 
     @property
-    def sql(self) -> str:
+    def columns(self) -> list[str]:
+        """Those of the answer, each once."""
+        created = [self.created] if self.created else []
+        return [*dict.fromkeys([*self.keys, *self.features, self.event_time, *created])]
+
+    def select(self, files: Sequence[str]) -> str:
         """(keys, features, event time, created): one row per key; rows with a NULL key or event time are left out."""
-        columns = dict.fromkeys(
-            [*self.keys, *self.features, self.event_time, *([self.created] if self.created else [])]
-        )
         moment = f"{quoted(self.event_time)}::TIMESTAMPTZ"
         written = f"coalesce({quoted(self.created)}::TIMESTAMPTZ, '-infinity')" if self.created else "0"
         keys = ", ".join(map(quoted, self.keys))
         known = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in self.keys)
-        files = f"read_parquet({literal(self.path)})"
+        rows = f"read_parquet([{', '.join(map(literal, files))}])"
         # Chosen by row number over narrow columns; the features, most of the bytes, are fetched once and never sorted.
         return (
-            f"SELECT {', '.join(map(quoted, columns))} FROM {files} WHERE {_ROW} IN ("
-            f"SELECT max_by({_ROW}, ({moment}, {written}, {_ROW})) FROM {files} "
+            f"SELECT {', '.join(map(quoted, self.columns))} FROM {rows} WHERE {_ROW} IN ("
+            f"SELECT max_by({_ROW}, ({moment}, {written}, {_ROW})) FROM {rows} "
             f"WHERE {moment} BETWEEN {_moment(self.start)} AND {_moment(self.end)} AND {known} GROUP BY {keys})"
         )
 
@@ -83,10 +87,11 @@ class NewestRetrievalJob(RetrievalJob):
         return None
 
     def to_sql(self) -> str:
-        return self._stretch.sql
+        return self._stretch.select([self._stretch.path])
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        """Raises InputMissing (66) where the source cannot be read; without rows where it is only to be written yet."""
+        """Without rows where the source is only to be written yet. Raises InputMissing (66) where it cannot be read,
+        ContractError (65) where its files differ in a column's type, Interrupted (75) where one changed meanwhile."""
         stretch = self._stretch
         if stretch.event_time == WRITING_TIME and not glob.glob(stretch.path):
             _logger.warning("nothing is written yet", source=stretch.source, path=stretch.path)
@@ -94,11 +99,15 @@ class NewestRetrievalJob(RetrievalJob):
             return pa.table({column: pa.nulls(0) for column in columns})
         try:
             with self._limits.connect() as connection:
-                return connection.execute(stretch.sql).to_arrow_table()
+                files = find(connection, stretch.source, stretch.path)
+                files.refuse_changed_types(column for column in stretch.columns if column in files.types)
+                with unchanged(files.names):
+                    return connection.execute(stretch.select(files.names)).to_arrow_table()
+        except InputMissing as error:
+            raise InputMissing(error.message, hint=_HINT) from error
         except (duckdb.IOException, duckdb.BinderException, duckdb.InvalidInputException) as error:
             raise InputMissing(
-                f"{stretch.source}: cannot read {stretch.path}: {first_line(error)}",
-                hint="run bidrec train (features) or bidrec write-back (published), or name other views with -v",
+                f"{stretch.source}: cannot read {stretch.path}: {first_line(error)}", hint=_HINT
             ) from error
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:

@@ -38,8 +38,8 @@ from bidrec.asof.job import AsofRetrievalJob, Limits, Question
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.served import log_served, served_between
-from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.sql import first_line, quoted
 
 _logger = log.get("asof")
 
@@ -245,7 +245,7 @@ def _view(
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
     path = _path(config, source)
-    files = find(connection, view.name, path)
+    files = find(connection, f"view {view.name}", path)
     types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}
 

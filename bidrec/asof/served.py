@@ -23,8 +23,8 @@ from feast.repo_config import RepoConfig
 from ibis.common.exceptions import IbisError
 from pyarrow import parquet
 
-from bidrec.casting import first_line
 from bidrec.errors import InputMissing
+from bidrec.sql import first_line
 from bidrec.storage import whole_file
 
 

@@ -21,11 +21,11 @@ import pyarrow as pa
 
 from bidrec import log
 from bidrec.asof.resolve import NEVER
-from bidrec.casting import first_line, literal
 from bidrec.config import Config
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.registry import open_store
 from bidrec.features.schema import View
+from bidrec.sql import first_line, literal
 from bidrec.storage import working_folder
 
 VERSION_AT = "version_at"

@@ -15,7 +15,7 @@ from bidrec.intact import intact_tables
 from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
-from bidrec.rows import dicts
+from bidrec.sql import dicts
 
 FOUND = 50
 """Notices, and companies, of a search, at most."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import first_line, quoted, types_of
 from bidrec.contract import NOTICE
 from bidrec.errors import ContractError
+from bidrec.sql import first_line, quoted, types_of
 
 _TYPES = {column.name: column.type for column in NOTICE.columns}
 

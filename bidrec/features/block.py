@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.features.market import Events, Ints, Jagged, Market, Past
-from bidrec.features.running import Rows, Sequence
+from bidrec.features.running import BidSequence, Rows
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Told:
     place: Ints
 
     @classmethod
-    def of(cls, block: Block, bids: Sequence) -> "Told":
+    def of(cls, block: Block, bids: BidSequence) -> "Told":
         new, old, is_bid = block.events, block.past.bids, block.is_bid
         return cls(
             *(
@@ -85,7 +85,7 @@ class Told:
 class Wins:
     """Outcomes by which a company was found to have won at a buyer (+1), or not after all (-1), in turn."""
 
-    turns: Sequence
+    turns: BidSequence
     buyer: Ints
     sign: Ints
 
@@ -95,7 +95,7 @@ class Wins:
         buyer = block.market.buyer.codes[events.notice]
         turns = (events.wins != 0) & (buyer >= 0)
         old = np.repeat(np.arange(block.companies), np.diff(past.won_buyers.offsets))
-        sequence = Sequence.of(block.companies, old, events.company[turns], versions, turns)
+        sequence = BidSequence.of(block.companies, old, events.company[turns], versions, turns)
         return cls(
             sequence,
             np.concatenate([past.won_buyers.values, buyer[turns]])[sequence.order],

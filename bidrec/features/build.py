@@ -2,7 +2,7 @@
 
 Reads   lake/ (bidrec/lake.py), the features as they are
 Writes  features/<table>/NNNNNN.parquet + manifest.json, which the Feast repository and bidrec.training_set read; NNNNNN
-        is the newest ingest it is made of
+        is the number of the build: one may follow another without an ingest, where only time has passed
 
 A segment never changes and holds what became known in (known_after, known_until], so that building after every ingest
 gives the rows that one build at the end gives. The folder is replaced whole: the old segments go over as hard links. A
@@ -11,23 +11,23 @@ changed rule, or a lake made from scratch, gives features made from scratch.
 
 import os
 import time
+from datetime import datetime
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from bidrec import log
-from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.intact import require_intact
-from bidrec.lake import OWN, open_lake
+from bidrec.lake import OWN, newest_reading, open_lake
 from bidrec.locks import one_job_at_a_time
+from bidrec.sql import literal, quoted, types_of
 from bidrec.storage import (
     FORMAT_VERSION,
     MANIFEST,
@@ -57,7 +57,7 @@ SPILL = "features-spill"
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
-_CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company")}
+_CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company_stood")}
 _OURS = (*OWN, "is_publication")
 _RULES = ("macros", "known", "notice", "notice_status", "company_profile", "market", "bid_log", "company_activity")
 _CODE = ("market", "running", "lists", "block", "history", "state", "company")
@@ -69,8 +69,8 @@ def build_features(config: Config, *, force: bool = False, run_rows: int = 100_0
 
     Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
-    lake, ContractError (65) where a source's own column has the name of a feature, or the lake is damaged, CannotWrite
-    (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
+    lake, ContractError (65) where a source's own column has the name of a feature, or what is read is damaged,
+    CannotWrite (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
     """
     with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
         return _build(config, force, run_rows)
@@ -84,7 +84,9 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         raise InputMissing(f"no lake in {home}", hint="run: bidrec ingest")
     recipe, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
-    if before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force:
+    known_until = _known_until(home, lake)
+    same = before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force
+    if before and same and not _has_come(lake, before["known_until"], known_until):
         for litter in ("features", SPILL):
             sweep(home, litter)  # killed after the last rename
         _logger.info("features are up to date")
@@ -96,17 +98,21 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         workspace(config, SPILL) as (connection, _),
         writing(target, begun=folder),
     ):
-        known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": _known_until(lake)}
-        require_intact(home / "lake", _added(lake, before))
+        known = {"known_after": before["known_until"] if before else _BEGINNING, "known_until": known_until}
+        require_intact(home / "lake")
         _open(connection, home / "lake", known)
         held = _take_over(target, folder, before)
-        tables = _write_segment(connection, folder, f"{lake['ingest']:06d}.parquet", held, run_rows)
+        if before:
+            require_intact(target, [*held["notice"], *held["company_state"]])
+        build = before["build"] + 1 if before else 1
+        tables = _write_segment(connection, folder, f"{build:06d}.parquet", held, run_rows)
         manifest = {
             "format": FORMAT_VERSION,
             "kind": "features",
             "recipe": recipe,
+            "build": build,
             "parts": parts,
-            "known_until": known["known_until"],
+            "known_until": known_until,
             **_facts(connection, folder, tables, before),
         }
         write_json(folder / MANIFEST, manifest)
@@ -122,6 +128,7 @@ def _text(name: str) -> str:
 def _recipe(run_rows: int) -> str:
     """Fingerprint of all that decides what is made of a lake."""
     texts = [_text(f"{name}.sql") for name in _RULES] + [_text(f"{name}.py") for name in _CODE]
+    texts.append(files("bidrec").joinpath("lake.py").read_text(encoding="utf-8"))  # which rows ever stood
     return fingerprint({"texts": texts, "parquet": _PARQUET, "run_rows": run_rows})
 
 
@@ -130,20 +137,22 @@ def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:
     return {table: [part["sha256"] for part in lake["parts"][table]] for table in TABLES}
 
 
-def _added(lake: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
-    """The lake's files that are not in the features yet."""
-    held = {name: len(sums) for name, sums in before["parts"].items()} if before else dict.fromkeys(TABLES, 0)
-    return [part["file"] for table in TABLES for part in lake["parts"][table][held[table] :]]
-
-
 def _continues(parts: dict[str, list[str]], before: dict[str, list[str]]) -> bool:
     """Whether a lake of these parts is the one before, and more."""
     return all(parts[table][: len(before[table])] == before[table] for table in TABLES)
 
 
-def _known_until(lake: dict[str, Any]) -> str:
+def _known_until(home: Path, lake: dict[str, Any]) -> str:
     """Until when the lake knows everything; a row that is known only later waits for a later build."""
-    return str(lake.get("read_at") or _END)
+    return str(newest_reading(home, lake).get("read_at") or _END)
+
+
+def _has_come(lake: dict[str, Any], known_until: str, now_known_until: str) -> bool:
+    """Whether what the lake held for a moment after `known_until` may have become known by the other one."""
+    ranges = [table["range"] for table in lake.get("tables", {}).values()]
+    ends = [datetime.fromisoformat(last) for one in ranges for _, last in one.values() if last]
+    before, now = datetime.fromisoformat(known_until), datetime.fromisoformat(now_known_until)
+    return before < now and any(end > before for end in ends)
 
 
 def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, str]) -> None:
@@ -156,10 +165,6 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, 
     for name, moment in known.items():
         connection.execute(f"SET VARIABLE {name} = {literal(moment)}::TIMESTAMPTZ")
     connection.execute(f"SET VARIABLE first_part = {lake['parts']['bid'][0]['part']}")
-    connection.execute("CREATE TEMP TABLE read_before (part INTEGER, moment TIMESTAMPTZ)")
-    moments = _read_before(lake)
-    if moments:
-        connection.executemany("INSERT INTO read_before VALUES (?, ?)", moments)
     connection.execute(_text("macros.sql"))
     connection.execute(_text("known.sql"))
     for name, (feature_table, relation) in _CARRIED.items():
@@ -176,12 +181,6 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path, known: dict[str, 
                 f"{name}: the source has a column of its own named like a feature: {', '.join(sorted(twice))}",
                 hint="rename it in the source's SQL",
             )
-
-
-def _read_before(lake: dict[str, Any]) -> list[tuple[int, str]]:
-    """(part, until when everything was known before it came)."""
-    read = [(one["ingest"], one["read_at"]) for one in lake.get("ingests", [])]
-    return [(part, moment) for (_, moment), (part, _) in pairwise(read)]
 
 
 def _take_over(target: Path, folder: Path, before: dict[str, Any] | None) -> dict[str, list[str]]:

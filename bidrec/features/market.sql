@@ -1,6 +1,6 @@
 -- What became known of bids since the last build (known_after, known_until], with what of the past is needed to go on
 -- from there: the notices and their bidders that the companies with news met last.
--- Reads lake_bid, read_before, the feature tables notice and company_state. News of a notice are few; the past is
+-- Reads lake_bid, lake_reading, the feature tables notice and company_state. News of a notice are few; the past is
 -- scanned for them by one column (notice_id), and never worked through again.
 
 CREATE TEMP TABLE touched AS
@@ -43,13 +43,15 @@ replaced AS (
     SELECT DISTINCT notice_id, company_id FROM held WHERE part > getvariable('first_part')
 ),
 in_turn AS (
-    SELECT *, lead(part) OVER (PARTITION BY notice_id, company_id ORDER BY part) AS next_part
+    SELECT *, lead(part) OVER in_order AS next_part, lead(known_at) OVER in_order AS next_known_at
     FROM held SEMI JOIN replaced USING (notice_id, company_id)
+    WINDOW in_order AS (PARTITION BY notice_id, company_id ORDER BY part)
 ),
-stood AS (
-    SELECT in_turn.* EXCLUDE (next_part)
-    FROM in_turn LEFT JOIN read_before ON read_before.part = next_part
-    WHERE coalesce(in_turn.known_at <= read_before.moment, true) AND in_turn.known_at <= getvariable('known_until')
+stood AS ( -- as lake_bid_stood has them, of these few bids alone
+    SELECT in_turn.*
+    FROM in_turn LEFT JOIN lake_reading ON lake_reading.part = next_part
+    WHERE coalesce(known_at <= lake_reading.read_at AND known_at < next_known_at, true)
+        AND known_at <= getvariable('known_until')
 )
 SELECT notice_id, company_id, known_at, won, NULL::BOOLEAN AS won_before, true AS is_bid
 FROM held ANTI JOIN replaced USING (notice_id, company_id)

@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """What a block's companies have of the past, then of the news, company by company, oldest first."""
+class BidSequence:
+    """A block's bids, or outcomes of them: of the past, then of the news, company by company, oldest first."""
 
     order: npt.NDArray[np.int64]
     """Row of each among (past rows, new rows) one after the other."""
@@ -34,7 +34,9 @@ class Sequence:
     """(V,) the newest at each version; one before the company's first where it has none."""
 
     @classmethod
-    def of(cls, companies: int, past: Ints, new: Ints, versions: "Rows", is_new: npt.NDArray[np.bool_]) -> "Sequence":
+    def of(
+        cls, companies: int, past: Ints, new: Ints, versions: "Rows", is_new: npt.NDArray[np.bool_]
+    ) -> "BidSequence":
         """past, new: companies of both, sorted. is_new: (E,) which events are the new ones."""
         both = np.concatenate([past, new])
         order = np.argsort(both, kind="stable")
@@ -93,7 +95,7 @@ class Seen:
         return cls(is_first, before)
 
 
-def within(bids: Sequence, known: Ints, versions: Rows, length: int) -> npt.NDArray[np.int64]:
+def within(bids: BidSequence, known: Ints, versions: Rows, length: int) -> npt.NDArray[np.int64]:
     """(V,) first bid of each version's company that is at most `length` before the version, both ends included.
 
     known: times of the bids in the order of the sequence.
@@ -106,7 +108,7 @@ def within(bids: Sequence, known: Ints, versions: Rows, length: int) -> npt.NDAr
     return np.searchsorted(keys, versions.company.astype(np.int64) * (len(times) + 1) + earliest)
 
 
-def decayed(bids: Sequence, known: Ints, held: Ints, before: Floats) -> Floats:
+def decayed(bids: BidSequence, known: Ints, held: Ints, before: Floats) -> Floats:
     """The decayed count at each bid of the sequence: 1, plus the one before halved every HALF_LIFE.
 
     held: (C,) how many bids of the sequence each company has of the past; before: (C,) the count at the last of them.

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 
-from bidrec.casting import quoted
 from bidrec.errors import InputMissing
 from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
 from bidrec.intact import intact_tables
 from bidrec.publishing.newest import newest
 from bidrec.runs import Run
+from bidrec.sql import quoted
 from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
 from bidrec.training_set.load import Side

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from bidrec import log
-from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.publishing.recommend import Published
+from bidrec.sql import literal
 from bidrec.storage import whole_file, writing
 from bidrec.workspace import workspace
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from bidrec.casting import first_line
 from bidrec.errors import ContractError
 from bidrec.intact import intact_tables
+from bidrec.sql import first_line
 
 WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 

@@ -20,8 +20,8 @@ from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
-from bidrec.rows import dicts
 from bidrec.runs import newest
+from bidrec.sql import dicts
 
 PROBABILITY, COSINE = "probability", "cosine"
 """What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from bidrec.casting import literal, quoted
 from bidrec.config import Config
 from bidrec.database import connected, describe
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.publishing.export import COLUMNS, counted, recommendations
+from bidrec.sql import literal, quoted
 
 VARIABLE = "BIDREC_EXPORT_URL"
 MADE_BY = "bidrec:"

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from bidrec import log
-from bidrec.casting import literal
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
 from bidrec.locks import one_job_at_a_time
@@ -31,6 +30,7 @@ from bidrec.publishing.newest import newest
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
+from bidrec.sql import literal
 from bidrec.storage import read_manifest
 from bidrec.training_set.splits import iso_of
 from bidrec.workspace import workspace

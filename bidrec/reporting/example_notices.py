@@ -12,7 +12,7 @@ import duckdb
 from bidrec.publishing import reasons
 from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
-from bidrec.rows import dicts
+from bidrec.sql import dicts
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import quarantine
-from bidrec.casting import literal
 from bidrec.config import Config
-from bidrec.rows import dicts
+from bidrec.sql import dicts, literal
 from bidrec.storage import content_of, read_manifest
 from bidrec.workspace import workspace
 

@@ -14,11 +14,11 @@ from typing import Any
 import duckdb
 
 from bidrec import config, log
-from bidrec.casting import first_line, quoted
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
+from bidrec.sql import first_line, quoted
 from bidrec.watched import watched
 
 __all__ = ["files", "identity", "load_definition", "open_source", "reached", "select"]

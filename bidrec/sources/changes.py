@@ -10,8 +10,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bidrec import log
-from bidrec.casting import quoted
 from bidrec.sources.definition import Definition, RawTable
+from bidrec.sql import quoted
 
 _TIMES = ("date", "timestamp", "timestamptz")
 _logger = log.get("ingest")

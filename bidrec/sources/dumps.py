@@ -20,9 +20,9 @@ from typing import IO, cast
 import duckdb
 from pyarrow import parquet
 
-from bidrec.casting import first_line, literal
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources.definition import RawTable
+from bidrec.sql import first_line, literal
 from bidrec.storage import fingerprint
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")

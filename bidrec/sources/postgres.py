@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.casting import first_line, literal, quoted
 from bidrec.database import connected, describe, scrub, with_options
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
+from bidrec.sql import first_line, literal, quoted
 
 _PAUSES = (1.0, 5.0, 15.0)
 """Seconds before each further attempt."""

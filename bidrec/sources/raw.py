@@ -10,9 +10,10 @@ import re
 import duckdb
 
 from bidrec import log
-from bidrec.casting import cast, first_line, quoted, refuse_loss, types_of
+from bidrec.casting import cast, refuse_loss
 from bidrec.errors import ConfigurationError, ContractError
 from bidrec.sources.definition import RawTable
+from bidrec.sql import first_line, quoted, types_of
 
 _logger = log.get("ingest")
 

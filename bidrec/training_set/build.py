@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from bidrec import log
 from bidrec.asof.spark import known_since_by_spark
-from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.feature_store import offline_store
 from bidrec.features.schema import Schema
+from bidrec.sql import literal, quoted, types_of
 from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
 from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set

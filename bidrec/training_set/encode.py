@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bidrec.casting import quoted
 from bidrec.features.schema import Field
+from bidrec.sql import quoted
 from bidrec.training_set import text
 from bidrec.training_set.morphemes import analyser_of, require_analyser
 from bidrec.training_set.npy import Growing, read

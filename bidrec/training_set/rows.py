@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bidrec.casting import quoted
+from bidrec.sql import quoted
 
 BLOCK_ROWS = 65_536
 

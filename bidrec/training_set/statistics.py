@@ -18,8 +18,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec.casting import quoted
 from bidrec.features.schema import Field
+from bidrec.sql import quoted
 from bidrec.training_set.rows import seconds
 
 Windows = dict[str, tuple[int, int]]

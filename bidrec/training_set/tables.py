@@ -15,11 +15,11 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.casting import literal, quoted, types_of
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field, Schema, View
 from bidrec.intact import require_intact
+from bidrec.sql import literal, quoted, types_of
 from bidrec.storage import read_manifest
 from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds

@@ -52,6 +52,13 @@ def test_of_versions_given_twice_the_last_of_the_last_file_counts(home):
     assert answers(ours, asked(("a", 2), ("a", 2)), VALUE) == [(11,), (11,)]
 
 
+@pytest.mark.parametrize("name", ["file_row_number", "File_Index"])
+def test_a_file_with_a_column_named_like_a_row_s_place_is_refused(home, name):
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)], **{name: pa.array([7])})))
+    code, message = refused(ours, asked(("a", 2)))
+    assert (code, name.lower() in message) == (65, True)
+
+
 # Entities of one side only.
 
 

@@ -1,6 +1,8 @@
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from feast import FeatureView, Field, FileSource
 from feast.types import Int64
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from bidrec.asof.job import Limits
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
-from bidrec.errors import InputMissing
+from bidrec.errors import ContractError, InputMissing, Interrupted
 from tests.asof.worlds import company, minute, store, view, write
 
 versions = st.lists(
@@ -44,6 +46,58 @@ def test_of_each_key_the_row_written_last_at_the_newest_time_is_taken(rows, crea
         )
         answer = NewestRetrievalJob(stretch, Limits()).to_arrow()
     assert sorted(answer["value"].to_pylist()) == newest(rows, created, start, end)
+
+
+def of_minutes(path, start=0, end=9):
+    """The stretch of a view of tests.asof.worlds."""
+    return Stretch(
+        source="versions",
+        path=str(path),
+        keys=["company_id"],
+        features=["value"],
+        event_time="known_at",
+        start=minute(start),
+        end=minute(end),
+    )
+
+
+def test_files_that_differ_in_a_column_s_type_are_refused_as_they_are_for_training(tmp_path):
+    write(tmp_path / "v1.parquet", [("a", 1, 1)])
+    write(tmp_path / "v2.parquet", [("a", 2, 2)], value=pa.array([2.5]))
+    with pytest.raises(ContractError, match=r"column 'value' is BIGINT in .*v1\.parquet but DOUBLE in .*v2\.parquet"):
+        NewestRetrievalJob(of_minutes(tmp_path / "v*.parquet"), Limits()).to_arrow()
+
+
+def test_a_file_with_a_column_named_like_a_row_s_place_is_refused(tmp_path):
+    path = write(tmp_path / "v.parquet", [("a", 1, 1), ("a", 2, 2)], file_row_number=pa.array([7, 7]))
+    with pytest.raises(ContractError, match="file_row_number"):
+        NewestRetrievalJob(of_minutes(path), Limits()).to_arrow()
+
+
+def test_a_file_that_is_written_again_while_it_is_read_makes_the_answer_void(tmp_path):
+    path = write(tmp_path / "v.parquet", [("a", 1, 1)])
+
+    class Meanwhile(Limits):
+        @contextmanager
+        def connect(self):
+            with super().connect() as connection:
+                yield Slow(connection)
+
+    class Slow:
+        """A connection; once it has answered, the file is another one."""
+
+        def __init__(self, connection):
+            self.connection = connection
+
+        def execute(self, sql):
+            answer = self.connection.execute(sql)
+            if "max_by" in sql:
+                path.unlink()
+                write(path, [("a", 1, 1), ("a", 2, 2)])
+            return answer
+
+    with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read"):
+        NewestRetrievalJob(of_minutes(path), Meanwhile()).to_arrow()
 
 
 def serving(folder, *definitions):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyarrow import parquet
 
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing, Interrupted
@@ -151,6 +152,19 @@ def test_a_build_that_dies_leaves_the_old_features_and_nothing_else(home, config
         build_features(config)
     assert read_manifest(home / "features") == before
     assert sorted(path.name for path in home.iterdir()) == [".features.lock", "features", "lake"]
+
+
+@pytest.mark.parametrize("file", ["lake/bid/000001", "lake/company/000001", "features/notice/000001"])
+def test_a_build_that_goes_on_reads_nothing_that_was_changed_since_it_was_written(home, config, file):
+    two_days(home)
+    before = read_manifest(home / "features")
+    changed = home / f"{file}.parquet"
+    rows = parquet.read_table(changed)
+    changed.unlink()
+    parquet.write_table(rows, changed, compression="gzip")
+    with pytest.raises(ContractError, match=rf"{file}\.parquet is damaged"):
+        build_features(config)
+    assert read_manifest(home / "features") == before
 
 
 def later(day):

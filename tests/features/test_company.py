@@ -10,7 +10,18 @@ from bidrec.config import Config
 from bidrec.features.build import EVENT_TIMES, build_features
 from tests import tables
 from tests.features.lakes import read, write_lake
-from tests.features.worlds import START, Ingest, facts_of, lists_of, moments, recount, versions_of, worlds, write
+from tests.features.worlds import (
+    START,
+    Ingest,
+    facts_of,
+    lists_of,
+    moments,
+    notices_of,
+    recount,
+    versions_of,
+    worlds,
+    write,
+)
 
 MINUTE = timedelta(minutes=1)
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,10 +58,18 @@ def test_day_by_day_or_at_once_every_row_equals_a_recount_of_what_was_known_by_t
         for table in EVENT_TIMES:
             assert rows_of(Path(day_by_day), table) == rows_of(Path(at_once), table), table
         activity, history = (read(Path(at_once), table) for table in ("company_activity", "company_history"))
-        log = read(Path(at_once), "bid_log")
+        log, notices = read(Path(at_once), "bid_log"), read(Path(at_once), "notice", "ORDER BY notice_id")
+        status = read(Path(at_once), "notice_status", "ORDER BY notice_id, known_at")
     assert [(row["company_id"], row["known_at"]) for row in activity] == versions
     assert activity == [recount(facts, *version) for version in versions]
     assert history == [lists_of(facts, *version) for version in versions]
+    published = notices_of(world)
+    assert [(row["notice_id"], row["title"]) for row in notices] == sorted(
+        (rows[0]["notice_id"], rows[0]["title"]) for rows in published
+    )
+    assert [(row["notice_id"], row["known_at"], row["withdrawn_at"]) for row in status] == sorted(
+        (row["notice_id"], row["known_at"], row.get("withdrawn_at")) for rows in published for row in rows
+    )
     in_order = sorted(facts, key=lambda fact: fact.company)
     assert [(bid["company_id"], bid["notice_id"], bid["known_at"], bid["won"]) for bid in log] == [
         (fact.company, fact.notice["notice_id"], fact.known_at, fact.told[0][1]) for fact in in_order

@@ -15,7 +15,7 @@ from bidrec.config import Config
 from bidrec.features.build import build_features
 from tests import tables
 from tests.features.lakes import read
-from tests.features.worlds import DAY, OFFSETS, START, Ingest, _told, facts_of, recount, versions_of, write
+from tests.features.worlds import DAY, OFFSETS, START, Ingest, facts_of, recount, told_at, versions_of, write
 
 COMPANIES = 10_000
 ZONES = [ZoneInfo(name) for name in ("UTC", "Asia/Seoul", "America/New_York", "Australia/Lord_Howe")]
@@ -62,9 +62,11 @@ def world_of(seed: int) -> list[Ingest]:
         for number in draw.sample(range(len(notices)), draw.randint(1, 4)):
             part = draw.randrange(len(world))
             stated = world[part].read_at + draw.choice([-SKEW, SKEW]) if draw.random() < 0.1 else moment(draw)
+            bid = None
             for at in sorted({part, *([draw.randrange(part, len(world))] if draw.random() < 0.2 else [])}):
                 won = draw.choice([None, True, False])
-                bid = tables.bid(number, company, event_at=START, known_at=_told(world, at, stated), won=won)
+                known_at = told_at(world, at, stated, bid)
+                bid = tables.bid(number, company, event_at=START, known_at=known_at, won=won)
                 world[at].bid.append(bid)
     return world
 

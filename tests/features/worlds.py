@@ -1,7 +1,7 @@
 """Small markets that are told ingest by ingest, and what a company's versions are in them, recounted in plain Python.
 
-Times tie, windows are hit from both sides, bids come late, outcomes are corrected, some are stated for the future and
-restated before it comes.
+Times tie, windows are hit from both sides, notices and bids come late, are corrected, or are stated for the future and
+restated before it comes or after; some readings bring nothing.
 """
 
 import math
@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from bidrec.lake import add_reading, newest_reading
+from bidrec.storage import read_manifest
 from tests import tables
 from tests.features.lakes import add_part, write_lake
 
@@ -37,18 +39,24 @@ class Ingest:
 
 def write(home: Path, world: list[Ingest], upto: int) -> None:
     """Bring the home's lake from where it is to the first `upto` ingests of the world."""
-    for number in range(_written(home), upto):
-        ingest = world[number]
-        reads = [{"ingest": i + 1, "read_at": one.read_at.isoformat()} for i, one in enumerate(world[: number + 1])]
-        facts = {"read_at": ingest.read_at.isoformat(), "ingests": reads}
-        if number:
-            add_part(home, facts, notice=ingest.notice, bid=ingest.bid)
-        else:
-            write_lake(home, ingest.notice, (), ingest.bid, **facts)
+    before = read_manifest(home / "lake")
+    read_until = before and datetime.fromisoformat(newest_reading(home, before)["read_at"])
+    for ingest in world[:upto]:
+        if read_until is None or ingest.read_at > read_until:
+            _write(home, ingest)
 
 
-def _written(home: Path) -> int:
-    return len(list((home / "lake" / "bid").glob("*.parquet")))
+def _write(home: Path, ingest: Ingest) -> None:
+    before, read_at = read_manifest(home / "lake"), ingest.read_at.isoformat()
+    if before and not ingest.notice and not ingest.bid:
+        add_reading(home, before, read_at=read_at, inputs=None)
+        return
+    reads = before["ingests"] if before else []
+    facts = {"read_at": read_at, "ingests": [*reads, {"ingest": len(reads) + 1, "read_at": read_at}]}
+    if before:
+        add_part(home, facts, notice=ingest.notice, bid=ingest.bid)
+    else:
+        write_lake(home, ingest.notice, (), ingest.bid, **facts)
 
 
 @st.composite
@@ -62,7 +70,7 @@ def worlds(draw: st.DrawFn) -> list[Ingest]:
         notice = tables.notice(
             number,
             published_at=published,
-            known_at=_told(world, at, published),
+            known_at=told_at(world, at, published),
             buyer_id=draw(st.sampled_from([None, "b1", "b2"])),
             place=draw(st.sampled_from([None, "p1", "p2"])),
             category=draw(st.sampled_from([None, "k1"])),
@@ -70,21 +78,47 @@ def worlds(draw: st.DrawFn) -> list[Ingest]:
             value=draw(st.sampled_from([None, 0.0, 12.5, 1e9])),
         )
         world[at].notice.append(notice)
-        for part in draw(st.sets(st.integers(at + 1, len(world)), max_size=1)) - {len(world)}:
-            restated = {"known_at": _told(world, part, published), "withdrawn_at": world[part].read_at}
-            world[part].notice.append(notice | restated)
+        held = notice
+        for part in sorted(draw(st.sets(st.integers(at + 1, len(world)), max_size=2)) - {len(world)}):
+            held = (
+                notice
+                | {"title": draw(st.sampled_from(TITLES)), "withdrawn_at": world[part].read_at}
+                | {"known_at": told_at(world, part, published, held)}
+            )
+            world[part].notice.append(held)
         for company in draw(st.sets(st.integers(0, 2))):
+            bid = None
             for part in sorted(draw(st.sets(st.integers(at, len(world) - 1), min_size=1))):
                 stated = max(draw(moments), published, notice["known_at"] if part == at else START)
                 won = draw(st.sampled_from([None, True, False]))
-                bid = tables.bid(number, company, event_at=START, known_at=_told(world, part, stated), won=won)
+                known_at = told_at(world, part, stated, bid)
+                bid = tables.bid(number, company, event_at=START, known_at=known_at, won=won)
                 world[part].bid.append(bid)
     return world
 
 
-def _told(world: list[Ingest], at: int, stated: datetime) -> datetime:
-    """What came late was not known before: the first ingest takes times as stated, a later one as it heard of them."""
-    return stated if at == 0 or stated > world[at - 1].read_at else world[at].read_at
+def told_at(world: list[Ingest], at: int, stated: datetime, held: dict[str, Any] | None = None) -> datetime:
+    """When a row of an ingest was known; held: the one that it takes the place of.
+
+    The first ingest takes times as stated, a later one as it heard of them: what came late was not known before, and
+    what became known is not corrected before the correction came, unless it states a later moment itself.
+    """
+    since = [world[at - 1].read_at] if at else []
+    if held and held["known_at"] <= world[at].read_at:
+        since.append(held["known_at"])
+    return stated if all(stated > moment for moment in since) else world[at].read_at
+
+
+def stood(world: list[Ingest], story: list[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Of (ingest, row) of one key, in turn, the rows that anybody was told by the last ingest.
+
+    Each has until the reading that replaces it to come true.
+    """
+    told = []
+    for (_, row), (by, after) in pairwise([*story, (len(world) - 1, None)]):
+        if row["known_at"] <= world[by].read_at and (after is None or row["known_at"] < after["known_at"]):
+            told.append(row)
+    return told
 
 
 @dataclass
@@ -104,23 +138,30 @@ class Fact:
 
 
 def facts_of(world: list[Ingest]) -> list[Fact]:
-    """All bids known by the last ingest. What was restated before it became known was never so."""
-    notices = {row["notice_id"]: row for ingest in reversed(world) for row in ingest.notice}
-    rows: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
-    for part, ingest in enumerate(world):
-        for bid in ingest.bid:
-            rows.setdefault((bid["notice_id"], bid["company_id"]), []).append((part, bid))
+    """All bids known by the last ingest, each on the notice as it was published."""
+    notices = {rows[0]["notice_id"]: rows[0] for rows in notices_of(world)}
     facts = []
-    for (notice, company), story in rows.items():
-        replaced = [next_part for next_part, _ in story[1:]] + [None]
-        told = [
-            (bid["known_at"], bid["won"])
-            for (_, bid), by in zip(story, replaced, strict=True)
-            if (by is None or bid["known_at"] <= world[by - 1].read_at) and bid["known_at"] <= world[-1].read_at
-        ]
+    for story in _stories(world, "bid", "notice_id", "company_id"):
+        told = [(bid["known_at"], bid["won"]) for bid in stood(world, story)]
         if told:
-            facts.append(Fact(notices[notice], company, told))
+            bid = story[0][1]
+            facts.append(Fact(notices[bid["notice_id"]], bid["company_id"], told))
     return sorted(facts, key=lambda fact: (fact.known_at, fact.notice["published_at"], fact.notice["notice_id"]))
+
+
+def notices_of(world: list[Ingest]) -> list[list[dict[str, Any]]]:
+    """Of each notice known by the last ingest, what it was at its publication, and what was said of it later."""
+    found = (stood(world, story) for story in _stories(world, "notice", "notice_id"))
+    return [rows for rows in found if rows]
+
+
+def _stories(world: list[Ingest], table: str, *key: str) -> list[list[tuple[int, dict[str, Any]]]]:
+    """Of each key, (ingest, row) in turn."""
+    found: dict[tuple[str, ...], list[tuple[int, dict[str, Any]]]] = {}
+    for at, ingest in enumerate(world):
+        for row in getattr(ingest, table):
+            found.setdefault(tuple(row[name] for name in key), []).append((at, row))
+    return list(found.values())
 
 
 def versions_of(facts: list[Fact]) -> list[tuple[str, datetime]]:
