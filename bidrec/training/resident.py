@@ -20,6 +20,7 @@ from bidrec.model.history import History
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
 from bidrec.training.stream import Stream
 from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.scaling import IS_MISSING
 
 _COMPANY_SHIFT = 33  # a version's key is company << 33 | known_at; seconds until the year 2242 fit below
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
@@ -198,12 +199,13 @@ def rows_of(side: Side, device: torch.device) -> Rows:
 
 
 def _with_absent(rows: Rows, side: Side) -> Rows:
-    """Add one row in which every field is unknown, every number missing."""
+    """Add one row in which every field is unknown, every number missing and said to be so."""
     device = rows.device
+    missing = torch.tensor([float(name.endswith(IS_MISSING)) for name in side.schema["dense_columns"]], device=device)
     unknown = torch.tensor([field["base"] for field in side.schema["attributes"]], dtype=torch.int32, device=device)
     end = rows.attribute_offsets[-1:]
     return Rows(
-        dense=torch.cat([rows.dense, rows.dense.new_zeros(1, rows.dense.shape[1])]),
+        dense=torch.cat([rows.dense, missing[None]]),
         ages=torch.cat([rows.ages, rows.ages.new_full((1, rows.ages.shape[1]), torch.iinfo(torch.int64).min)]),
         attributes=torch.cat([rows.attributes, unknown[None] if rows.single else unknown]),
         attribute_lengths=torch.cat([rows.attribute_lengths, rows.attribute_lengths.new_ones(1, len(unknown))]),

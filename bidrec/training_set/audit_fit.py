@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from bidrec.errors import ContractError
 from bidrec.training_set.load import Side, TrainingSet
 from bidrec.training_set.npy import read
-from bidrec.training_set.scaling import CLIP
+from bidrec.training_set.scaling import CLIP, IS_MISSING
 from bidrec.training_set.text import MAXIMUM_TERMS
 from bidrec.training_set.violations import blocks, refuse
 
@@ -106,7 +106,7 @@ def _audit_idf(folder: Path, name: str, side: Side, found: _Counts, rows: int) -
 def _audit_scales(name: str, side: Side, found: _Counts) -> None:
     """A column scaled on the training rows has mean 0 there; clipped columns cannot be told from outside."""
     rows = max(side.schema["fit"]["rows"], 1)
-    values = np.array([not column.endswith(" is missing") for column in side.schema["dense_columns"]], bool)
+    values = np.array([not column.endswith(IS_MISSING) for column in side.schema["dense_columns"]], bool)
     mean, power = found.sums / rows, found.squares / rows
     wrong = values & ~found.clipped & ((np.abs(mean) > 1e-3) | (power > 1.001))
     refuse(

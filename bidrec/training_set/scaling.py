@@ -16,6 +16,8 @@ from bidrec.errors import ContractError
 
 CLIP = 5.0
 """Standard deviations beyond which a value says no more than that it is extreme."""
+IS_MISSING = " is missing"
+"""Ends the name of a column that is 1 where a field has no value."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Scale:
     def columns(self, name: str) -> list[str]:
         """Names of the columns made of the field."""
         values = [f"{name}[{i}]" for i in range(self.width)] if self.is_vector else [name]
-        return values + [f"{name} is missing"] * self.missing_flag
+        return values + [name + IS_MISSING] * self.missing_flag
 
     def apply(self, values: pa.Array) -> npt.NDArray[np.float32]:
         """(rows, columns) float32: normalised, clipped to ±CLIP, missing 0; a flag is 1 where the value is missing."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,3 +42,14 @@ def test_a_company_without_a_profile_gets_the_row_that_stands_for_none() -> None
     assert batch.has_profile_B.tolist() == [True, False]
     assert batch.profile.attributes.tolist() == [1, 0]
     assert batch.history.begin_B.tolist() == [0, 0, 3]
+
+
+def test_in_the_row_that_stands_for_none_every_number_is_said_to_be_missing() -> None:
+    columns = ["employees", "employees is missing", "age"]
+    profile = replace(
+        SET.profile,
+        dense=np.ones((SET.profile.rows, len(columns)), np.float32),
+        schema=SET.profile.schema | {"dense_columns": columns},
+    )
+    data = Resident.of(replace(SET, profile=profile), torch.device("cpu"))
+    assert data.profile.dense[-1].tolist() == [0.0, 1.0, 0.0]
