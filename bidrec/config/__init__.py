@@ -129,16 +129,14 @@ class Training:
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's."""
     table_precision: str = "float32"
-    """`float32`, or `bfloat16`: tables of half the size, rounded stochastically; not with `table_optimiser` `adam`, nor
-    with sharded tables."""
+    """`float32`, or `bfloat16`: half the size, rounded stochastically; not with `adam`, nor with sharded tables."""
     shard_tables_above_mb: float = 0.0
     """Several processes: embedding tables larger than this, in million bytes, are split among them, the others copied
     to each; with `table_optimiser` `rowwise_adagrad` only. 0: all are copied."""
     warmup_share: float = 0.05
     """Share of all steps over which the learning rate rises linearly; it then falls linearly to zero."""
     candidates: int = 16384
-    """`history`: companies in the softmax: all known ones up to this many, otherwise the bidders and a uniform
-    sample."""
+    """`history`: companies in the softmax: all known ones up to this many, else the bidders and a uniform sample."""
     history_gradients: int = 4096
     """`history`: how many notices of the companies' histories get gradients in a step, drawn in proportion to how often
     they are read; the others are read from a cache of the notice tower's outputs."""
@@ -157,8 +155,7 @@ class Training:
     checkpoints_kept: int = 2
     """The newest checkpoints that are kept."""
     clip_norm: float = 0.0
-    """Gradients of the networks longer than this are scaled down to it; with `table_optimiser` `adam`, of the tables as
-    well. 0: none is."""
+    """Longer gradients of the networks (with `table_optimiser` `adam`, of the tables too) are scaled to it. 0: none."""
     precision: str = "float32"
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
@@ -192,8 +189,7 @@ class Ranking:
     it: in the second stage, in every ranking that is evaluated, and in what is published."""
     exposure: float = 0.0
     """What a company's score loses, in the order of a notice's companies, per unit of ln(1 + its known bids, each
-    halved every 400 days): more of it shows small firms more often. The published probabilities stay what they are. 0:
-    nothing."""
+    halved every 400 days): the more, the more often small firms are shown. Published probabilities stay. 0: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
