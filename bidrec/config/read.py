@@ -8,7 +8,7 @@ import tomllib
 import types
 import typing
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,13 @@ def _value(hint: Any, value: Any, name: str, errors: list[str]) -> Any:
         return _filled_in(value, name, errors)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if hint is date and isinstance(value, date | str):
-        with suppress(ValueError, OverflowError):  # years 1 and 9999 have no neighbours in another zone
-            return _day(value)
+    if hint is date and isinstance(value, date | str) and not isinstance(value, datetime):  # a moment has two days
+        with suppress(ValueError):
+            return date.fromisoformat(value) if isinstance(value, str) else value
     if hint in (int, bool) and type(value) is hint:
         return value
     wanted = getattr(origin or hint, "__name__", str(hint))
-    errors.append(f"{name} must be {wanted}, not {value!r}")
+    errors.append(f"{name} must be {wanted}, not {value if isinstance(value, datetime) else repr(value)}")
     return None
 
 
@@ -107,9 +107,3 @@ def _filled_in(text: str, name: str, errors: list[str]) -> str:
         errors.append(f"{name}: the environment has no {', '.join(missing)}")
     return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), text)
 
-
-def _day(value: date | str) -> date:
-    """Of a TOML date, a moment (its day in UTC), or text. Raises ValueError, OverflowError."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).date()
-    return date.fromisoformat(value) if isinstance(value, str) else value
