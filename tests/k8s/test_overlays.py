@@ -243,6 +243,8 @@ def test_the_pods_of_a_distributed_training_meet_under_a_name_that_the_service_g
     assert f"--rdzv-endpoint=$(JOB)-0.{service['metadata']['name']}:{port}" in container["args"]
     assert f"--nnodes={train['parallelism']}" in container["args"]
     assert train["completions"] == train["parallelism"]
+    (patience,) = (int(one.split("=")[1]) for one in container["args"] if one.startswith("--shutdown-timeout="))
+    assert 30 < patience < pod["terminationGracePeriodSeconds"]  # torchrun's own 30 s are few for a large state
     (budget,) = of_kind("distributed", "PodDisruptionBudget").values()
     assert budget["spec"]["minAvailable"] == train["parallelism"]
     (volume,) = of_kind("distributed", "PersistentVolumeClaim").values()
