@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from benchmarks import cgroup, training
+from benchmarks import cgroup, training, training_torchrec
 from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
 from benchmarks.training_clock import Clock
@@ -82,6 +83,23 @@ def test_the_seeds_loops_and_ours_have_the_same_losses_on_the_same_batches(world
         optimiser.step()
         losses.append(loss.item())
     assert losses == pytest.approx(wanted, abs=2e-5)
+    assert len(set(losses)) == STEPS
+
+
+def test_torchrecs_pipeline_has_the_losses_of_the_seeds_step_on_the_same_batches(world: TrainingSet) -> None:
+    """Each draws its batches with the same seed."""
+    recipe, size = {"learning_rate": 1e-3, "weight_decay": 1e-5}, 64
+    step = seed.PlainStep(world, MODEL, torch.device("cpu"), **recipe)
+    pipeline = training_torchrec.base(world, MODEL, torch.device("cpu"), **recipe)
+    for mine, theirs in ((step.notice, pipeline._model.notice), (step.company, pipeline._model.company)):
+        theirs.network.load_state_dict(mine.network.state_dict())
+        for field, table in mine.tables.items():
+            theirs.bags.embedding_bags[field].weight.data.copy_(table.weight.data)
+    rows = seed.collated(seed.Pairs(world), seed.random_batches(len(world.pair_notice), size))
+    columns = training_torchrec.batches(world, size)
+    own = torch.arange(size)
+    losses = [functional.cross_entropy(pipeline.progress(columns), own).item() for _ in range(STEPS)]
+    assert losses == pytest.approx([step(next(rows)) for _ in range(STEPS)], abs=2e-5)
     assert len(set(losses)) == STEPS
 
 
