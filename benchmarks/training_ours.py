@@ -116,10 +116,15 @@ def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> di
     floor = Floor(config, ts)
     for _ in range(5):
         floor.step()
-    clock = Clock(choose_device(config.training.device))
-    with gpu_busy(clock.device) as busy:
-        watch = run(ts, config, Watch(steps, clock, floor.step, *between(config)))
-    return summary(watch, epoch_steps, config.training.batch_size) | busy
+    clock, (every, floor_steps) = Clock(choose_device(config.training.device)), between(config)
+    with gpu_busy(clock.device) as busy:  # of each epoch, however short, the floor is measured
+        watch = run(ts, config, Watch(steps, clock, floor.step, min(every, epoch_steps), floor_steps))
+    return summary(watch, epoch_steps, learned_pairs(ts) / epoch_steps) | busy
+
+
+def learned_pairs(ts: TrainingSet) -> int:
+    """Bids that an epoch learns from: known before the validation window, by companies known at the time."""
+    return int(((ts.pair_known_at < ts.validation_from) & (ts.pair_version >= 0)).sum())
 
 
 def run(ts: TrainingSet, config: Config, watch: Watch) -> Watch:
@@ -143,8 +148,9 @@ def steps_of_an_epoch(ts: TrainingSet, config: Config) -> int:
     return steps_for(config, data, ts.validation_from, data.device).batches(0)
 
 
-def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
-    """Rates, the ratio to the floor of each chunk and each epoch, and the tail of the steps' times."""
+def summary(watch: Watch, epoch_steps: int, pairs: float) -> dict[str, Any]:
+    """Rates of steps of so many pairs on average, the ratio to the floor of each chunk and each epoch, and the tail of
+    the steps' times."""
     seconds = watch.seconds(watch.step_marks)
     number = np.arange(1, len(seconds) + 1)  # the first step of all is the start's
     border = number % epoch_steps == 0
@@ -152,7 +158,7 @@ def summary(watch: Watch, epoch_steps: int, batch: int) -> dict[str, Any]:
     median, undisturbed = float(np.median(inside)), inside[np.array(watch.stolen)[~border] == 0]
     found: dict[str, Any] = {
         "it_s": len(inside) / inside.sum(),
-        "pairs_s": len(inside) / inside.sum() * batch,
+        "pairs_s": len(inside) / inside.sum() * pairs,
         "busy": watch.cpu / seconds.sum() / torch.get_num_threads(),
         "cpu_ms": watch.cpu / len(seconds) * 1e3,
         "p50_ms": median * 1e3,

@@ -17,11 +17,11 @@ BLOCK = 8192
 
 
 @torch.no_grad()
-def notice_vectors(model: TwoTower, data: Resident) -> Tensor:
-    """(N, D) unit vectors of all notices, without dropout."""
+def notice_vectors(model: TwoTower, data: Resident, rows: Tensor | None = None) -> Tensor:
+    """(N, D) unit vectors of the notices `rows` (N,), or of all, without dropout."""
     training = model.training
     model.eval()
-    rows = torch.arange(len(data.notice), device=data.device)
+    rows = torch.arange(len(data.notice), device=data.device) if rows is None else rows
     vectors = torch.empty(len(rows), model.width, device=data.device)
     for block, into in zip(rows.split(BLOCK), vectors.split(BLOCK), strict=True):
         if len(block):  # torchrec cannot look up nothing

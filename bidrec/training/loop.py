@@ -249,7 +249,9 @@ class Loop:
         progress.epoch, progress.batch = progress.epoch + 1, 0
         out_of_patience = progress.epochs_without_gain >= self.config.training.patience
         progress.finished = out_of_patience or progress.epoch >= progress.epochs
-        self._checkpoint()
+        (due,) = processes.agreed(self._checkpoint_due())  # a short epoch's end alone is not worth what one costs
+        if due:
+            self._checkpoint()
 
     def _judge(self, recall: float) -> None:
         """Keep the epoch's weights where validation gained, or lost no more than chance does: the later epoch learned

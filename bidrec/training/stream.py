@@ -41,7 +41,8 @@ class Stream:
         self.reach(0)
 
     def reach(self, batch: int) -> None:
-        """The steps have come to this batch: ask for the window it is in and for the next, once each."""
+        """The steps have come to this batch: where a window begins with it, ask for the next one, and for the pages of
+        its own that the system has forgotten since."""
         while self.windows and self.windows[0].batch <= batch:
             for begin, end in [run for window in self.windows[:2] for run in window.runs]:
                 self._ask(begin, end)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bidrec import log
+from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.resident import Resident
@@ -32,10 +33,12 @@ def validation_recall(model: TwoTower, data: Resident, validation_from: int, cut
     notices, bidders_QC = window(data, validation_from, cutoff, NOTICES)
     if not len(notices):
         return float("nan")
-    all_notices_ND = notice_vectors(model, data)
-    company_CD, known_C = company_vectors(model, data, all_notices_ND, validation_from)
+    # Histories may name any notice. Without them no other one is read: of a set on the disk, that would be all of it.
+    static = isinstance(model.company, StaticTower)
+    notice_ND = notice_vectors(model, data, notices if static else None)
+    company_CD, known_C = company_vectors(model, data, notice_ND, validation_from)
     known = known_C.nonzero().flatten()
-    return recall(all_notices_ND[notices], bidders_QC, company_CD[known], known, k)
+    return recall(notice_ND if static else notice_ND[notices], bidders_QC, company_CD[known], known, k)
 
 
 def recall(notice_QD: Tensor, bidders_QC: list[Tensor], company_KD: Tensor, company_K: Tensor, k: int = 100) -> float:

@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from benchmarks import cgroup, training
+from benchmarks import cgroup, training, training_torchrec
+from benchmarks import training_ours as ours
 from benchmarks import training_seed as seed
+from benchmarks.training_clock import Clock
 from benchmarks.training_contenders import CONTENDERS
-from benchmarks.training_recipes import SEED_MODEL, SEED_RECIPE
+from benchmarks.training_recipes import SEED_MODEL, SEED_RECIPE, configuration
 from benchmarks.training_start import started
 from benchmarks.training_world import written
 from bidrec.config import Config
@@ -21,6 +24,7 @@ from bidrec.training import notice_steps
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
+from bidrec.training.steps import steps_for
 from bidrec.training_set.load import TrainingSet
 from tests.pretend_gpu import pretend_gpu
 
@@ -82,6 +86,23 @@ def test_the_seeds_loops_and_ours_have_the_same_losses_on_the_same_batches(world
     assert len(set(losses)) == STEPS
 
 
+def test_torchrecs_pipeline_has_the_losses_of_the_seeds_step_on_the_same_batches(world: TrainingSet) -> None:
+    """Each draws its batches with the same seed."""
+    recipe, size = {"learning_rate": 1e-3, "weight_decay": 1e-5}, 64
+    step = seed.PlainStep(world, MODEL, torch.device("cpu"), **recipe)
+    pipeline = training_torchrec.base(world, MODEL, torch.device("cpu"), **recipe)
+    for mine, theirs in ((step.notice, pipeline._model.notice), (step.company, pipeline._model.company)):
+        theirs.network.load_state_dict(mine.network.state_dict())
+        for field, table in mine.tables.items():
+            theirs.bags.embedding_bags[field].weight.data.copy_(table.weight.data)
+    rows = seed.collated(seed.Pairs(world), seed.random_batches(len(world.pair_notice), size))
+    columns = training_torchrec.batches(world, size)
+    own = torch.arange(size)
+    losses = [functional.cross_entropy(pipeline.progress(columns), own).item() for _ in range(STEPS)]
+    assert losses == pytest.approx([step(next(rows)) for _ in range(STEPS)], abs=2e-5)
+    assert len(set(losses)) == STEPS
+
+
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU too, which is pretended."""
@@ -108,6 +129,85 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, mo
     assert wanted | {"pairs_over_best_seed_loop", "fast_pairs_over_best_seed_loop"} <= found.keys()
     lines = training.table(found).splitlines()
     assert [line.split()[0] for line in lines[1:8]] == [name for name in names if name not in alone][:7]
+
+
+def test_steps_are_told_from_borders_epochs_from_each_other_and_stolen_time_from_ours() -> None:
+    """Epochs of ten steps, 2 ms each in the first and 4 in the second; one of 20 ms, in which the host took time."""
+    seconds = [0.002] * 10 + [0.004] * 10 + [0.002] * 5
+    seconds[9] = seconds[19] = 1.5  # validation is in the first step after an epoch
+    seconds[4] = 0.02
+    watch = ours.Watch(25, Clock(torch.device("cpu")), every=5, floor_steps=2)
+    watch.step_marks = [(0.0, one) for one in seconds]
+    watch.floor_marks = [(0.0, 0.001)] * 10
+    watch.stolen = [3 if one == 0.02 else 0 for one in seconds]
+    watch.cpu, watch.floor_cpu = 0.1, 0.02
+    found = ours.summary(watch, epoch_steps=10, pairs=7.5)
+    inside = 13 * 0.002 + 9 * 0.004 + 0.02
+    wanted = {
+        "it_s": 23 / inside,
+        "pairs_s": 23 / inside * 7.5,
+        "p50_ms": 2,
+        "max_over_median": 10,
+        "over_3_medians": 1,
+        "undisturbed_max_over_median": 2,
+        "undisturbed_over_3_medians": 0,
+        "floor_it_s": 1_000,
+        "over_floor": 0.001 * 23 / inside,
+        "cpu_over_floor": 0.5,
+        "cpu_ms": 4,
+    }
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
+    assert found["between_epochs_s"] == [1.5, 1.5]
+    assert found["epochs_over_floor"] == pytest.approx([0.5, 0.25])
+    assert found["chunks_over_floor"] == pytest.approx([0.5])
+
+
+def test_the_floor_is_measured_in_every_epoch_however_short(world: TrainingSet) -> None:
+    config = configuration("static")
+    steps = ours.steps_of_an_epoch(world, config)
+    assert 2 * steps < ours.between(config)[0]
+    found = ours.measure(world, config, 2 * steps, steps)
+    assert len(found["epochs_over_floor"]) == 2
+    assert min(found["epochs_over_floor"]) > 0
+
+
+@pytest.mark.parametrize("kind", ["static", "history"])
+def test_pairs_are_bids_whatever_a_batch_is_made_of(world: TrainingSet, kind: str, monkeypatch) -> None:
+    """Of the default model nearly: what is known of a stretch's companies is as of its first notice."""
+    monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 500)
+    config = configuration(kind)
+    steps = steps_for(config, Resident.of(world, torch.device("cpu")), world.validation_from, torch.device("cpu"))
+    rows = [steps.rows(at) for at in range(steps.batches(0))]
+    if kind == "history":
+        model = build(config.model, world.schema)
+        steps.start_epoch(model)
+        rows = [steps.gathered(at).stretch.company_E for at in range(len(rows))]
+    assert ours.learned_pairs(world) == pytest.approx(sum(map(len, rows)), rel=0.05 if kind == "history" else 0)
+
+
+def test_our_steps_are_compared_with_the_best_of_the_seeds_loops_and_our_best_batch_size_with_its_pairs() -> None:
+    rows: dict[str, dict] = {}
+    for loop, it_s in (("collate", 20.0), ("async", 25.0), ("overlap", 10.0), ("tuned", 15.0)):
+        training.keep_best(rows, f"seed:{loop}", {"it_s": it_s, "pairs_s": it_s * 256, "cpu_ms": 40.0})
+        training.keep_best(rows, f"seed:{loop}", {"it_s": it_s - 5, "pairs_s": 1.0, "cpu_ms": 1.0})
+    ours_row = {"over_floor": 0.96, "chunks_over_floor": [0.97, 0.9, 0.99], "cpu_over_floor": 0.98}
+    ours_row |= {"p99_over_median": 1.5, "max_over_median": 4.0, "undisturbed_max_over_median": 2.0, "cpu_ms": 8.0}
+    for name, it_s, pairs_s in (("static", 100.0, 25_600.0), ("static:1024", 60.0, 61_440.0), ("static:4096", 10, 4e4)):
+        rows[f"pipeline:{name}"] = ours_row | {"it_s": it_s, "pairs_s": pairs_s}
+    rows["pipeline:history"] = {"over_floor": 0.95}
+    assert training.ratios(rows, ["static"], [1024, 4096]) == {
+        "default_pipeline_over_floor": 0.95,
+        "pipeline_over_floor": 0.96,
+        "pipeline_over_floor_least_chunk": 0.9,
+        "pipeline_over_floor_cpu": 0.98,
+        "p99_over_median": 1.5,
+        "max_over_median": 4.0,
+        "undisturbed_max_over_median": 2.0,
+        "over_best_seed_loop": 4.0,
+        "over_seed_collate_cpu": 5.0,
+        "best_batch_size": 1024,
+        "pairs_over_best_seed_loop": 9.6,
+    }
 
 
 def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:

@@ -240,9 +240,13 @@ def test_the_pods_of_a_distributed_training_meet_under_a_name_that_the_service_g
     assert train["completionMode"] == "Indexed"
     assert container["command"] == ["torchrun"]
     port = service["spec"]["ports"][0]["port"]
-    assert f"--rdzv-endpoint=$(JOB)-0.{service['metadata']['name']}:{port}" in container["args"]
+    assert f"--master-addr=$(JOB)-0.{service['metadata']['name']}" in container["args"]
+    assert f"--master-port={port}" in container["args"]
+    assert "--node-rank=$(JOB_COMPLETION_INDEX)" in container["args"]  # which an Indexed Job gives each pod
     assert f"--nnodes={train['parallelism']}" in container["args"]
     assert train["completions"] == train["parallelism"]
+    (patience,) = (int(one.split("=")[1]) for one in container["args"] if one.startswith("--shutdown-timeout="))
+    assert 30 < patience < pod["terminationGracePeriodSeconds"]  # torchrun's own 30 s are few for a large state
     (budget,) = of_kind("distributed", "PodDisruptionBudget").values()
     assert budget["spec"]["minAvailable"] == train["parallelism"]
     (volume,) = of_kind("distributed", "PersistentVolumeClaim").values()

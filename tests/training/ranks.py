@@ -48,6 +48,9 @@ SHARDED = replace(ROW_WISE, shard_tables_above_mb=0.001)
 KINDS = {
     "history": Config(model=SMALL, training=ROW_WISE),
     "static-logq": Config(model=STATIC, loss=LEARNED, training=replace(SPARSE, batch_size=19)),
+    "static-rows": Config(
+        model=STATIC, loss=Loss(logq=True), training=replace(SPARSE, batch_size=19, whole_notices=True)
+    ),
     "history-sharded": Config(model=replace(SMALL, members=1), training=SHARDED),
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }

@@ -168,6 +168,7 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
     tmp_path: Path, unbroken: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest checkpoint is that of the first training's last epoch; the weights validated are not yet written."""
+    often = replace(CONFIG, training=replace(CONFIG.training, checkpoint_seconds=0))
 
     def cut(*_: object) -> None:
         raise OSError("power cut")
@@ -175,13 +176,24 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
     with monkeypatch.context() as patch:
         patch.setattr("bidrec.training.loop.saved.save_model", cut)
         with pytest.raises(OSError, match="power cut"):
-            train(CONFIG, SET, tmp_path)
+            train(often, SET, tmp_path)
+    kept = newest(tmp_path / "checkpoints")
+    assert kept
+    assert kept.progress.finished
     assert not (tmp_path / "validated").exists()
     facts = train(CONFIG, SET, tmp_path)
     assert facts["refit"]
     assert curve(facts) == curve(unbroken[1])
     for name in ("model/weights.safetensors", "validated/weights.safetensors"):
         assert (tmp_path / name).read_bytes() == (unbroken[0] / name).read_bytes()
+
+
+def test_an_epochs_end_makes_no_checkpoint_that_is_not_due(tmp_path: Path) -> None:
+    """Where epochs are short, one at each end would cost more than the steps."""
+    settings = replace(CONFIG.training, epochs=2, checkpoint_seconds=86_400)
+    train(replace(CONFIG, model=replace(SMALL, kind="static"), training=settings), SET, tmp_path)
+    assert (tmp_path / "model").exists()
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_the_validated_weights_have_not_seen_the_validation_window_and_the_model_has(tmp_path: Path) -> None:
