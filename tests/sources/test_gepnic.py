@@ -14,8 +14,8 @@ from bidrec.sources.definition import load_definition
 NOON = datetime(2024, 1, 10, 12)  # Indian clock time; 06:30 UTC
 
 
-def write(folder: Path) -> None:
-    """Two states, one notice each; the fields a test does not speak of are NULL."""
+def write(folder: Path, **more: list[dict]) -> None:
+    """Two states, one notice each, and further rows; the fields a test does not speak of are NULL."""
     rows = {
         "notice": [
             {"notice_id": f"{state}:1", "region": region, "published_at": datetime(2024, 1, 1, 10), "opened_at": NOON,
@@ -45,7 +45,8 @@ def write(folder: Path) -> None:
         types = {name: pyarrow.type_for_alias(kinds[kind]) for name, kind in raw.columns.items() if kind != "TIMESTAMP"}
         types |= {name: pyarrow.timestamp("us") for name, kind in raw.columns.items() if kind == "TIMESTAMP"}
         table = pyarrow.Table.from_pylist(
-            [{name: row.get(name) for name in types} for row in rows[raw.name]], pyarrow.schema(types)
+            [{name: row.get(name) for name in types} for row in [*rows[raw.name], *more.get(raw.name, [])]],
+            pyarrow.schema(types),
         )
         parquet.write_table(table, folder / f"{raw.table}.parquet")
 
@@ -80,6 +81,15 @@ def test_a_submission_time_that_cannot_be_is_replaced_by_the_opening(tmp_path):
         ("OD:a", datetime(2024, 1, 9, 6, 30, tzinfo=UTC), opened),
         ("OD:b", opened, opened),  # marked implausible
     ]
+
+
+def test_a_company_is_known_from_the_first_opening_of_its_bids_on(tmp_path):
+    later = {"notice_id": "OD:2", "published_at": datetime(2024, 1, 2, 10), "opened_at": datetime(2024, 1, 20, 12)}
+    write(tmp_path / "data", notice=[later], bid=[{"notice_id": "OD:2", "company_id": "OD:a"}])
+    run(tmp_path, tmp_path / "data")
+    rows = duckdb.sql(f"SELECT company_id, known_at FROM '{tmp_path}/lake/company/*.parquet'").fetchall()
+    opened = datetime(2024, 1, 10, 6, 30, tzinfo=UTC)
+    assert rows == [("HP:a", opened), ("OD:a", opened)]
 
 
 def test_the_region_chooses_one_state_in_all_three_tables(tmp_path):
