@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from bidrec.config import Config, Source
+from bidrec.errors import ContractError
 from bidrec.ingest import ingest
 from bidrec.sources.definition import load_definition
 
@@ -98,6 +99,12 @@ def test_the_region_chooses_one_state_in_all_three_tables(tmp_path):
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {"notice": 1, "company": 1, "bid": 2}
     manifest = run(tmp_path, tmp_path / "data")
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {"notice": 2, "company": 2, "bid": 3}
+
+
+def test_a_bid_on_no_notice_is_refused_whatever_region_was_chosen(tmp_path):
+    write(tmp_path / "data", bid=[{"notice_id": "OD:9", "company_id": "OD:a"}])
+    with pytest.raises(ContractError, match="no notice has this notice_id: 1"):
+        run(tmp_path, tmp_path / "data", "Odisha")
 
 
 @pytest.mark.gepnic

@@ -110,7 +110,8 @@ def test_a_re_notice_is_a_notice_of_its_own_with_its_own_bids(tmp_path):
 def test_a_late_opening_and_a_second_round_put_off_when_a_bid_is_known(tmp_path):
     late = raw_notice(1) | {"opengdate": "2024-01-11", "opengtm": "14:00:00"}
     second = raw_notice(2, rbidopengdt="2024-01-15 11:00:00") | {"opengdate": "", "opengtm": ""}
-    bids = [raw_bid(1), raw_bid(2, by=1), raw_bid(2, by=2, bidprcdate="2024-01-12")]
+    at_the_opening = raw_bid(2, by=1, bidprcdate="2024-01-10", bidprctm="11:00:00")
+    bids = [raw_bid(1), at_the_opening, raw_bid(2, by=2, bidprcdate="2024-01-12")]
     write_dump(tmp_path / "dump", [late, second], [raw_company()], bids)
     run(tmp_path, tmp_path / "dump")
     assert one(tmp_path, "bid", "known_at", "notice_id = '20240100001-000'") == (seoul(14, 11),)
