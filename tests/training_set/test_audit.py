@@ -245,10 +245,11 @@ def test_a_vocabulary_counted_over_later_rows_is_a_leak(folder):
     refused(folder, "1 notice values were counted on other rows than the training rows .for example buyer_id 'north'")
 
 
-def test_an_idf_of_other_rows_is_a_leak(folder):
+@pytest.mark.parametrize("rows", [10, 4])
+def test_an_idf_of_more_or_fewer_rows_is_a_leak(folder, rows):
     idf = np.load(folder / "notice" / "idf.npy")
     titles_with_it = np.exp(idf.max() - idf) - 1
-    change(folder, "notice/idf", slice(None), np.log((1 + 10) / (1 + titles_with_it)) + 1)
+    change(folder, "notice/idf", slice(None), np.log((1 + rows) / (1 + titles_with_it)) + 1)
     refused(folder, "notice terms have an IDF of other rows than the training rows")
 
 
@@ -258,6 +259,13 @@ def test_a_scale_of_other_rows_is_a_leak(folder):
     refused(
         folder, r"1 notice columns are scaled on other rows than the training rows .for example log_value: mean 0\.1"
     )
+
+
+def test_a_scale_of_rows_that_spread_less_is_a_leak_though_the_mean_is_right(folder):
+    dense = np.load(folder / "notice" / "dense.npy")
+    change(folder, "notice/dense", slice(None), dense * np.array([1.5, 1], np.float32))
+    square = 1.5**2 * 5 / 7  # two of the training rows state no value
+    refused(folder, f"1 notice columns are scaled on other rows .* log_value: mean -?0.0000, mean square {square:.4f}")
 
 
 def test_a_leak_in_the_feature_tables_leaves_no_training_set_behind(tmp_path):

@@ -236,6 +236,15 @@ def test_a_bid_on_a_notice_that_is_not_there_is_refused(tmp_path):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
 
 
+def test_feature_tables_that_were_changed_since_they_were_written_are_not_read(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    path = tmp_path / "features" / "company_activity" / "000001.parquet"
+    pq.write_table(pq.ParquetFile(path).read(), path, compression="gzip")
+    with pytest.raises(ContractError, match=f"{path} is damaged"):
+        build_training_set(config_of(tmp_path), schema, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_version_known_a_fraction_of_a_second_after_the_publication_is_not_used(tmp_path):
     notices, bids, _ = small_world()
     bids = [("n00", "apex", notices[1]["published_at"] + timedelta(microseconds=500), False), *bids[2:]]

@@ -42,7 +42,9 @@ SIDES = {"version": ("activity", "known_at", math.ceil), "notice": ("notice", "p
 """Relation and time of a side, and how the time is rounded to whole seconds."""
 moments = st.integers(-5 * 86_400, 35 * 86_400).map(lambda second: day(0) + timedelta(seconds=second))
 edges = st.builds(
-    lambda at, half: day(at) + half * timedelta(seconds=0.5), st.sampled_from([10, 20, 30]), st.integers(-1, 1)
+    lambda at, second: day(at) + timedelta(seconds=second),
+    st.sampled_from([10, 20, 30]),
+    st.sampled_from([-1, -0.5, 0, 0.5]),
 )
 rows_of_a_table = st.lists(
     st.fixed_dictionaries(
