@@ -45,7 +45,8 @@ def seoul(hour: int, day: int, minute: int = 0) -> datetime:
 
 def test_a_notice_is_read_in_korean_time_with_its_limits(tmp_path):
     write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
-    run(tmp_path, tmp_path / "dump")
+    manifest = run(tmp_path, tmp_path / "dump")
+    assert manifest["tables"]["notice"]["range"] == {"published_at": ["2024-01-02 01:05:00+00"] * 2}
     assert one(tmp_path, "notice", "notice_id, published_at, closes_at, opened_at, reissue, value, currency") == (
         "20240100001-000", seoul(10, 2, 5), seoul(10, 10), seoul(11, 10), 0, 1_000_000.0, "KRW",
     )  # fmt: skip
