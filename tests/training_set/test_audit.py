@@ -71,6 +71,13 @@ def test_a_version_known_after_the_publication_is_a_leak(folder):
     refused(folder, r"1 pairs use a version known after their notice's publication \(for example pair \d+: notice row")
 
 
+def test_a_version_known_a_second_after_the_publication_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    pair = pair_with_version(ts)
+    change(folder, "notice/published_at", ts.pair_notice[pair], ts.version_known_at[ts.pair_version[pair]] - 1)
+    refused(folder, "2 pairs use a version known after their notice's publication")
+
+
 def test_a_stale_version_is_refused(folder):
     ts = TrainingSet.open(folder)
     pair = pair_with_version(ts)
@@ -186,10 +193,10 @@ def test_a_profile_known_after_the_version_is_a_leak(folder):
     refused(folder, "1 versions point at a profile known later")
 
 
-def test_a_profile_dated_after_the_pairs_that_use_it_is_a_leak(folder):
+def test_a_profile_dated_a_second_after_the_version_that_points_at_it_is_a_leak(folder):
     ts = TrainingSet.open(folder)
     row = int(np.flatnonzero(ts.profile_company == 1)[0])
-    change(folder, "profile/known_at", row, ts.profile_known_at[row] + 86_400 * 100)
+    change(folder, "profile/known_at", row, ts.profile_known_at[row] + 1)
     refused(folder, "versions point at a profile known later")
 
 
