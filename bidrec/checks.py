@@ -208,7 +208,7 @@ def _joins(table: Table, held: bool) -> str:
             f"SELECT id, published, 2 * bad::INTEGER AS age FROM ({notices}) "
             "UNION ALL SELECT notice_id, published_at, 1 FROM lake_notice_now) GROUP BY id"
         )
-    return f" LEFT JOIN (SELECT * FROM ({notices}) WHERE id IS NOT NULL) AS parent ON typed.notice_id = parent.id"
+    return f" LEFT JOIN ({notices}) AS parent ON typed.notice_id = parent.id"
 
 
 def _empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:

@@ -147,13 +147,32 @@ def test_a_bad_bid_is_quarantined_with_its_reason(connection, changes, expected)
     assert reason(connection, "bid", "reason IS NOT NULL") == expected
 
 
+PUBLISHED = notice()["published_at"]
+FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), NOW + RULES.max_future_days * DAY
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"notice": [notice(closes_at=PUBLISHED, opened_at=PUBLISHED, value=0.0)]},
+        {"bid": [bid(event_at=PUBLISHED, known_at=PUBLISHED, amount=0.0)]},
+        {"notice": [notice(), notice(1, published_at=FIRST), notice(2, closes_at=LAST, opened_at=LAST)]},
+    ],
+    ids=["closed with its publication", "public with its notice", "the first and the last moment"],
+)
+def test_what_stands_on_the_very_edge_of_a_rule_is_right(connection, tables):
+    found = checked(connection, **tables)
+    assert {name: table.reasons for name, table in found.items()} == {"notice": {}, "company": {}, "bid": {}}
+
+
 def test_a_bid_on_a_quarantined_notice_goes_with_it(connection):
     found = checked(connection, notice=[notice(0), notice(1, value=-1.0)], bid=[bid(0), bid(1)])
     assert found["bid"].reasons == {"its notice is quarantined": 1}
 
 
 def test_bids_of_companies_without_a_record_are_kept_and_counted(connection):
-    found = checked(connection, bid=[bid(by=0), bid(by=7), bid(by=8)])
+    companies = [company(), company(company_id=None)]  # one whose key is missing stands for nobody
+    found = checked(connection, company=companies, bid=[bid(by=0), bid(by=7), bid(by=8)])
     assert found["bid"].quarantined == 0
     assert found["bid"].warnings == ["bid: 2 bids by 2 companies that are not in the company table (kept)"]
 

@@ -279,6 +279,18 @@ def test_a_file_that_is_left_normally_is_there_whole_and_replaces_the_old_one(tm
         assert os.listdir(tmp_path / "deep") == ["pairs.parquet"]
 
 
+def test_a_job_of_another_user_can_read_what_was_written_by_whatever_made_it_private(tmp_path):
+    with whole_folder(tmp_path / "lake") as folder, whole_file(tmp_path / "pairs.parquet") as partial:
+        (folder / "part").mkdir()
+        for file in (folder / "part" / "bid.parquet", partial):
+            file.touch()
+            file.chmod(0o600)
+    modes = {
+        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("lake", "lake/part/bid.parquet", "pairs.parquet")
+    }
+    assert modes == {"lake": 0o755, "lake/part/bid.parquet": 0o644, "pairs.parquet": 0o644}
+
+
 def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_writer_keeps_its_own(tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_file\n"

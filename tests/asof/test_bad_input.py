@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing, Interrupted
-from tests.asof.worlds import OURS, answers, asked, store, stores, view, write
+from tests.asof.worlds import OURS, answers, asked, minute, store, stores, view, write
 
 VALUE = ["versions:value"]
 
@@ -47,7 +47,8 @@ def test_a_row_that_was_known_late_is_not_seen_before_under_the_filter(home):
 
 def test_of_versions_given_twice_the_last_of_the_last_file_counts(home):
     write(home / "v1.parquet", [("a", 1, 1)] * 3)
-    write(home / "v2.parquet", [("a", 1, 1)] * 2, value=pa.array([10, 11]))
+    write(home / "v2.parquet", [("a", 1, 1)], value=pa.array([9]), height=pa.array([7]))  # a kind of its own
+    write(home / "v3.parquet", [("a", 1, 1)] * 2, value=pa.array([10, 11]))
     ours, _ = stores(home, view(home / "v*.parquet"))
     assert answers(ours, asked(("a", 2), ("a", 2)), VALUE) == [(11,), (11,)]
 
@@ -136,6 +137,22 @@ def test_a_column_that_changes_its_type_between_files_is_refused_where_duckdb_wo
         f"view versions: column 'value' is BIGINT in {home}/v1.parquet but DOUBLE in {home}/v2.parquet",
     )
     assert answers(stock, asked(("a", 2)), VALUE) == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("company_id", pa.array([7])),
+        ("known_at", pa.array([minute(2)], pa.timestamp("us"))),
+        ("written_at", pa.array([minute(2).date()])),
+    ],
+)
+def test_a_key_or_a_time_that_changes_its_type_between_files_is_refused(home, column, other):
+    write(home / "v1.parquet", [("a", 1, 1)])
+    write(home / "v2.parquet", [("a", 2, 2)], **{column: other})
+    ours, _ = stores(home, view(home / "v*.parquet"))
+    code, line = refused(ours, asked(("a", 2)))
+    assert (code, f"column '{column}' is " in line) == (65, True)
 
 
 def test_a_column_that_a_file_lacks_is_refused_unless_nobody_asks_for_it(home):

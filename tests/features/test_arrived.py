@@ -31,3 +31,19 @@ def test_a_column_of_the_source_s_own_is_carried_through_whatever_its_name(name)
 def test_an_own_column_without_a_value_is_one_that_is_not_given():
     """It has no type by which it could be read."""
     assert written({"floor area": None, "title": None}, added=["floor area"]) == written({})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"closes_at": "2024-12-31T00:00:00Z"}, "cannot be: closes_at is before published_at"),
+        ({"value": -1.0}, "cannot be: value is negative"),
+        ({"published_at": "2025-01-01T00:00:00"}, "published_at does not say in which zone"),
+        ({"closes_at": "tomorrow"}, "closes_at is no time: 'tomorrow'"),
+        ({"value": "much"}, "the notice cannot be read"),
+        ({"notice_id": None}, "lacks notice_id"),
+    ],
+)
+def test_what_no_notice_can_be_is_refused_in_words(given, said):
+    with pytest.raises(ContractError, match=said):
+        written(given)

@@ -1,18 +1,21 @@
 import math
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pyarrow import parquet
 
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing, Interrupted
+from bidrec.features import build
 from bidrec.features.build import EVENT_TIMES, build_features
-from bidrec.lake import part_file
+from bidrec.lake import add_reading, part_file
 from bidrec.locks import one_job_at_a_time
 from bidrec.storage import content_of, read_manifest
 from bidrec.sums import sha256
@@ -61,8 +64,8 @@ def test_a_notice_is_what_it_was_at_its_publication(home):
 
 def test_nothing_that_comes_after_the_publication_is_a_feature_of_the_notice(home):
     row = one_notice(home)
-    assert not {"opened_at", "bids", "won", "winner"} & row.keys()
-    later = one_notice(home, opened_at=tables.NOW + timedelta(days=9))
+    assert not {"opened_at", "withdrawn_at", "bids", "won", "winner"} & row.keys()
+    later = one_notice(home, opened_at=tables.NOW + timedelta(days=9), withdrawn_at=tables.NOW)
     assert later == row
 
 
@@ -154,7 +157,9 @@ def test_a_build_that_dies_leaves_the_old_features_and_nothing_else(home, config
     assert sorted(path.name for path in home.iterdir()) == [".features.lock", "features", "lake"]
 
 
-@pytest.mark.parametrize("file", ["lake/bid/000001", "lake/company/000001", "features/notice/000001"])
+@pytest.mark.parametrize(
+    "file", ["lake/bid/000001", "lake/company/000001", "features/notice/000001", "features/company_state/000001"]
+)
 def test_a_build_that_goes_on_reads_nothing_that_was_changed_since_it_was_written(home, config, file):
     two_days(home)
     before = read_manifest(home / "features")
@@ -224,12 +229,50 @@ def test_what_is_known_only_after_the_lake_was_read_waits(home, config):
     assert (tables_of["notice"]["rows"], tables_of["bid_log"]["rows"]) == (4, 1)
 
 
+def test_what_was_stated_for_the_future_comes_true_with_a_reading_that_brings_nothing(home, config):
+    write_lake(home, [tables.notice(number) for number in range(3)], **later(1))
+    build_features(config)
+    add_reading(home, read_manifest(home / "lake"), **later(3), inputs=None)
+    assert build_features(config)["tables"]["notice"]["rows"] == 3
+
+
 def test_features_of_another_lake_are_not_gone_on_with(home, config):
     two_days(home)
     build_features(config)
     write_lake(home, notice=[tables.notice(5)], bid=[tables.bid(5)])
     tables_of = build_features(config)["tables"]
     assert (tables_of["notice"]["rows"], tables_of["bid_log"]["rows"]) == (1, 1)
+
+
+def with_another_line(monkeypatch, name):
+    """From here on the file of that name says one line more."""
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda file, **how: read(file, **how) + "\n" * (file.name == name))
+
+
+def test_features_of_other_rules_are_not_gone_on_with(home, config, monkeypatch):
+    two_days(home)
+    with_another_line(monkeypatch, "notice_status.sql")
+    segments = {name: table["segments"] for name, table in build_features(config)["tables"].items()}
+    assert [[one["file"] for one in segments[name]] for name in EVENT_TIMES] == [
+        [f"{name}/000001.parquet"] for name in EVENT_TIMES
+    ]
+
+
+def imported(module):
+    """The modules of bidrec.features that one of them reads, itself included."""
+    text = (Path(build.__file__).parent / f"{module}.py").read_text(encoding="utf-8")
+    return {module}.union(*(imported(name) for name in re.findall(r"^from bidrec\.features\.(\w+) import", text, re.M)))
+
+
+def test_all_sql_and_all_code_that_makes_a_row_is_among_the_rules():
+    rules = [*Path(build.__file__).parent.glob("*.sql"), *(Path(f"{name}.py") for name in imported("company"))]
+    assert len(rules) > 12
+    for name in [*(file.name for file in rules), "lake.py"]:
+        with pytest.MonkeyPatch.context() as patch:
+            before = build._recipe(1)
+            with_another_line(patch, name)
+            assert build._recipe(1) != before, name
 
 
 def test_one_build_at_a_time_works_in_a_home(home, config):

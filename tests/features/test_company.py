@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bidrec.config import Config
@@ -98,13 +99,39 @@ def test_a_company_keeps_its_last_ten_bids_newest_first_and_as_many_as_its_windo
     assert len(read(home, "company_state")[-1]["notices"]) == 30
 
 
-def test_where_many_bid_nobody_is_a_rival(home):
+@pytest.mark.parametrize(("bidders", "rivals"), [(20, 10), (21, 0)])
+def test_where_more_than_twenty_bid_nobody_is_a_rival(home, bidders, rivals):
     notices = [tables.notice(number) for number in range(4)]
-    crowd = [tables.bid(of, by) for of in (0, 1) for by in range(21)]
+    crowd = [tables.bid(of, by) for of in (0, 1) for by in range(bidders)]
     write_lake(home, notice=notices, bid=[*crowd, *(tables.bid(of, by) for of in (2, 3) for by in (0, 1))])
     build_features(Config(home=str(home)))
     newest = {row["company_id"]: row["rivals"] for row in read(home, "company_history", "ORDER BY known_at")}
-    assert (newest["c0"], newest["c1"], newest["c2"]) == (["c1"], ["c0"], [])
+    assert (newest["c0"][0], newest["c1"][0], len(newest["c2"])) == ("c1", "c0", rivals)
+
+
+def test_lists_end_where_they_say_whatever_there_is_more_of(tmp_path):
+    """13 companies bid on each of 24 notices and win them all: more rivals, buyers, words and turns than any list has.
+
+    The titles of the first 12 notices have four words each, so that those of the fourth bid back still find room.
+    """
+    notices = [
+        tables.notice(
+            number,
+            known_at=tables.notice(number)["published_at"],
+            buyer_id=f"b{number % 12}",
+            title=" ".join(f"{letter}{number}" for letter in "abcdefghij"[: 4 if number < 12 else 10]),
+        )
+        for number in range(24)
+    ]
+    bids = [tables.bid(of, by, won=True) for of in range(24) for by in range(13)]
+    world = [Ingest(tables.NOW, notices, bids)]
+    build(tmp_path, world)
+    facts = facts_of(world)
+    found = read(tmp_path, "company_history", "ORDER BY company_id, known_at")
+    assert found == [lists_of(facts, *version) for version in versions_of(facts)]
+    newest = found[-1]
+    full = {name: len(newest[name]) for name in ("last_notices", "rivals", "won_buyers", "last_terms")}
+    assert full == {"last_notices": 10, "rivals": 10, "won_buyers": 10, "last_terms": 20}
 
 
 def test_working_on_few_companies_at_a_time_changes_no_row(home):
@@ -117,14 +144,17 @@ def test_working_on_few_companies_at_a_time_changes_no_row(home):
 
 
 def test_a_long_history_told_in_many_ingests_is_the_one_told_at_once(tmp_path):
-    """Longer than any list or window looks back: four companies, 70 notices ten days apart, won in turn."""
-    moments = [START + 10 * number * tables.DAY for number in range(71)]
+    """Longer than any list or window looks back: four companies, 70 notices thirty days apart, lost in turn.
+
+    A year holds fewer bids than the lists look back over, so that the state has to keep those for the lists too.
+    """
+    moments = [START + 30 * number * tables.DAY for number in range(71)]
     notices = [
         tables.notice(n, published_at=at - MINUTE, known_at=at - MINUTE, buyer_id=f"b{n % 3}", place=f"p{n % 5}")
         for n, at in enumerate(moments[:-1])
     ]
     bids = [
-        [tables.bid(n, by, known_at=at, event_at=at, won=n % 4 == by) for by in range(4) if (n + by) % 3]
+        [tables.bid(n, by, known_at=at, event_at=at, won=n % 4 != by) for by in range(4) if (n + by) % 3]
         for n, at in enumerate(moments[:-1])
     ]
     ends = [0, 30, 31, 55, 70]
@@ -132,7 +162,8 @@ def test_a_long_history_told_in_many_ingests_is_the_one_told_at_once(tmp_path):
         Ingest(moments[end] - tables.HOUR, notices[first:end], [bid for row in bids[first:end] for bid in row])
         for first, end in pairwise(ends)
     ]
-    corrected = bids[20][0] | {"known_at": moments[40], "won": not bids[20][0]["won"]}
+    # Before any new bid of that ingest: a version that looks back on nothing but what the state has kept.
+    corrected = bids[20][0] | {"known_at": moments[31] - MINUTE, "won": not bids[20][0]["won"]}
     world[-2].bid.append(corrected)
     for upto in range(1, len(world) + 1):
         build(tmp_path / "many", world, upto)
@@ -140,5 +171,5 @@ def test_a_long_history_told_in_many_ingests_is_the_one_told_at_once(tmp_path):
     for table in EVENT_TIMES:
         assert rows_of(tmp_path / "many", table) == rows_of(tmp_path / "one", table), table
     facts = facts_of(world)
-    newest = read(tmp_path / "one", "company_history", "ORDER BY company_id, known_at")[-1]
-    assert newest == lists_of(facts, newest["company_id"], newest["known_at"])
+    history = read(tmp_path / "one", "company_history", "ORDER BY company_id, known_at")
+    assert history == [lists_of(facts, *version) for version in versions_of(facts)]

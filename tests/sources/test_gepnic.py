@@ -8,14 +8,15 @@ import pytest
 from pyarrow import parquet
 
 from bidrec.config import Config, Source
+from bidrec.errors import ContractError
 from bidrec.ingest import ingest
 from bidrec.sources.definition import load_definition
 
 NOON = datetime(2024, 1, 10, 12)  # Indian clock time; 06:30 UTC
 
 
-def write(folder: Path) -> None:
-    """Two states, one notice each; the fields a test does not speak of are NULL."""
+def write(folder: Path, **more: list[dict]) -> None:
+    """Two states, one notice each, and further rows; the fields a test does not speak of are NULL."""
     rows = {
         "notice": [
             {"notice_id": f"{state}:1", "region": region, "published_at": datetime(2024, 1, 1, 10), "opened_at": NOON,
@@ -45,7 +46,8 @@ def write(folder: Path) -> None:
         types = {name: pyarrow.type_for_alias(kinds[kind]) for name, kind in raw.columns.items() if kind != "TIMESTAMP"}
         types |= {name: pyarrow.timestamp("us") for name, kind in raw.columns.items() if kind == "TIMESTAMP"}
         table = pyarrow.Table.from_pylist(
-            [{name: row.get(name) for name in types} for row in rows[raw.name]], pyarrow.schema(types)
+            [{name: row.get(name) for name in types} for row in [*rows[raw.name], *more.get(raw.name, [])]],
+            pyarrow.schema(types),
         )
         parquet.write_table(table, folder / f"{raw.table}.parquet")
 
@@ -82,12 +84,27 @@ def test_a_submission_time_that_cannot_be_is_replaced_by_the_opening(tmp_path):
     ]
 
 
+def test_a_company_is_known_from_the_first_opening_of_its_bids_on(tmp_path):
+    later = {"notice_id": "OD:2", "published_at": datetime(2024, 1, 2, 10), "opened_at": datetime(2024, 1, 20, 12)}
+    write(tmp_path / "data", notice=[later], bid=[{"notice_id": "OD:2", "company_id": "OD:a"}])
+    run(tmp_path, tmp_path / "data")
+    rows = duckdb.sql(f"SELECT company_id, known_at FROM '{tmp_path}/lake/company/*.parquet'").fetchall()
+    opened = datetime(2024, 1, 10, 6, 30, tzinfo=UTC)
+    assert rows == [("HP:a", opened), ("OD:a", opened)]
+
+
 def test_the_region_chooses_one_state_in_all_three_tables(tmp_path):
     write(tmp_path / "data")
     manifest = run(tmp_path, tmp_path / "data", "Odisha")
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {"notice": 1, "company": 1, "bid": 2}
     manifest = run(tmp_path, tmp_path / "data")
     assert {name: table["rows"] for name, table in manifest["tables"].items()} == {"notice": 2, "company": 2, "bid": 3}
+
+
+def test_a_bid_on_no_notice_is_refused_whatever_region_was_chosen(tmp_path):
+    write(tmp_path / "data", bid=[{"notice_id": "OD:9", "company_id": "OD:a"}])
+    with pytest.raises(ContractError, match="no notice has this notice_id: 1"):
+        run(tmp_path, tmp_path / "data", "Odisha")
 
 
 @pytest.mark.gepnic

@@ -82,6 +82,13 @@ def test_what_opened_between_two_ingests_is_known_at_its_opening(market):
     assert lake(market.home, "lake_bid", "known_at", "WHERE part = 2") == [(seoul(11, 13),)]
 
 
+def test_rows_that_came_into_the_tables_later_than_they_say_are_found_within_the_overlap(market):
+    tables, before = ([raw_notice(1), raw_notice(2)], [raw_company()]), {"collected_at": "2024-01-11 03:00:00"}
+    market.ingest(FIRST, *tables, [raw_bid(1, **before)])
+    came = market.ingest(SECOND, *tables, [raw_bid(1, **before), raw_bid(2, **before)])
+    assert came["bid"] == {"rows": 1, "new": 1, "late": 1}
+
+
 def test_a_new_notice_a_re_notice_and_a_changed_one(market):
     open_ = {"bidclsedt": "2024-01-20 10:00:00", "opengdt": "2024-01-20 11:00:00"}
     bids = [raw_bid(1)]

@@ -45,7 +45,8 @@ def seoul(hour: int, day: int, minute: int = 0) -> datetime:
 
 def test_a_notice_is_read_in_korean_time_with_its_limits(tmp_path):
     write_dump(tmp_path / "dump", [raw_notice()], [raw_company()], [raw_bid()])
-    run(tmp_path, tmp_path / "dump")
+    manifest = run(tmp_path, tmp_path / "dump")
+    assert manifest["tables"]["notice"]["range"] == {"published_at": ["2024-01-02 01:05:00+00"] * 2}
     assert one(tmp_path, "notice", "notice_id, published_at, closes_at, opened_at, reissue, value, currency") == (
         "20240100001-000", seoul(10, 2, 5), seoul(10, 10), seoul(11, 10), 0, 1_000_000.0, "KRW",
     )  # fmt: skip
@@ -110,13 +111,50 @@ def test_a_re_notice_is_a_notice_of_its_own_with_its_own_bids(tmp_path):
 def test_a_late_opening_and_a_second_round_put_off_when_a_bid_is_known(tmp_path):
     late = raw_notice(1) | {"opengdate": "2024-01-11", "opengtm": "14:00:00"}
     second = raw_notice(2, rbidopengdt="2024-01-15 11:00:00") | {"opengdate": "", "opengtm": ""}
-    bids = [raw_bid(1), raw_bid(2, by=1), raw_bid(2, by=2, bidprcdate="2024-01-12")]
+    at_the_opening = raw_bid(2, by=1, bidprcdate="2024-01-10", bidprctm="11:00:00")
+    bids = [raw_bid(1), at_the_opening, raw_bid(2, by=2, bidprcdate="2024-01-12")]
     write_dump(tmp_path / "dump", [late, second], [raw_company()], bids)
     run(tmp_path, tmp_path / "dump")
     assert one(tmp_path, "bid", "known_at", "notice_id = '20240100001-000'") == (seoul(14, 11),)
     first_round, second_round = (f"notice_id = '20240100002-000' AND company_id = '012345670{by}'" for by in (1, 2))
     assert one(tmp_path, "bid", "known_at", first_round) == (seoul(11, 10),)
     assert one(tmp_path, "bid", "known_at", second_round) == (seoul(11, 15),)
+
+
+def test_what_has_no_time_of_its_own_is_dated_by_what_follows_it(tmp_path):
+    """A bid is submitted by its opening at the latest; what was collected had been opened, or registered, by then."""
+    notices = [raw_notice(1), raw_notice(2, opengdt="")]
+    companies = [raw_company(1, collected_at="2024-01-11 12:00:00") | {"rgstdt": ""}]
+    bids = [raw_bid(1, bidprcdate="", bidprctm=""), raw_bid(2, collected_at="2024-01-30 12:00:00")]
+    write_dump(tmp_path / "dump", notices, companies, bids)
+    run(tmp_path, tmp_path / "dump")
+    first, second = (f"notice_id = '2024010000{number}-000'" for number in (1, 2))
+    assert one(tmp_path, "bid", "event_at, known_at", first) == (seoul(11, 10), seoul(11, 10))
+    assert one(tmp_path, "bid", "event_at, known_at", second) == (seoul(17, 9, 30), seoul(12, 30))
+    assert one(tmp_path, "company", "known_at") == (seoul(12, 11),)
+
+
+def test_a_cancellation_withdraws_what_came_before_it_and_of_several_the_first_counts(tmp_path):
+    kinds = ["일반", "취소공고", "일반", "취소공고"]
+    notices = [
+        raw_notice(1, f"00{at}", ntcekindnm=kind, bidntcedt=f"2024-01-0{at + 2} 10:00:00", rgstdt="2024-01-02 10:00:00")
+        for at, kind in enumerate(kinds)
+    ]
+    write_dump(tmp_path / "dump", notices, [raw_company()], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    withdrawn = duckdb.sql(
+        f"SELECT reissue, withdrawn_at FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY 1"
+    ).fetchall()
+    assert withdrawn == [(0, seoul(10, 3)), (1, seoul(10, 3)), (2, seoul(10, 5)), (3, seoul(10, 5))]
+
+
+def test_an_estimate_of_zero_is_none_and_the_budget_and_the_other_list_of_licences_stand_in(tmp_path):
+    bare = {"presmptprce": "0", "lcnslmtnm": "", "permsnindstrytylist": "[조경공사업/0006]"}
+    notices = [raw_notice(1, **bare), raw_notice(2, **bare | {"bdgtamt": "0"}), raw_notice(3, **bare | raw_notice(3))]
+    write_dump(tmp_path / "dump", notices, [raw_company()], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    stated = duckdb.sql(f"SELECT value, licence_limit FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY notice_id")
+    assert stated.fetchall() == [(1_100_000.0, ["0006"]), (None, ["0006"]), (1_000_000.0, ["0002", "0003"])]
 
 
 def test_a_bid_submitted_after_its_opening_is_quarantined(tmp_path):

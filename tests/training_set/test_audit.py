@@ -71,6 +71,13 @@ def test_a_version_known_after_the_publication_is_a_leak(folder):
     refused(folder, r"1 pairs use a version known after their notice's publication \(for example pair \d+: notice row")
 
 
+def test_a_version_known_a_second_after_the_publication_is_a_leak(folder):
+    ts = TrainingSet.open(folder)
+    pair = pair_with_version(ts)
+    change(folder, "notice/published_at", ts.pair_notice[pair], ts.version_known_at[ts.pair_version[pair]] - 1)
+    refused(folder, "2 pairs use a version known after their notice's publication")
+
+
 def test_a_stale_version_is_refused(folder):
     ts = TrainingSet.open(folder)
     pair = pair_with_version(ts)
@@ -186,10 +193,10 @@ def test_a_profile_known_after_the_version_is_a_leak(folder):
     refused(folder, "1 versions point at a profile known later")
 
 
-def test_a_profile_dated_after_the_pairs_that_use_it_is_a_leak(folder):
+def test_a_profile_dated_a_second_after_the_version_that_points_at_it_is_a_leak(folder):
     ts = TrainingSet.open(folder)
     row = int(np.flatnonzero(ts.profile_company == 1)[0])
-    change(folder, "profile/known_at", row, ts.profile_known_at[row] + 86_400 * 100)
+    change(folder, "profile/known_at", row, ts.profile_known_at[row] + 1)
     refused(folder, "versions point at a profile known later")
 
 
@@ -245,10 +252,11 @@ def test_a_vocabulary_counted_over_later_rows_is_a_leak(folder):
     refused(folder, "1 notice values were counted on other rows than the training rows .for example buyer_id 'north'")
 
 
-def test_an_idf_of_other_rows_is_a_leak(folder):
+@pytest.mark.parametrize("rows", [10, 4])
+def test_an_idf_of_more_or_fewer_rows_is_a_leak(folder, rows):
     idf = np.load(folder / "notice" / "idf.npy")
     titles_with_it = np.exp(idf.max() - idf) - 1
-    change(folder, "notice/idf", slice(None), np.log((1 + 10) / (1 + titles_with_it)) + 1)
+    change(folder, "notice/idf", slice(None), np.log((1 + rows) / (1 + titles_with_it)) + 1)
     refused(folder, "notice terms have an IDF of other rows than the training rows")
 
 
@@ -258,6 +266,13 @@ def test_a_scale_of_other_rows_is_a_leak(folder):
     refused(
         folder, r"1 notice columns are scaled on other rows than the training rows .for example log_value: mean 0\.1"
     )
+
+
+def test_a_scale_of_rows_that_spread_less_is_a_leak_though_the_mean_is_right(folder):
+    dense = np.load(folder / "notice" / "dense.npy")
+    change(folder, "notice/dense", slice(None), dense * np.array([1.5, 1], np.float32))
+    square = 1.5**2 * 5 / 7  # two of the training rows state no value
+    refused(folder, f"1 notice columns are scaled on other rows .* log_value: mean -?0.0000, mean square {square:.4f}")
 
 
 def test_a_leak_in_the_feature_tables_leaves_no_training_set_behind(tmp_path):

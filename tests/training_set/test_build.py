@@ -101,6 +101,19 @@ def test_a_null_or_empty_bag_is_one_missing_item(tmp_path):
     assert ts.notice.attribute_lengths.min() == 1
 
 
+def test_what_is_known_at_the_very_cutoff_is_no_row_that_anything_is_fitted_on(tmp_path):
+    notices, bids, profiles = small_world()
+    notices.append({**notices[0], "notice_id": "n10", "published_at": day(60)})
+    bids.append(("n05", "cosmos", day(60), True))
+    profiles.append({"company_id": "cosmos", "known_at": day(60), "region": "HP"})
+    ts = build(tmp_path, notices, bids, profiles)
+    times = {"notice": ts.notice_published_at, "profile": ts.profile_known_at, "version": ts.version_known_at}
+    for side, known_at in times.items():
+        assert ts.cutoff in known_at
+        before = known_at[known_at < ts.cutoff]
+        assert getattr(ts, side).schema["fit"] == {"rows": len(before), "latest": before.max(), "before": ts.cutoff}
+
+
 def test_dense_columns_have_mean_zero_over_training_rows_and_flag_what_is_missing(tmp_path):
     ts = build(tmp_path, *small_world())
     assert ts.notice.schema["dense_columns"] == ["log_value", "log_value is missing"]
@@ -223,6 +236,15 @@ def test_a_bid_on_a_notice_that_is_not_there_is_refused(tmp_path):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
 
 
+def test_feature_tables_that_were_changed_since_they_were_written_are_not_read(tmp_path):
+    schema = write_features(tmp_path, *small_world())
+    path = tmp_path / "features" / "company_activity" / "000001.parquet"
+    pq.write_table(pq.ParquetFile(path).read(), path, compression="gzip")
+    with pytest.raises(ContractError, match=f"{path} is damaged"):
+        build_training_set(config_of(tmp_path), schema, tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_version_known_a_fraction_of_a_second_after_the_publication_is_not_used(tmp_path):
     notices, bids, _ = small_world()
     bids = [("n00", "apex", notices[1]["published_at"] + timedelta(microseconds=500), False), *bids[2:]]
@@ -291,7 +313,10 @@ def test_new_rows_are_read_with_an_earlier_fit(tmp_path):
 
 
 def test_in_how_many_segments_and_in_what_order_the_rows_come_makes_no_difference(tmp_path):
-    schema = write_features(tmp_path, *small_world())
+    notices, bids, profiles = small_world()
+    notices.append({**notices[1], "notice_id": "n10"})  # published with n01, and opened with it
+    bids += [("n10", company, day(14), True) for company in ("apex", "bharat")]
+    schema = write_features(tmp_path, notices, bids, profiles)
     first = build_training_set(config_of(tmp_path), schema, tmp_path / "set")
     for path in list((tmp_path / "features").glob("*/000001.parquet")):
         table = pq.ParquetFile(path).read()

@@ -113,8 +113,8 @@ def test_the_newest_days_are_held_to_the_training_window_of_the_run(tmp_path):
     write_features(tmp_path, *world(80, place="elsewhere"))
     with pytest.raises(ContractError, match=r"notice field place: population shift .* in the serving window"):
         today(config, schema)
-    before = int(day(79).timestamp())
-    assert today(config, schema, before)["notice"]["place"][SERVING]["rows"] == 93
+    at_a_notice = int(day(78).timestamp())
+    assert today(config, schema, at_a_notice)["notice"]["place"][SERVING]["rows"] == 94  # those of 14 days, and it
 
 
 def test_a_run_without_statistics_is_held_to_nothing_and_says_so(tmp_path):

@@ -41,10 +41,20 @@ def test_an_array_that_lost_rows_or_changed_its_type_is_refused(built, name):
     try:
         for broken in (array[:-1], array.astype(np.float64 if array.dtype == np.float32 else np.float32)):
             np.save(path, broken)
-            with pytest.raises(ContractError, match="not"):
-                TrainingSet.open(built)
+            with pytest.raises(ContractError, match=" holds "):
+                TrainingSet.map(built, {})
     finally:
         path.write_bytes(kept)
+
+
+def test_a_value_that_was_changed_is_refused_though_no_shape_tells(built):
+    path = built / "pairs" / "known_at.npy"
+    kept = path.read_bytes()
+    np.save(path, np.load(path) + 1)
+    TrainingSet.map(built, {})
+    with pytest.raises(ContractError, match=f"{path} is damaged"):
+        TrainingSet.open(built)
+    path.write_bytes(kept)
 
 
 def test_a_damaged_file_is_named_as_it_lies_there(built):

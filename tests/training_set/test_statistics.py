@@ -38,11 +38,18 @@ TYPES = {
     "picture": pa.list_(pa.float32()),
     "value": pa.float64(),
 }
+SIDES = {"version": ("activity", "known_at", math.ceil), "notice": ("notice", "published_at", math.floor)}
+"""Relation and time of a side, and how the time is rounded to whole seconds."""
 moments = st.integers(-5 * 86_400, 35 * 86_400).map(lambda second: day(0) + timedelta(seconds=second))
+edges = st.builds(
+    lambda at, second: day(at) + timedelta(seconds=second),
+    st.sampled_from([10, 20, 30]),
+    st.sampled_from([-1, -0.5, 0, 0.5]),
+)
 rows_of_a_table = st.lists(
     st.fixed_dictionaries(
         {
-            "known_at": st.one_of(moments, st.sampled_from([day(10), day(20), day(30)])),
+            "known_at": st.one_of(moments, edges),
             "number": st.one_of(st.none(), st.integers(-3, 3).map(float), st.just(math.inf)),
             "place": st.one_of(st.none(), st.sampled_from("abcdef")),
             "tags": st.one_of(st.none(), st.lists(st.sampled_from("xyz"), max_size=3)),
@@ -56,21 +63,27 @@ rows_of_a_table = st.lists(
 )
 
 
-def measured(rows, reference=None, windows=WINDOWS):
+def measured(rows, reference=None, windows=WINDOWS, side="version"):
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in TYPES.items()}
+    relation, time, _ = SIDES[side]
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("activity", pa.table(columns))
-        figures, bins = measure([Table(connection, "version", FIELDS)], windows, reference)
-        return figures["version"], {"version": bins["version"]}
+        connection.register(relation, pa.table(columns | {time: columns["known_at"]}))
+        figures, bins = measure([Table(connection, side, FIELDS)], windows, reference)
+        return figures[side], {side: bins[side]}
 
 
-def inside(rows, window):
+def known(row, side):
+    """When the row is known, in whole seconds."""
+    return SIDES[side][2](row["known_at"].timestamp())
+
+
+def inside(rows, window, side="version"):
     begin, end = WINDOWS[window]
-    return [row for row in rows if begin <= seconds(row["known_at"]) < end]
+    return [row for row in rows if begin <= known(row, side) < end]
 
 
-def plain(row, name):
+def plain(row, name, side):
     """The value that is counted, None where there is none."""
     value = row[name]
     if value is None or value == []:
@@ -80,12 +93,12 @@ def plain(row, name):
     if name == "title":
         return float(len(value))
     if name == "founded_at":
-        return (seconds(row["known_at"]) - seconds(value)) / 86_400
+        return (known(row, side) - seconds(value)) / 86_400
     return math.hypot(*value) if name == "picture" else value
 
 
-def items(rows, name):
-    values = [plain(row, name) for row in rows]
+def items(rows, name, side):
+    values = [plain(row, name, side) for row in rows]
     if name != "tags":
         return values
     return [item for value in values for item in (sorted(set(value)) if value else [None])]
@@ -97,24 +110,24 @@ def index(now, then):
 
 
 @settings(deadline=None, max_examples=25)
-@given(rows_of_a_table)
-def test_every_figure_is_what_a_loop_over_the_rows_finds(rows):
-    figures, bins = measured(rows)
+@given(rows_of_a_table, st.sampled_from([*SIDES]))
+def test_every_figure_is_what_a_loop_over_the_rows_finds(rows, side):
+    figures, bins = measured(rows, side=side)
     for name in TYPES.keys() - {"known_at"}:
-        then = items(inside(rows, REFERENCE), name)
+        then = items(inside(rows, REFERENCE, side), name, side)
         for window in WINDOWS:
-            of_window, found = inside(rows, window), figures[name][window]
-            given_values = [value for value in items(of_window, name) if value is not None]
-            missing = sum(plain(row, name) is None for row in of_window)
+            of_window, found = inside(rows, window, side), figures[name][window]
+            given_values = [value for value in items(of_window, name, side) if value is not None]
+            missing = sum(plain(row, name, side) is None for row in of_window)
             assert found["rows"] == len(of_window)
             assert found["null_share"] == (pytest.approx(missing / len(of_window), abs=1e-6) if of_window else None)
             if name == "value":
                 assert found.keys() == {"rows", "null_share"}
                 continue
             assert found["cardinality"] == len(set(given_values))
-            cuts = bins["version"][name]["cuts"]
+            cuts = bins[side][name]["cuts"]
             if name in ("place", "tags"):
-                counted = [Counter(values) for values in (items(of_window, name), then)]
+                counted = [Counter(values) for values in (items(of_window, name, side), then)]
                 now, before = ([c[cut] for cut in cuts] + [c[None]] for c in counted)
                 now.append(sum(n for v, n in counted[0].items() if v is not None and v not in cuts))
                 before.append(sum(n for v, n in counted[1].items() if v is not None and v not in cuts))
@@ -132,7 +145,7 @@ def test_every_figure_is_what_a_loop_over_the_rows_finds(rows):
                 now, before = (
                     [Counter(None if v is None else bisect.bisect_left(cuts, v) for v in values)[at]
                      for at in [*range(len(cuts) + 1), None]]
-                    for values in (items(of_window, name), then)
+                    for values in (items(of_window, name, side), then)
                 )  # fmt: skip
             used = [at for at in range(len(now)) if now[at] or before[at]]
             wanted = index([now[at] for at in used], [before[at] for at in used]) if of_window and then else None
