@@ -11,8 +11,9 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pyarrow import parquet
 
 from benchmarks.fuzz_files import Damage, damages, files_below, fresh
 from benchmarks.fuzz_values import Rows, Spoil, numbers, places, spoils, values
+from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.own_source import write_own_source
 
@@ -37,10 +39,12 @@ class Place:
 
     folder: Path
     home: Path
+    settings: Path
+    """The configuration that the home is made and read with."""
     notice: str
     company: str
-    answers: dict[tuple[str, ...], str] = field(default_factory=dict)
-    """Reading command -> what it prints in the sound home."""
+    answers: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """Command -> what it answers in the sound home."""
 
 
 @dataclass(frozen=True)
@@ -113,24 +117,35 @@ class Home:
 
     def sound(self, at: Place) -> tuple[list[str], Path]:
         """The same command in a home that nothing has happened to."""
-        words = {"@notice": at.notice, "@company": at.company, "@out": str(at.folder / "out.parquet")}
-        return [words.get(word, word) for word in self.command], at.home
-
-    def prepare(self, at: Place) -> tuple[list[str], Path]:
         home = at.folder / "home"
         fresh(at.home, home)
+        words = {"@notice": at.notice, "@company": at.company, "@out": str(at.folder / "out")}
+        return [*(words.get(word, word) for word in self.command), "--config", str(at.settings)], home
+
+    def prepare(self, at: Place) -> tuple[list[str], Path]:
+        command, home = self.sound(at)
         rooms = READ_BY[self.command[0]]
         files = [file for file in files_below(home) if file.relative_to(home).parts[0] in rooms]
         file = files[self.file % len(files)]
         self.damage.apply(file, files[(self.file * 7 + 1) % len(files)])
-        return self.sound(at)[0], home
+        return command, home
+
+    def answer(self, at: Place, output: str) -> Any:
+        """What is to be the same whatever is damaged: what was printed, exported or published; None: nothing is.
+
+        Without reasons, which are counted anew from the features.
+        """
+        if self.command == ("write-back",):
+            return [_lists(at.folder / "home" / "published" / "current" / f"{name}.parquet") for name in LISTS]
+        if "--all" in self.command:
+            return _lists(at.folder / "out")
+        return _without_reasons(output) if self.command[0] in ("recommend", "runs") else None
 
     def lost(self, at: Place, output: str) -> str | None:
-        """A reader that answers gives the answer of the sound home. Reasons are counted anew from the features."""
+        """A command that answers gives the answer of the sound home."""
         if self.damage.way == "gone" and self.command == ("runs",):
             return None  # without its manifest, a run is an unfinished one
-        answer = at.answers.get(self.command)
-        return None if answer is None or _without_reasons(answer) == _without_reasons(output) else "another answer"
+        return None if self.answer(at, output) == at.answers[self.command] else "another answer"
 
 
 READERS = (
@@ -139,31 +154,35 @@ READERS = (
     ("recommend", "--all", "--direction", "notice", "--format", "parquet", "--to", "@out"),
     ("recommend", "--company", "@company", "--as-of", "2025-06-01"),
 )
-WORKERS = (("write-back",), ("report",), ("evaluate",))
+WORKERS = (
+    *(("write-back",), ("train",), ("report",), ("evaluate",), ("features",)),
+    ("export-towers", "--to", "@out"),
+)
 """These take seconds, and are drawn less often."""
 READ_BY = {
     "recommend": ("published", "features"),
     "runs": ("runs", "published"),
-    "write-back": ("runs", "features", "lake", "published"),
+    "write-back": ("runs", "features", "lake", "published", "feast"),
+    "train": ("runs", "features", "lake", "feast"),
     "report": ("runs", "features", "lake"),
     "evaluate": ("runs", "features"),
+    "features": ("runs", "feast"),
+    "export-towers": ("runs",),
 }
 """Command -> the boxes whose files it reads, all or some of."""
-KEYS = (
-    *("home", "memory_limit", "wait_seconds", "source", "source.name", "source.path", "source.url", "source.schema"),
-    *("source.overlap_days", "source.parameters", "contract.max_bad_share", "contract.earliest", "contract"),
-    *(
-        "contract.max_future_days",
-        "split.train_before",
-        "split.test_before",
-        "split.test_days",
-        "split.validation_days",
-    ),
-    *("model.kind", "model.hidden", "model.half_lives", "model.temperature_range", "model.dropout", "loss.kind"),
-    *("training.epochs", "training.learning_rate", "ranking.half_life", "evaluation.top_k", "publish.top_k"),
-    *("split.validation_days", "ranking.candidates", "model.table_dim"),
-    *("drift.max_psi", "drift.exceptions", "feature_repo", "feature_store", "tracking.mlflow", "nobody.knows", '""'),
-)
+LISTS = ("notice_recommendations", "company_recommendations")
+
+
+def keys_of(kind: type, prefix: str = "") -> Iterator[str]:
+    """Every key of the configuration, and every table's name."""
+    for name, hint in typing.get_type_hints(kind).items():
+        yield prefix + name
+        if is_dataclass(hint):
+            yield from keys_of(typing.cast(type, hint), f"{prefix}{name}.")
+
+
+CONFIGURED = (("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1"))
+KEYS = (*keys_of(Config), "nobody.knows", '""')
 
 sources = st.builds(
     Source,
@@ -179,7 +198,7 @@ configurations = st.builds(
     key=st.sampled_from(KEYS),
     value=st.one_of(values, numbers, st.lists(numbers, max_size=3), st.sampled_from([0, 1, -1, 3, 10**6, 10**9, 1e9])),
     damage=st.one_of(st.none(), st.none(), st.none(), damages),
-    command=st.sampled_from([("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1")]),
+    command=st.sampled_from(CONFIGURED),
 )
 
 
@@ -276,6 +295,11 @@ def rows_in(file: Path) -> int | None:
         return max(0, sum(1 for row in csv.reader(io.StringIO(text, newline="")) if row) - 1)
     except Exception:
         return None
+
+
+def _lists(file: Path) -> list[dict[str, Any]]:
+    """The rows but for the time of writing."""
+    return [{name: row[name] for name in row if name != "written_at"} for row in parquet.read_table(file).to_pylist()]
 
 
 def _without_reasons(output: str) -> Any:
