@@ -22,7 +22,10 @@ from typing import Any
 
 from benchmarks import chaos_writes
 
-JOBS = ("ingest", "features", "apply", "materialize", "train", "write-back", "export")
+JOBS = (
+    *("ingest", "features", "apply", "materialize", "train", "write-back", "export"),
+    *("evaluate", "importance", "report", "export-towers", "backtest", "tune", "prune"),
+)
 
 
 def main() -> None:
