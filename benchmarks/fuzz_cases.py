@@ -14,7 +14,7 @@ import json
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from benchmarks.fuzz_files import Damage, damages, files_below, fresh
-from benchmarks.fuzz_values import Rows, Spoil, numbers, places, spoils, values
+from benchmarks.fuzz_values import Rows, Spoil, places, spoils, texts, times, values
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.own_source import write_own_source
@@ -173,16 +173,16 @@ READ_BY = {
 LISTS = ("notice_recommendations", "company_recommendations")
 
 
-def keys_of(kind: type, prefix: str = "") -> Iterator[str]:
-    """Every key of the configuration, and every table's name."""
+def keys_of(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the configuration and every table, with its type."""
     for name, hint in typing.get_type_hints(kind).items():
-        yield prefix + name
+        yield prefix + name, hint
         if is_dataclass(hint):
             yield from keys_of(typing.cast(type, hint), f"{prefix}{name}.")
 
 
 CONFIGURED = (("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1"))
-KEYS = (*keys_of(Config), "nobody.knows", '""')
+KEYS = {**dict(keys_of(Config)), "nobody.knows": None, '""': None}
 
 sources = st.builds(
     Source,
@@ -193,12 +193,34 @@ sources = st.builds(
     zone=st.sampled_from(ZONES),
     share=st.sampled_from([0.01, 0.5, 1.0, 1.0]),
 )
-configurations = st.builds(
-    Configuration,
-    key=st.sampled_from(KEYS),
-    value=st.one_of(values, numbers, st.lists(numbers, max_size=3), st.sampled_from([0, 1, -1, 3, 10**6, 10**9, 1e9])),
-    damage=st.one_of(st.none(), st.none(), st.none(), damages),
-    command=st.sampled_from(CONFIGURED),
+
+
+def settings_of(key: str) -> st.SearchStrategy[Any]:
+    """Odd values, most of them of the key's type: one of another type is refused before anybody reads it."""
+    hint = KEYS[key]
+    typed = TYPED.get(hint, TYPED.get(typing.get_origin(hint), values))
+    # Not one_of, which would draw from all that `values` is one of, each as often as from `typed`.
+    return st.sampled_from([typed, typed, values]).flatmap(lambda drawn: drawn)
+
+
+ODD = st.sampled_from([0, 1, -1, 3, 0.5, 10**6, 10**9, 1e9])
+TYPED: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers() | ODD,
+    float: st.floats() | ODD,
+    bool: st.booleans(),
+    str: texts,
+    tuple: st.lists(st.floats() | st.integers() | ODD, max_size=3),
+    date | None: times,
+    date: times,
+}
+configurations = st.sampled_from(list(KEYS)).flatmap(
+    lambda key: st.builds(
+        Configuration,
+        key=st.just(key),
+        value=settings_of(key),
+        damage=st.one_of(st.none(), st.none(), st.none(), damages),
+        command=st.sampled_from(CONFIGURED),
+    )
 )
 
 
