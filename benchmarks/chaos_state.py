@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,32 @@ def _said(value: Any) -> str:
 
 
 def _state(home: Path) -> dict[str, Any]:
-    features = read_manifest(home / "features")
-    return {
-        "lake": _lake(home / "lake"),
-        "features": content_of(features) if features and is_whole(home / "features") else None,
-        "runs": _runs(home),
-        "published": _published(home / "published"),
-        "online": _online(home / "feast" / "online.db"),
-        "registry": _registry(home / "feast" / "registry.db"),
-        "exported": _exported(home.parent / EXPORTED),
-        "towers": is_whole(home.parent / TOWERS),
-        "tuning": _tuning(home / BOX),
-        "files": _files(home),
+    boxes: dict[str, Callable[[], Any]] = {
+        "lake": lambda: _lake(home / "lake"),
+        "features": lambda: _features(home / "features"),
+        "runs": lambda: _runs(home),
+        "published": lambda: _published(home / "published"),
+        "online": lambda: _online(home / "feast" / "online.db"),
+        "registry": lambda: _registry(home / "feast" / "registry.db"),
+        "exported": lambda: _exported(home.parent / EXPORTED),
+        "towers": lambda: is_whole(home.parent / TOWERS),
+        "tuning": lambda: _tuning(home / BOX),
+        "files": lambda: _files(home),
     }
+    return {name: _read(box) for name, box in boxes.items()}
+
+
+def _read(box: Callable[[], Any]) -> Any:
+    """What is in the box; of one that nobody can read, why."""
+    try:
+        return box()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _features(features: Path) -> str | None:
+    manifest = read_manifest(features)
+    return content_of(manifest) if manifest and is_whole(features) else None
 
 
 def _lake(lake: Path) -> dict[str, Any]:
