@@ -90,9 +90,13 @@ def test_a_home_whose_feature_files_are_gone_is_refused_and_not_read_as_one_with
         )
 
 
-def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["model/weights.safetensors", "training_set/profile/idf.npy", "training_set/notice/vocabulary.parquet"],
+)
+def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config, name: str) -> None:
     before = (copy.home_path / "published" / "current").resolve()
-    tamper(find(copy.home_path).model / "weights.safetensors")
+    tamper(find(copy.home_path).folder / name)
     with pytest.raises(ContractError, match="damaged"):
         flow.publish(copy)
     assert (copy.home_path / "published" / "current").resolve() == before
