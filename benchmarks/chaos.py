@@ -2,12 +2,13 @@
 
     python -m benchmarks.chaos --kills 200 [--seed 7] [--jobs train,write-back] [--json]
     python -m benchmarks.chaos --signal TERM --kills 100
-    python -m benchmarks.chaos --at-writes --kills 200              killed at the n-th write below the home
+    python -m benchmarks.chaos --at-writes --kills 200              killed at a write below the home, half at a rename
     python -m benchmarks.chaos --fail ENOSPC --kills 100            the n-th write and all later ones fail (EIO, EACCES)
     python -m benchmarks.chaos --full-disk --kills 100              a home with less room than the job needs
 
 On a small invented market (chaos_market.py), each job (chaos_jobs.py) begins in the home just before it, is struck at a
-moment drawn over the time it was measured to take, and is then run to its end. `differences` lists what is not as after
+moment drawn over the time it was measured to take, each job's spread evenly (with --at-writes, twice as many kills as
+it has writes strike each write), and is then run to its end. `differences` lists what is not as after
 an unbroken run (chaos_state.py): a box that differs, a file left over, a reader who met anything but a whole
 publication (chaos_reader.py), a traceback, a wrong exit code. Seeds are printed: the same seed draws the same moments.
 `--at-writes` and `--fail` need a C compiler (chaos_writes.py), `--full-disk` needs root (chaos_disk.py).
@@ -22,7 +23,10 @@ from typing import Any
 
 from benchmarks import chaos_writes
 
-JOBS = ("ingest", "features", "apply", "materialize", "train", "write-back", "export")
+JOBS = (
+    *("ingest", "features", "apply", "materialize", "train", "write-back", "export"),
+    *("evaluate", "importance", "report", "export-towers", "backtest", "tune", "prune"),
+)
 
 
 def main() -> None:
@@ -31,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", default=",".join(JOBS), help="of " + ", ".join(JOBS))
     parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
-    parser.add_argument("--at-writes", action="store_true", help="kill at the n-th write instead of a moment")
+    parser.add_argument("--at-writes", action="store_true", help="kill at a write or a rename instead of a moment")
     parser.add_argument("--fail", choices=("ENOSPC", "EIO", "EACCES"), help="fail writes instead of killing")
     parser.add_argument("--full-disk", action="store_true", help="leave the home less room than the job needs")
     parser.add_argument("--folder", type=Path, help="work there, and keep the market for the next time")

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import click
 
@@ -18,9 +19,11 @@ from jobs.cli import main as bidrec_command
 from jobs.options import command
 from jobs.output import Result
 
-EXPORTED = "home/lists.parquet"
-"""In the market's folder, where the jobs run: what the export writes."""
+EXPORTED, TOWERS = "home/lists.parquet", "home/towers"
+"""In the market's folder, where the jobs run: what the exports write."""
 EXPORT = ["--direction", "notice", "--format", "parquet", "--to", EXPORTED]
+CUTOFF = str(date.today() - timedelta(days=70))
+"""Of the backtest; the market ends today."""
 
 
 @command
@@ -56,6 +59,13 @@ JOBS = {
         Job("train", "built", bidrec_command, ["train", "--json"]),
         Job("write-back", "built", bidrec_command, ["write-back", "--json"]),
         Job("export", "built", bidrec_command, ["recommend", "--all", *EXPORT]),
+        Job("evaluate", "built", bidrec_command, ["evaluate", "--json"]),
+        Job("importance", "built", bidrec_command, ["features", "--importance", "--json"]),
+        Job("report", "built", bidrec_command, ["report", "--json"]),
+        Job("export-towers", "built", bidrec_command, ["export-towers", "--to", TOWERS]),
+        Job("backtest", "built", bidrec_command, ["backtest", "--cutoffs", CUTOFF, "--json"]),
+        Job("tune", "built", bidrec_command, ["tune", "--trials", "1", "--json"]),
+        Job("prune", "crowded", bidrec_command, ["runs", "prune", "--keep", "0", "--json"]),
     )
 }
 

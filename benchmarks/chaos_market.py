@@ -3,7 +3,8 @@
     published   a run was trained on all but the newest days, written back and brought online
     ingested    the newest days are in the lake
     built       they are in the feature tables too
-    unapplied   the same, with neither registry nor online store
+    crowded     the same, with two older runs
+    unapplied   built, with neither registry nor online store
 
 It ends today because what a second ingest brings is known from the time of its reading: in a market of the past, no
 notice would be open any more. Every job runs in the same folder, whose path is in Feast's registry.
@@ -21,6 +22,7 @@ from benchmarks.chaos_jobs import JOBS, Job, import_everything
 from benchmarks.chaos_process import in_child, run_job
 from benchmarks.chaos_writes import Strike
 from bidrec.features.feature_store import repository
+from bidrec.runs import all_runs
 from bidrec.simulator import simulate
 from jobs.cli import main as bidrec_command
 
@@ -104,6 +106,10 @@ def prepare(folder: Path) -> Market:
     market.keep_as("ingested")
     _run(market, JOBS["features"])
     market.keep_as("built")
+    for older in ("20000101T000000Z-000000", "20010101T000000Z-000000"):
+        shutil.copytree(all_runs(market.home)[-1].folder, market.home / "runs" / older)
+    market.keep_as("crowded")
+    market.go_back_to("built")
     shutil.rmtree(market.home / "feast")
     market.keep_as("unapplied")
     return market

@@ -59,7 +59,7 @@ def run_job(job: "Job", market: "Market", strike: Strike) -> Outcome:
         status = os.wait4(child, 0)[1:]
     code = os.waitstatus_to_exitcode(status[0])
     writes = strike.read(written)
-    if strike.at_write:  # killed by it, or it failed that many writes
+    if strike.at_write or strike.signal == signal.SIGKILL:  # killed by it, or it failed that many writes
         was_struck = code == -signal.SIGKILL or writes.get("struck", 0) > 0
     return Outcome(
         code=code,

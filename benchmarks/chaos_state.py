@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import duckdb
 from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 
-from benchmarks.chaos_jobs import EXPORTED
+from benchmarks.chaos_jobs import EXPORTED, TOWERS
 from benchmarks.chaos_market import Market
 from benchmarks.chaos_process import in_child
 from bidrec.lake import NO_NEWS
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import all_runs
-from bidrec.storage import content_of, is_whole, read_manifest
+from bidrec.storage import content_of, is_whole, read_json, read_manifest
+from bidrec.tuning.search import BOX
 
 BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}
 BY_NATURE |= {"seconds", "steps_per_second", "floor_steps_per_second", "speed"}
@@ -50,17 +52,32 @@ def _said(value: Any) -> str:
 
 
 def _state(home: Path) -> dict[str, Any]:
-    features = read_manifest(home / "features")
-    return {
-        "lake": _lake(home / "lake"),
-        "features": content_of(features) if features and is_whole(home / "features") else None,
-        "runs": _runs(home),
-        "published": _published(home / "published"),
-        "online": _online(home / "feast" / "online.db"),
-        "registry": _registry(home / "feast" / "registry.db"),
-        "exported": _exported(home.parent / EXPORTED),
-        "files": _files(home),
+    boxes: dict[str, Callable[[], Any]] = {
+        "lake": lambda: _lake(home / "lake"),
+        "features": lambda: _features(home / "features"),
+        "runs": lambda: _runs(home),
+        "published": lambda: _published(home / "published"),
+        "online": lambda: _online(home / "feast" / "online.db"),
+        "registry": lambda: _registry(home / "feast" / "registry.db"),
+        "exported": lambda: _exported(home.parent / EXPORTED),
+        "towers": lambda: is_whole(home.parent / TOWERS),
+        "tuning": lambda: _tuning(home / BOX),
+        "files": lambda: _files(home),
     }
+    return {name: _read(box) for name, box in boxes.items()}
+
+
+def _read(box: Callable[[], Any]) -> Any:
+    """What is in the box; of one that nobody can read, why."""
+    try:
+        return box()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _features(features: Path) -> str | None:
+    manifest = read_manifest(features)
+    return content_of(manifest) if manifest and is_whole(features) else None
 
 
 def _lake(lake: Path) -> dict[str, Any]:
@@ -89,8 +106,24 @@ def _runs(home: Path) -> dict[str, Any]:
         }
         found[f"{number} finished"] = run.finished
         found |= {f"{number} {name}": content_of(facts) if facts else None for name, facts in boxes.items()}
-        if run.finished:
-            found[f"{number} metrics"] = _hash(_without_nature(run.metrics()))
+        for name in ("metrics", "details", "importance", "model_card"):
+            file = run.folder / f"{name}.json"
+            found[f"{number} {name}"] = _hash(_without_nature(read_json(file))) if file.is_file() else None
+        found[f"{number} page"] = run.page.is_file() and run.page.read_text(encoding="utf-8").endswith("</html>")
+    return found
+
+
+def _tuning(box: Path) -> dict[str, Any]:
+    """The training sets, and the trials that ended: settings and value. How often one was begun is no difference."""
+    found: dict[str, Any] = {
+        folder.name: content_of(facts) if (facts := read_manifest(folder)) else None for folder in box.glob("sets/*")
+    }
+    if (box / "study.db").is_file():
+        with closing(sqlite3.connect(box / "study.db")) as connection:
+            found["trials"] = connection.execute(
+                "SELECT param_name, param_value, value FROM trials JOIN trial_params USING (trial_id) "
+                "JOIN trial_values USING (trial_id) WHERE state IN ('COMPLETE', 'PRUNED') ORDER BY 1"
+            ).fetchall()
     return found
 
 
@@ -98,10 +131,9 @@ def _published(published: Path) -> dict[str, Any]:
     current = published / "current"
     if not current.is_symlink():
         return {}
-    names = [f"{view}{kind}" for view in VIEWS for kind in ("", ".withdrawn")] + ["notices", "companies"]
-    written = {name: "" if name in ("notices", "companies") else "EXCLUDE (written_at)" for name in names}
     found: dict[str, Any] = {
-        name: _digest(f"SELECT * {written[name]} FROM '{current / name}.parquet'") for name in names
+        file.name: _digest(f"SELECT COLUMNS(name -> name <> 'written_at') FROM '{file}'")
+        for file in current.glob("*.parquet")
     }
     facts = {**(read_manifest(current) or {}), "evaluation": None}
     found["facts"] = _hash(_without_nature(facts))

@@ -26,7 +26,7 @@ EARLIEST = 0.05
 
 
 def chaos(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Strike `options.kills` times, the jobs in turn; returns what is printed."""
+    """Strike `options.kills` times, the jobs in turn, each at moments spread evenly; returns what is printed."""
     market = prepare(folder)
     if not options.full_disk:
         return _chaos(market, None, options)
@@ -43,12 +43,16 @@ def _chaos(market: Market, disk: Disk | None, options: argparse.Namespace) -> di
     exits: dict[str, Counter[int]] = {job.name: Counter() for job in jobs}
     reads: Counter[str] = Counter()
     missed = 0
+    each = -(-options.kills // len(jobs))
+    places = {job.name: draw.sample(range(each), each) for job in jobs}
     while sum(counts.values()) < options.kills:
         job = jobs[sum(counts.values()) % len(jobs)]
-        moment = draw.random()
+        if not places[job.name]:  # it had ended before
+            places[job.name] = [draw.randrange(each)]
+        moment = (places[job.name].pop() + draw.random()) / each
         trial = _Trial(market, job, unbroken[job.name], disk, options)
         struck = trial.run(moment)
-        if struck is None:  # it had ended before
+        if struck is None:
             missed += 1
             continue
         counts[job.name] += 1
@@ -143,11 +147,15 @@ class _Trial:
         if self.disk:
             return Strike.none()
         if self.options.fail:
-            return Strike.failing(self.options.fail, 1 + int(moment * self.unbroken.writes[self.options.fail]))
+            return self._at(self.options.fail, moment)
         if self.options.at_writes:
-            return Strike.killing(1 + int(moment * self.unbroken.writes["KILL"]))
+            # A rename is what changes what a home is: one write in twenty, and half of the kills.
+            return self._at("KILL", 2 * moment) if moment < 0.5 else self._at("KILL AT A NAME", 2 * moment - 1)
         after = EARLIEST + moment * max(0.0, self.unbroken.seconds - EARLIEST)
         return Strike.signalling(self.options.signal, after)
+
+    def _at(self, kind: str, share: float) -> Strike:
+        return Strike.at(kind, 1 + int(share * self.unbroken.writes[kind]))
 
     def _judge(self, struck: Outcome) -> None:
         """Whether the struck job ended as it should: silently killed, or with one clear line and its exit code."""

@@ -19,6 +19,7 @@ from pathlib import Path
 OPEN, WRITE, SYNC, NAME = 1, 2, 4, 8
 KINDS = {
     "KILL": OPEN | WRITE | SYNC | NAME,
+    "KILL AT A NAME": NAME,
     "ENOSPC": OPEN | WRITE | NAME,
     "EIO": WRITE | SYNC,
     "EACCES": OPEN | NAME,
@@ -44,17 +45,14 @@ class Strike:
         return Strike(signal=signal.Signals[f"SIG{name}"], after=after)
 
     @staticmethod
-    def killing(at_write: int) -> "Strike":
-        return Strike(at_write=at_write)
-
-    @staticmethod
-    def failing(name: str, at_write: int) -> "Strike":
-        return Strike(at_write=at_write, kind=name)
+    def at(kind: str, write: int) -> "Strike":
+        """kind: of KINDS, which says what calls are counted and whether the process is killed or meets an error."""
+        return Strike(at_write=write, kind=kind)
 
     def arm(self, home: Path) -> None:
         """In the job's process, before it begins."""
         if is_loaded():
-            failure = 0 if self.kind == "KILL" else getattr(errno, self.kind)
+            failure = getattr(errno, self.kind, 0)
             library().chaos_arm(os.fsencode(f"{home}/"), KINDS[self.kind], self.at_write, failure)
 
     def disarm(self, report: Path) -> None:

@@ -23,6 +23,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from bidrec import log
+
 KINDS = ("source", "configuration", "home")
 PROCESS_EVERY = 50
 """One case of so many runs in a process of its own, as the console script does."""
@@ -51,9 +53,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", default=",".join(KINDS), help="of " + ", ".join(KINDS))
     parser.add_argument("--only", type=int, help="the number of one case")
-    parser.add_argument("--home", type=Path, help="a published home to spoil copies of; otherwise one is made")
+    parser.add_argument("--home", type=Path, help="a published home, its tables in source/; otherwise one is made")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    log.configure()  # what makes the home would tell it on stdout
     with tempfile.TemporaryDirectory(prefix="bidrec-fuzz-") as folder:
         found = fuzz(Path(folder), options.cases, options.seed, options.kinds.split(","), options.home, options.only)
     print(json.dumps(found) if options.json else _text(found))

@@ -7,26 +7,24 @@
 Each case says how it is made (`prepare`), what is run, and what must hold beside the exit code (`lost`).
 """
 
-import csv
-import gzip
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from benchmarks.fuzz_files import Damage, damages, files_below, fresh
-from benchmarks.fuzz_values import Rows, Spoil, numbers, places, spoils, values
+from benchmarks.fuzz_tables import encoded, rows_in, sound_rows, toml
+from benchmarks.fuzz_values import Spoil, places, spoils, texts, times, values
+from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.own_source import write_own_source
 
-START = datetime(2024, 3, 1, 9)
 ZONES = ("UTC", "Asia/Seoul", "America/New_York", "Europe/London", "Australia/Lord_Howe")
 ENDINGS = ("parquet", "csv", "csv.gz")
 
@@ -37,10 +35,12 @@ class Place:
 
     folder: Path
     home: Path
+    settings: Path
+    """The configuration that the home is made and read with."""
     notice: str
     company: str
-    answers: dict[tuple[str, ...], str] = field(default_factory=dict)
-    """Reading command -> what it prints in the sound home."""
+    answers: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """Command -> what it answers in the sound home."""
 
 
 @dataclass(frozen=True)
@@ -113,24 +113,35 @@ class Home:
 
     def sound(self, at: Place) -> tuple[list[str], Path]:
         """The same command in a home that nothing has happened to."""
-        words = {"@notice": at.notice, "@company": at.company, "@out": str(at.folder / "out.parquet")}
-        return [words.get(word, word) for word in self.command], at.home
-
-    def prepare(self, at: Place) -> tuple[list[str], Path]:
         home = at.folder / "home"
         fresh(at.home, home)
+        words = {"@notice": at.notice, "@company": at.company, "@out": str(at.folder / "out")}
+        return [*(words.get(word, word) for word in self.command), "--config", str(at.settings)], home
+
+    def prepare(self, at: Place) -> tuple[list[str], Path]:
+        command, home = self.sound(at)
         rooms = READ_BY[self.command[0]]
         files = [file for file in files_below(home) if file.relative_to(home).parts[0] in rooms]
         file = files[self.file % len(files)]
         self.damage.apply(file, files[(self.file * 7 + 1) % len(files)])
-        return self.sound(at)[0], home
+        return command, home
+
+    def answer(self, at: Place, output: str) -> Any:
+        """What is to be the same whatever is damaged: what was printed, exported or published; None: nothing is.
+
+        Without reasons, which are counted anew from the features.
+        """
+        if self.command == ("write-back",):
+            return [_lists(at.folder / "home" / "published" / "current" / f"{name}.parquet") for name in LISTS]
+        if "--all" in self.command:
+            return _lists(at.folder / "out")
+        return _without_reasons(output) if self.command[0] in ("recommend", "runs") else None
 
     def lost(self, at: Place, output: str) -> str | None:
-        """A reader that answers gives the answer of the sound home. Reasons are counted anew from the features."""
+        """A command that answers gives the answer of the sound home."""
         if self.damage.way == "gone" and self.command == ("runs",):
             return None  # without its manifest, a run is an unfinished one
-        answer = at.answers.get(self.command)
-        return None if answer is None or _without_reasons(answer) == _without_reasons(output) else "another answer"
+        return None if self.answer(at, output) == at.answers[self.command] else "another answer"
 
 
 READERS = (
@@ -139,31 +150,35 @@ READERS = (
     ("recommend", "--all", "--direction", "notice", "--format", "parquet", "--to", "@out"),
     ("recommend", "--company", "@company", "--as-of", "2025-06-01"),
 )
-WORKERS = (("write-back",), ("report",), ("evaluate",))
+WORKERS = (
+    *(("write-back",), ("train",), ("report",), ("evaluate",), ("features",)),
+    ("export-towers", "--to", "@out"),
+)
 """These take seconds, and are drawn less often."""
 READ_BY = {
     "recommend": ("published", "features"),
     "runs": ("runs", "published"),
-    "write-back": ("runs", "features", "lake", "published"),
+    "write-back": ("runs", "features", "lake", "published", "feast"),
+    "train": ("runs", "features", "lake", "feast"),
     "report": ("runs", "features", "lake"),
     "evaluate": ("runs", "features"),
+    "features": ("runs", "feast"),
+    "export-towers": ("runs",),
 }
 """Command -> the boxes whose files it reads, all or some of."""
-KEYS = (
-    *("home", "memory_limit", "wait_seconds", "source", "source.name", "source.path", "source.url", "source.schema"),
-    *("source.overlap_days", "source.parameters", "contract.max_bad_share", "contract.earliest", "contract"),
-    *(
-        "contract.max_future_days",
-        "split.train_before",
-        "split.test_before",
-        "split.test_days",
-        "split.validation_days",
-    ),
-    *("model.kind", "model.hidden", "model.half_lives", "model.temperature_range", "model.dropout", "loss.kind"),
-    *("training.epochs", "training.learning_rate", "ranking.half_life", "evaluation.top_k", "publish.top_k"),
-    *("split.validation_days", "ranking.candidates", "model.table_dim"),
-    *("drift.max_psi", "drift.exceptions", "feature_repo", "feature_store", "tracking.mlflow", "nobody.knows", '""'),
-)
+LISTS = ("notice_recommendations", "company_recommendations")
+
+
+def keys_of(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the configuration and every table, with its type."""
+    for name, hint in typing.get_type_hints(kind).items():
+        yield prefix + name, hint
+        if is_dataclass(hint):
+            yield from keys_of(typing.cast(type, hint), f"{prefix}{name}.")
+
+
+CONFIGURED = (("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1"))
+KEYS = {**dict(keys_of(Config)), "nobody.knows": None, '""': None}
 
 sources = st.builds(
     Source,
@@ -174,12 +189,34 @@ sources = st.builds(
     zone=st.sampled_from(ZONES),
     share=st.sampled_from([0.01, 0.5, 1.0, 1.0]),
 )
-configurations = st.builds(
-    Configuration,
-    key=st.sampled_from(KEYS),
-    value=st.one_of(values, numbers, st.lists(numbers, max_size=3), st.sampled_from([0, 1, -1, 3, 10**6, 10**9, 1e9])),
-    damage=st.one_of(st.none(), st.none(), st.none(), damages),
-    command=st.sampled_from([("check",), ("ingest",), ("runs",), ("recommend", "--notice", "n1")]),
+
+
+def settings_of(key: str) -> st.SearchStrategy[Any]:
+    """Odd values, most of them of the key's type: one of another type is refused before anybody reads it."""
+    hint = KEYS[key]
+    typed = TYPED.get(hint, TYPED.get(typing.get_origin(hint), values))
+    # Not one_of, which would draw from all that `values` is one of, each as often as from `typed`.
+    return st.sampled_from([typed, typed, values]).flatmap(lambda drawn: drawn)
+
+
+ODD = st.sampled_from([0, 1, -1, 3, 0.5, 10**6, 10**9, 1e9])
+TYPED: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers() | ODD,
+    float: st.floats() | ODD,
+    bool: st.booleans(),
+    str: texts,
+    tuple: st.lists(st.floats() | st.integers() | ODD, max_size=3),
+    date | None: times,
+    date: times,
+}
+configurations = st.sampled_from(list(KEYS)).flatmap(
+    lambda key: st.builds(
+        Configuration,
+        key=st.just(key),
+        value=settings_of(key),
+        damage=st.one_of(st.none(), st.none(), st.none(), damages),
+        command=st.sampled_from(CONFIGURED),
+    )
 )
 
 
@@ -190,92 +227,9 @@ def homes(workers: float) -> st.SearchStrategy[Home]:
     return st.builds(Home, file=places, damage=damages, command=st.sampled_from(commands))
 
 
-def sound_rows() -> Rows:
-    """Twelve notices, six companies, two dozen bids; times without a zone."""
-    notices = [
-        {
-            "notice_id": f"n{number}",
-            "published_at": START + timedelta(days=number),
-            "closes_at": START + timedelta(days=number + 9),
-            "opened_at": START + timedelta(days=number + 10),
-            "title": f"도로 Road {number}",
-            "value": 1000.0 + number,
-            "reissue": 0,
-        }
-        for number in range(12)
-    ]
-    companies = [
-        {"company_id": f"c{number}", "known_at": START - timedelta(days=99), "region": "North", "employees": 5.0}
-        for number in range(6)
-    ]
-    bids = [
-        {
-            "notice_id": f"n{number % 12}",
-            "company_id": f"c{(number + number // 12) % 6}",
-            "event_at": START + timedelta(days=number % 12 + 9),
-            "known_at": START + timedelta(days=number % 12 + 10),
-            "amount": 900.0,
-            "won": number < 12,
-        }
-        for number in range(24)
-    ]
-    return {"notice": notices, "company": companies, "bid": bids}
-
-
-def encoded(rows: list[dict[str, Any]], ending: str) -> bytes:
-    if ending == "parquet":
-        buffer = io.BytesIO()
-        names = list(rows[0]) if rows else ["notice_id"]
-        parquet.write_table(pa.table({name: _array([row.get(name) for row in rows]) for name in names}), buffer)
-        return buffer.getvalue()
-    text = io.StringIO()
-    writer = csv.writer(text)
-    if rows:
-        writer.writerow(list(rows[0]))
-    for row in rows:
-        writer.writerow([_field(value) for value in row.values()])
-    data = text.getvalue().encode("utf-8", "surrogateescape")
-    return gzip.compress(data) if ending == "csv.gz" else data
-
-
-def _array(column: list[Any]) -> pa.Array:
-    """Of the values' own type, or where they have several, as text."""
-    try:
-        return pa.array(column)
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        return pa.array([None if value is None else _field(value).encode("utf-8", "replace") for value in column])
-
-
-def _field(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
-
-
-def toml(value: Any) -> str:
-    """As TOML writes it; what TOML has no word for, as text without quotes: no TOML at all."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime | int | float):
-        return str(value)
-    if isinstance(value, list):
-        return f"[{', '.join(toml(one) for one in value)}]"
-    return json.dumps(value) if isinstance(value, str) else _field(value)
-
-
-def rows_in(file: Path) -> int | None:
-    """How many rows a file gives, counted by other libraries than those that read it; None where they cannot."""
-    try:
-        if file.suffix == ".parquet":
-            return parquet.read_table(file).num_rows
-        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp949")
-        return max(0, sum(1 for row in csv.reader(io.StringIO(text, newline="")) if row) - 1)
-    except Exception:
-        return None
+def _lists(file: Path) -> list[dict[str, Any]]:
+    """The rows but for the time of writing."""
+    return [{name: row[name] for name in row if name != "written_at"} for row in parquet.read_table(file).to_pylist()]
 
 
 def _without_reasons(output: str) -> Any:

@@ -4,18 +4,22 @@ Writes  over the file that it is given: damaged bytes, or something else in its 
 """
 
 import gzip
+import io
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 BOMB_BYTES = 32 << 20
 """What the modest bomb unpacks to."""
 WAYS = (
     *("flip",) * 6,
     *("cut",) * 3,
+    *("edited",) * 4,
     *("empty", "noise", "zeros", "twice", "gap", "gone", "folder", "link", "loop", "nowhere", "bomb", "other"),
 )
 
@@ -57,11 +61,24 @@ class Damage:
             "noise": lambda: bytes((place * 31 + n * 7919) % 256 for n in range(min(len(data), 999))),
             "zeros": lambda: bytes(len(data)),
             "twice": lambda: data + data,
+            "edited": lambda: _edited(data),
             "gap": lambda: data[:place] + data[place + 17 :],
             "other": other.read_bytes,
             "bomb": lambda: gzip.compress(bytes(BOMB_BYTES), 1),
         }
         return made[self.way]() if self.way in made else None
+
+
+def _edited(data: bytes) -> bytes:
+    """As sound a file as before that says something else: of a table each key has its neighbour's values."""
+    if not data.startswith(b"PAR1"):
+        return data.translate(bytes.maketrans(b"12", b"21"))
+    table, edited = parquet.read_table(io.BytesIO(data)), io.BytesIO()
+    neighbours = np.roll(np.arange(table.num_rows), 1)
+    for place, name in enumerate(table.column_names[1:], start=1):
+        table = table.set_column(place, name, table.column(place).take(neighbours))
+    parquet.write_table(table, edited)
+    return edited.getvalue()
 
 
 shares = st.integers(0, 10_000).map(lambda at: at / 10_000)

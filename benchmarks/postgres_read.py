@@ -3,7 +3,7 @@
     python -m benchmarks.postgres_read [--bids 1000000] [--extension DIR/postgres_scanner.duckdb_extension]
 
 Starts its own server (`tests/postgres.py`) and fills it; each reader runs in a process of its own. The whole ingest of
-those tables is measured too, and a second one, `again`, which finds nothing new.
+those tables is measured too, and a second one, `again`, in the home of the first, which finds nothing new.
 """
 
 import argparse
@@ -41,43 +41,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bids", type=int, default=1_000_000)
     parser.add_argument("--extension", default="")
-    parser.add_argument("--read", nargs=2, metavar=("READER", "URL"), help=argparse.SUPPRESS)
+    parser.add_argument("--read", nargs=3, metavar=("READER", "URL", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
-        measure(options.read[0], options.read[1], options.extension)
+        reader, url, folder = options.read
+        measure(reader, url, Path(folder), options.extension)
         return
     import psycopg
 
     from tests import postgres
 
     readers = ["nothing", "adbc", "ingest", "again"] + (["extension"] if options.extension else [])
-    with postgres.server() as server:
+    with postgres.server() as server, tempfile.TemporaryDirectory(prefix="bidrec-postgres-read-") as folder:
         with psycopg.connect(server.url) as connection:
             connection.execute(FILL.format(bids=options.bids, notices=options.bids // 10))
         for reader in readers:
             command = [sys.executable, "-m", "benchmarks.postgres_read", "--extension", options.extension]
-            subprocess.run([*command, "--read", reader, server.url], check=True)
+            home = f"{folder}/{'ingest' if reader == 'again' else reader}"
+            subprocess.run([*command, "--read", reader, server.url, home], check=True)
 
 
-def measure(reader: str, url: str, extension: str) -> None:
+def measure(reader: str, url: str, folder: Path, extension: str) -> None:
     """Read in this process and print what it took. `nothing` only imports, to be subtracted."""
     import adbc_driver_postgresql.dbapi  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
     from bidrec import sources  # noqa: F401
 
-    with tempfile.TemporaryDirectory() as folder:
-        if reader == "again":
-            ingest(url, Path(folder), extension)
-        started, worked = time.monotonic(), time.process_time()
-        readers = {"nothing": lambda *_: None, "adbc": adbc, "ingest": ingest, "again": ingest, "extension": attach}
-        readers[reader](url, Path(folder), extension)
-        seconds, worked = time.monotonic() - started, time.process_time() - worked
-        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    folder.mkdir(exist_ok=True)
+    before = _bytes(folder)
+    started, worked = time.monotonic(), time.process_time()
+    readers = {"nothing": lambda *_: None, "adbc": adbc, "ingest": ingest, "again": ingest, "extension": attach}
+    readers[reader](url, folder, extension)
+    seconds, worked = time.monotonic() - started, time.process_time() - worked
+    size = _bytes(folder) - before
     print(
         f"{reader:<10} {seconds:6.1f} s  CPU {worked:6.1f} s  peak {peak_mib():6} MiB  {size / 2**20:6.1f} MiB written",
         flush=True,
     )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def adbc(url: str, folder: Path, extension: str) -> None:

@@ -28,6 +28,7 @@ from bidrec.features.build import build_features
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.features.schema import read_schema
 from bidrec.ingest import ingest
+from bidrec.locks import one_job_at_a_time
 from bidrec.training import loop, processes
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.load import TrainingSet
@@ -129,14 +130,16 @@ def config_of(folder: Path) -> Config:
 
 def _publish(config: Config, rows: int) -> list[str]:
     """Random vectors of so many companies as a publication; returns the companies."""
-    folder = config.home_path / "published" / "current"
-    folder.mkdir(parents=True, exist_ok=True)
     keys = [f"{row:010d}" for row in range(rows)]
     values = pa.array(np.random.default_rng(1).standard_normal(rows * DIM, np.float32))
     vectors = pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32) * DIM), values)
     written_at = pa.array([0] * rows, pa.timestamp("us", "UTC"))
     table = {"company_id": keys, "written_at": written_at, "run_id": ["none"] * rows, "embedding": vectors}
-    parquet.write_table(pa.table(table), folder / f"{VIEW}.parquet")
+    folder = config.home_path / "published" / "current"
+    # A write-back's lock says that the home is bidrec's: no job takes another folder with a publication in it.
+    with one_job_at_a_time(config.home_path, "published", config.wait_seconds):
+        folder.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.table(table), folder / f"{VIEW}.parquet")
     return keys
 
 

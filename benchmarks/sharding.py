@@ -69,6 +69,7 @@ def measure(options: argparse.Namespace) -> None:
         tables = [table for table in model if isinstance(table, Table)]
         settings = Training(table_optimiser="rowwise_adagrad")
         optimiser = Optimiser([nn.Parameter(torch.zeros(1))], tables, settings)
+        torch.manual_seed(processes.rank())  # the tables begin alike, but two processes look up other ids
         milliseconds = statistics.median(_step(tables, options) for _ in range(WARM_UP + STEPS))
         held = sum(table.weight.nbytes + optimiser.state[table.weight]["sum"].nbytes for table in tables)
         ctypes.CDLL(None).malloc_trim(0)

@@ -179,7 +179,7 @@ def sweep_runs(home: Path) -> None:
     """
     with writing(home / "runs"):
         for folder in (home / "runs").glob("*/"):
-            if not (folder / "config.json").is_file() and _ID.fullmatch(folder.name):
+            if not _begun(folder) and _ID.fullmatch(folder.name):
                 shutil.rmtree(folder)
             for place in (folder, Run(folder).checkpoints):
                 sweep(place)
@@ -187,7 +187,7 @@ def sweep_runs(home: Path) -> None:
 
 def all_runs(home: Path) -> list[Run]:
     """Every run of the home, oldest first."""
-    return [Run(path.parent) for path in sorted((home / "runs").glob("*/config.json"))]
+    return [Run(folder) for folder in sorted((home / "runs").glob("*/")) if _begun(folder)]
 
 
 def newest(home: Path, run_id: str | None = None) -> Run | None:
@@ -243,6 +243,11 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
         for litter in home.glob(f"{_PRUNED}*"):
             shutil.rmtree(litter, ignore_errors=True)
     return old
+
+
+def _begun(folder: Path) -> bool:
+    """Whether it is a run's. A link to nothing in the place of its configuration is damage, for its reader to name."""
+    return os.path.lexists(folder / "config.json")
 
 
 def _made_from(run: Run) -> str:

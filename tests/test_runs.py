@@ -185,3 +185,15 @@ def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
     sweep_runs(tmp_path)
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, "experiment"}  # not bidrec's
     assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]
+
+
+def test_a_run_whose_configuration_is_a_link_to_nothing_is_named_as_unreadable_and_not_swept(config: Config) -> None:
+    run = start_or_resume(config, "inputs")
+    finish(run)
+    written = run.folder / "config.json"
+    written.unlink()
+    written.symlink_to(written.name)
+    sweep_runs(config.home_path)
+    assert [one.id for one in all_runs(config.home_path)] == [run.id]
+    with pytest.raises(InputMissing, match="cannot read"):
+        find(config.home_path)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bidrec.features.schema import Field
+from bidrec.intact import require_intact
 from bidrec.sql import quoted
 from bidrec.training_set import text
 from bidrec.training_set.morphemes import analyser_of, require_analyser
@@ -137,8 +138,10 @@ def write_fit(folder: Path, fitted: Fit) -> None:
 def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
     """The fit behind a written side, from its folder and its entry of schema.json.
 
-    Raises ContractError (65) where another version than the one that is here made the terms of a text field.
+    Raises ContractError (65) where one of its files was changed since it was written, or where another version than the
+    one that is here made the terms of a text field.
     """
+    require_intact(folder.parent, [f"{folder.name}/{file}" for file in ("vocabulary.parquet", "idf.npy")])
     for field in entry["text"]:
         require_analyser(field["name"], field.get("terms", text.NGRAMS), field.get("analyser", ""))
     idf = np.asarray(read(folder / "idf.npy"))

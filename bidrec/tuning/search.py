@@ -123,13 +123,31 @@ def _open(config: Config, name: str, space: Sequence[Dimension]) -> "optuna.Stud
         )
     for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+    for asked in _not_repeated(study):
+        study.enqueue_trial(asked)
     if not study.trials:
         study.enqueue_trial({one.key: _kept(one, value_at(config, one.key)) for one in space})
     # A resumed study must not draw again what it drew at first.
     study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials))
     log.get(BOX).info("study", name=name, finished=_finished(study), database=str(_database(config)))
     return study
+
+
+def _not_repeated(study: "optuna.Study") -> list[dict[str, Any]]:
+    """The settings of failed trials, as far as they were drawn, that no later trial has.
+
+    One that was in line has settings before it has drawn them. A job may be killed here too: whether a trial was
+    repeated is seen from the others alone.
+    """
+    trials = study.get_trials(deepcopy=False)
+    asked = [trial.system_attrs.get("fixed_params", {}) | trial.params for trial in trials]
+    return [
+        given
+        for number, given in enumerate(asked)
+        if trials[number].state.name == "FAIL"
+        and given
+        and not any(given.items() <= later.items() for later in asked[number + 1 :])
+    ]
 
 
 def _finished(study: "optuna.Study") -> int:

@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos_disk, chaos_writes
+from benchmarks import chaos_disk, chaos_jobs, chaos_writes
+from benchmarks.chaos import JOBS
+from jobs.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
+HERE = [job for job in JOBS if job != "tune" or find_spec("optuna")]
 pytestmark = pytest.mark.chaos
 
 
@@ -31,8 +35,14 @@ def chaos(folder: Path, *arguments: str) -> dict:
     return json.loads(done.stdout)
 
 
+def test_every_command_that_writes_to_a_home_is_struck() -> None:
+    assert tuple(chaos_jobs.JOBS) == JOBS
+    struck = {job.arguments[0] for job in chaos_jobs.JOBS.values()} & COMMANDS.keys()
+    assert struck == COMMANDS.keys() - {"demo", "simulate", "init", "check", "explore", "doctor"}
+
+
 def test_twenty_jobs_killed_at_random_moments_and_run_again_leave_what_unbroken_ones_leave(folder: Path) -> None:
-    found = chaos(folder, "--kills", "20")
+    found = chaos(folder, "--kills", "20", "--jobs", ",".join(HERE))
     assert found["differences"] == []
     assert found["kills"] == 20
     assert all(one["kills"] for one in found["jobs"].values())

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fuzz import fuzz
+from benchmarks.fuzz_cases import READERS, Home
+from benchmarks.fuzz_files import Damage
+from benchmarks.fuzz_home import place
+from benchmarks.fuzz_run import try_case
 from bidrec import flow
 from bidrec.config import Config
 from bidrec.errors import ContractError
@@ -23,6 +27,16 @@ def test_commands_in_homes_with_a_damaged_file_end_with_a_documented_code(config
     found = fuzz(tmp_path, cases=40, from_seed=3, kinds=["home"], home=config.home_path, workers=0)
     assert found["failures"] == []
     assert found["by_exit_code"].keys() >= {"0", "65"}
+
+
+@pytest.mark.parametrize("command", [("write-back",), next(command for command in READERS if "--all" in command)])
+def test_a_command_that_ends_well_with_other_lists_than_the_sound_home_gives_is_caught(
+    config: Config, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    at, case = place(tmp_path, config.home_path), Home(0, Damage("link", 0, 0), command)
+    assert try_case(case, at).fault is None
+    at.answers[command] = at.answers[command][:-1]
+    assert try_case(case, at).fault == "another answer"
 
 
 READ = {
@@ -76,9 +90,13 @@ def test_a_home_whose_feature_files_are_gone_is_refused_and_not_read_as_one_with
         )
 
 
-def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["model/weights.safetensors", "training_set/profile/idf.npy", "training_set/notice/vocabulary.parquet"],
+)
+def test_a_write_back_of_a_run_that_was_tampered_with_publishes_nothing(copy: Config, name: str) -> None:
     before = (copy.home_path / "published" / "current").resolve()
-    tamper(find(copy.home_path).model / "weights.safetensors")
+    tamper(find(copy.home_path).folder / name)
     with pytest.raises(ContractError, match="damaged"):
         flow.publish(copy)
     assert (copy.home_path / "published" / "current").resolve() == before

@@ -9,7 +9,7 @@ import pytest
 from bidrec.config import Config, Model, Training
 from bidrec.training.loop import train
 from bidrec.training_set.load import TrainingSet
-from bidrec.tuning.search import METRIC, _settings, value_of
+from bidrec.tuning.search import METRIC, _open, _settings, value_of
 from bidrec.tuning.space import differing, space_of
 from tests.training.sets import training_set
 
@@ -75,3 +75,22 @@ def test_a_report_that_raises_ends_the_trial(tmp_path: Path) -> None:
     with pytest.raises(Enough):
         value_of(CONFIG, [SET], tmp_path, report)
     assert not (tmp_path / "0" / "model").exists()
+
+
+@pytest.mark.parametrize(("drawn", "failed"), [(0, False), (1, False), (2, True)])
+def test_a_search_killed_at_any_moment_of_its_first_trial_begins_with_the_configured_settings_again(
+    tmp_path: Path, drawn: int, failed: bool
+) -> None:
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -r requirements/tune.txt")
+    config = replace(CONFIG, home=str(tmp_path))
+    (tmp_path / "tuning").mkdir()
+    space = space_of(config, ["training.learning_rate", "model.dropout"])
+    for _ in range(2):  # killed once more when it was run again
+        study = _open(config, "search", space)
+        trial = study.ask()
+        _settings(config, trial, space[:drawn])
+        if failed:  # killed when it had put the one aside that was killed before
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    study = _open(config, "search", space)
+    assert differing(config, _settings(config, study.ask(), space)) == {}
+    assert study.get_trials(states=[optuna.trial.TrialState.WAITING]) == []
