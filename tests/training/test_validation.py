@@ -1,13 +1,60 @@
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
 import pytest
 import torch
 from structlog.testing import capture_logs
 
+from bidrec.config import Model
+from bidrec.model.two_tower import build
 from bidrec.training import validation
+from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.resident import Resident
-from bidrec.training.validation import warn_of_few
+from bidrec.training.validation import validation_recall, warn_of_few
 from tests.training.sets import DAY, training_set
 
 SET = training_set(notices=120, companies=20, bidders=2)
+SMALL = Model(embedding_dim=8, table_dim=8, hidden=(16,), company_hidden=8, history_length=4)
+
+
+@pytest.mark.parametrize("k", [1, 5, 100])
+@pytest.mark.parametrize(("at_most", "thinned"), [(3000, 1), (20, 2)])
+def test_the_recall_is_that_of_a_plain_loop_over_the_windows_notices_and_the_companies_known_at_its_start(
+    monkeypatch: pytest.MonkeyPatch, k: int, at_most: int, thinned: int
+) -> None:
+    """Some bidders are not known at the start, and are missed; some bids open after the cutoff, and are not there."""
+    monkeypatch.setattr(validation, "NOTICES", at_most)
+    monkeypatch.setattr(validation, "BLOCK", 4)
+    ts = training_set(notices=200, companies=400, bidders=2)
+    late = (np.arange(len(ts.pair_known_at)) % 5 == 0) & (ts.pair_known_at < ts.cutoff)
+    ts = replace(ts, pair_known_at=np.where(late, ts.cutoff, ts.pair_known_at))
+    torch.manual_seed(1)
+    model, data = build(SMALL, ts.schema).eval(), Resident.of(ts, torch.device("cpu"))
+    notice_ND = notice_vectors(model, data)
+    cosine = (notice_ND @ company_vectors(model, data, notice_ND, ts.validation_from)[0].T).tolist()
+    known = set(ts.version_company[ts.version_known_at <= ts.validation_from].tolist())
+    bidders: dict[int, set[int]] = {}
+    for notice, company, known_at in zip(
+        ts.pair_notice.tolist(), ts.pair_company.tolist(), ts.pair_known_at.tolist(), strict=True
+    ):
+        if ts.validation_from <= ts.notice_published_at[notice] < ts.cutoff and known_at < ts.cutoff:
+            bidders.setdefault(notice, set()).add(company)
+    looked_at = sorted(bidders)[::thinned]
+    assert 12 < len(looked_at) <= at_most
+    assert any(not bidders[notice] <= known for notice in looked_at)
+    wanted = [
+        len(bidders[notice] & set(sorted(known, key=lambda company, row=cosine[notice]: -row[company])[:k]))
+        / len(bidders[notice])
+        for notice in looked_at
+    ]
+    assert validation_recall(model, data, ts.validation_from, ts.cutoff, k) == pytest.approx(fmean(wanted))
+
+
+def test_where_nobody_is_known_all_is_missed_and_of_no_bid_nothing_can_be_said() -> None:
+    model, data = build(SMALL, SET.schema), Resident.of(SET, torch.device("cpu"))
+    assert validation_recall(model, data, -1, SET.cutoff) == 0
+    assert np.isnan(validation_recall(model, data, SET.cutoff, SET.cutoff))
 
 
 @pytest.mark.parametrize(("days", "few"), [(0, True), (3, True), (60, False)])
