@@ -77,10 +77,14 @@ def test_every_stretch_is_of_the_week_after_its_moment_and_holds_known_bids_alon
 
 
 def test_of_the_candidates_those_who_are_known_to_have_bid_on_the_notice_are_its_bidders_and_nobody_else(run):
-    """Everybody who is known is a candidate, so that of each notice as many bidders are marked as were known then."""
+    """Everybody who is known is a candidate, so that of each notice as many bidders are marked as were known then; the
+    last company, which an empty place of the next notice's row might be taken for, is among them everywhere."""
     everybody = Config(ranking=replace(CONFIG.ranking, candidates=3 * SET.companies))
-    late = (np.arange(len(SET.pair_known_at)) % 3 == 0) & (SET.pair_known_at < SET.cutoff)
-    world = replace(SET, pair_known_at=np.where(late, SET.cutoff, SET.pair_known_at))
+    first = np.diff(SET.pair_notice, prepend=-1) > 0
+    late = ~first & (np.arange(len(first)) % 3 == 0) & (SET.pair_known_at < SET.cutoff)
+    last = SET.companies - 1
+    companies = np.where(first, last, np.where(SET.pair_company == last, 2, SET.pair_company)).astype(np.int32)
+    world = replace(SET, pair_company=companies, pair_known_at=np.where(late, SET.cutoff, SET.pair_known_at))
     _, present, bidder = learn._gathered(everybody, run, world, Fields.of(world))
     expected = []
     for notices, moment, _ in learn._stretches(world):
