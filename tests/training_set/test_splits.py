@@ -68,11 +68,12 @@ def test_an_empty_window_is_named_with_its_days(window, at):
     assert "split.train_before" in caught.value.hint
 
 
-def test_a_validation_window_whose_bids_all_open_after_the_cutoff_is_refused_with_the_first_opening():
+@pytest.mark.parametrize(("lag", "first"), [(3, "1970-01-22"), (2, "1970-01-21")])
+def test_a_validation_window_whose_bids_all_open_at_or_after_the_cutoff_is_refused_with_the_first_opening(lag, first):
     times = [5 * DAY, 18 * DAY, 19 * DAY, 25 * DAY]
     with pytest.raises(ConfigurationError, match=r"none of the 2 notices .* public before 1970-01-21") as caught:
-        checked(BOUNDS, times, [(row, known_at + 3 * DAY) for row, known_at in enumerate(times)])
-    assert str(caught.value.hint).startswith("the first is public on 1970-01-22: raise split.validation_days")
+        checked(BOUNDS, times, [(row, known_at + lag * DAY) for row, known_at in enumerate(times)])
+    assert str(caught.value.hint).startswith(f"the first is public on {first}: raise split.validation_days")
 
 
 @pytest.mark.parametrize("cutoff", [date(1, 1, 1), date(9999, 12, 31)])
