@@ -62,28 +62,6 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("recalls", "kept"), [([0.5, 0.6, 0.595], 3), ([0.5, 0.6, 0.58], 2), ([0.6, 0.595, 0.588], 2), ([0.5, 0.4, 0.3], 1)]
-)
-def test_of_epochs_that_chance_could_have_put_in_another_order_the_last_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: list[float], kept: int
-) -> None:
-    given = iter(recalls)
-    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
-    settings = replace(CONFIG.training, refit=False, patience=3)
-    assert train(replace(CONFIG, training=settings), SET, tmp_path)["epochs"] == kept
-
-
-def test_the_second_training_has_as_many_epochs_as_the_first_ones_best(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = iter([0.6, 0.4, 0.3])
-    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
-    facts = train(CONFIG, SET, tmp_path)
-    assert ["validation_recall@100" in entry for entry in facts["curve"]] == [True] * 3 + [False]
-    assert (facts["epochs"], facts["refit"]) == (1, True)
-
-
 class PowerCut(Exception):
     """Not one of ours: the loop writes nothing when it comes."""
 
