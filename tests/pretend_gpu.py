@@ -20,6 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from bidrec.training.pair_batches import _places
+
 GPU, HOST = torch.device("cuda", 0), torch.device("cpu")
 UUID = "8f1c1f4e-52a4-11ef-9d3c-0242ac120002"
 """As torch spells a GPU's; nvidia-smi says GPU- before it."""
@@ -208,3 +210,4 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
             for name, function in functions.items():
                 patched.setattr(place, name, function)
         yield gpu
+    _places.cache_clear()  # what it keeps for this GPU lies on no other

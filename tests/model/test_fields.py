@@ -1,3 +1,6 @@
+import math
+
+import pytest
 import torch
 from torch.nn import functional
 
@@ -38,6 +41,7 @@ def test_a_side_without_fields_gives_its_numbers_alone() -> None:
 
 
 def test_a_missing_age_is_flagged_and_not_mistaken_for_zero_days() -> None:
-    zero, missing = log_ages(torch.tensor([[0.0], [-1.0]]))
+    zero, missing, years = log_ages(torch.tensor([[0.0], [-1.0], [1_000.0]]))
     assert zero.tolist() == [0.0, 0.0]
     assert missing.tolist() == [0.0, 1.0]
+    assert years.tolist() == pytest.approx([math.log(1_001) / 5, 0.0])

@@ -1,7 +1,7 @@
 import math
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bidrec.model.history import History, Vectors
@@ -53,6 +53,7 @@ def told_plainly(
 
 
 @given(COMPANIES, st.integers(0, 9), st.integers(0, NOTICES), st.sampled_from([1.0, 2**0.5]))
+@example([[(0, 0)], [(0, 0), (0, 1)]], 0, 0, 1.0)  # terms of eleven cancel: of the gate's gradient some digits are left
 def test_means_sums_and_their_gradients_are_those_of_a_plain_loop(
     companies: Bids, seed: int, fresh: int, scale: float
 ) -> None:
@@ -74,8 +75,8 @@ def test_means_sums_and_their_gradients_are_those_of_a_plain_loop(
         assert gate.grad is not None
         answers.append((*means, totals, vectors.grad, gate.grad))
     for given_, padded, wanted in zip(*answers, strict=True):
-        torch.testing.assert_close(given_, wanted)
-        torch.testing.assert_close(padded, wanted)
+        torch.testing.assert_close(given_, wanted, atol=5e-5, rtol=1e-5)
+        torch.testing.assert_close(padded, wanted, atol=5e-5, rtol=1e-5)
 
 
 @given(COMPANIES, st.data())

@@ -1,13 +1,15 @@
 import math
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
 from bidrec.config import Model
 from bidrec.model.history import History, Vectors
 from bidrec.model.rows import offsets
-from bidrec.model.towers import HistoryTower
+from bidrec.model.towers import HistoryTower, network
 from bidrec.model.two_tower import build
 from tests.model.test_rows import three_rows
 
@@ -71,6 +73,51 @@ def test_a_company_without_history_has_a_finite_unit_vector_and_gradient() -> No
     torch.testing.assert_close(out.norm(dim=1), torch.ones(1))
     out[0, 0].backward()
     assert all(torch.isfinite(p.grad).all() for p in tower.parameters() if p.grad is not None)
+
+
+def test_in_training_the_activity_numbers_of_a_share_of_the_companies_are_hidden_and_otherwise_of_none() -> None:
+    """A company whose numbers are hidden has the vector that it has without any."""
+    tower = build(replace(SMALL, fact_dropout=0.2), SCHEMA).company
+    nothing = three_rows().take(torch.zeros(1_000, dtype=torch.int64), as_of=86_400)
+    no_bids, has_profile_B = history([[]] * 1_000, [[]] * 1_000), torch.ones(1_000, dtype=torch.bool)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        seen, learned_from = (
+            tower.train(training)(through(torch.zeros(3, 4)), no_bids, nothing, nothing, has_profile_B)
+            for training in (False, True)
+        )
+        tower.version.attributes.weight.zero_()
+        tower.version.text.weight.zero_()
+        without = replace(nothing, dense_BF=torch.zeros(1_000, 1), ages_days_BT=torch.zeros(1_000, 1))
+        hidden = tower.eval()(through(torch.zeros(3, 4)), no_bids, without, nothing, has_profile_B)
+    assert not torch.allclose(seen[0], hidden[0], atol=1e-3)
+    torch.testing.assert_close(seen, seen[:1].expand(1_000, -1))
+    is_hidden = (learned_from - hidden).abs().amax(1) < 1e-5
+    torch.testing.assert_close(learned_from[~is_hidden], seen[~is_hidden])
+    assert abs(is_hidden.float().mean().item() - 0.2) < 0.05
+
+
+def test_in_training_a_share_of_what_the_first_hidden_layer_tells_the_next_is_dropped_and_of_no_other_layer() -> None:
+    layers, told = network(3, (2_000, 2_000), 4, dropout=0.4), []
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.zeros_(layer.weight)
+            nn.init.ones_(layer.bias)
+            layer.register_forward_hook(lambda _, given, __: told.append((given[0] == 0).float().mean().item()))
+    layers.train()(torch.ones(5, 3))
+    layers.eval()(torch.ones(5, 3))
+    assert told == pytest.approx([0, 0.4, 0, 0, 0, 0], abs=0.03)
+
+
+def test_what_stands_in_for_a_record_that_is_not_there_says_nothing() -> None:
+    tower = build(SMALL, SCHEMA).company.eval()
+    rows, has_profile_B = three_rows().take(torch.tensor([0, 0])), torch.tensor([False, True])
+    vectors, no_bids = through(torch.zeros(3, 4)), history([[], []], [[], []])
+    others = three_rows().take(torch.tensor([1, 1]))
+    with torch.no_grad():
+        one, other = (tower(vectors, no_bids, rows, profile, has_profile_B) for profile in (rows, others))
+    assert torch.equal(one[0], other[0])
+    assert not torch.allclose(one[1], other[1], atol=1e-3)
 
 
 def test_gradients_reach_the_notice_tower_through_the_history() -> None:

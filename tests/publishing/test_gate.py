@@ -4,14 +4,23 @@ from bidrec.errors import GateRefused
 from bidrec.publishing.gate import check
 
 
-def metrics(final: float, baseline: float = 0.5, window: str = "w", inputs: str = "i") -> dict:
-    frozen = {"final": {"recall@100": final}, "knn": {"recall@100": baseline}}
-    return {"window": window, "inputs": inputs, "baselines": ["knn"], "metrics": {"frozen": frozen}}
+def metrics(final: float, window: str = "w", inputs: str = "i", baselines: dict | None = None) -> dict:
+    baselines = baselines or {"knn": 0.5}
+    frozen = {name: {"recall@100": value} for name, value in {"final": final, "oracle": 0.9, **baselines}.items()}
+    return {"window": window, "inputs": inputs, "baselines": [*baselines], "metrics": {"frozen": frozen}}
 
 
 def test_a_model_as_good_as_its_baseline_and_the_published_one_passes():
     check(metrics(0.5), None, 0.0)
     check(metrics(0.6), metrics(0.61), 0.01)
+
+
+def test_it_is_the_best_of_the_baselines_that_a_model_may_not_be_further_below_than_the_margin():
+    rivals = {"popularity": 0.3, "knn": 0.6, "counts": 0.4}
+    check(metrics(0.59, baselines=rivals), None, 0.02)
+    for margin in (0.0, 0.02):
+        with pytest.raises(GateRefused, match=r"0\.570 is below knn's 0\.600"):
+            check(metrics(0.57, baselines=rivals), None, margin)
 
 
 @pytest.mark.parametrize(

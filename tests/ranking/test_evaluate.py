@@ -103,6 +103,21 @@ def test_a_bidder_beyond_the_hundredth_place_counts_where_a_larger_k_is_asked_fo
     assert row["recall@120"] == 1
 
 
+def test_segments_look_at_a_hundred_places_and_at_the_lead_over_the_best_baseline():
+    """Company 104 is one place too far down for the model; the rival lists it, and nobody else, first."""
+    truth = replace(TRUTH, company=np.array([50, 104, 1]), known_bids=np.zeros(150, np.int64))
+    by_row, rival = (
+        Table({row: [-float((c - first) % 150) for c in range(150)] for row in (5, 7)}) for first in (4, 104)
+    )
+    rankers, everybody = {"final": by_row, "knn": rival}, np.ones(150, bool)
+    whole = [Period(slice(0, 2), rankers, everybody)]
+    labels = {"region": np.array(["north", "south"])}
+    found = evaluate_periods(whole, truth, SETTINGS, model="final", segments=labels)["segments"]
+    (bids,) = found["company"]
+    assert bids["recall@100"] == {"final": 1 / 3, "knn": 3 / 3}
+    assert [row["difference"]["mean"] for row in found["region"]] == [1 / 2 - 1, 0 - 1]
+
+
 def test_without_a_model_or_without_baselines_nothing_is_compared():
     alone = evaluate({"final": PERFECT}, TRUTH, EVERYBODY, SETTINGS, model="final")
     assert (alone["best_baseline"], alone["difference"]) == (None, None)

@@ -78,9 +78,18 @@ def test_coverage_is_the_share_of_candidates_that_are_listed():
     assert of_the_lists(LISTED[2:], candidates, np.zeros(6, int))["coverage@10"] == 2 / 5
 
 
+def test_only_the_first_ten_of_a_list_are_shown():
+    found = of_the_lists(np.arange(12)[None, :], np.ones(12, bool), np.arange(12))
+    # The long tail are rows 0 to 8.
+    assert (found["coverage@10"], found["long_tail_share@10"]) == (10 / 12, 9 / 10)
+    assert found["gini@10"] == pytest.approx(2 / 12)
+
+
 def test_the_long_tail_is_the_four_fifths_of_candidates_with_the_fewest_bids():
     candidates, bids = np.ones(5, bool), np.array([9, 1, 1, 1, 1])
     assert of_the_lists(LISTED, candidates, bids)["long_tail_share@10"] == 6 / 8
+    # Of equals the higher rows are: all but the first of five.
+    assert of_the_lists(np.array([[0, 1]]), candidates, np.ones(5, int))["long_tail_share@10"] == 1 / 2
 
 
 def test_lists_without_anybody_cover_nothing():

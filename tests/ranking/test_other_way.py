@@ -42,19 +42,23 @@ def test_recall_is_that_of_a_plain_loop_over_companies_and_periods(pairs, seed, 
     truth, draw = truth_of(pairs), np.random.default_rng(seed)
     known_P = draw.random(len(truth.company)) < 0.8
     scores_QC = draw.integers(0, 9, (QUERIES, COMPANIES)).astype(np.float32)  # ties as well
-    made, expected, start = OtherWay(truth), [], 0
+    made, expected, expected_50, open_notices, start = OtherWay(truth), [], [], [], 0
     for length in lengths:
         queries = slice(start, start + length)
         active_A = made.begin(queries, known_P)
         made.add("model", scores_QC[queries][:, active_A])
         expected += recall(truth, known_P, scores_QC, queries, 10)
+        expected_50 += recall(truth, known_P, scores_QC, queries, 50)
+        open_notices += [length] * (len(expected) - len(open_notices))
         start += length
     result = made.result(10, 7, "model", "rolling")
     if not expected:
         assert result is None
         return
     assert result["queries"] == len(expected)
-    assert result["metrics"]["rolling"]["model"]["recall@10"] == pytest.approx(np.mean(expected))
+    assert result["open_notices"] == pytest.approx(np.mean(open_notices))
+    row = result["metrics"]["rolling"]["model"]
+    assert (row["recall@10"], row["recall@50"]) == pytest.approx((np.mean(expected), np.mean(expected_50)))
 
 
 def test_the_best_rival_is_named_by_recall_among_the_first_ten():

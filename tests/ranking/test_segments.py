@@ -1,8 +1,25 @@
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from bidrec.ranking.segments import BIDDERS, MOST, NEWCOMERS, OTHERS, UNKNOWN, VALUES, Found, _band, by_segment
+from bidrec.ranking.segments import (
+    BIDDERS,
+    MOST,
+    NEWCOMERS,
+    OTHERS,
+    UNKNOWN,
+    VALUES,
+    Found,
+    _band,
+    by_segment,
+    categories_of,
+    labels_of,
+)
 from bidrec.ranking.truth import Truth
+from tests.ranking.sets import training_set
 
 # Three notices: bidders 0 and 1, bidder 2, bidders 0 and 3. Company 3 was not known.
 TRUTH = Truth(
@@ -49,6 +66,39 @@ def test_bids_are_told_apart_by_how_many_of_their_companys_bids_were_known():
     }
     assert rows["100 bids or more"]["recall@100"] == {"final": 2 / 2, "rival": 1 / 2}
     assert rows[NEWCOMERS]["recall@100"]["final"] == 0
+
+
+EDGES = {
+    "known, no bid yet": (0,),
+    "1-4 bids": (1, 4),
+    "5-19 bids": (5, 19),
+    "20-99 bids": (20, 99),
+    "100 bids or more": (100,),
+}
+
+
+@pytest.mark.parametrize(("band", "bids"), [(band, bids) for band, edges in EDGES.items() for bids in edges])
+def test_a_band_of_known_bids_holds_its_edges(band, bids):
+    truth = replace(TRUTH, known_bids=np.full(4, bids))
+    rows = by_segment(truth, {}, np.ones(5, bool), {"final": MODEL}, None, 0, 7)["company"]
+    assert [(row["segment"], row["bids"]) for row in rows] == [(band, 5)]
+
+
+def test_a_notices_segments_are_the_words_of_its_own_fields_and_the_number_of_its_bidders(tmp_path):
+    words = {"place": {1: "Seoul", 2: "Busan"}, "category": {1: "road"}, "value_band": {1: "zero", 2: "5"}}
+    table = [{"field": field, "id": code, "value": word} for field, of in words.items() for code, word in of.items()]
+    (tmp_path / "notice").mkdir()
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "notice" / "vocabulary.parquet")
+    fields = {"place": [0] * 4 + [1, 2, 0], "category": [1] * 5 + [0, 1], "value_band": [0] * 4 + [1, 2, 0]}
+    ts = replace(training_set([0] * 7, [], fields, companies=4), folder=tmp_path)
+    found = {kind: labels.tolist() for kind, labels in labels_of(ts, TRUTH).items()}
+    assert found == {
+        "region": ["Seoul", "Busan", UNKNOWN],
+        "category": ["road", UNKNOWN, "road"],
+        "value": ["0", "4 to 16", UNKNOWN],
+        "bidders": ["2-3", "1", "2-3"],
+    }
+    assert categories_of(ts).tolist() == ["road"] * 5 + [UNKNOWN, "road"]
 
 
 def test_rare_segments_are_one_and_no_notice_is_lost():

@@ -29,6 +29,8 @@ def test_bids_opened_too_late_are_left_out_where_asked():
 
 def test_known_bids_are_those_opened_before_the_window():
     assert Truth.of(SET, 10 * DAY, 20 * DAY).known_bids.tolist() == [1, 0, 1]
+    assert Truth.of(SET, 15 * DAY, 21 * DAY).known_bids.tolist() == [1, 0, 1]
+    assert Truth.of(SET, 15 * DAY + 1, 21 * DAY).known_bids.tolist() == [2, 1, 1]
 
 
 @pytest.mark.parametrize("window", [(11, 20), (40, 50), (20, 20)])

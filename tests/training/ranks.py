@@ -28,7 +28,7 @@ from bidrec.training.watch import Watch
 from tests.training.sets import training_set
 
 # Seven notices a step are no even number, and some steps have fewer companies known than are drawn.
-SET = training_set()
+SET = training_set(records=True)
 STOP_AFTER, HANDED_ON_AFTER = 60, 30
 SMALL = Model(
     embedding_dim=8,

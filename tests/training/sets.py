@@ -14,10 +14,14 @@ KINDS = 5
 TEXT_ROWS = 50
 
 
-def training_set(notices: int = 300, companies: int = 40, bidders: int = 4, seed: int = 1) -> TrainingSet:
+def training_set(
+    notices: int = 300, companies: int = 40, bidders: int = 4, seed: int = 1, *, records: bool = False
+) -> TrainingSet:
     """One notice a day; company c bids on notices of kind c % 5; the bids open 3 days after publication.
 
     Training ends at 70 % of the days, the cutoff is at 85 %. Company 0 has a profile alone, company 1 nothing at all.
+    `records`: the others have a profile too, which names their kind. A `static` model knows nothing else of companies:
+    without it learns nothing, for they are all the same to it.
     """
     random = np.random.default_rng(seed)
     published = np.arange(notices, dtype=np.int64) * DAY
@@ -38,6 +42,9 @@ def training_set(notices: int = 300, companies: int = 40, bidders: int = 4, seed
     keys = version_company.astype(np.int64) * 10**9 + version_known
     version = np.searchsorted(keys, pair_company.astype(np.int64) * 10**9 + published[pair_notice], side="right") - 1
     version = np.where((version >= 0) & (version_company[version] == pair_company), version, -1)
+    recorded = np.append(0, active) if records else np.zeros(1, np.int64)
+    profile = np.searchsorted(recorded, version_company)
+    has_profile = recorded[np.minimum(profile, len(recorded) - 1)] == version_company
     return TrainingSet(
         folder=Path(),
         schema={"notice": _schema(1), "profile": _schema(0), "version": _schema(0)},
@@ -50,16 +57,16 @@ def training_set(notices: int = 300, companies: int = 40, bidders: int = 4, seed
             },
         },
         notice=_side(_schema(1), kind, random),
-        profile=_side(_schema(0), np.zeros(1, np.int64), random),
+        profile=_side(_schema(0), recorded % KINDS, random),
         version=_side(_schema(0), np.zeros(len(version_company), np.int64), random),
         notice_published_at=published,
         notice_limits=np.zeros(notices, np.int32),
-        profile_company=np.zeros(1, np.int32),
-        profile_known_at=np.zeros(1, np.int64),
-        profile_standing=np.zeros(1, np.int32),
+        profile_company=recorded.astype(np.int32),
+        profile_known_at=np.zeros(len(recorded), np.int64),
+        profile_standing=np.zeros(len(recorded), np.int32),
         version_company=version_company,
         version_known_at=version_known,
-        version_profile=np.where(version_company == 0, 0, -1).astype(np.int32),
+        version_profile=np.where(has_profile, profile, -1).astype(np.int32),
         version_log_begin=begin.astype(np.int64),
         version_log_end=end.astype(np.int64),
         log_company=log_company,

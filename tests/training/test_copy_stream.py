@@ -19,7 +19,7 @@ from bidrec.training.resident import Resident
 from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training.sets import ON_A_GPU, training_set
 
-SET = training_set(notices=100)
+SET = training_set(notices=100, records=True)
 CPU = torch.device("cpu")
 STATIC = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), dropout=0.0)
 CONFIG = Config(model=STATIC, training=Training(batch_size=8, stream_notices=20, epochs=2, refit=False))

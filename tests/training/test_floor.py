@@ -9,7 +9,7 @@ from bidrec.training import floor
 from bidrec.training.loop import train
 from tests.training.sets import training_set
 
-SET = training_set(notices=120)
+SET = training_set(notices=120, records=True)
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(8,), company_hidden=8, history_length=8)
 ONCE = Training(batch_size=8, epochs=1)
 

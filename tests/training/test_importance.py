@@ -39,15 +39,23 @@ def test_what_decides_the_bids_is_worth_much_and_noise_is_not(model) -> None:
     assert {name: value["mean"] for name, value in drop["profile"].items()} == {"noise": 0.0, "kind": 0.0}
 
 
-def test_what_a_model_of_records_alone_does_not_read_is_not_measured(tmp_path: Path) -> None:
-    config = Config(model=replace(SMALL, kind="static"), training=Training(batch_size=20, epochs=1, refit=False))
-    train(config, SET, tmp_path)
-    drop = importance(load_model(SET.schema, tmp_path / "model"), SET, repeats=1, seed=1)["drop"]
+def test_of_a_model_of_records_alone_the_records_field_that_decides_is_worth_much_and_nothing_else_is_measured(
+    tmp_path: Path,
+) -> None:
+    recorded = training_set(companies=150, records=True)
+    config = Config(
+        model=replace(SMALL, kind="static", temperature=0.2),
+        training=Training(batch_size=64, epochs=3, refit=False, patience=3),
+    )
+    train(config, recorded, tmp_path)
+    drop = importance(load_model(recorded.schema, tmp_path / "model"), recorded, repeats=1, seed=1)["drop"]
     assert {side: list(fields) for side, fields in drop.items()} == {
         "notice": ["noise", "kind", "title"],
         "profile": ["noise", "kind"],
         "version": [],
     }
+    assert min(drop["notice"]["kind"]["mean"], drop["profile"]["kind"]["mean"]) > 0.1
+    assert abs(drop["profile"]["noise"]["mean"]) < 0.05
 
 
 def test_the_starting_point_is_the_recall_that_chooses_the_epochs_and_the_weights_stay(model) -> None:

@@ -1,4 +1,5 @@
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from bidrec.training.watch import Watch
 from tests.training.sets import training_set
 
 ROOT = Path(__file__).parents[2]
-SET = training_set()
+SET = training_set(records=True)
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8)
 CONFIG = Config(model=SMALL, training=Training(batch_size=20, epochs=3, candidates=16, history_gradients=30))
 
@@ -59,28 +60,6 @@ KINDS = {
         model=replace(SMALL, kind="static"), loss=LEARNED_FREQUENCIES, training=replace(SPARSE, whole_notices=True)
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("recalls", "kept"), [([0.5, 0.6, 0.595], 3), ([0.5, 0.6, 0.58], 2), ([0.6, 0.595, 0.588], 2), ([0.5, 0.4, 0.3], 1)]
-)
-def test_of_epochs_that_chance_could_have_put_in_another_order_the_last_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recalls: list[float], kept: int
-) -> None:
-    given = iter(recalls)
-    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
-    settings = replace(CONFIG.training, refit=False, patience=3)
-    assert train(replace(CONFIG, training=settings), SET, tmp_path)["epochs"] == kept
-
-
-def test_the_second_training_has_as_many_epochs_as_the_first_ones_best(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = iter([0.6, 0.4, 0.3])
-    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
-    facts = train(CONFIG, SET, tmp_path)
-    assert ["validation_recall@100" in entry for entry in facts["curve"]] == [True] * 3 + [False]
-    assert (facts["epochs"], facts["refit"]) == (1, True)
 
 
 class PowerCut(Exception):
@@ -165,10 +144,15 @@ def test_a_process_killed_while_a_checkpoint_is_written_leaves_one_to_go_on_from
 
 
 def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_bytes(
-    tmp_path: Path, unbroken: tuple[Path, dict], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest checkpoint is that of the first training's last epoch; the weights validated are not yet written."""
+    """The newest checkpoint is that of the first training's last epoch, the best epoch's weights are older, and the
+    weights validated are not yet written."""
     often = replace(CONFIG, training=replace(CONFIG.training, checkpoint_seconds=0))
+    recalls = [0.6, 0.4, 0.3]
+    given = iter(2 * recalls)
+    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
+    wanted = train(CONFIG, SET, tmp_path / "unbroken")
 
     def cut(*_: object) -> None:
         raise OSError("power cut")
@@ -176,24 +160,16 @@ def test_a_run_killed_between_its_two_trainings_still_trains_anew_to_the_same_by
     with monkeypatch.context() as patch:
         patch.setattr("bidrec.training.loop.saved.save_model", cut)
         with pytest.raises(OSError, match="power cut"):
-            train(often, SET, tmp_path)
-    kept = newest(tmp_path / "checkpoints")
+            train(often, SET, tmp_path / "killed")
+    kept = newest(tmp_path / "killed" / "checkpoints")
     assert kept
     assert kept.progress.finished
-    assert not (tmp_path / "validated").exists()
-    facts = train(CONFIG, SET, tmp_path)
-    assert facts["refit"]
-    assert curve(facts) == curve(unbroken[1])
+    assert not (tmp_path / "killed" / "validated").exists()
+    facts = train(CONFIG, SET, tmp_path / "killed")
+    assert (facts["refit"], facts["epochs"]) == (True, 1)
+    assert curve(facts) == curve(wanted)
     for name in ("model/weights.safetensors", "validated/weights.safetensors"):
-        assert (tmp_path / name).read_bytes() == (unbroken[0] / name).read_bytes()
-
-
-def test_an_epochs_end_makes_no_checkpoint_that_is_not_due(tmp_path: Path) -> None:
-    """Where epochs are short, one at each end would cost more than the steps."""
-    settings = replace(CONFIG.training, epochs=2, checkpoint_seconds=86_400)
-    train(replace(CONFIG, model=replace(SMALL, kind="static"), training=settings), SET, tmp_path)
-    assert (tmp_path / "model").exists()
-    assert not (tmp_path / "checkpoints").exists()
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "unbroken" / name).read_bytes()
 
 
 def test_the_validated_weights_have_not_seen_the_validation_window_and_the_model_has(tmp_path: Path) -> None:
@@ -234,10 +210,12 @@ def test_bids_after_the_cutoff_change_no_weight(tmp_path: Path, unbroken: tuple[
     assert (tmp_path / name).read_bytes() == (unbroken[0] / name).read_bytes()
 
 
-def test_the_seed_model_trains_on_pairs(tmp_path: Path) -> None:
-    model = Model(kind="static", embedding_dim=8, table_dim=8, hidden=(16,), temperature=1.0, learn_temperature=False)
-    facts = train(Config(model=model, training=Training(batch_size=64, epochs=1)), SET, tmp_path)
-    assert facts["curve"][0]["temperature"] == 1.0
+def test_the_seed_model_learns_from_pairs_which_companies_bid_on_which_kind(tmp_path: Path) -> None:
+    model = replace(SMALL, kind="static", dropout=0.0, temperature=0.2, learn_temperature=False)
+    facts = train(Config(model=model, training=Training(batch_size=32, epochs=3, refit=False)), SET, tmp_path)
+    assert [entry["temperature"] for entry in facts["curve"]] == pytest.approx([0.2] * 3)
+    learned, data = load_model(SET.schema, tmp_path / "model"), Resident.of(SET, torch.device("cpu"))
+    assert validation_recall(learned, data, SET.validation_from, SET.cutoff, k=8) > 0.9
 
 
 @pytest.mark.parametrize("checkpoint_seconds", [0, 60])
@@ -314,6 +292,12 @@ def test_an_epoch_whose_last_step_was_taken_before_the_training_was_stopped_has_
 
 
 def test_loss_gradient_norm_and_learning_rate_stand_in_every_epochs_entry(unbroken: tuple[Path, dict]) -> None:
-    for entry in unbroken[1]["curve"]:
-        assert entry["gradient_norm"] > 0
-        assert 0 < entry["learning_rate"] <= CONFIG.training.learning_rate
+    """The rate falls to nothing over each of the two trainings, whatever the number of their epochs."""
+    entries = unbroken[1]["curve"]
+    assert min(entry["gradient_norm"] for entry in entries) > 0
+    assert all(0 < entry["loss"] < math.log(SET.companies) for entry in entries)  # a step's: better than by chance
+    for first_training in (True, False):
+        rates = [entry["learning_rate"] for entry in entries if ("validation_recall@100" in entry) == first_training]
+        left = [1 - (number + 1) / len(rates) for number in range(len(rates))]
+        assert rates == pytest.approx([CONFIG.training.learning_rate * share for share in left], abs=4e-4)
+        assert rates[-1] > 0

@@ -23,7 +23,7 @@ from tests.training.ranks import stopped
 from tests.training.sets import training_set
 from tests.training.test_distributed import torchrun
 
-SET = training_set(notices=100)
+SET = training_set(notices=100, records=True)
 SMALL = Model(embedding_dim=8, table_dim=16, hidden=(16,), company_hidden=16, history_length=8, members=2)
 SMALL = replace(SMALL, dropout=0.0, fact_dropout=0.0)  # masks are drawn in another way on a GPU
 STATIC = replace(SMALL, kind="static")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.config import Split
-from bidrec.errors import ConfigurationError
+from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.training_set.splits import DAY, Bounds, bounds_of, check_windows
 
 MIDNIGHT = 1_704_067_200
@@ -33,10 +33,7 @@ def test_one_given_day_fixes_the_other_by_the_length_of_the_window():
 
 
 BOUNDS = Bounds(validation_from=10 * DAY, cutoff=20 * DAY, test_before=30 * DAY)
-moments = st.builds(lambda day, second: day * DAY + second, st.sampled_from([5, 10, 20, 30]), st.integers(-1, 1))
-"""The bounds, a day before them, and the seconds beside each."""
-EVERY_WINDOW = [(at * DAY, at * DAY + 1) for at in (5, 15, 25)]
-"""(published, public) of a bid in each."""
+published = st.lists(st.integers(0, 40 * DAY), min_size=1, max_size=30).map(sorted)
 
 
 def checked(bounds, published_at, bids):
@@ -45,15 +42,21 @@ def checked(bounds, published_at, bids):
     return check_windows(bounds, np.array(published_at, np.int64), *columns)
 
 
-@given(st.lists(st.tuples(moments, moments), max_size=20), st.lists(moments, max_size=5))
-def test_each_window_is_half_open_and_counts_its_notices_and_bids(some, without_bids):
-    bids = EVERY_WINDOW + [(published, public) for published, public in some if public > published]
-    times = sorted([*(published for published, _ in bids), *without_bids])
+@given(published, st.data())
+def test_each_window_is_half_open_and_counts_its_notices_and_bids(times, data):
+    lags = st.tuples(st.integers(0, len(times) - 1), st.integers(1, 10 * DAY))
+    bids = [(notice, times[notice] + lag) for notice, lag in data.draw(st.lists(lags, max_size=30))]
     expected = {}
     for name, (begin, end) in BOUNDS.windows().items():
-        counted = [public < end or name != "validation" for published, public in bids if begin <= published < end]
-        expected[name] = {"notices": sum(begin <= time < end for time in times), "bids": sum(counted)}
-    assert checked(BOUNDS, times, [(times.index(published), public) for published, public in bids]) == expected
+        inside = {i for i, t in enumerate(times) if begin <= t < end}
+        late = [known_at >= end and name == "validation" for _, known_at in bids]
+        counted = [notice in inside and not is_late for (notice, _), is_late in zip(bids, late, strict=True)]
+        expected[name] = {"notices": len(inside), "bids": sum(counted)}
+    if bids and all(e["bids"] for e in expected.values()):
+        assert checked(BOUNDS, times, bids) == expected
+    else:
+        with pytest.raises((ConfigurationError, InputMissing)):
+            checked(BOUNDS, times, bids)
 
 
 @pytest.mark.parametrize(("window", "at"), [("training", 5), ("validation", 15), ("test", 25)])
@@ -65,11 +68,12 @@ def test_an_empty_window_is_named_with_its_days(window, at):
     assert "split.train_before" in caught.value.hint
 
 
-def test_a_validation_window_whose_bids_all_open_after_the_cutoff_is_refused_with_the_first_opening():
-    times = [5 * DAY, 17 * DAY, 19 * DAY, 25 * DAY]
+@pytest.mark.parametrize(("lag", "first"), [(3, "1970-01-22"), (2, "1970-01-21")])
+def test_a_validation_window_whose_bids_all_open_at_or_after_the_cutoff_is_refused_with_the_first_opening(lag, first):
+    times = [5 * DAY, 18 * DAY, 19 * DAY, 25 * DAY]
     with pytest.raises(ConfigurationError, match=r"none of the 2 notices .* public before 1970-01-21") as caught:
-        checked(BOUNDS, times, [(row, known_at + 3 * DAY) for row, known_at in enumerate(times)])
-    assert str(caught.value.hint).startswith("the first is public on 1970-01-21: raise split.validation_days")
+        checked(BOUNDS, times, [(row, known_at + lag * DAY) for row, known_at in enumerate(times)])
+    assert str(caught.value.hint).startswith(f"the first is public on {first}: raise split.validation_days")
 
 
 @pytest.mark.parametrize("cutoff", [date(1, 1, 1), date(9999, 12, 31)])

@@ -55,6 +55,16 @@ def test_a_trial_is_worth_its_best_epochs_on_average_over_the_cutoffs(tmp_path: 
     assert [worth for _, worth in heard] == pytest.approx([curves[0][0], best[0], (best[0] + curves[1][0]) / 2, value])
 
 
+def test_a_later_epoch_that_is_worse_takes_nothing_from_a_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([0.6, 0.4, 0.2, 0.3])
+    monkeypatch.setattr("bidrec.training.loop.validation_recall", lambda *_: next(given))
+    value, heard = told(CONFIG, [SET, SET], tmp_path)
+    assert value == pytest.approx((0.6 + 0.3) / 2)
+    assert [worth for _, worth in heard] == pytest.approx([0.6, 0.6, (0.6 + 0.2) / 2, (0.6 + 0.3) / 2])
+
+
 def test_the_first_trial_is_the_configured_setting_to_the_last_digit_and_drawn_numbers_have_three() -> None:
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -r requirements/tune.txt")
     config = Config(training=Training(learning_rate=0.001234), model=replace(Model(), temperature=0.0712345))

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Evaluation
-from bidrec.ranking.baselines import fit_baselines
+from bidrec.ranking.baselines import BUYER_PRIOR, PLACE_PRIOR, fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.truth import Truth, known_companies
 from tests.ranking.sets import DAY, training_set
@@ -28,6 +29,32 @@ def test_a_bid_known_at_or_after_the_cutoff_changes_no_baseline(later):
     expected = scores(KNOWN)
     for name, found in scores([*KNOWN, *later]).items():
         np.testing.assert_array_equal(found, expected[name])
+
+
+def test_each_baseline_has_the_half_life_and_the_prior_that_are_its_own():
+    """Two bids ten and twenty days before the moment: popularity halves every 5 days, what is counted by key every 10;
+    a notice that shares no key with one that is known is left with popularity."""
+    fields = {"buyer_id": [1, 1, 1], "place": [1, 1, 1], "category": [1, 1, 1]}
+    ts = training_set([0, 0, 30], [(0, 0, 10), (1, 1, 20)], fields, companies=2)
+    settings = Evaluation(popularity_half_life=5.0, backoff_half_life=10.0)
+    rankers = fit_baselines(ts, Fields.of(ts), 30 * DAY, settings)
+    found = {name: rankers[name].scores(np.array([2]))[0] for name in ("popularity", "buyer", "place_category")}
+    old, young = 1 / 16, 1 / 4
+    assert found["popularity"] == pytest.approx([old, young])
+    share = np.array([old, young]) / (old + young)
+    counted = np.array([1 / 4, 1 / 2])
+    assert found["buyer"] == pytest.approx((counted + BUYER_PRIOR * share) / (3 / 4 + BUYER_PRIOR), rel=1e-5)
+    for _ in range(4):  # place and buyer, place, buyer, category: here all know the same
+        share = (counted + PLACE_PRIOR * share) / (3 / 4 + PLACE_PRIOR)
+    assert found["place_category"] == pytest.approx(share, rel=1e-5)
+
+
+def test_a_place_comes_before_a_buyer_and_a_buyer_before_a_category():
+    """Company 1 bid in the place, 2 with the buyer, 3 in the category, each as often."""
+    fields = {"place": [1, 2, 3, 1], "buyer_id": [1, 2, 3, 2], "category": [1, 2, 3, 3]}
+    ts = training_set([0, 0, 0, 9], [(0, 1, 5), (1, 2, 5), (2, 3, 5)], fields, companies=4)
+    found = fit_baselines(ts, Fields.of(ts), 8 * DAY, Evaluation())["place_category"].scores(np.array([3]))[0]
+    assert np.argsort(-found).tolist() == [1, 2, 3, 0]
 
 
 def test_all_baselines_score_every_company_with_numbers():

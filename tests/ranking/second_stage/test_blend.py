@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.blend import PRIOR, PULL, Blend, learn
@@ -45,10 +46,8 @@ def test_no_other_weights_have_a_smaller_loss(seed):
     signal_QMS, present_QM = drawn(seed), random.random((QUERIES, CANDIDATES)) < 0.8
     bidder_QM = present_QM & (random.random((QUERIES, CANDIDATES)) < 0.3)
     weight_S = np.array(learn(NAMES, signal_QMS, present_QM, bidder_QM).weight)
-    reached = loss(weight_S, signal_QMS, present_QM, bidder_QM)
-    for _ in range(20):
-        other_S = weight_S + random.normal(size=SIGNALS) * 0.1
-        assert reached < loss(other_S, signal_QMS, present_QM, bidder_QM) + 1e-6
+    least = minimize(loss, PRIOR_S, (signal_QMS, present_QM, bidder_QM))
+    assert loss(weight_S, signal_QMS, present_QM, bidder_QM) == pytest.approx(least.fun, abs=1e-4)
 
 
 def loss(weight_S, signal_QMS, present_QM, bidder_QM):
@@ -128,6 +127,20 @@ def test_a_score_is_the_weighted_sum_of_the_signals_less_their_mean_over_their_d
     expected = ((drawn(6) - mean_S) / deviation_S) @ weight_S
     np.testing.assert_allclose(made.scores(drawn(6)), expected, rtol=1e-3, atol=1e-3)
     assert made.counted == ("unit", "place")
+
+
+def test_the_probabilities_of_the_candidates_learned_from_add_up_to_their_bids_and_follow_the_score():
+    """As in Platt's paper, bids and non-bids count as slightly less than certain."""
+    present_QM = np.random.default_rng(1).random((QUERIES, CANDIDATES)) < 0.9
+    signal_QMS, bidder_QM = drawn(2), present_QM & (np.random.default_rng(3).random((QUERIES, CANDIDATES)) < 0.2)
+    made = learn(NAMES, signal_QMS, present_QM, bidder_QM)
+    score_P = made.scores(signal_QMS)[present_QM]
+    bids, others = int(bidder_QM.sum()), int((present_QM & ~bidder_QM).sum())
+    expected = bids * (bids + 1) / (bids + 2) + others / (others + 2)
+    assert made.probabilities(score_P).sum() == pytest.approx(expected, rel=1e-3)
+    chance_P = 1 / (1 + np.exp(-made.slope * score_P.astype(np.float64) - made.offset))
+    np.testing.assert_allclose(made.probabilities(score_P), chance_P, rtol=1e-4)
+    assert made.slope > 0
 
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=SIGNALS, max_size=SIGNALS).map(tuple)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.ranking.second_stage.calibrate import calibrate, reliability
+from bidrec.ranking.second_stage.calibrate import BINS, calibrate, reliability
 
 SCORES = np.random.default_rng(0).normal(size=20_000).astype(np.float32)
 
@@ -48,11 +48,39 @@ def test_without_a_candidate_there_is_nothing_to_fit():
 
 def test_reliability_holds_the_expected_bidders_of_each_notice_against_the_true_ones():
     probability = np.array([0.5, 0.25, 0.25, 1.0], np.float32)
-    bid, query = np.array([True, False, False, True]), np.array([0, 0, 1, 1])
+    bid, query = np.array([True, False, False, False]), np.array([0, 0, 1, 1])
     found = reliability(probability, bid, query, np.array([1, 3]))
-    assert found["brier"] == pytest.approx((0.25 + 0.0625 + 0.0625 + 0) / 4)
-    assert found["brier_of_base_rate"] == pytest.approx(0.25)
+    assert found["brier"] == pytest.approx((0.25 + 0.0625 + 0.0625 + 1) / 4)
+    assert found["brier_of_base_rate"] == pytest.approx(1 / 4 * 3 / 4)
     assert (found["expected_bidders"], found["bidders"]) == (1.0, 2.0)
     assert found["bidders_mean_absolute_error"] == pytest.approx((0.25 + 1.75) / 2)
-    assert sum(part["pairs"] for part in found["bins"]) == 4
-    assert sum(part["pairs"] * part["predicted"] for part in found["bins"]) == pytest.approx(2)
+
+
+@given(st.lists(st.tuples(st.floats(2**-13, 1, width=32), st.booleans()), min_size=1, max_size=200))
+def test_bins_are_of_neighbouring_probabilities_of_a_tenth_of_the_expected_bids_each_and_say_who_bid(pairs):
+    probability, bid = np.array([pair[0] for pair in pairs], np.float32), np.array([pair[1] for pair in pairs])
+    bins = reliability(probability, bid, np.zeros(len(pairs), np.int64), np.array([1]))["bins"]
+    begin, ascending = 0, np.argsort(probability, kind="stable")
+    for one in bins:
+        part = np.sort(probability[ascending[begin : begin + one["pairs"]]].astype(np.float64))
+        assert one["predicted"] == pytest.approx(part.mean())
+        assert part[:-1].sum() <= probability.sum(dtype=np.float64) / BINS + part[-1] + 1e-9
+        begin += one["pairs"]
+    assert begin == len(pairs)
+    assert len(bins) <= BINS
+    assert sum(one["pairs"] * one["observed"] for one in bins) == pytest.approx(bid.sum())
+
+
+def test_what_was_observed_is_of_each_bin_alone():
+    """Ten pairs as likely as one of a half, half of whose expected bids they have: the rare ones never bid."""
+    probability = np.array([0.05] * 10 + [0.5], np.float32)
+    found = reliability(probability, probability > 0.1, np.zeros(11, np.int64), np.array([1]))["bins"]
+    assert {part["observed"] for part in found if part["predicted"] < 0.1} == {0}
+    assert found[-1] == {"pairs": 1, "predicted": 0.5, "observed": 1}
+
+
+def test_without_a_pair_there_is_no_bin_and_no_score():
+    nothing = np.empty(0, np.float32)
+    found = reliability(nothing, nothing > 0, nothing.astype(np.int64), np.array([2, 4]))
+    assert (found["brier"], found["bins"], found["pairs"]) == (None, [], 0)
+    assert (found["expected_bidders"], found["bidders"]) == (0, 3)

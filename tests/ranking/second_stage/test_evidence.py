@@ -40,6 +40,21 @@ def test_a_company_s_bids_are_counted_decayed_and_dated_as_a_plain_loop_does(kno
     assert made.known.tolist() == [company for company in EVERYBODY[0] if days[company]]
 
 
+def test_as_many_of_the_newest_notices_as_are_set_for_either_kind_of_neighbours_vote():
+    """Each of five notices has a bidder of its own; the first and the third are like the one that is asked about."""
+    known = {(notice, notice): 5 for notice in range(5)}
+
+    def voted(**chosen):
+        made = evidence(known, settings=Ranking(**chosen))
+        return [np.flatnonzero(votes.votes(ASKED[:1]).toarray()[0]).tolist() for votes in (made.alike, made.near)]
+
+    alike, near = voted()
+    assert ({0, 2} <= set(alike), near) == (True, [0, 1, 2, 3, 4])
+    assert voted(neighbours=1) == [[0], near]
+    assert (voted(tower_neighbours=2)[0], len(voted(tower_neighbours=2)[1])) == (alike, 2)
+    assert voted(known_notices=3) == [[company for company in alike if company >= 2], [2, 3, 4]]
+
+
 @settings(max_examples=25)
 @given(KNOWN)
 def test_an_unknown_value_of_a_field_is_counted_for_nobody(known):

@@ -76,6 +76,25 @@ def test_every_stretch_is_of_the_week_after_its_moment_and_holds_known_bids_alon
     assert len(np.concatenate([notices for notices, _, _ in learn._stretches(SET)])) <= 5 + len(stretches)
 
 
+def test_of_the_candidates_those_who_are_known_to_have_bid_on_the_notice_are_its_bidders_and_nobody_else(run):
+    """Everybody who is known is a candidate, so that of each notice as many bidders are marked as were known then; the
+    last company, which an empty place of the next notice's row might be taken for, is among them everywhere."""
+    everybody = Config(ranking=replace(CONFIG.ranking, candidates=3 * SET.companies))
+    first = np.diff(SET.pair_notice, prepend=-1) > 0
+    late = ~first & (np.arange(len(first)) % 3 == 0) & (SET.pair_known_at < SET.cutoff)
+    last = SET.companies - 1
+    companies = np.where(first, last, np.where(SET.pair_company == last, 2, SET.pair_company)).astype(np.int32)
+    world = replace(SET, pair_company=companies, pair_known_at=np.where(late, SET.cutoff, SET.pair_known_at))
+    _, present, bidder = learn._gathered(everybody, run, world, Fields.of(world))
+    expected = []
+    for notices, moment, _ in learn._stretches(world):
+        known = known_companies(world, moment)[world.pair_company] & (world.pair_known_at < world.cutoff)
+        expected += [int((known & (world.pair_notice == notice)).sum()) for notice in notices]
+    assert bidder.sum(axis=1).tolist() == expected
+    assert not (bidder & ~present).any()
+    assert {1, 2} <= set(expected)
+
+
 def test_nothing_known_from_its_moment_on_changes_the_signals_of_a_stretch(run):
     """Of the second stretch: afterwards others bid on the window's notices, histories are of other notices, and a
     company becomes known by its record."""

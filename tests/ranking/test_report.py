@@ -1,0 +1,21 @@
+"""What the evaluation of a run tells beside its rankings; whole evaluations run in tests/e2e."""
+
+import numpy as np
+import pytest
+
+from bidrec.ranking.report import _calibration
+from bidrec.ranking.truth import Truth
+from tests.ranking.second_stage.worlds import blend
+
+
+def test_the_probabilities_are_held_against_who_bid_and_bidders_that_were_no_candidates_count_as_bidders():
+    """Notice 7 has bidders 1 and 3, notice 9 has bidder 2; company 3 was no candidate."""
+    truth = Truth(
+        0, 1, np.array([7, 9]), np.zeros(2, int), np.array([0, 0, 1]), np.array([1, 3, 2]), 0, np.zeros(4, int)
+    )
+    pairs = np.array([0, 0, 1, 1]), np.array([1, 2, 1, 2]), np.array([2.0, -2.0, -2.0, 2.0], np.float32)
+    found = _calibration(truth, pairs, blend([1.0]))
+    likely = 1 / (1 + np.exp(-2))
+    assert found["brier"] == pytest.approx((1 - likely) ** 2)
+    assert (found["pairs"], found["brier_of_base_rate"]) == (4, 1 / 4)
+    assert (found["expected_bidders"], found["bidders"]) == (pytest.approx(1.0), 3 / 2)
