@@ -32,7 +32,10 @@ def test_what_is_near_a_vector_is_listed_by_cosine(published, option, key, count
     assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
 
 
-@pytest.mark.parametrize("text", ["1 2 3", '{"vector": 1}', '["a"]', "7"])
+NONE = ["1 2 3", '{"1": 1}', '["a"]', '["1"]', "[true]", "7", '"12345678"', f"[1{'0' * 400}]", "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", NONE, ids=lambda text: text[:10])
 def test_what_is_no_list_of_numbers_is_a_usage_error(published, text):
     refused = run(published, "--companies-near", "-", stdin=text)
     assert refused.exit_code == 2
