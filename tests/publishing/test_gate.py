@@ -5,13 +5,16 @@ from bidrec.publishing.gate import check
 
 
 def metrics(final: float, baseline: float = 0.5, window: str = "w", inputs: str = "i") -> dict:
-    frozen = {"final": {"recall@100": final}, "knn": {"recall@100": baseline}}
-    return {"window": window, "inputs": inputs, "baselines": ["knn"], "metrics": {"frozen": frozen}}
+    recalls = {"final": final, "popularity": 0.1, "knn": baseline, "buyer": 0.2}
+    frozen = {name: {"recall@100": recall} for name, recall in recalls.items()}
+    baselines = ["popularity", "knn", "buyer"]
+    return {"window": window, "inputs": inputs, "baselines": baselines, "metrics": {"frozen": frozen}}
 
 
-def test_a_model_as_good_as_its_baseline_and_the_published_one_passes():
+def test_a_model_as_good_as_its_best_baseline_and_the_published_one_or_within_the_margin_passes():
     check(metrics(0.5), None, 0.0)
-    check(metrics(0.6), metrics(0.61), 0.01)
+    check(metrics(0.49), None, 0.02)
+    check(metrics(0.6), metrics(0.61), 0.02)
 
 
 @pytest.mark.parametrize(
