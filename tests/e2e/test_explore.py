@@ -177,6 +177,7 @@ def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: C
         url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
         assert url.startswith("http://127.0.0.1:")
         assert get(url)[0] == 200
+        assert get(url, Host="evil.example")[0] == 400  # a page elsewhere whose name leads here reads nothing
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
