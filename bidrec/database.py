@@ -68,8 +68,10 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
         port = parts.port or 5432
     except ValueError:
         parts, port = urlsplit(""), 0
-    # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port.
+    # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port;
+    # what follows an '@' in it libpq takes for the host, and names it when it does not find it.
     moved = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
+    moved |= parts.netloc.count("@") > 1
     if parts.scheme not in ("postgresql", "postgres") or moved:
         raise ConfigurationError(
             f"{variable} is not an address such as postgresql://user@host:5432/database",

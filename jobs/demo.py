@@ -38,7 +38,7 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     home = config.home_path / "demo"
     config = _demo_config(config, home)
     _stage(1)
-    _simulate(Path(config.source.path), notices, companies, bids, seed)
+    _simulate(config, notices, companies, bids, seed)
     _stage(2)
     run = flow.train(config)
     metrics = run.metrics()
@@ -69,17 +69,21 @@ def _stage(number: int) -> None:
     log.get("demo").info(f"step {number} of {len(STAGES)}: {STAGES[number - 1]}")
 
 
-def _simulate(source: Path, notices: int, companies: int, bids: int, seed: int) -> None:
-    """Invent the market, unless the same one is there."""
+def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int) -> None:
+    """Invent the market, unless the same one is there. Raises ConfigurationError (64) in a folder that is no home."""
+    from bidrec.locks import one_job_at_a_time
     from bidrec.simulator import simulate
-    from bidrec.storage import read_manifest
+    from bidrec.storage import read_manifest, writing
 
+    source, lake = Path(config.source.path), config.home_path / "lake"
     asked = {"notice": notices, "company": companies, "bid": bids}
     there = read_manifest(source)
     if there and there["seed"] == seed and there.get("asked") == asked:
         return
-    # Another market is no later state of this one: its rows must not be added to the lake.
-    shutil.rmtree(source.parent / "lake", ignore_errors=True)
+    with one_job_at_a_time(config.home_path, "ingest", config.wait_seconds), writing(lake):
+        # Another market is no later state of this one: its rows must not be added to the lake.
+        if lake.exists():
+            shutil.rmtree(lake)
     simulate(source, notices=notices, companies=companies, bids=bids, seed=seed)
 
 

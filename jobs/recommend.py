@@ -95,7 +95,11 @@ def _export(
 
 
 def _vector(file: TextIO | None) -> list[float]:
+    wrong = click.UsageError("a vector is a JSON list of numbers")
     try:
-        return [float(number) for number in json.load(file)]  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise click.UsageError("a vector is a JSON list of numbers") from error
+        given = json.load(file)  # type: ignore[arg-type]
+        if not isinstance(given, list) or not {*map(type, given)} <= {int, float}:
+            raise wrong
+        return [float(number) for number in given]
+    except (ValueError, OverflowError, RecursionError) as error:  # too large a number, lists in lists without an end
+        raise wrong from error

@@ -1,8 +1,5 @@
-import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import click
 import pytest
@@ -11,9 +8,6 @@ from click.testing import CliRunner
 from jobs.cli import COMMANDS, main
 
 HEAVY = ("torch", "torchrec", "feast", "duckdb", "pandas", "pyarrow", "numpy", "rich", "ibis")
-README = Path(__file__).parents[1] / "README.md"
-BIDREC = Path(sys.executable).parent / "bidrec"
-QUICK_SECONDS = 0.5
 
 
 def test_help_names_every_command_with_one_line():
@@ -45,16 +39,6 @@ def test_help_imports_no_command_and_nothing_heavy():
     assert not loaded & set(HEAVY)
 
 
-def test_help_answers_in_under_half_a_second():
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        subprocess.run([BIDREC, "--help"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.monotonic() - started)
-    assert min(times) < QUICK_SECONDS
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_the_common_options(name):
     command = main.get_command(click.Context(main), name)
@@ -66,21 +50,16 @@ def test_every_command_has_help_and_the_common_options(name):
     assert f"Usage: main {name}" in shown.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_loading_a_command_loads_nothing_heavy(name):
-    """So that `bidrec train --help` and a mistyped option answer at once."""
-    module = COMMANDS[name][0].split(":")[0]
-    script = f"import sys, {module}\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & {"torch", "torchrec", "feast", "pandas"}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_readme_names_every_command(name):
-    text = README.read_text(encoding="utf-8") if README.is_file() else ""
-    if "bidrec demo" not in text:
-        pytest.skip("the README has no table of commands")
-    assert f"bidrec {name}" in text
+def test_loading_a_command_loads_nothing_heavy():
+    """So that `bidrec train --help` and a mistyped option answer at once. One process loads them all: each alone would
+    take seconds, most of them the same."""
+    script = (
+        "import importlib, sys\nfor module in sys.argv[1:]:\n    importlib.import_module(module)\n"
+        "    print(module, *{'torch', 'torchrec', 'feast', 'pandas'} & set(sys.modules))"
+    )
+    modules = [target.split(":")[0] for target, _ in COMMANDS.values()]
+    done = subprocess.run([sys.executable, "-c", script, *modules], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == modules
 
 
 def test_a_mistyped_command_is_a_usage_error_that_names_the_nearest():

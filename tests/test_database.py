@@ -12,6 +12,7 @@ from bidrec.errors import ConfigurationError
         "postgresql://u:12#34@h/d",
         "postgresql://u:1/2@h/d",
         "postgresql://u:12?34@h/d",
+        "postgresql://u:12@34p@h/d",
     ],
 )
 def test_an_address_of_another_kind_is_a_configuration_error_that_does_not_repeat_it(url):

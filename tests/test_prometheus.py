@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from click.testing import Result as Outcome
 from prometheus_client.parser import text_string_to_metric_families
 
 from bidrec import prometheus
@@ -29,12 +30,16 @@ def samples(file: Path) -> dict[tuple, float]:
     return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in found}
 
 
-def call(body) -> int:
+def invoke(body) -> Outcome:
     @command
     def write_back(config: Config) -> Result:
         return body()
 
-    return CliRunner().invoke(write_back, []).exit_code
+    return CliRunner().invoke(write_back, [])
+
+
+def call(body) -> int:
+    return invoke(body).exit_code
 
 
 def test_the_end_of_a_job_and_what_it_found_out_are_in_one_file(folder):
@@ -82,7 +87,9 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("BIDREC_METRICS_DIR", str(tmp_path / "file"))
-    assert call(Result) == 0
+    done = invoke(Result)
+    assert done.exit_code == 0
+    assert "no metrics are written" in done.stderr
 
 
 def test_a_command_below_another_leaves_a_file_whose_name_has_no_space(folder):

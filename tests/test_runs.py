@@ -170,6 +170,23 @@ def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: C
     assert not (config.home_path / ".pruned.old").exists()
 
 
+def test_a_run_whose_deletion_was_killed_is_gone_and_its_rest_is_swept(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = a_home_with(config, True, True)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prune(config.home_path, 1)
+    assert left(config) == ids[1:]
+    prune(config.home_path, 1)
+    assert [path.name for path in config.home_path.iterdir()] == ["runs"]
+
+
 def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
     with pytest.raises(InputMissing, match="no run nothing"):
         named(config.home_path, "nothing")

@@ -291,6 +291,34 @@ def test_a_job_of_another_user_can_read_what_was_written_by_whatever_made_it_pri
     assert modes == {"lake": 0o755, "lake/part/bid.parquet": 0o644, "pairs.parquet": 0o644}
 
 
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
+    """What is done to the disk, in order: the inode of each file or folder that is synced, and "named"."""
+    done: list[int | str] = []
+    monkeypatch.setattr(storage.os, "fsync", lambda descriptor: done.append(os.fstat(descriptor).st_ino))
+    for name in ("rename", "replace"):
+        rename = getattr(os, name)
+        monkeypatch.setattr(storage.os, name, lambda *paths, rename=rename: done.append("named") or rename(*paths))
+    return done
+
+
+def test_a_folder_is_on_the_disk_with_all_that_is_in_it_before_it_has_its_name_and_the_name_is_afterwards(
+    tmp_path, done
+):
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "part").mkdir()
+        (folder / "part" / "bid.parquet").touch()
+    everything = [tmp_path / "lake", *(tmp_path / "lake").rglob("*")]
+    named = done.index("named")
+    assert sorted(done[:named]) == sorted(path.stat().st_ino for path in everything)
+    assert done[named + 1 :] == [tmp_path.stat().st_ino]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_afterwards(tmp_path, done):
+    write_text(tmp_path / "metrics.json", "{}")
+    assert done == [(tmp_path / "metrics.json").stat().st_ino, "named", tmp_path.stat().st_ino]
+
+
 def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_writer_keeps_its_own(tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_file\n"

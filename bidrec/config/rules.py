@@ -11,8 +11,13 @@ _CENTURY = 36_500
 
 def broken(config: Config) -> list[str]:
     """What is wrong with settings of the right type that would only fail, or hang, hours later; a line each."""
+    return [message for message, holds in rules(config).items() if not holds]
+
+
+def rules(config: Config) -> dict[str, bool]:
+    """What must hold, in words -> whether it does. The same rules in the same order for every configuration."""
     unbounded = ", ".join(_unbounded(config))
-    rules = {
+    return {
         f"{unbounded} must be a finite number of at most 64 bits": not unbounded,
         **_data_rules(config),
         **_model_rules(config),
@@ -20,7 +25,6 @@ def broken(config: Config) -> list[str]:
         **_loss_rules(config),
         **_ranking_rules(config),
     }
-    return [message for message, holds in rules.items() if not holds]
 
 
 def _unbounded(config: Config) -> list[str]:

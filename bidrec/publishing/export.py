@@ -44,6 +44,8 @@ DIRECTIONS = {"notice": "company", "company": "notice"}
 """Whose lists are exported, and what the lists hold."""
 LISTS = 1000
 """Lists at a time."""
+LONGEST = 2**31 - 1
+"""Entries that a list can have, in Arrow."""
 
 
 @contextmanager
@@ -54,18 +56,18 @@ def recommendations(config: Config, direction: str, top: int | None) -> Iterator
     Raises InputMissing (66) where nothing is published.
     """
     published = Published(config.home_path)
-    lists = _opened(published.file(f"{direction}_recommendations.parquet"))
+    lists, longest = _opened(published.file(f"{direction}_recommendations.parquet")), min(top or LONGEST, LONGEST)
     with workspace(config, "export") as (connection, _):
         connection.execute("SET enable_progress_bar = false")  # DuckDB would draw one of its own
         connection.execute(f"SET VARIABLE as_of = {literal(published.as_of.isoformat())}::TIMESTAMPTZ")
-        connection.execute(f"SET VARIABLE top = {top or 2**31}")
+        connection.execute(f"SET VARIABLE top = {longest}")
         sql = _sql(direction, published)
 
         def rows(of: pa.Table) -> pa.Table:
             connection.register("lists", of.append_column("list", pa.array(range(of.num_rows), pa.int64())))
             return connection.execute(sql).to_arrow_table()
 
-        total = sum(_length(batch, direction, top) for batch in _batches(lists, [f"{DIRECTIONS[direction]}_ids"]))
+        total = sum(_length(batch, direction, longest) for batch in _batches(lists, [f"{DIRECTIONS[direction]}_ids"]))
         schema = rows(lists.schema_arrow.empty_table()).schema
         found = (batch for some in _batches(lists) for batch in rows(pa.Table.from_batches([some])).to_batches())
         yield pa.RecordBatchReader.from_batches(schema, found), total
@@ -80,9 +82,9 @@ def _batches(lists: parquet.ParquetFile, columns: list[str] | None = None) -> It
     return lists.iter_batches(LISTS, columns=columns)
 
 
-def _length(lists: pa.RecordBatch, direction: str, top: int | None) -> int:
+def _length(lists: pa.RecordBatch, direction: str, longest: int) -> int:
     lengths = pc.list_value_length(lists[f"{DIRECTIONS[direction]}_ids"])
-    return pc.sum(pc.min_element_wise(lengths, top or 2**31 - 1)).as_py() or 0
+    return pc.sum(pc.min_element_wise(lengths, longest)).as_py() or 0
 
 
 def _sql(direction: str, published: Published) -> str:

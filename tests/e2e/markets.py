@@ -1,10 +1,13 @@
 """A small invented market taken through the whole flow, once for all tests that read it."""
 
+import dataclasses
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from bidrec.config import Config, Evaluation, Model, Publish, Source, Split, Training
+from bidrec.template import as_toml
 from tests.simulated import simulated
 
 SMALL = Model(embedding_dim=16, table_dim=32, hidden=(32,), company_hidden=32, history_length=16)
@@ -26,3 +29,21 @@ def market(home: Path, **settings) -> Config:
         "publish": Publish(top_k=20, margin=1.0),
     }
     return Config(home=str(home), **given | settings)
+
+
+def write_toml(config: Config) -> Path:
+    """The configuration as a file in its home, for the commands."""
+    file = config.home_path / "bidrec.toml"
+    tables = [one.name for one in dataclasses.fields(config) if dataclasses.is_dataclass(getattr(config, one.name))]
+    lines = [*_lines(config)]
+    for name in tables:
+        lines += [f"[{name}]", *_lines(getattr(config, name))]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def _lines(settings: object) -> Iterator[str]:
+    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, field.name)
+        if value is not None and not dataclasses.is_dataclass(value):
+            yield f"{field.name} = {as_toml(value)}"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from bidrec.runs import all_runs, newest
 from jobs.cli import main
 from tests.e2e.markets import market
+from tests.e2e.test_using import documented
 
 BIDREC = Path(sys.executable).with_name("bidrec")
 TOML = """
@@ -86,6 +87,7 @@ def result(home: Path) -> dict:
 
 
 def test_a_backtest_that_was_stopped_keeps_what_is_finished_and_goes_on_with_the_rest(home: Path, result: dict) -> None:
+    assert result.keys() == {"schema_version", "command", *documented()["backtest"]}
     assert [one["cutoff"] for one in result["cutoffs"]] == CUTOFFS.split(",")
     assert [one["run"] for one in result["cutoffs"]] == [run.id for run in all_runs(home)]
     assert [one["window"]["until"][:10] for one in result["cutoffs"]] == ["2025-04-21", "2025-05-21"]

@@ -174,10 +174,13 @@ def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: C
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
-        assert url.startswith("http://127.0.0.1:")
-        assert get(url)[0] == 200
-        process.send_signal(signal.SIGINT)
+        try:
+            url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
+            assert url.startswith("http://127.0.0.1:")
+            assert get(url)[0] == 200
+            assert get(url, Host="evil.example")[0] == 400  # a page elsewhere whose name leads here reads nothing
+        finally:  # else a failure would wait for the server without an end
+            process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(printed) == {"schema_version": SCHEMA_VERSION, "command": "explore", "url": url}

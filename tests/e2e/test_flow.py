@@ -3,7 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -24,6 +24,8 @@ from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
 from bidrec.storage import read_json, read_manifest, write_json
 from jobs.cli import main
+from tests.e2e.markets import write_toml
+from tests.e2e.test_using import documented
 
 
 def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Config) -> None:
@@ -107,6 +109,30 @@ def test_no_published_list_of_either_direction_has_a_company_that_may_not_bid(co
     assert not both
 
 
+def test_the_words_beside_what_is_published_are_those_of_the_lake_in_the_order_of_their_ids(config: Config) -> None:
+    folder, lake = config.home_path / "published" / "current", config.home_path / "lake"
+    manifest = read_manifest(folder) or {}
+    columns = "notice_id, title, coalesce(buyer_name, buyer_id), place, value, currency, published_at"
+    notices = duckdb.sql(f"SELECT {columns} FROM '{lake}/notice/*.parquet' ORDER BY notice_id").fetchall()
+    assert [row[:-1] for row in duckdb.sql(f"FROM '{folder}/notices.parquet'").fetchall()] == notices
+    assert any(row[2] for row in notices)
+    profiles = duckdb.sql(
+        f"SELECT company_id, name, region FROM '{lake}/company/*.parquet' ORDER BY known_at"
+    ).fetchall()
+    newest = {company: (name, region) for company, name, region in profiles}
+    bids = duckdb.execute(
+        f"SELECT company_id, count(*), max(known_at) FROM '{lake}/bid/*.parquet' WHERE known_at <= $1 GROUP BY 1",
+        [datetime.fromisoformat(manifest["as_of"])],
+    ).fetchall()
+    known = {company: (number, last) for company, number, last in bids}
+    assert duckdb.sql(f"FROM '{folder}/companies.parquet'").fetchall() == [
+        (company, *newest.get(company, (None, None)), *known.get(company, (0, None)))
+        for company in sorted(newest.keys() | known.keys())
+    ]
+    (lists,) = duckdb.sql(f"SELECT count(*) FROM '{folder}/notice_recommendations.parquet'").fetchall()[0]
+    assert 0 < manifest["open_notices"] == lists < len(notices)
+
+
 def test_a_recommendation_list_is_read_as_it_was_written(config: Config) -> None:
     published = Published(config.home_path)
     notice_id = published.an_open_notice()
@@ -166,10 +192,17 @@ def test_where_nothing_has_changed_a_training_is_what_it_was_and_gets_the_page_i
     assert len(all_runs(copy.home_path)) == 1
 
 
-def test_a_training_by_force_starts_a_new_run_and_makes_the_same_training_set_and_weights(copy: Config) -> None:
+def test_a_training_by_force_starts_a_new_run_and_makes_the_same_training_set_and_weights(
+    copy: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = find(copy.home_path)
-    second = flow.train(copy, force=True)
-    assert second.id != first.id
+    monkeypatch.setenv("BIDREC_METRICS_DIR", str(tmp_path / "metrics"))
+    done = CliRunner().invoke(main, ["train", "--force", "--json", "--config", str(write_toml(copy))])
+    assert done.exit_code == 0, done.stderr[-2000:]
+    second = find(copy.home_path)
+    assert json.loads(done.stdout)["run"] == second.id != first.id
+    gauges = (tmp_path / "metrics" / "bidrec_train.prom").read_text(encoding="utf-8")
+    assert f'bidrec_run_info{{job="train",run="{second.id}"}} 1' in gauges
     for name in ("training_set/manifest.json", "model/weights.safetensors", "second_stage/blend.json"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
@@ -213,10 +246,14 @@ def test_a_write_back_as_of_a_time_when_no_notice_is_open_warns_that_there_is_no
     with capture_logs() as logged:
         assert flow.publish(copy)["open_notices"] > 0
     assert not any("no notice is open" in entry["event"] for entry in logged)
-    with capture_logs() as logged:
-        assert flow.publish(copy, as_of=int(datetime(2040, 6, 1, tzinfo=UTC).timestamp()))["open_notices"] == 0
-    (warning,) = (entry for entry in logged if "no notice is open" in entry["event"])
-    assert (warning["log_level"], warning["as_of"]) == ("warning", "2040-06-01T00:00:00+00:00")
+    words = ["write-back", "--as-of", "2040-06-01", "--json", "--config", str(write_toml(copy))]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.stderr[-2000:]
+    printed = json.loads(done.stdout)
+    assert (printed["as_of"], printed["open_notices"]) == ("2040-06-01T00:00:00+00:00", 0)
+    assert printed.keys() == {"schema_version", "command", *documented()["write-back"]}
+    (warning,) = (json.loads(line) for line in done.stderr.splitlines() if "no notice is open" in line)
+    assert (warning["level"], warning["as_of"]) == ("warning", "2040-06-01T00:00:00+00:00")
     assert "--as-of" in warning["hint"]
 
 

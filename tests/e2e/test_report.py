@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from bidrec import flow
 from bidrec.config import Config, Drift, Publish
@@ -352,7 +353,11 @@ def test_a_page_that_cannot_be_made_is_a_warning_and_the_run_stays_finished(copy
     (run.folder / "report.html").unlink()
     (run.folder / "report.html").mkdir()
     (run.folder / "report.html" / "something").touch()
-    flow.describe(copy, run)
+    with capture_logs() as logged:
+        flow.describe(copy, run)
+    (warning,) = [entry for entry in logged if entry["log_level"] == "warning"]
+    assert warning["event"] == "the run's page could not be made"
+    assert warning["hint"] == f"bidrec report {run.id}"
     assert find(copy.home_path).id == run.id
 
 

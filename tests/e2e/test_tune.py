@@ -14,6 +14,7 @@ from bidrec.runs import all_runs
 from jobs.cli import main
 from tests.e2e.markets import market
 from tests.e2e.test_backtest import TOML
+from tests.e2e.test_using import documented
 
 pytest.importorskip("optuna", reason="Optuna is not installed: pip install -r requirements/tune.txt")
 
@@ -82,6 +83,7 @@ def test_a_search_that_was_stopped_keeps_its_trials_and_repeats_the_one_it_was_a
 
 def test_the_best_is_the_best_whole_trial_and_the_search_trained_no_run(home: Path, found: dict) -> None:
     whole = {row[found["metric"]]: row["settings"] for row in found["trials"] if row["state"] == "whole"}
+    assert found.keys() == {"schema_version", "command", *documented()["tune"]}
     assert found["best"] == max(whole)
     assert found["settings"] == whole[max(whole)]
     assert found["configured"] == found["trials"][0][found["metric"]]

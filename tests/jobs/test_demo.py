@@ -1,17 +1,34 @@
-"""The demo's market: the one that was asked for, made once."""
+"""The demo's market: the one that was asked for, made once, and never in place of somebody's own files."""
 
 from pathlib import Path
 
-from bidrec.storage import read_manifest
+import pytest
+
+from bidrec.config import Config, Source
+from bidrec.errors import ConfigurationError
+from bidrec.storage import read_manifest, write_json
 from jobs.demo import _simulate
 
 
 def test_the_market_that_was_asked_for_is_made_and_the_same_one_is_not_made_again(tmp_path: Path) -> None:
-    source = tmp_path / "source"
+    """With another market the lake of the one before goes: it is no later state of that."""
+    source, lake = tmp_path / "source", tmp_path / "lake"
+    config = Config(home=str(tmp_path), source=Source(path=str(source)))
     made = []
     for bids in (2_500, 2_500, 1_500):
-        _simulate(source, notices=400, companies=100, bids=bids, seed=7)
-        made.append((source.stat().st_ino, read_manifest(source)["rows"]["bid"]))
+        _simulate(config, notices=400, companies=100, bids=bids, seed=7)
+        made.append((source.stat().st_ino, read_manifest(source)["rows"]["bid"], lake.exists()))
+        write_json(lake / "manifest.json", {})
     first, again, other = made
-    assert first == again
+    assert again == (*first[:2], True)
     assert other[1] < first[1]
+    assert not other[2]
+
+
+def test_files_in_a_folder_that_no_job_has_been_in_are_not_taken_for_the_demos(tmp_path: Path) -> None:
+    theirs = tmp_path / "lake" / "thoughts.txt"
+    theirs.parent.mkdir()
+    theirs.touch()
+    with pytest.raises(ConfigurationError, match="its lake would be lost"):
+        _simulate(Config(home=str(tmp_path)), notices=400, companies=100, bids=2_500, seed=7)
+    assert theirs.is_file()

@@ -101,7 +101,9 @@ def test_what_is_wrong_in_the_home_is_found_with_the_way_to_mend_it(home):
     (home / "published" / "current").symlink_to("gone")
     (home / "lake").mkdir()
     (home / "lake" / "manifest.json").write_text("{")
-    found = [check for check in json.loads(run("--json").stdout)["checks"] if check["what"] == "health"]
+    outcome = run("--json")
+    assert outcome.exit_code == 66
+    found = [check for check in json.loads(outcome.stdout)["checks"] if check["what"] == "health"]
     assert [check["state"] for check in found] == ["fail", "fail", "warn", "fail"]
     assert "lake" in found[0]["found"]
     assert found[1]["mend"] == "bidrec write-back publishes anew"
@@ -130,7 +132,8 @@ def _as_if_fbgemm_were_the_cpu_build(package: str) -> str:
     return "1.0"
 
 
-def test_little_memory_is_a_warning(home, monkeypatch):
-    monkeypatch.setattr(doctor, "_LEAST_MEMORY_GB", 10**6)
-    assert checks()["memory"]["state"] == "warn"
-    assert run().exit_code == 0
+@pytest.mark.parametrize("what", ["memory", "disk"])
+def test_little_memory_or_disk_is_a_warning(home, monkeypatch, what):
+    monkeypatch.setattr(doctor, f"_LEAST_{what.upper()}_GB", 10**6)
+    assert checks()[what]["state"] == "warn"
+    assert "1000000 GB are wanted" in checks()[what]["mend"]

@@ -41,6 +41,21 @@ def test_ingest_prints_the_manifest_as_one_json_line(dump):
     assert manifest["tables"]["bid"]["reasons"] == {"no notice has this notice_id": 1}
 
 
+def test_by_force_the_lake_is_begun_anew_and_otherwise_what_the_source_lacks_stays(dump):
+    assert run().exit_code == 0
+    write_dump(dump, [raw_notice()], [raw_company()], [raw_bid(by=by) for by in range(1, 51)])
+    assert json.loads(run("--json").stdout)["tables"]["bid"]["rows"] == 100
+    assert json.loads(run("--force", "--json").stdout)["tables"]["bid"]["rows"] == 50
+
+
+def test_the_rows_kept_and_refused_are_metrics_of_the_job(dump, monkeypatch):
+    monkeypatch.setenv("BIDREC_METRICS_DIR", str(dump.parent))
+    assert run().exit_code == 0
+    lines = (dump.parent / "bidrec_ingest.prom").read_text(encoding="utf-8").splitlines()
+    assert 'bidrec_rows{job="ingest",table="bid"} 100' in lines
+    assert 'bidrec_rows_quarantined{job="ingest",table="bid"} 1' in lines
+
+
 def test_a_broken_contract_exits_with_65_and_an_empty_stdout(dump):
     (dump / "bid.csv").write_text("bidntceno\n1\n")
     result = run()

@@ -79,11 +79,14 @@ def test_a_zone_that_is_none_is_refused_at_once_with_one_that_is_near_to_it(tmp_
 
 
 @pytest.mark.parametrize("source", ["koneps", "gepnic", "own", "postgres"])
-def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_path, source):
+def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("BIDREC_KONEPS_DIR", "/koneps")
+    monkeypatch.setenv("BIDREC_GEPNIC_DIR", "/gepnic")
     file = tmp_path / "bidrec.toml"
     assert run("init", "--source", source, "--to", file).exit_code == 0
     loaded = read.load(file)
     assert loaded.source.name == (str(tmp_path / "my_tables") if source in ("own", "postgres") else source)
+    assert loaded.source.path == {"koneps": "/koneps", "gepnic": "/gepnic", "own": "dumps", "postgres": ""}[source]
     # With every comment that is a key made a key, all are still the defaults.
     uncommented = re.sub(r"^# (\w+ = .+)$", r"\1", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     file.write_text(uncommented, encoding="utf-8")

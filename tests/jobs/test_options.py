@@ -111,6 +111,23 @@ def test_the_end_is_logged_with_time_and_memory():
     assert entry["peak_rss_mb"] > 1
 
 
+@pytest.mark.parametrize(
+    ("given", "seen"), [({}, "PASSIVE 3"), ({"WAIT_POLICY": "ACTIVE", "NUM_THREADS": "7"}, "ACTIVE 7")]
+)
+def test_threads_do_not_spin_and_are_as_many_as_the_container_may_use_unless_the_environment_says_otherwise(
+    monkeypatch, given, seen
+):
+    for name in ("OMP_WAIT_POLICY", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(f"OMP_{name}", value)
+    monkeypatch.setattr(options.machine, "cpu_limit", lambda: 3)
+    monkeypatch.setattr(options.machine, "cores", lambda: 3)
+    shown = call(lambda config: Result(text=f"{os.environ['OMP_WAIT_POLICY']} {os.environ['OMP_NUM_THREADS']}"))
+    assert shown.stdout == f"{seen}\n"
+
+
 # --- errors ------------------------------------------------------------------
 
 
@@ -120,6 +137,14 @@ def test_each_error_is_one_line_a_hint_and_its_code(kind):
     assert outcome.exit_code == kind.exit_code
     assert said(outcome) == ["error: no bids", "hint: look again"]
     assert outcome.stdout == ""
+
+
+def test_a_message_that_quotes_a_whole_document_is_said_by_its_beginning_and_its_end():
+    (line,) = said(call(raising(errors.ContractError(f"begins {'x' * 10_000} ends"))))
+    assert line.startswith("error: begins xxx")
+    assert line.endswith("xxx ends")
+    assert " ... " in line
+    assert len(line) < 1000
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])

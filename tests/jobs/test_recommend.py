@@ -17,22 +17,44 @@ def run(home, *arguments, stdin=None):
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    publish(home, ["apex", "bharat", "cobalt"], ["road", "bridge"])
+    companies, notices = ([f"{letter}{number}" for number in range(13)] for letter in "cn")
+    publish(home, companies, notices, closed=["n12"], listed=12)
     return home
 
 
-@pytest.mark.parametrize(
-    ("option", "key", "count"), [("--companies-near", "companies", 3), ("--notices-near", "notices", 2)]
-)
-def test_what_is_near_a_vector_is_listed_by_cosine(published, option, key, count):
-    done = run(published, option, "-", "--json", stdin=json.dumps(VECTOR))
+def listed(home, *arguments):
+    """Ids of the list that is printed, best first."""
+    done = run(home, *arguments, "--json", stdin=json.dumps(VECTOR))
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])[key]
-    assert [row["rank"] for row in found] == list(range(1, count + 1))
-    assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+    found = json.loads(done.stdout)
+    rows = found["companies"] if "companies" in found else found["notices"]
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+    return [row["company_id" if "companies" in found else "notice_id"] for row in rows]
 
 
-@pytest.mark.parametrize("text", ["1 2 3", '{"vector": 1}', '["a"]', "7"])
+ASKED = [["--notice", "n0"], ["--company", "c0"], ["--companies-near", "-"], ["--notices-near", "-"]]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked[0])
+def test_a_list_has_ten_rows_or_as_many_as_are_asked_for(published, asked):
+    twelve = listed(published, *asked, "--top", "12")
+    assert len(twelve) == 12
+    assert listed(published, *asked) == twelve[:10]
+    assert listed(published, *asked, "--top", "3") == twelve[:3]
+
+
+@pytest.mark.parametrize("asked", ASKED[1::2], ids=lambda asked: asked[0])
+def test_notices_are_those_open_at_the_moment_that_is_given(published, asked):
+    assert "n12" not in listed(published, *asked, "--top", "100")
+    assert "n12" in listed(published, *asked, "--top", "100", "--as-of", "2024-12-10")
+    assert "n12" not in listed(published, *asked, "--top", "100", "--as-of", "2024-12-20T12:00:00")
+
+
+NONE = ["1 2 3", '{"1": 1}', '["a"]', '["1"]', "[true]", "7", '"12345678"', f"[1{'0' * 400}]", "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", NONE, ids=lambda text: text[:10])
 def test_what_is_no_list_of_numbers_is_a_usage_error(published, text):
     refused = run(published, "--companies-near", "-", stdin=text)
     assert refused.exit_code == 2
@@ -45,13 +67,13 @@ def test_a_vector_of_another_length_is_65(published):
     assert "2 numbers, the published ones have 8" in refused.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--notice", "road"], ["--companies-near", "-"]])
+@pytest.mark.parametrize("arguments", [["--notice", "n0"], ["--companies-near", "-"]])
 def test_a_moment_is_refused_where_it_would_change_nothing(published, arguments):
     refused = run(published, *arguments, "--as-of", "2025-01-01")
     assert refused.exit_code == 2
     assert "--as-of says which notices are open" in refused.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["--notice", "road", "--company", "apex"]])
+@pytest.mark.parametrize("arguments", [[], ["--notice", "n0", "--company", "c0"]])
 def test_one_question_at_a_time(published, arguments):
     assert run(published, *arguments).exit_code == 2

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ def metrics(recall: float, window: str = "2025-01-01T00:00:00") -> dict:
         "window": {"from": window, "notices": 5},
         "inputs": "data",
         "best_baseline": "knn",
-        "metrics": {"frozen": {"final": row, "towers": row, "knn": {"recall@100": 0.25}}},
+        "metrics": {"frozen": {"final": row, "towers": {"recall@100": 0.125}, "knn": {"recall@100": 0.25}}},
     }
 
 
@@ -39,12 +40,27 @@ def run(*words: str):
 
 def test_the_list_says_where_each_stands_and_what_stays(home, ids):
     assert run("pin", ids[0]).exit_code == 0
-    rows = json.loads(run("--json").stdout)["runs"]
-    assert [row["run"] for row in rows] == ids
-    assert [row["state"] for row in rows] == ["finished", "finished", "unfinished"]
-    assert [row["pinned"] for row in rows] == [True, False, False]
-    assert len({tuple(row) for row in rows}) == 1
-    assert "pinned" in run().stdout
+    write_json(home / "published" / "current" / "manifest.json", {"run": ids[1]})
+    first, second, unfinished = json.loads(run("--json").stdout)["runs"]
+    assert second == {
+        "run": ids[1],
+        "state": "finished",
+        "made_by": "train",
+        "train_before": "2025-01-01",
+        "test_notices": 5,
+        "recall@100": 0.75,
+        "best_baseline": "knn 0.250",
+        "published": True,
+        "pinned": False,
+    }
+    assert first == second | {"run": ids[0], "recall@100": 0.5, "published": False, "pinned": True}
+    unmeasured = dict.fromkeys(("train_before", "test_notices", "recall@100", "best_baseline"))
+    assert unfinished == second | unmeasured | {"run": ids[2], "state": "unfinished", "published": False}
+    cells = [[cell.strip() for cell in line.split("│")[1:3]] for line in run().stdout.splitlines() if "│" in line]
+    stays = [(run_id, after[0]) for (run_id, _), after in pairwise(cells) if run_id in ids[:2]]
+    assert stays == [(ids[0], "pinned"), (ids[1], "published")]
+    assert run("unpin", ids[0]).exit_code == 0
+    assert not json.loads(run("--json").stdout)["runs"][0]["pinned"]
 
 
 def test_two_runs_are_compared_in_figures_and_settings(home, ids):

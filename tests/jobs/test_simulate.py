@@ -9,7 +9,20 @@ from bidrec.config import Config, Source
 from bidrec.ingest import ingest
 from jobs.cli import main
 
-SIZES = ["--notices", "4_00", "--companies", "100", "--bids", "2_500", "--days", "200"]
+SIZES = [
+    "--notices",
+    "4_00",
+    "--companies",
+    "100",
+    "--bids",
+    "2_500",
+    "--days",
+    "200",
+    "--seed",
+    "11",
+    "--end",
+    "2024-03-31",
+]
 
 
 def test_the_simulated_dumps_pass_the_contract_without_a_bad_row(tmp_path: Path) -> None:
@@ -17,6 +30,7 @@ def test_the_simulated_dumps_pass_the_contract_without_a_bad_row(tmp_path: Path)
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout.splitlines()[-1])
     assert told["rows"]["notice"] == 400
+    assert (told["days"], told["seed"], told["end"]) == (200, 11, "2024-03-31T00:00:00")
     source = Source(name="koneps", path=str(tmp_path / "market"))
     lake = ingest(Config(source=source, home=str(tmp_path / "home")))
     assert {name: table["rows"] for name, table in lake["tables"].items()} == told["rows"]

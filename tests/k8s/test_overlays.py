@@ -11,15 +11,24 @@ import pytest
 import yaml
 
 from bidrec import errors
+from bidrec.config import Publish, Source
 from bidrec.config.read import load
 from jobs.cli import COMMANDS
+from jobs.options import CONFIG_PLACES
 from tests.k8s.rendered import OVERLAYS, Object, job, missing, of_kind, overlay
 
 VERSION = "1.31"
 """Kubernetes: since then all fields are stable that are used here (podFailurePolicy is the newest)."""
 AGAIN = {errors.DependencyDown, errors.CannotWrite, errors.Interrupted}
 """The same command may end otherwise the next time."""
-JOBS = ("bidrec-train", "bidrec-write-back", "bidrec-materialize")
+JOBS = {
+    "bidrec-train": ["train"],
+    "bidrec-write-back": ["write-back"],
+    "bidrec-materialize": ["feast", "materialize", "--disable-event-timestamp"],
+}
+"""CronJob -> what of bidrec it runs."""
+SECRETS = {"BIDREC_REDIS", Source().url.strip("${}"), Publish().url.strip("${}")}
+"""Variables that hold a password."""
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "")
 in_every_overlay = pytest.mark.parametrize("name", OVERLAYS)
@@ -138,8 +147,9 @@ def test_no_secret_is_in_the_manifests_and_those_that_are_named_come_by_referenc
     assert "://" not in json.dumps([found.get("data") for found in overlay(name)])
     for where in jobs_of(name):
         for container in where.containers:
-            plain = {entry["name"] for entry in container.get("env", []) if "value" in entry}
-            assert not plain & {"BIDREC_SOURCE_URL", "BIDREC_REDIS"}
+            plain = {entry["name"]: entry["value"] for entry in container.get("env", []) if "value" in entry}
+            assert not plain.keys() & SECRETS
+            assert "://" not in json.dumps(plain)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +212,25 @@ def test_what_a_job_runs_is_a_command_of_ours_and_its_configuration_is_valid(nam
     toml.write_text(settings["data"]["bidrec.toml"], encoding="utf-8")
     assert load(toml).source.name == "koneps"
     for where in jobs_of(name):
-        (volume,) = [volume["configMap"] for volume in where.pod["volumes"] if "configMap" in volume]
-        assert volume["name"] == settings["metadata"]["name"]
-        for container in where.containers:
-            words = container["args"]
-            command = words[words.index("jobs.cli") + 1] if "command" in container else words[0]
-            assert command in COMMANDS
+        (container,) = where.pod["containers"]
+        words = container["args"]
+        own = words[words.index("jobs.cli") + 1 :] if "command" in container else words
+        assert own == JOBS[where.cron_job["metadata"]["name"]]
+        assert own[0] in COMMANDS
+        assert all(before["args"][0] == "simulate" for before in where.pod.get("initContainers", []))
+
+
+@in_every_overlay
+def test_what_a_pod_mounts_is_there_and_lies_where_bidrec_looks_for_it(name):
+    claims, settings = of_kind(name, "PersistentVolumeClaim"), of_kind(name, "ConfigMap")
+    for where in jobs_of(name):
+        volumes = {volume["name"]: volume for volume in where.pod["volumes"]}
+        assert volumes["home"]["persistentVolumeClaim"]["claimName"] in claims
+        (container,) = where.pod["containers"]
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        assert mounts["/data"]["name"] == "home"  # BIDREC_HOME of the image
+        mount = mounts[str(CONFIG_PLACES[-1])]
+        assert mount["subPath"] in settings[volumes[mount["name"]]["configMap"]["name"]]["data"]
 
 
 def test_the_store_that_the_jobs_are_told_of_is_one_that_the_image_holds():

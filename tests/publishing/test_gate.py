@@ -5,14 +5,15 @@ from bidrec.publishing.gate import check
 
 
 def metrics(final: float, window: str = "w", inputs: str = "i", baselines: dict | None = None) -> dict:
-    baselines = baselines or {"knn": 0.5}
+    baselines = baselines or {"popularity": 0.1, "knn": 0.5, "buyer": 0.2}
     frozen = {name: {"recall@100": value} for name, value in {"final": final, "oracle": 0.9, **baselines}.items()}
     return {"window": window, "inputs": inputs, "baselines": [*baselines], "metrics": {"frozen": frozen}}
 
 
-def test_a_model_as_good_as_its_baseline_and_the_published_one_passes():
+def test_a_model_as_good_as_its_best_baseline_and_the_published_one_or_within_the_margin_passes():
     check(metrics(0.5), None, 0.0)
-    check(metrics(0.6), metrics(0.61), 0.01)
+    check(metrics(0.49), None, 0.02)
+    check(metrics(0.6), metrics(0.61), 0.02)
 
 
 def test_it_is_the_best_of_the_baselines_that_a_model_may_not_be_further_below_than_the_margin():

@@ -39,6 +39,14 @@ def test_known_bids_at_the_same_office_place_and_category_are_counted_the_openin
     assert in_words(reasons[:1]) == "2 bids to this office, last 20 days ago"
 
 
+@pytest.mark.parametrize(
+    ("days", "said"), [(0, "today"), (1, "yesterday"), (2, "2 days ago"), (1234, "1,234 days ago")]
+)
+def test_how_long_ago_a_bid_was_is_said_as_people_say_it(days, said):
+    reasons = [{"of": "place", "bids": 1, "days_ago": days}, {"of": "category", "bids": 1234, "days_ago": days}]
+    assert in_words(reasons) == f"1 bid in this place, last {said}; 1,234 bids in this category, last {said}"
+
+
 def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(market):
     asked = [("n9", "c7"), ("n9", "c0"), ("n2", "c0")]
     found = reasons_for(market, asked, START + timedelta(days=20))

@@ -121,6 +121,17 @@ def test_a_table_that_a_view_is_built_on_stays(server, config):
     assert rows(server, "SELECT count(*) FROM on_it") == [(2,)]
 
 
+def test_a_reader_who_does_not_let_go_of_the_old_table_is_waited_for_only_so_long(server, config, monkeypatch):
+    monkeypatch.setattr(to_postgres, "LOCK_SECONDS", 0.2)
+    export_table(config, "notice", 1, "held")
+    with psycopg.connect(server.url) as reader:
+        reader.execute("SET idle_in_transaction_session_timeout = '20s'")  # who waits without an end would get it then
+        reader.execute("SELECT * FROM held")
+        with pytest.raises(DependencyDown, match="lock timeout"):
+            export_table(config, "notice", 3, "held")
+        assert reader.execute("SELECT count(*) FROM held").fetchone() == (2,)
+
+
 def test_each_refusal_has_its_code_and_none_shows_the_password(server, config, tmp_path):
     def refusal(url, table="listed"):
         words = ["--all", "--direction", "notice", "--format", "postgres", "--to", table, "-v"]

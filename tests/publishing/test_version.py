@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bidrec.config import Config
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
+from bidrec.publishing.recommend import Published
 from bidrec.publishing.version import next_moment, published_folder
 from bidrec.publishing.write_back import VIEWS
 from bidrec.storage import read_manifest
@@ -102,6 +103,31 @@ def test_a_version_holds_every_key_ever_published_and_values_of_its_own_alone(tm
 def test_a_publication_is_later_than_the_one_before_though_the_clock_was_set_back():
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert next_moment({"written_at": ahead}) > datetime.fromisoformat(ahead)
+
+
+def test_who_has_opened_a_version_reads_it_to_its_end_while_two_newer_ones_are_published(tmp_path):
+    versions = [publish(tmp_path, ["apex", "bharat"], run="run0")["version"]]
+    opened = Published(tmp_path)
+    before = opened.companies_for("road", 2)
+    for run in ("run1", "run2"):
+        versions.append(publish(tmp_path, ["apex", "bharat"], run=run)["version"])
+        assert opened.companies_for("road", 2) == before
+    versions.append(publish(tmp_path, ["apex", "bharat"], run="run3")["version"])
+    left = [path.name for path in (tmp_path / "published").iterdir() if not path.is_symlink()]
+    assert sorted(left) == versions[1:]
+
+
+def test_readers_have_a_version_at_every_moment_of_a_flip_which_is_on_the_disk_in_the_end(tmp_path, monkeypatch):
+    publish(tmp_path, ["apex"], run="first")
+    current, seen, synced = published_folder(tmp_path), [], []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    for name in ("rename", "replace", "unlink", "symlink"):
+        done = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *of, done=done, **how: (done(*of, **how), seen.append(current.exists())))
+    publish(tmp_path, ["apex"], run="second")
+    assert len(seen) > 2
+    assert all(seen)
+    assert synced[-2:] == [(tmp_path / "published").stat().st_ino] * 2  # the version's name, then the link
 
 
 def test_a_publication_that_fails_halfway_leaves_readers_what_they_had(tmp_path, monkeypatch):

@@ -68,13 +68,15 @@ def units(draw: np.random.Generator, rows: int, length: int) -> np.ndarray:
 
 
 def in_words(folder: Path) -> None:
-    """notices.parquet and companies.parquet, with nothing known but the times; the notices close in a month, or did."""
+    """notices.parquet and companies.parquet: each word says what it is and of whom; the notices close in a month, or
+    did."""
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
     words = {
-        "notices": "notice_id, NULL AS title, NULL AS buyer, NULL AS place, NULL AS value,"
-        " NULL AS currency, $published AS published_at,"
+        "notices": "notice_id, 'title of ' || notice_id AS title, 'buyer of ' || notice_id AS buyer,"
+        " 'place of ' || notice_id AS place, 1000.5 AS value, 'KRW' AS currency, $published AS published_at,"
         f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at",
-        "companies": "company_id, NULL AS name, NULL AS region, 3 AS bids, $published AS last_bid_at,"
+        "companies": "company_id, 'name of ' || company_id AS name, 'region of ' || company_id AS region, 3 AS bids,"
+        " $published AS last_bid_at,"
         " $closes AS _, $closed AS __",
     }
     for name, columns in words.items():
