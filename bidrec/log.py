@@ -10,7 +10,7 @@ import structlog
 
 from bidrec.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S+(?=@)|(\bpassword=)[^\s,&'\"]+", re.IGNORECASE)
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
@@ -39,8 +39,8 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
 
 
 def masked(text: str) -> str:
-    """The text with the password of any address in it masked."""
-    return _PASSWORD.sub(r"\1***@", text)
+    """The text with the password of any address, or after any `password=`, masked."""
+    return _PASSWORD.sub(r"\1\2***", text)
 
 
 def _without_passwords(_logger: Any, _method: str, event: Event) -> Event:

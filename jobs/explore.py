@@ -1,5 +1,6 @@
 """bidrec explore: look through what was published in a browser."""
 
+import errno
 import socket
 
 import click
@@ -29,7 +30,10 @@ def explore(config: Config, host: str, port: int) -> Result:
     try:
         listening = socket.create_server((host, port))
     except OSError as error:
-        raise DependencyDown(f"cannot listen on {host}:{port}: {error.strerror}", hint="give another --port") from error
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise DependencyDown(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint=f"give another {other}"
+        ) from error
     url = f"http://{host}:{listening.getsockname()[1]}/"
     hosts = ["*"] if host == "0.0.0.0" else [host, "127.0.0.1", "localhost"]
     server = uvicorn.Server(uvicorn.Config(app(config.home_path, hosts), log_level="warning", server_header=False))

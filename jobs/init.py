@@ -41,6 +41,8 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
             f"{zone} is no IANA zone such as Asia/Seoul" + (f"; did you mean {near[0]}?" if near else "")
         )
     own = to.parent / "my_tables" if source in ("own", "postgres") else None
+    if to.is_dir():
+        raise CannotWrite(f"{to} is a folder", hint=f"name a file: --to {to / 'bidrec.toml'}")
     there = [str(place) for place in (to, own) if place and place.exists()]
     if there and not force:
         raise CannotWrite(f"{' and '.join(there)} is there already", hint="--force replaces it, --to writes elsewhere")

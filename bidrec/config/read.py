@@ -106,4 +106,3 @@ def _filled_in(text: str, name: str, errors: list[str]) -> str:
     if missing and not _VARIABLE.fullmatch(text):
         errors.append(f"{name}: the environment has no {', '.join(missing)}")
     return _VARIABLE.sub(lambda match: os.environ.get(match[1], ""), text)
-

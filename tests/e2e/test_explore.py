@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import uvicorn
+from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.explore.app import HEADERS, app, plain
 from bidrec.explore.lists import Filters, companies_of
 from bidrec.publishing.recommend import Published
+from jobs.cli import main
 from jobs.output import SCHEMA_VERSION
 from tests.browser import AXE, browser, needs_axe, needs_chromium
 
@@ -184,3 +186,13 @@ def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: C
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(printed) == {"schema_version": SCHEMA_VERSION, "command": "explore", "url": url}
+
+
+def test_where_it_cannot_listen_it_says_which_option_to_change(config: Config) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken:
+        port = str(taken.getsockname()[1])
+        for options, other in ((["--port", port], "--port"), (["--host", "nowhere.invalid"], "--host")):
+            refused = CliRunner().invoke(main, ["explore", *options], env={"BIDREC_HOME": config.home})
+            assert refused.exit_code == 69
+            assert f"give another {other}" in refused.stderr

@@ -139,3 +139,12 @@ def test_the_shell_completes_commands(typed, wanted):
     script = "from jobs.cli import main; main(prog_name='bidrec')"
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert f"plain,{wanted}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_folder_in_the_place_of_the_configuration_is_named_and_stays(tmp_path, force):
+    (tmp_path / "there").mkdir()
+    refused = run("init", "--source", "own", "--to", tmp_path / "there", *force)
+    assert refused.exit_code == 73
+    assert f"{tmp_path}/there is a folder" in refused.stderr
+    assert os.listdir(tmp_path) == ["there"]
