@@ -22,7 +22,7 @@ from benchmarks.chaos_process import in_child
 from bidrec.lake import NO_NEWS
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import all_runs
-from bidrec.storage import content_of, is_whole, read_json, read_manifest
+from bidrec.sealed import content_of, is_whole, read_json, read_manifest
 from bidrec.tuning.search import BOX
 
 BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}

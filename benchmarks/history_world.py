@@ -12,8 +12,8 @@ import duckdb
 
 from bidrec.contract import TABLES
 from bidrec.lake import add_parts, copy_sorted, part_file
+from bidrec.sealed import read_manifest
 from bidrec.sql import literal
-from bidrec.storage import read_manifest
 
 DAYS = 3650
 BIDDERS = 10

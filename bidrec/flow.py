@@ -15,8 +15,9 @@ from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run
+from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json
 from bidrec.signals import stop_requested
-from bidrec.storage import content_of, fingerprint, read_json, read_manifest, sweep, write_json
+from bidrec.storage import sweep
 from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet

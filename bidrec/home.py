@@ -6,7 +6,7 @@ Reads   HOME/lake, features, runs, published, quarantine, by what each of bidrec
 from pathlib import Path
 
 from bidrec.errors import BidrecError, ConfigurationError
-from bidrec.storage import read_json, read_manifest
+from bidrec.sealed import read_json, read_manifest
 
 OWN = {
     "lake": "manifest.json",

@@ -26,9 +26,10 @@ from bidrec.increment import take_all, take_news
 from bidrec.intact import require_intact
 from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
 from bidrec.locks import one_job_at_a_time
+from bidrec.sealed import fingerprint, read_manifest
 from bidrec.sources.definition import Definition
 from bidrec.sql import first_line
-from bidrec.storage import fingerprint, read_manifest, sweep, working_folder, writing
+from bidrec.storage import sweep, working_folder, writing
 from bidrec.watched import watched_sort
 from bidrec.workspace import bound
 

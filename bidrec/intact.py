@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.errors import ContractError
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 from bidrec.sums import of_each, sum_of
 
 

@@ -19,8 +19,9 @@ import duckdb
 
 from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
+from bidrec.sealed import FORMAT_VERSION, MANIFEST, read_json, read_manifest, write_json
 from bidrec.sql import literal
-from bidrec.storage import FORMAT_VERSION, MANIFEST, read_json, read_manifest, sync, write_json, writing
+from bidrec.storage import sync, writing
 from bidrec.sums import facts_of
 
 PART = "part"

@@ -14,8 +14,8 @@ from pyarrow import ArrowException, parquet
 
 from bidrec import config, database
 from bidrec.intact import require_intact
+from bidrec.sealed import read_manifest
 from bidrec.sources import load_definition
-from bidrec.storage import read_manifest
 
 
 def now() -> str:

@@ -14,7 +14,8 @@ from bidrec.checks import Checked
 from bidrec.contract import REASON, TABLES
 from bidrec.errors import ContractError
 from bidrec.lake import copy_sorted
-from bidrec.storage import whole_folder, write_manifest
+from bidrec.sealed import write_manifest
+from bidrec.storage import whole_folder
 
 
 def folder_of(home: Path, ingest: int) -> Path:

@@ -32,7 +32,8 @@ from bidrec import __version__
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.locks import is_held
-from bidrec.storage import FORMAT_VERSION, MANIFEST, fingerprint, read_json, read_manifest, sweep, write_json, writing
+from bidrec.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_json, read_manifest, write_json
+from bidrec.storage import sweep, writing
 
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""

@@ -1,34 +1,22 @@
-"""The home on disk: whole-or-not-at-all writes, manifests, fingerprints.
+"""The home on disk: files and folders that are there whole or not at all.
 
-A box of the data flow (lake, features, training set, run, published) is a folder. It is written to a temporary
-sibling, synced, and renamed into place; `manifest.json` is written last, so a folder without one is unfinished.
+Each is written to a temporary sibling, synced, and renamed into place. What of it says that it is whole: sealed.py.
 """
 
 import ctypes
 import fcntl
 import glob
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from bidrec.errors import CannotWrite, ContractError, InputMissing
+from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
-from bidrec.sums import facts_of, of_each, sum_of
 
-MANIFEST = "manifest.json"
-FORMAT_VERSION = 2
-"""Of everything in the home. To be raised where this bidrec cannot read what an older one wrote, or the reverse."""
-SEAL = "seal"
-"""Key of each JSON file: the format it is in, and the sum over the rest of it."""
 PARTIAL = ".partial"
-_RESTORE = "restore it from a copy, or delete its folder and run again the command that writes it"
-_OTHER_VERSION = "use the bidrec that wrote this home, or another home: bidrec ingest and bidrec train fill it anew"
 
 
 @contextmanager
@@ -147,72 +135,6 @@ def write_text(target: Path, text: str) -> None:
     """Write one file whole."""
     with whole_file(target) as partial:
         partial.write_text(text, encoding="utf-8")
-
-
-def write_json(target: Path, value: dict[str, Any]) -> None:
-    """Write `value` as one readable JSON file, whole and sealed, for `read_json`."""
-    plain = json.loads(json.dumps(value, default=str))
-    sealed = plain | {SEAL: {"format": FORMAT_VERSION, "sum": fingerprint(plain)}}
-    write_text(target, json.dumps(sealed, ensure_ascii=False, indent=1) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` wrote. Raises InputMissing (66) for a file that cannot be read, ContractError (65) for one that
-    another version of bidrec wrote, or that was changed since."""
-    try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputMissing(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ContractError(f"{path} is damaged: {error}", hint=_RESTORE) from error
-    found = value.pop(SEAL, None) if isinstance(value, dict) else None
-    seal = found if isinstance(found, dict) else {}
-    version = seal.get("format", value.get("format") if isinstance(value, dict) else None)
-    if version not in (None, FORMAT_VERSION):
-        raise ContractError(
-            f"{path} is in format {version!r}, and this bidrec reads format {FORMAT_VERSION}", hint=_OTHER_VERSION
-        )
-    if seal.get("sum") != fingerprint(value):
-        raise ContractError(f"{path} is damaged: it is not what was written there", hint=_RESTORE)
-    return value
-
-
-def write_manifest(folder: Path, **facts: Any) -> dict[str, Any]:
-    """Write the folder's manifest, with the size and SHA-256 of every file in it. Returns what was written."""
-    found = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != MANIFEST]
-    names = (str(file.relative_to(folder)) for file in found)
-    files = dict(zip(names, of_each(facts_of, found), strict=True))
-    manifest = {"format": FORMAT_VERSION, **facts, "files": files}
-    write_json(folder / MANIFEST, manifest)
-    return manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest, or None where the folder is absent or unfinished. Raises as `read_json` does."""
-    path = folder / MANIFEST
-    return read_json(path) if path.exists() or path.is_symlink() else None
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether the folder is finished and every file is the one that its manifest speaks of."""
-    try:
-        manifest = read_manifest(folder)
-        if manifest is None:
-            return False
-        files = manifest["files"]
-        return of_each(sum_of, [folder / name for name in files]) == [facts["sha256"] for facts in files.values()]
-    except Exception:
-        return False
-
-
-def content_of(manifest: dict[str, Any]) -> str:
-    """What a box holds, as one fingerprint: the SHA-256 over its files' names and sums."""
-    return fingerprint({name: entry["sha256"] for name, entry in manifest["files"].items()})
-
-
-def fingerprint(value: Any) -> str:
-    """16 hex digits of SHA-256 over the value's canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def sync(file: Path) -> None:

@@ -1,6 +1,6 @@
 """SHA-256 of files, by all cores, and each file read for it once in a process.
 
-Serves  manifests, when a box is written (storage.py) and when it is read (intact.py): a job that opens what it has
+Serves  manifests, when a box is written (sealed.py) and when it is read (intact.py): a job that opens what it has
         just written, or a server that asks often, need not read it again
 """
 

@@ -14,7 +14,8 @@ from typing import Any
 from bidrec import log
 from bidrec.config import Config
 from bidrec.runs import Run
-from bidrec.storage import read_manifest, whole_folder
+from bidrec.sealed import read_manifest
+from bidrec.storage import whole_folder
 
 EXPERIMENT = "bidrec"
 FOLDER = "tensorboard"

@@ -72,8 +72,9 @@ def _stage(number: int) -> None:
 def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int) -> None:
     """Invent the market, unless the same one is there. Raises ConfigurationError (64) in a folder that is no home."""
     from bidrec.locks import one_job_at_a_time
+    from bidrec.sealed import read_manifest
     from bidrec.simulator import simulate
-    from bidrec.storage import read_manifest, writing
+    from bidrec.storage import writing
 
     source, lake = Path(config.source.path), config.home_path / "lake"
     asked = {"notice": notices, "company": companies, "bid": bids}

@@ -13,8 +13,8 @@ from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.locks import is_held
 from bidrec.runs import all_runs
+from bidrec.sealed import read_manifest
 from bidrec.sources import reached
-from bidrec.storage import read_manifest
 from jobs.options import command
 from jobs.output import Result
 

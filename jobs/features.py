@@ -62,7 +62,7 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
 
 def _figures(run: "Run | None") -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's statistics and importance, as far as it has them."""
-    from bidrec.storage import read_manifest
+    from bidrec.sealed import read_manifest
 
     if run is None:
         return {}, {}

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
     *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
-    *("config", "template", "sums", "storage", "home", "intact", "prometheus", "locks"),
+    *("config", "template", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
     *("sql", "casting", "watched", "workspace", "database", "runs", "run_comparison"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
@@ -20,7 +20,7 @@ ORDER = [
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}
-FILES = {"pathlib", "os", "shutil", "tempfile", "duckdb", "pyarrow", "safetensors", "bidrec.storage"}
+FILES = {"pathlib", "os", "shutil", "tempfile", "duckdb", "pyarrow", "safetensors", "bidrec.storage", "bidrec.sealed"}
 KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},

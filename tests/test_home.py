@@ -5,7 +5,7 @@ import pytest
 from bidrec.errors import ConfigurationError
 from bidrec.home import OWN, require_own
 from bidrec.locks import one_job_at_a_time
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 
 
 @pytest.mark.parametrize("box", OWN)

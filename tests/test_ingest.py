@@ -14,7 +14,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
 from bidrec.ingest import ingest
 from bidrec.lake import part_file
-from bidrec.storage import content_of, read_manifest
+from bidrec.sealed import content_of, read_manifest
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 
 NOTICES = [notice(number) for number in range(20)]

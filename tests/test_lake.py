@@ -13,7 +13,7 @@ from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.ingest import ingest
 from bidrec.lake import open_lake, part_file, sweep_parts
-from bidrec.storage import read_manifest, write_json
+from bidrec.sealed import read_manifest, write_json
 from bidrec.sums import sha256
 from tests.features.lakes import add_part, write_lake
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source

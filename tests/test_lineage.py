@@ -10,8 +10,8 @@ from bidrec.config import Config, Source
 from bidrec.errors import ContractError
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
+from bidrec.sealed import read_manifest
 from bidrec.simulator import simulate
-from bidrec.storage import read_manifest
 
 
 @pytest.fixture

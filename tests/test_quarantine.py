@@ -9,7 +9,7 @@ import pytest
 from bidrec.config import Config, Contract
 from bidrec.errors import ContractError
 from bidrec.ingest import ingest
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 from tests.tables import DAY, NOW, bid, company, notice, write_source
 
 BIDS = [bid(0, by) for by in range(100)]

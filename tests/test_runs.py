@@ -13,7 +13,7 @@ from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Train
 from bidrec.errors import InputMissing
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
-from bidrec.storage import FORMAT_VERSION, write_json
+from bidrec.sealed import FORMAT_VERSION, write_json
 
 FORK = multiprocessing.get_context("fork")
 

@@ -9,7 +9,7 @@ import structlog
 
 from bidrec.config import Config, Tracking
 from bidrec.runs import Run
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 from bidrec.tracking import parameters, scalars, track
 
 CURVE = [

@@ -27,18 +27,10 @@ from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.intact import require_intact
 from bidrec.lake import OWN, newest_reading, open_lake
 from bidrec.locks import one_job_at_a_time
+from bidrec.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_manifest, write_json
 from bidrec.sql import literal, quoted, types_of
-from bidrec.storage import (
-    FORMAT_VERSION,
-    MANIFEST,
-    facts_of,
-    fingerprint,
-    read_manifest,
-    sweep,
-    whole_folder,
-    write_json,
-    writing,
-)
+from bidrec.storage import sweep, whole_folder, writing
+from bidrec.sums import facts_of
 from bidrec.watched import watched
 from bidrec.workspace import workspace
 

@@ -22,8 +22,8 @@ from bidrec.features.schema import Field
 from bidrec.intact import intact_tables
 from bidrec.publishing.newest import newest
 from bidrec.runs import Run
+from bidrec.sealed import read_json, read_manifest
 from bidrec.sql import quoted
-from bidrec.storage import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
 from bidrec.training_set.load import Side
 from bidrec.training_set.rows import SideRows

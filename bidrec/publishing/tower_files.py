@@ -29,7 +29,8 @@ from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
 from bidrec.runs import Run
-from bidrec.storage import whole_folder, write_manifest
+from bidrec.sealed import write_manifest
+from bidrec.storage import whole_folder
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training_set.load import SIDES, TrainingSet

@@ -16,7 +16,8 @@ from pyarrow import parquet
 
 from bidrec import log
 from bidrec.publishing.withdrawn import withdrawn
-from bidrec.storage import sweep, sync, whole_folder, write_manifest, writing
+from bidrec.sealed import write_manifest
+from bidrec.storage import sweep, sync, whole_folder, writing
 
 CURRENT = "current"
 KEPT = 3

@@ -30,8 +30,8 @@ from bidrec.publishing.newest import newest
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
+from bidrec.sealed import read_manifest
 from bidrec.sql import literal
-from bidrec.storage import read_manifest
 from bidrec.training_set.splits import iso_of
 from bidrec.workspace import workspace
 

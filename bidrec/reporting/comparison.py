@@ -9,7 +9,7 @@ from typing import Any
 from bidrec.publishing.gate import MODEL
 from bidrec.publishing.version import published_folder
 from bidrec.runs import Run, all_runs
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 
 LAST = 10
 

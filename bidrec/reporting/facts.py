@@ -14,7 +14,7 @@ from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
 from bidrec.runs import Run
-from bidrec.storage import read_json, read_manifest
+from bidrec.sealed import read_json, read_manifest
 
 
 def gather(config: Config, run: Run) -> dict[str, Any]:

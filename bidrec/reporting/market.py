@@ -8,8 +8,8 @@ from typing import Any
 
 from bidrec import quarantine
 from bidrec.config import Config
+from bidrec.sealed import content_of, read_manifest
 from bidrec.sql import dicts, literal
-from bidrec.storage import content_of, read_manifest
 from bidrec.workspace import workspace
 
 REGIONS = 20

@@ -11,7 +11,8 @@ from typing import Any
 
 from bidrec.reporting.templates import environment
 from bidrec.runs import Run
-from bidrec.storage import FORMAT_VERSION, write_json, write_text
+from bidrec.sealed import FORMAT_VERSION, write_json
+from bidrec.storage import write_text
 
 JSON, MARKDOWN = "model_card.json", "model_card.md"
 METRICS = ("recall@100", "recall@50", "recall@10", "hr@10", "ndcg@10", "mrr", "coverage@10", "gini@10")

@@ -11,7 +11,7 @@ from bidrec.errors import GateRefused
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
 from bidrec.runs import Run
-from bidrec.storage import is_whole, read_json
+from bidrec.sealed import is_whole, read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
 from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import day_of

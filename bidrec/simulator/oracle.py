@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bidrec import storage
+from bidrec import sealed
 from bidrec.errors import InputMissing
 from bidrec.simulator.bids import may_bid, size_liking
 from bidrec.simulator.channels import Channel, groups_of, make_channels
@@ -47,7 +47,7 @@ class Oracle:
 
     def __init__(self, folder: Path) -> None:
         """Raises InputMissing (66) where the folder has no oracle, or one of another version of the formula."""
-        process = storage.read_json(folder / FOLDER / PROCESS)
+        process = sealed.read_json(folder / FOLDER / PROCESS)
         if process["version"] != VERSION:
             raise InputMissing(f"{folder} was simulated by another version of the process", hint="simulate it again")
         self.topics = len(process["topics"])

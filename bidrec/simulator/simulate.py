@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
 
-from bidrec import storage
+from bidrec import sealed, storage
 from bidrec.errors import ConfigurationError
 from bidrec.home import require_replaceable
 from bidrec.simulator import dumps
@@ -93,7 +93,7 @@ def simulate(
                 progress(rows["notice"], notices, rows["bid"])
         facts = {"kind": "simulated", "seed": seed, "zone": "Asia/Seoul", "end": end.isoformat(), "days": days}
         asked = {"notice": notices, "company": companies, "bid": bids}
-        return storage.write_manifest(
+        return sealed.write_manifest(
             folder, **facts, asked=asked, rows=rows, open_notices=still_open, reissues=reissues
         )
 
@@ -182,7 +182,7 @@ def _save_people(folder: Path, world: World, people: Companies, last: int, scale
     table = dumps.company_table(world, people, last, rng)
     pq.write_table(table, folder / "company" / "0000.parquet", compression="zstd")
     save_companies(folder / FOLDER, people)
-    storage.write_json(
+    sealed.write_json(
         folder / FOLDER / PROCESS,
         {
             "version": VERSION,

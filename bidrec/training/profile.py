@@ -14,7 +14,8 @@ from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from bidrec import log
-from bidrec.storage import whole_folder, write_json, write_manifest
+from bidrec.sealed import write_json, write_manifest
+from bidrec.storage import whole_folder
 
 WARM_UP, STEPS = 10, 20
 PARTS = ("gather", "forward", "backward", "optimiser")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from bidrec.config import Model
 from bidrec.errors import ContractError
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.storage import is_whole, read_manifest, whole_folder, write_manifest
+from bidrec.sealed import is_whole, read_manifest, write_manifest
+from bidrec.storage import whole_folder
 
 WEIGHTS = "weights.safetensors"
 

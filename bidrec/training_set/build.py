@@ -19,8 +19,9 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.feature_store import offline_store
 from bidrec.features.schema import Schema
+from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
 from bidrec.sql import literal, quoted, types_of
-from bidrec.storage import content_of, fingerprint, read_json, read_manifest, whole_folder, write_json, write_manifest
+from bidrec.storage import whole_folder
 from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit

@@ -14,7 +14,7 @@ from bidrec import log
 from bidrec.config import Drift
 from bidrec.errors import ContractError
 from bidrec.features.schema import Schema
-from bidrec.storage import read_json
+from bidrec.sealed import read_json
 from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import DAY
 from bidrec.training_set.statistics import REFERENCE, Figures, Table, measure

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bidrec.errors import ContractError, InputMissing
 from bidrec.intact import require_intact
-from bidrec.storage import read_json, read_manifest
+from bidrec.sealed import read_json, read_manifest
 from bidrec.training_set.npy import read
 
 SIDES = ("notice", "profile", "version")

@@ -19,8 +19,8 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field, Schema, View
 from bidrec.intact import require_intact
+from bidrec.sealed import read_manifest
 from bidrec.sql import literal, quoted, types_of
-from bidrec.storage import read_manifest
 from bidrec.training_set.encode import READS
 from bidrec.training_set.rows import seconds
 from bidrec.workspace import workspace

@@ -22,8 +22,9 @@ from bidrec.config import Config, Split
 from bidrec.errors import BidrecError, ConfigurationError, DependencyDown
 from bidrec.features.schema import Schema
 from bidrec.locks import one_job_at_a_time
+from bidrec.sealed import fingerprint, read_manifest
 from bidrec.signals import stop_requested
-from bidrec.storage import fingerprint, read_manifest, writing
+from bidrec.storage import writing
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.pairs import read_log

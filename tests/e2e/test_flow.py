@@ -22,7 +22,7 @@ from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import Run, all_runs, find
-from bidrec.storage import read_json, read_manifest, write_json
+from bidrec.sealed import read_json, read_manifest, write_json
 from jobs.cli import main
 from tests.e2e.markets import write_toml
 from tests.e2e.test_using import documented

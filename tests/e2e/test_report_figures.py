@@ -14,7 +14,7 @@ from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import html
 from bidrec.reporting.warnings import warnings_of
 from bidrec.runs import Run, find
-from bidrec.storage import read_json, read_manifest
+from bidrec.sealed import read_json, read_manifest
 
 REFUSED = {"notice": {"given": 1234, "quarantined": 5, "reasons": {"it is late": 3, "it is none": 2}}}
 Rows = list[list[str]]

@@ -13,8 +13,8 @@ from bidrec.features.build import build_features
 from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema
 from bidrec.ingest import ingest
+from bidrec.sealed import content_of
 from bidrec.simulator import simulate
-from bidrec.storage import content_of
 from bidrec.training_set.build import build_training_set
 from tests.e2e.markets import END
 

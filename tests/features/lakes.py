@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from bidrec.contract import TABLES, Table
 from bidrec.lake import add_parts, part_file
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 from tests.tables import Row
 
 _TYPES = {

@@ -17,7 +17,7 @@ from bidrec.features import build
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake import add_reading, part_file
 from bidrec.locks import one_job_at_a_time
-from bidrec.storage import content_of, read_manifest
+from bidrec.sealed import content_of, read_manifest
 from bidrec.sums import sha256
 from tests import tables
 from tests.features.lakes import add_part, read, write_lake

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 
 from bidrec.lake import add_reading, newest_reading
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 from tests import tables
 from tests.features.lakes import add_part, write_lake
 

@@ -6,7 +6,7 @@ import pytest
 
 from bidrec.config import Config, Source
 from bidrec.errors import ConfigurationError
-from bidrec.storage import read_manifest, write_json
+from bidrec.sealed import read_manifest, write_json
 from jobs.demo import _simulate
 
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.runs import Run
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 from jobs.cli import main
 
 

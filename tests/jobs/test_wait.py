@@ -9,7 +9,7 @@ from bidrec.errors import Interrupted
 from bidrec.locks import one_job_at_a_time
 from bidrec.publishing.write_back import write_back
 from bidrec.runs import Run
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 from jobs.cli import main
 from tests.publishing.versions import publish
 

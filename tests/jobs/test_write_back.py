@@ -3,7 +3,7 @@ import json
 from click.testing import CliRunner
 
 from bidrec.runs import Run
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 from jobs.cli import main
 
 

@@ -7,7 +7,7 @@ import pytest
 from bidrec.errors import ContractError, InputMissing
 from bidrec.publishing.recommend import Published
 from bidrec.runs import Run
-from bidrec.storage import write_json
+from bidrec.sealed import write_json
 from tests.publishing.versions import publish
 
 COMPANIES = [f"c{number}" for number in range(9)]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from bidrec import storage
+from bidrec import sealed
 from bidrec.errors import InputMissing
 from bidrec.simulator.bids import draw_bids
 from bidrec.simulator.dumps import company_ids
@@ -64,7 +64,7 @@ def test_the_scores_are_the_stated_formula() -> None:
     truth = {
         name: pq.read_table(oracle / f"{name}.parquet").to_pylist() for name in ("company", "segment", "favourite")
     }
-    truth["process"] = storage.read_json(oracle / "process.json")
+    truth["process"] = sealed.read_json(oracle / "process.json")
     notices = _some_notices(12)
     companies = list(range(0, 500, 9))
     idents = company_ids(Oracle(folder()).companies).to_pylist()

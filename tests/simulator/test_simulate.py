@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bidrec import storage
+from bidrec import sealed
 from bidrec.contract import PERSONAL
 from bidrec.errors import ConfigurationError
 from bidrec.simulator import simulate
@@ -23,14 +23,14 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_another_seed_gives_another_market(tmp_path: Path) -> None:
     first, second = (simulate(tmp_path / str(seed), **SMALL, seed=seed) for seed in (1, 2))
-    assert storage.content_of(first) != storage.content_of(second)
+    assert sealed.content_of(first) != sealed.content_of(second)
 
 
 def test_as_many_notices_and_companies_as_asked_for_and_about_as_many_bids() -> None:
     assert one("SELECT count(*) FROM notice") == (NOTICES,)
     assert one("SELECT count(*) FROM company") == (COMPANIES,)
     assert one("SELECT count(*) FROM bid")[0] == pytest.approx(BIDS, rel=0.1)
-    manifest = storage.read_manifest(folder())
+    manifest = sealed.read_manifest(folder())
     assert manifest is not None
     assert manifest["rows"]["bid"] == one("SELECT count(*) FROM bid")[0]
 
@@ -199,7 +199,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone_and_an_earlier_market_
     assert (tmp_path / "letters" / "dear.txt").read_text() == "friend"
     simulate(tmp_path / "market", **SMALL, seed=1)
     second = simulate(tmp_path / "market", **SMALL, seed=2)
-    assert storage.read_manifest(tmp_path / "market") == second
+    assert sealed.read_manifest(tmp_path / "market") == second
 
 
 def test_every_impossible_number_is_named_at_once(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
 from bidrec.ingest import ingest
+from bidrec.sealed import content_of, read_manifest
 from bidrec.sources import postgres as reader
 from bidrec.sources.definition import Definition, RawTable
-from bidrec.storage import content_of, read_manifest
 from tests import postgres
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
 from tests.sources.test_koneps import write_dump

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.storage import content_of, write_manifest
+from bidrec.sealed import content_of, write_manifest
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.encode import MISSING_TIME
 from bidrec.training_set.load import TrainingSet

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bidrec.errors import ContractError, DependencyDown
-from bidrec.storage import read_json, write_json
+from bidrec.sealed import read_json, write_json
 from bidrec.training_set import morphemes as module
 from bidrec.training_set import text
 from bidrec.training_set.build import build_training_set

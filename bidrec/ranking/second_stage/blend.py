@@ -18,7 +18,8 @@ import torch
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.calibrate import calibrate
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS
-from bidrec.storage import is_whole, read_json, whole_folder, write_json, write_manifest
+from bidrec.sealed import is_whole, read_json, write_json, write_manifest
+from bidrec.storage import whole_folder
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]

@@ -19,7 +19,7 @@ from bidrec.ranking.second_stage.signals import candidates_of, names_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
-from bidrec.storage import read_manifest
+from bidrec.sealed import read_manifest
 from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
