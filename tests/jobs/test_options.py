@@ -250,6 +250,9 @@ def test_a_password_in_an_address_is_never_shown():
         ("API request to http://kim:s3cret@mlflow:5000/api failed", "http://kim:***@mlflow:5000/api failed"),
         ("no answer from redis://:an@s3cret@cache:6379", "redis://:***@cache:6379"),
         ("cannot reach cache:6379,password=s3cret,db=1", "cache:6379,password=***,db=1"),
+        ("no postgresql://db:5432/koneps?password=an@s3cret&sslmode=no", "db:5432/koneps?password=***&sslmode=no"),
+        ("no postgresql://kim:me@db/koneps?sslpassword=s3cret", "//kim:***@db/koneps?sslpassword=***"),
+        ("in host=db PassWord='an s3cret' port=1", "host=db PassWord=*** port=1"),
     ],
 )
 def test_a_password_in_what_a_library_says_is_not_logged(said, shown):
