@@ -2,7 +2,7 @@
 
     Source          `bidrec ingest` of three small tables, as Parquet, CSV or CSV.gz, whose rows or files are spoilt
     Configuration   a command that reads a bidrec.toml with odd values, or damaged
-    Home            a reading command in a home of which one file is damaged
+    Home            a command in a home of which one file that it reads is damaged
 
 Each case says how it is made (`prepare`), what is run, and what must hold beside the exit code (`lost`).
 """

@@ -10,7 +10,11 @@ import structlog
 
 from bidrec.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S+(?=@)|(\bpassword=)[^\s,&'\"]+", re.IGNORECASE)
+_PASSWORDS = (
+    # First: an '@' in one of these would pass for the end of an address's.
+    re.compile(r"(password=)(?:'[^']*'|\"[^\"]*\"|[^\s,&]+)", re.IGNORECASE),
+    re.compile(r"(://[^:/@\s]*:)\S+(?=@)"),
+)
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
@@ -40,7 +44,9 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
 
 def masked(text: str) -> str:
     """The text with the password of any address, or after any `password=`, masked."""
-    return _PASSWORD.sub(r"\1\2***", text)
+    for password in _PASSWORDS:
+        text = password.sub(r"\1***", text)
+    return text
 
 
 def _without_passwords(_logger: Any, _method: str, event: Event) -> Event:

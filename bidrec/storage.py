@@ -31,7 +31,7 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
     except Exception as error:
         number = refusal(error)
         about = error.filename if isinstance(error, OSError) else None
-        if isinstance(about, str | bytes):
+        if isinstance(about, str | bytes | os.PathLike):
             if not any(_along(Path(os.fsdecode(about)), one) for one in (path, begun) if one):
                 raise  # something that is read, elsewhere
         elif number is None:

@@ -70,10 +70,13 @@ def _stage(number: int) -> None:
 
 
 def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int) -> None:
-    """Invent the market, unless the same one is there. Raises ConfigurationError (64) in a folder that is no home."""
+    """Invent the market, unless the same one is there.
+
+    Raises ConfigurationError (64) in a folder that is no home, and on numbers that make no market.
+    """
     from bidrec.locks import one_job_at_a_time
     from bidrec.sealed import read_manifest
-    from bidrec.simulator import simulate
+    from bidrec.simulator import require_possible, simulate
     from bidrec.storage import writing
 
     source, lake = Path(config.source.path), config.home_path / "lake"
@@ -81,6 +84,7 @@ def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int
     there = read_manifest(source)
     if there and there["seed"] == seed and there.get("asked") == asked:
         return
+    require_possible(source, notices=notices, companies=companies, bids=bids, seed=seed)
     with one_job_at_a_time(config.home_path, "ingest", config.wait_seconds), writing(lake):
         # Another market is no later state of this one: its rows must not be added to the lake.
         if lake.exists():

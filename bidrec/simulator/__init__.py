@@ -35,6 +35,6 @@ without ever forming notices x companies (bids.py).
     simulate.py     blocks, files, manifest     oracle.py    the true scores
 """
 
-from bidrec.simulator.simulate import DEFAULT_DAYS, DEFAULT_END, simulate
+from bidrec.simulator.simulate import DEFAULT_DAYS, DEFAULT_END, require_possible, simulate
 
-__all__ = ["DEFAULT_DAYS", "DEFAULT_END", "simulate"]
+__all__ = ["DEFAULT_DAYS", "DEFAULT_END", "require_possible", "simulate"]

@@ -58,8 +58,7 @@ def simulate(
     An earlier simulation in `out` is replaced. Raises ConfigurationError (64) on numbers that make no world or where
     `out` holds anything else, CannotWrite (73).
     """
-    _refuse_impossible(notices, companies, bids, seed, days)
-    require_replaceable(out, "simulated")
+    require_possible(out, notices=notices, companies=companies, bids=bids, seed=seed, days=days)
     last = seconds(end)
     first = (last // DAY - days + 1) * DAY
     streams = [np.random.SeedSequence([seed, part]) for part in range(5)]
@@ -98,7 +97,11 @@ def simulate(
         )
 
 
-def _refuse_impossible(notices: int, companies: int, bids: int, seed: int, days: int) -> None:
+def require_possible(
+    out: Path, *, notices: int, companies: int, bids: int, seed: int, days: int = DEFAULT_DAYS
+) -> None:
+    """Raises ConfigurationError (64) where `simulate` would, before anything makes room for it."""
+    require_replaceable(out, "simulated")
     wrong = [
         text
         for text, holds in (

@@ -35,7 +35,8 @@ def notice_vectors(model: TwoTower, data: Resident, rows: Tensor | None = None) 
 def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: int) -> tuple[Tensor, Tensor]:
     """Vectors (C, D) of the companies as known at `as_of` (epoch seconds UTC), and which are known (C,) bool.
 
-    `notice_ND` are all notices' vectors, through which histories are read. An unknown company's vector is zero.
+    `notice_ND` are all notices' vectors, through which histories are read; a static tower reads none, and takes those
+    of any. An unknown company's vector is zero.
     """
     training = model.training
     model.eval()

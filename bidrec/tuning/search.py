@@ -146,7 +146,6 @@ def _not_repeated(study: "optuna.Study") -> list[dict[str, Any]]:
         given
         for number, given in enumerate(asked)
         if trials[number].state.name == "FAIL"
-        and given
         and not any(given.items() <= later.items() for later in asked[number + 1 :])
     ]
 

@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from bidrec import flow
-from bidrec.config import Config, Drift, Publish
+from bidrec.config import Config
 from bidrec.reporting.describe import describe_run
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import card_of, write_card
@@ -305,34 +304,6 @@ def test_a_home_whose_tables_have_gone_tells_the_examples_by_their_ids(copy: Con
     words = Outline(html(gather(copy, run))).words
     assert first["notice_id"] in words
     assert first["companies"][0]["company_id"] in words
-
-
-def test_a_damaged_model_a_shift_beyond_its_bound_and_a_refusal_of_the_gate_are_told_first(copy: Config) -> None:
-    run = find(copy.home_path)
-    with (run.model / "weights.safetensors").open("r+b") as file:
-        file.seek(2000)
-        byte = file.read(1)
-        file.seek(2000)
-        file.write(bytes([byte[0] ^ 1]))
-    metrics = run.metrics()
-    metrics["metrics"]["frozen"]["final"]["recall@100"] = 0.01
-    write_json(run.folder / "metrics.json", metrics)
-    strict = replace(copy, drift=Drift(max_psi=0.0), publish=Publish(margin=0.0))
-    damaged, refused, *others = gather(strict, run)["warnings"]
-    assert damaged.startswith("model/ is damaged")
-    assert refused.startswith("The gate refuses to publish this run")
-    assert any(other.startswith("Shifted beyond its bound") for other in others)
-    assert any("Only" in other for other in others)
-
-
-@pytest.mark.parametrize(("candidates", "said"), [(100, True), (101, False)])
-def test_a_list_that_holds_everybody_is_told_of_with_what_it_means(copy: Config, candidates: int, said: bool) -> None:
-    run = find(copy.home_path)
-    metrics = run.metrics()
-    metrics["window"]["candidates"] = candidates
-    write_json(run.folder / "metrics.json", metrics)
-    told = [one for one in gather(copy, run)["warnings"] if "lists of 100 hold them all" in one]
-    assert len(told) == said
 
 
 def test_the_runs_beside_it_are_told_with_which_of_them_compare(copy: Config) -> None:

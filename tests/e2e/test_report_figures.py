@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 
 from bidrec.config import Config
-from bidrec.reporting.comparison import published_manifest
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import html
-from bidrec.reporting.warnings import warnings_of
 from bidrec.runs import Run, find
-from bidrec.sealed import read_json, read_manifest
+from bidrec.sealed import read_json
 
 REFUSED = {"notice": {"given": 1234, "quarantined": 5, "reasons": {"it is late": 3, "it is none": 2}}}
 Rows = list[list[str]]
@@ -268,47 +266,3 @@ def test_the_card_has_the_runs_figures_in_their_columns_and_its_warnings_and_see
             )
     for name, window in facts["windows"].items():
         assert f"| {name} | {whole(window['notices'])} | {whole(window['bids'])} |" in lines
-
-
-def with_part(facts: dict[str, Any], part: str, **changes: Any) -> dict[str, Any]:
-    return {**facts, part: {**facts[part], **changes}}
-
-
-WARNED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "The leak audit found 3 violations": lambda facts: with_part(facts, "audit", violations=3),
-    "The training set says nothing of a leak audit": lambda facts: {**facts, "audit": None},
-    "5 of 1,234 rows of notice (0.4%) are in quarantine": lambda facts: with_part(facts, "market", refused=REFUSED),
-    "The bids end on 2025-01-01, before the test window does": lambda facts: with_part(
-        facts, "range", bid_known_at=["2024-01-01", "2025-01-01"]
-    ),
-    "900 of the ": lambda facts: with_part(facts, "window", without_bids=900),
-    "Only 199 notices with bids in the test window": lambda facts: with_part(facts, "window", notices=199),
-    "Only 199 notices in the validation window": lambda facts: with_part(
-        facts, "windows", validation={"notices": 199, "bids": 1}
-    ),
-    "is within chance: its interval holds 0": lambda facts: with_part(facts, "difference", ci=[-0.1, 0.1]),
-    "add up to 9.0 bidders a notice where there were 3.0": lambda facts: with_part(
-        facts, "calibration", expected_bidders=9.0, bidders=3.0
-    ),
-    "The home's tables have changed since this run": lambda facts: with_part(facts, "market", changed=True),
-}
-
-
-@pytest.mark.parametrize("warning", WARNED)
-def test_what_makes_figures_doubtful_is_warned_of_and_nothing_else_is(config: Config, warning: str) -> None:
-    run = find(config.home_path)
-    found = gather(config, run)
-    quiet = with_part(found, "window", notices=5000, without_bids=0)
-    quiet = with_part(quiet, "windows", validation={"notices": 5000, "bids": 1})
-    quiet = with_part(quiet, "market", refused={}, changed=False)
-    quiet = with_part(quiet, "difference", ci=[0.1, 0.2])
-    quiet = with_part(quiet, "range", bid_known_at=["2024-01-01", "2030-01-01"])
-    quiet = with_part(quiet, "calibration", expected_bidders=3.0, bidders=3.0)
-
-    def warned(facts: dict[str, Any]) -> list[str]:
-        training_set = read_manifest(run.training_set) or {}
-        return warnings_of(config, run, facts, training_set, run.metrics(), published_manifest(config.home_path))
-
-    before = warned(quiet)
-    added = [one for one in warned(WARNED[warning](quiet)) if one not in before]
-    assert [warning in one for one in added] == [True]

@@ -35,6 +35,11 @@ def documented() -> dict[str, set[str]]:
     return keys
 
 
+def row_of(words: str) -> str:
+    """The row of the table that says what is printed by these words."""
+    return max((name for name in documented() if words.startswith(name)), key=len)
+
+
 @pytest.fixture(scope="module")
 def ids(config: Config) -> tuple[str, str]:
     published = Published(config.home_path)
@@ -76,7 +81,6 @@ ELSEWHERE = {
     "write-back": "test_flow.py",
     "backtest": "test_backtest.py",
     "tune": "test_tune.py",
-    "tune --space": "tests/jobs/test_tune.py",
     "simulate": "tests/jobs/test_simulate.py",
     "explore": "test_explore.py",
     "feast": "tests/jobs/test_feast.py",
@@ -100,12 +104,12 @@ PRINTED = [
     "doctor",
     "report RUN",
     "export-towers --to TMP/towers",
+    "tune --space",
 ]
 
 
 def test_every_row_of_the_table_of_keys_is_printed_here_or_elsewhere() -> None:
-    here = {name for name in documented() for words in PRINTED if words.startswith(name)}
-    assert here | set(ELSEWHERE) == set(documented())
+    assert {*map(row_of, PRINTED), *ELSEWHERE} == documented().keys()
 
 
 @pytest.mark.parametrize("words", PRINTED)
@@ -131,7 +135,7 @@ def test_what_a_command_prints_has_the_documented_keys(
     done = CliRunner().invoke(main, [*given, "--json"], env={"BIDREC_HOME": config.home})
     assert done.exit_code == 0, done.stderr[-2000:]
     printed = json.loads(done.stdout)
-    name = max((name for name in documented() if words.startswith(name)), key=len)
+    name = row_of(words)
     assert printed.pop("schema_version") == SCHEMA_VERSION
     assert printed.pop("command") == name.partition(" --")[0]
     assert documented()[name] in (set(), set(printed))

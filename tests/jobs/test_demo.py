@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bidrec.config import Config, Source
-from bidrec.errors import ConfigurationError
+from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.sealed import read_manifest, write_json
 from jobs.demo import _simulate
 
@@ -29,6 +29,23 @@ def test_files_in_a_folder_that_no_job_has_been_in_are_not_taken_for_the_demos(t
     theirs = tmp_path / "lake" / "thoughts.txt"
     theirs.parent.mkdir()
     theirs.touch()
+    config = Config(home=str(tmp_path), source=Source(path=str(tmp_path / "source")))
     with pytest.raises(ConfigurationError, match="its lake would be lost"):
-        _simulate(Config(home=str(tmp_path)), notices=400, companies=100, bids=2_500, seed=7)
+        _simulate(config, notices=400, companies=100, bids=2_500, seed=7)
     assert theirs.is_file()
+
+
+def test_a_lake_that_cannot_be_taken_away_is_named_and_no_market_is_made_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "lake").touch()
+    config = Config(home=str(tmp_path), source=Source(path=str(tmp_path / "source")))
+    with pytest.raises(CannotWrite, match=f"cannot write {tmp_path}/lake: Not a directory"):
+        _simulate(config, notices=400, companies=100, bids=2_500, seed=7)
+    assert not (tmp_path / "source").exists()
+
+
+def test_numbers_that_make_no_market_take_nothing_away(tmp_path: Path) -> None:
+    write_json(tmp_path / "lake" / "manifest.json", {})
+    config = Config(home=str(tmp_path), source=Source(path=str(tmp_path / "source")))
+    with pytest.raises(ConfigurationError, match="more than a tenth of all pairs"):
+        _simulate(config, notices=400, companies=100, bids=10**9, seed=7)
+    assert (tmp_path / "lake" / "manifest.json").is_file()

@@ -1,13 +1,11 @@
 import errno
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -19,7 +17,7 @@ from click.testing import CliRunner
 from click.testing import Result as Outcome
 from rich.table import Table
 
-from bidrec import errors, log, signals
+from bidrec import errors, log
 from bidrec.config import Config
 from jobs import options
 from jobs.options import command, require_source
@@ -250,6 +248,9 @@ def test_a_password_in_an_address_is_never_shown():
         ("API request to http://kim:s3cret@mlflow:5000/api failed", "http://kim:***@mlflow:5000/api failed"),
         ("no answer from redis://:an@s3cret@cache:6379", "redis://:***@cache:6379"),
         ("cannot reach cache:6379,password=s3cret,db=1", "cache:6379,password=***,db=1"),
+        ("no postgresql://db:5432/koneps?password=an@s3cret&sslmode=no", "db:5432/koneps?password=***&sslmode=no"),
+        ("no postgresql://kim:me@db/koneps?sslpassword=s3cret", "//kim:***@db/koneps?sslpassword=***"),
+        ("in host=db PassWord='an s3cret' port=1", "host=db PassWord=*** port=1"),
     ],
 )
 def test_a_password_in_what_a_library_says_is_not_logged(said, shown):
@@ -313,172 +314,6 @@ def test_an_option_named_like_a_key_overrides_the_configuration_and_is_not_passe
     assert CliRunner().invoke(train, []).stdout == "None False\n"
     assert CliRunner().invoke(train, ["--train-before", "2024-05-01", "--force"]).stdout == "2024-05-01 True\n"
     assert CliRunner().invoke(train, ["--train-before", "soon"]).exit_code == 64
-
-
-# --- signals -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_command_with_75(number):
-    before = signal.getsignal(number)
-    outcome = call(lambda config: os.kill(os.getpid(), number) or time.sleep(5))
-    assert outcome.exit_code == 75
-    assert said(outcome) == ["error: stopped by a signal", "hint: run the same command again"]
-    assert signal.getsignal(number) is before
-
-
-def test_a_signal_while_duckdb_computes_ends_the_command_with_75():
-    script = """
-        import sys, duckdb
-        from jobs.options import command
-        from jobs.output import SCHEMA_VERSION, Result
-        @command
-        def work(config):
-            print("started", flush=True)
-            duckdb.sql("SELECT sum(hash(a.range + b.range)) FROM range(1000000) a, range(1000000) b").fetchall()
-            return Result()
-        work()
-    """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr.readline() == "started\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 75
-    assert "error: stopped by a signal" in err
-
-
-class Finalised:
-    """Raises where nobody can catch it, as an import in C drops what is raised in it."""
-
-    def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
-        for _ in range(100):
-            pass
-
-
-def test_a_signal_that_was_dropped_in_c_is_met_at_the_next_place(capfd):
-    def body(config: Config) -> Result:
-        Finalised()
-        time.sleep(30)
-        raise AssertionError("slept on")
-
-    outcome = call(body)
-    assert outcome.exit_code == 75
-    assert said(outcome) == ["error: stopped by a signal", "hint: run the same command again"]
-    assert "Traceback" not in capfd.readouterr().err
-    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-
-
-def test_a_signal_that_was_dropped_as_the_work_ended_is_75_and_no_result_is_printed():
-    def body(config: Config) -> Result:
-        Finalised()
-        return Result(text="done")
-
-    outcome = call(body)
-    assert (outcome.exit_code, outcome.stdout) == (75, "")
-
-
-def test_who_cleans_up_after_a_signal_is_not_disturbed_by_it_again():
-    cleaned = []
-
-    def body(config: Config) -> Result:
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
-        finally:
-            time.sleep(0.5)
-            cleaned.append(True)
-
-    assert call(body).exit_code == 75
-    assert cleaned == [True]
-
-
-WORK = """
-import atexit, os, signal, time
-from bidrec import signals
-from jobs.options import command
-from jobs.output import Result
-def stop():
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.1)
-"""
-
-
-@pytest.mark.parametrize(
-    ("script", "code"),
-    [
-        ("with signals.starting():\n    stop()", 75),
-        ("command(lambda config: exec('stop()') or Result())([])", 75),
-        ("atexit.register(stop)\ncommand(lambda config: Result())([])", 0),
-    ],
-    ids=["before any command", "in a text that is executed", "when all is done and said"],
-)
-def test_a_process_ends_with_75_from_its_first_moment_and_with_its_own_code_in_its_last(script, code):
-    done = subprocess.run([sys.executable, "-c", WORK + script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    assert ("error: stopped by a signal" in done.stderr) == (code == 75)
-
-
-def test_a_second_signal_while_the_first_is_being_met_ends_the_process_at_once_with_75():
-    script = """
-        import time
-        from jobs.options import command
-        @command
-        def work(config):
-            try:
-                print("started", flush=True)
-                time.sleep(600)
-            finally:
-                print("cleaning", flush=True)
-                time.sleep(600)
-        work()
-    """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
-    for line in ("started\n", "cleaning\n"):
-        assert process.stderr.readline() == line
-        process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 75
-    assert err == "error: stopped at once by a second signal\nhint: run the same command again\n"
-
-
-def test_a_requested_stop_is_seen_at_a_safe_place_and_the_commands_own_words_are_kept():
-    saved = []
-
-    def body(config: Config) -> Result:
-        with signals.stop_requested() as stop:
-            assert not stop()
-            os.kill(os.getpid(), signal.SIGTERM)
-            saved.append(stop())
-            raise errors.Interrupted("stopped at step 3 of 9", hint="run bidrec train again to resume")
-
-    outcome = call(body)
-    assert saved == [True]
-    assert outcome.exit_code == 75
-    assert said(outcome) == ["error: stopped at step 3 of 9", "hint: run bidrec train again to resume"]
-
-
-def test_a_requested_stop_that_nobody_looked_at_ends_the_block_with_75():
-    with pytest.raises(errors.Interrupted), signals.stop_requested():
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_a_second_signal_ends_the_block_at_once():
-    def body(config: Config) -> Result:
-        with signals.stop_requested():
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise AssertionError("went on")
-
-    assert call(body).exit_code == 75
-
-
-def test_a_block_without_a_signal_ends_as_if_it_were_not_there():
-    with signals.stop_requested() as stop:
-        pass
-    assert not stop()
 
 
 # --- a closed stdout ---------------------------------------------------------

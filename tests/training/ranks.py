@@ -55,8 +55,9 @@ KINDS = {
     "history-logq": Config(model=SMALL, loss=LEARNED, training=ALONE),
 }
 
-HANDED_ON = Config(model=SMALL, training=replace(SHARDED, epochs=2))
-"""Begun by one process, gone on with by two, ended by one."""
+HANDED_ON = Config(model=SMALL, training=replace(SHARDED, epochs=2, checkpoint_seconds=0))
+"""Begun by one process, gone on with by two, ended by one; all give their rows to a checkpoint after each step and at
+each epoch's end."""
 
 
 def note_losses(found: list[float], config: Config, run: Path, stop: Callable[[], bool] = lambda: False) -> None:

@@ -104,3 +104,21 @@ def test_a_search_killed_at_any_moment_of_its_first_trial_begins_with_the_config
     study = _open(config, "search", space)
     assert differing(config, _settings(config, study.ask(), space)) == {}
     assert study.get_trials(states=[optuna.trial.TrialState.WAITING]) == []
+
+
+def test_a_trial_that_was_killed_with_some_settings_drawn_is_repeated_with_these_and_once(tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install -r requirements/tune.txt")
+    config = replace(CONFIG, home=str(tmp_path))
+    (tmp_path / "tuning").mkdir()
+    space = space_of(config, ["training.learning_rate", "model.dropout"])
+    study = _open(config, "search", space)
+    configured = study.ask()
+    _settings(config, configured, space)
+    study.tell(configured, 0.5)
+    begun = _settings(config, study.ask(), space[:1])
+    drawn = _settings(config, _open(config, "search", space).ask(), space)
+    assert begun.items() <= drawn.items()
+    repeated = _open(config, "search", space).ask()
+    assert _settings(config, repeated, space) == drawn
+    study.tell(repeated.number, 0.6)
+    assert _open(config, "search", space).get_trials(states=[optuna.trial.TrialState.WAITING]) == []
