@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import chaos_writes
+from bidrec.config import Config
+from bidrec.features.own_repository import import_feast
 
 JOBS = (
     *("ingest", "features", "apply", "materialize", "train", "write-back", "export"),
@@ -43,6 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     if (options.at_writes or options.fail) and not chaos_writes.is_loaded():
         chaos_writes.run_again_with_it()
+    import_feast(Config())  # as the jobs do
     from benchmarks.chaos_trials import chaos  # after the library is there: it imports all that the jobs do
 
     with tempfile.TemporaryDirectory(prefix="bidrec-chaos-") as folder:

@@ -12,6 +12,7 @@ from traceback import walk_tb
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feature_store import environment, store_settings
+from bidrec.features.own_repository import import_feast
 from bidrec.features.registry import writing_store
 from bidrec.locks import one_job_at_a_time
 
@@ -24,6 +25,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise or
     cannot make sense of an argument, CannotWrite (73) where the disk refuses.
     """
+    import_feast(config)
     from feast.cli.cli import cli
     from feast.errors import FeastError, FeastObjectNotFoundException
 

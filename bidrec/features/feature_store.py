@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features import spark
+from bidrec.features.own_repository import import_feast
 
 if TYPE_CHECKING:
     from feast import RepoConfig
@@ -48,6 +49,7 @@ def store_settings(config: Config) -> "RepoConfig":
     Raises InputMissing (66) where the file cannot be read; ConfigurationError (64) where a variable that it names is
     not set, or where Feast refuses what it says; DependencyDown (69) where it names Spark and there is none.
     """
+    import_feast(config)
     from feast.errors import FeastError
     from feast.repo_config import FeastConfigError, load_repo_config
     from yaml import MarkedYAMLError, YAMLError

@@ -21,6 +21,7 @@ from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feature_store import environment, repository_of, store_settings
+from bidrec.features.own_repository import import_feast
 from bidrec.locks import one_job_at_a_time
 from bidrec.sql import literal
 from bidrec.storage import writing
@@ -38,6 +39,7 @@ def apply(config: Config) -> None:
 
     The sources' files need not exist yet.
     """
+    import_feast(config)
     from feast.repo_operations import apply_total
 
     repo = repository_of(config)
@@ -88,10 +90,10 @@ def open_store(config: Config) -> "FeatureStore":
 
     It answers while a view is being materialised too, each key with its old or its new value.
     """
+    settings = _applied_settings(config)
     import ibis
     from feast import FeatureStore
 
-    settings = _applied_settings(config)
     spill = config.home_path / ".feast-spill"
     # Two DuckDBs: that of our store, and ibis's, in which Feast reads what is no plain Parquet file.
     if hasattr(settings.offline_store, "memory_limit"):
@@ -107,9 +109,10 @@ def open_store(config: Config) -> "FeatureStore":
 
 def open_registry(config: Config) -> tuple["BaseRegistry", str]:
     """The home's registry and the project's name. InputMissing (66) where nothing was applied."""
+    settings = _applied_settings(config)
     from feast import FeatureStore
 
-    store = FeatureStore(config=_applied_settings(config))
+    store = FeatureStore(config=settings)
     return store.registry, store.project
 
 
