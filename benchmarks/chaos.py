@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import chaos_writes
 from bidrec.config import Config
-from bidrec.features.own_repository import import_feast
+from bidrec.features.feast_import import import_feast
 
 JOBS = (
     *("ingest", "features", "apply", "materialize", "train", "write-back", "export"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features import spark
-from bidrec.features.own_repository import import_feast
+from bidrec.features.feast_import import import_feast
 
 if TYPE_CHECKING:
     from feast import RepoConfig

@@ -8,7 +8,7 @@ import sys
 import typeguard
 from bidrec.config import Config
 from bidrec.features.feature_store import online_store
-from bidrec.features.own_repository import import_feast
+from bidrec.features.feast_import import import_feast
 
 checked = typeguard.typechecked
 import_feast(Config(feature_repo="mine"))
