@@ -11,8 +11,8 @@ from traceback import walk_tb
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features.feature_store import environment, store_settings
 from bidrec.features.feast_import import import_feast
+from bidrec.features.feature_store import environment, store_settings
 from bidrec.features.registry import writing_store
 from bidrec.locks import one_job_at_a_time
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.features.feast_import import import_feast
+from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.locks import one_job_at_a_time
 from bidrec.sql import literal
 from bidrec.storage import writing
