@@ -21,15 +21,17 @@ def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if len(number_Q) < FEW or number_Q.device.type != "cpu":
         found: tuple[Tensor, Tensor, Tensor] = torch.unique(number_Q, return_inverse=True, return_counts=True)
         return found
-    size = len(number_Q)
-    sorted_Q, stood_Q = _sorted(number_Q.numpy())
-    first_Q = np.ones(size, dtype=bool)
-    np.not_equal(sorted_Q[1:], sorted_Q[:-1], out=first_Q[1:])
-    begin_R = np.flatnonzero(first_Q)
-    place_Q = np.empty(size, dtype=np.int64)
-    place_Q[stood_Q] = np.cumsum(first_Q) - 1
-    count_R = np.diff(begin_R, append=size)
-    return torch.from_numpy(sorted_Q[begin_R]), torch.from_numpy(place_Q), torch.from_numpy(count_R)
+    sorted_Q, order_Q = _sorted(number_Q)
+    number_R, place_Q, count_R = sorted_Q.unique_consecutive(return_inverse=True, return_counts=True)
+    return number_R, torch.empty_like(number_Q).scatter_(0, order_Q, place_Q), count_R
+
+
+def runs(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For a CPU, of numbers (Q,) as `distinct` takes them: those that differ (R,) ascending, where the numbers stand
+    when they are in order (Q,), the first one first where they are the same, and where in it each begins (R + 1,)."""
+    sorted_Q, order_Q = _sorted(number_Q)
+    number_R, count_R = sorted_Q.unique_consecutive(return_counts=True)
+    return number_R, order_Q, offsets(count_R)
 
 
 def places(number_Q: Tensor) -> Tensor:
@@ -55,9 +57,7 @@ def counts(number_Q: Tensor, below: int) -> Tensor:
 def ascending(number_Q: Tensor) -> Tensor:
     """Where the int64 numbers (Q,), not negative and below 2**63 / 2Q, stand when they are in order (Q,): the first one
     first where they are the same."""
-    if len(number_Q) < FEW or number_Q.device.type != "cpu":
-        return number_Q.argsort(stable=True)
-    return torch.from_numpy(_sorted(number_Q.numpy())[1])
+    return _sorted(number_Q)[1]
 
 
 def grouped(number_Q: Tensor, below: int) -> tuple[Tensor, Tensor]:
@@ -65,8 +65,12 @@ def grouped(number_Q: Tensor, below: int) -> tuple[Tensor, Tensor]:
     return ascending(number_Q), offsets(counts(number_Q, below))
 
 
-def _sorted(number_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers in order, and where each one stood: both in one number, so that a plain sort is enough."""
+def _sorted(number_Q: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers in order, and where each one stood (Q,), the first one first where they are the same."""
+    if len(number_Q) < FEW or number_Q.device.type != "cpu":
+        found: tuple[Tensor, Tensor] = number_Q.sort(stable=True)
+        return found
+    # Both in one number, so that a plain sort is enough.
     bits = len(number_Q).bit_length()
-    both_Q = np.sort(number_Q << bits | np.arange(len(number_Q)))
-    return both_Q >> bits, both_Q & (1 << bits) - 1
+    both_Q = np.sort(number_Q.numpy() << bits | np.arange(len(number_Q)))
+    return torch.from_numpy(both_Q >> bits), torch.from_numpy(both_Q & (1 << bits) - 1)

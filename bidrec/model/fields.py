@@ -2,8 +2,8 @@
 
 SummedFields (default): all attribute ids of a row are summed in one wide table, the weighted text terms in another.
     Few bytes a row, so the notice tower can run over the thousands of notices in a batch's histories.
-SeparateFields (the seed's way): one narrow block a field, side by side; the blocks' rows lie in one table. Text is not
-    read.
+SeparateFields (the seed's way): one narrow block a field, side by side, and the numbers apart from them; the blocks'
+    rows lie in one table. Text is not read.
 """
 
 import torch
@@ -30,28 +30,29 @@ class SummedFields(nn.Module):
             parts.append(self.attributes(batch.attributes, batch.row_offsets()))
         if self.text is not None:
             parts.append(self.text(batch.text, offsets(batch.text_lengths_B), batch.text_weights))
-        return torch.cat([*parts, *_numbers(batch)], dim=1)
+        return torch.cat([*parts, batch.dense_BF, log_ages(batch.ages_days_BT)], dim=1)
 
 
 class SeparateFields(nn.Module):
-    """RowBatch -> (B, width): [one dim-wide block a field, dense, log ages]."""
+    """RowBatch -> (B, block): one dim-wide block a field; and (B, numbers): [dense, log ages], which learn nothing."""
 
     def __init__(self, shape: Shape, dim: int) -> None:
         super().__init__()
         self.block = dim * len(shape.fields)
-        self.width = self.block + shape.dense + 2 * shape.ages
+        self.empty = not (shape.fields or shape.dense or shape.ages)
+        self.numbers = 1 if self.empty else shape.dense + 2 * shape.ages
         self.attributes = Table(shape.attribute_rows, dim, dim**-0.5) if shape.fields else None
 
-    def forward(self, batch: RowBatch) -> Tensor:
-        parts = _numbers(batch)
-        if self.attributes is not None:
-            # Ids lie in (row, field, item) order: with a bag for each row and field, a row's blocks come side by side.
-            parts.insert(0, self.attributes(batch.attributes, batch.field_offsets()).view(-1, self.block))
-        return torch.cat(parts, dim=1)
-
-
-def _numbers(batch: RowBatch) -> list[Tensor]:
-    return [batch.dense_BF, log_ages(batch.ages_days_BT)] if batch.ages_days_BT.shape[1] else [batch.dense_BF]
+    def forward(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
+        # A side without a single field still needs an input.
+        numbers_BN = batch.dense_BF.new_ones(len(batch), 1) if self.empty else batch.dense_BF
+        if batch.ages_days_BT.shape[1]:
+            numbers_BN = torch.cat([numbers_BN, log_ages(batch.ages_days_BT)], dim=1)
+        if self.attributes is None:
+            return numbers_BN[:, :0], numbers_BN
+        # Ids lie in (row, field, item) order: with a bag for each row and field, a row's blocks come side by side.
+        offsets_ = None if batch.single else offsets(batch.attribute_lengths_BA.flatten())
+        return self.attributes(batch.attributes, offsets_).view(-1, self.block), numbers_BN
 
 
 def log_ages(days_BT: Tensor) -> Tensor:

@@ -78,12 +78,6 @@ class RowBatch:
             return torch.arange(0, len(self.attributes) + 1, fields, device=self.attributes.device)
         return offsets(self.attribute_lengths_BA.sum(1))
 
-    def field_offsets(self) -> Tensor:
-        """(B * A + 1,) where the ids of each row's each field begin."""
-        if self.single:
-            return torch.arange(len(self.attributes) + 1, device=self.attributes.device)
-        return offsets(self.attribute_lengths_BA.flatten())
-
     def split(self, sizes: list[int]) -> "list[RowBatch]":
         """The rows as batches of these sizes, without a copy."""
         lengths = self.attribute_lengths_BA.split(sizes)

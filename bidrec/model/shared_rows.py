@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, distributed
 
 from bidrec.model.distinct import distinct
-from bidrec.model.tables import PlainRows, summed
+from bidrec.model.tables import PlainRows, Read, summed
 
 
 class SharedRows(PlainRows):
     """A rule by the gradients of all processes, each of which must look up as often as the others."""
 
-    def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
-        rows, gradient_RD = summed(ids, gradient_ID)
+    def move(self, read: Read, gradient_BD: Tensor) -> None:
+        rows, gradient_RD = summed(read, gradient_BD)
         own = torch.full((1,), len(rows), device=rows.device)
         counts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
         distributed.all_gather(counts, own)

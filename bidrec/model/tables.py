@@ -12,7 +12,7 @@ process holds a part (bidrec.training.sharding) is shared before, while the mode
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bidrec.model.distinct import distinct, grouped, places
+from bidrec.model.adam import EPSILON, SQUARE_DECAY, adam
+from bidrec.model.distinct import distinct, grouped, places, runs
 
 with warnings.catch_warnings():
     # Whoever imported Feast before has every DeprecationWarning shown, and fbgemm has a page of them.
@@ -29,9 +30,6 @@ with warnings.catch_warnings():
     from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
     from torchrec.modules.embedding_configs import PoolingType
 
-EPSILON = 1e-8
-MEAN_DECAY, SQUARE_DECAY = 0.9, 0.999
-"""Adam's, as torch has them."""
 ROWS = "rows"
 """TorchRec's name for a collection's one table, and for its one feature."""
 
@@ -44,7 +42,7 @@ class Rate:
     learning_rate: float
 
 
-RowUpdate = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+RowUpdate = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 """(ids, offsets, weights) -> the bags' sums, whose backward pass moves the table's rows."""
 
 
@@ -58,7 +56,7 @@ class Sharded(Protocol):
 
     def remember(self, state: "State", rate: Rate) -> None: ...
 
-    def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor: ...
+    def __call__(self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Tensor: ...
 
 
 class Table(nn.Module):
@@ -88,13 +86,15 @@ class Table(nn.Module):
         """(rows, dim), the parameter itself; of a sharded table this process's rows."""
         return self.bags.embedding_bags[ROWS].weight
 
-    def forward(self, ids: Tensor, offsets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64."""
+    def forward(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+        """(bags, dim) float32: bag i is the (weighted) sum of the rows `ids[offsets[i]:offsets[i + 1]]`, all int64;
+        without offsets it is the row `ids[i]`."""
         if self.update is not None and (self.sharded or torch.is_grad_enabled()):
             return self.update(ids, offsets, weights)
         if torch.is_grad_enabled() and self.weight.requires_grad:
             found: Tensor = _DenseLookup.apply(self.weight, ids, offsets, weights)
             return found
+        offsets = each_alone(ids) if offsets is None else offsets
         if self.weight.dtype != torch.float32 or len(offsets) == 1:  # TorchRec cannot look up no bag at all
             return _bags(self.weight, ids, offsets, weights)
         return self.bags(KeyedJaggedTensor([ROWS], ids, weights, offsets=offsets)).values()
@@ -135,35 +135,32 @@ def rowwise_adagrad(weight: Tensor, state: State, learning_rate: float, rows: Te
     """Move the `rows` (R,) of `weight` by the sums of their gradients: the same ones for a row that is there twice."""
     total_R = state["sum"][rows] + gradient_RD.square().mean(1)
     state["sum"][rows] = total_R
-    _add(weight, rows, gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None])
+    change_RD = gradient_RD * (-learning_rate / (total_R.sqrt() + EPSILON))[:, None]
+    _put(weight, rows, weight.index_select(0, rows).float() + change_RD)
 
 
 def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor, gradient_RD: Tensor) -> None:
     """Move the `rows` (R,) of `weight`, as above, by their moments, corrected for their start by the table's steps."""
+    tables = weight, state["mean"], state["square"]
+    read = [table.index_select(0, rows).float() for table in tables]
     step = state["step"].add_(1).item()
-    mean_RD = state["mean"].index_select(0, rows).lerp_(gradient_RD, 1 - MEAN_DECAY)
-    square_RD = state["square"].index_select(0, rows).mul_(SQUARE_DECAY)
-    square_RD.addcmul_(gradient_RD, gradient_RD, value=1 - SQUARE_DECAY)
-    _put(state["mean"], rows, mean_RD)
-    _put(state["square"], rows, square_RD)
-    size = learning_rate * (1 - SQUARE_DECAY**step) ** 0.5 / (1 - MEAN_DECAY**step)
-    _add(weight, rows, mean_RD.div_(square_RD.sqrt_().add_(EPSILON)).mul_(-size))
+    steps = torch.full((), step, device=weight.device)  # where its kernel wants it, a GPU's queue not waited for
+    # SparseAdam adds its epsilon before the root is corrected, Adam's kernel after.
+    epsilon = EPSILON / (1 - SQUARE_DECAY**step) ** 0.5
+    adam(*([each] for each in (read[0], gradient_RD, *read[1:], steps)), learning_rate, epsilon=epsilon)
+    for table, value_RD in zip(tables, read, strict=True):
+        _put(table, rows, value_RD)
 
 
 def _put(table: Tensor, rows: Tensor, value_RD: Tensor) -> None:
-    """Write rows (R,) of float32. torch copies them number by number: in half the time, if four are one."""
-    if table.shape[1] % 4 == 0:
+    """Write rows (R,), float32, the same values to one that is there twice; a table of half the digits takes them
+    rounded by chance."""
+    if table.dtype != torch.float32:
+        value_RD = stochastically_rounded(value_RD)
+    elif table.shape[1] % 4 == 0:
+        # torch copies them number by number: in half the time, if four are one.
         table, value_RD = table.view(torch.complex128), value_RD.view(torch.complex128)
     table.index_copy_(0, rows, value_RD)
-
-
-def _add(weight: Tensor, rows: Tensor, change_RD: Tensor) -> None:
-    """Add float32 to the `rows`, once to one that is there twice; weights of half the digits are rounded by chance."""
-    if weight.dtype == torch.float32 and weight.device.type == "cpu":
-        weight.index_add_(0, rows, change_RD)  # there are none twice
-        return
-    moved_RD = weight.index_select(0, rows).float() + change_RD
-    weight.index_copy_(0, rows, moved_RD if weight.dtype == torch.float32 else stochastically_rounded(moved_RD))
 
 
 def stochastically_rounded(value: Tensor) -> Tensor:
@@ -188,42 +185,74 @@ class PlainRows:
         # Autograd enters a function only where an input asks for gradients; the weights must not get a dense one.
         self.entry = torch.zeros((), device=weight.device, requires_grad=True)
 
-    def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+    def __call__(self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Tensor:
         return _PlainLookup.apply(self.entry, self, ids, offsets, weights)
 
-    def move(self, ids: Tensor, gradient_ID: Tensor) -> None:
-        """Update the rows `ids` (I,), repeated or not, by the gradients (I, D) of the items looked up."""
-        sums = summed if ids.device.type == "cpu" else each_summed
-        self.move_rows(*sums(ids, gradient_ID))
+    def move(self, read: "Read", gradient_BD: Tensor) -> None:
+        """Update the rows that the bags read, repeated or not, by the gradients of their sums."""
+        sums = summed if gradient_BD.device.type == "cpu" else each_summed
+        self.move_rows(*sums(read, gradient_BD))
 
     def move_rows(self, rows: Tensor, gradient_RD: Tensor) -> None:
         """By the sums of their gradients."""
         self.rule(self.weight, self.state, self.rate.learning_rate, rows, gradient_RD)
 
 
-def summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Read:
+    """What B bags read: the ids (I,) of the rows, each one's bag (I,), and what it counts there (I,)."""
+
+    ids: Tensor
+    bag_I: Tensor | None
+    """None: a bag of its own, in the ids' order."""
+    weights: Tensor | None
+
+    @classmethod
+    def of(cls, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> "Read":
+        """From the bags as they are looked up."""
+        if offsets is None:
+            return cls(ids, None, weights)
+        return cls(ids, torch.repeat_interleave(offsets.diff(), output_size=len(ids)), weights)
+
+    def gradient_ID(self, gradient_BD: Tensor) -> Tensor:
+        """Each id's own, of those of the bags' sums."""
+        gradient_ID = gradient_BD if self.bag_I is None else gradient_BD[self.bag_I]
+        return gradient_ID if self.weights is None else gradient_ID * self.weights[:, None]
+
+    def sums(self, gradient_BD: Tensor, order: Tensor, begin: Tensor) -> Tensor:
+        """For a CPU: (R, D) the sums of the gradients of ids that are the same, given the places of all ids in their
+        order, and where in it each one begins (R + 1,). The other way round: each row is the sum of the gradients of
+        the bags that it is in. (A GPU would leave a row to one thread, and some rows are in every bag.)"""
+        bag_I = order if self.bag_I is None else self.bag_I[order]
+        return _bags(gradient_BD, bag_I, begin, None if self.weights is None else self.weights[order])
+
+
+def summed(read: Read, gradient_BD: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct ids (R,) and the sums of their gradients (R, D)."""
-    rows, place, _ = distinct(ids)
+    if gradient_BD.device.type == "cpu":
+        rows, order, begin = runs(read.ids)
+        return rows, read.sums(gradient_BD, order, begin)
+    rows, place, _ = distinct(read.ids)
+    gradient_ID = read.gradient_ID(gradient_BD)
     return rows, gradient_ID.new_zeros(len(rows), gradient_ID.shape[1]).index_add_(0, place, gradient_ID)
 
 
-def each_summed(ids: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
+def each_summed(read: Read, gradient_BD: Tensor) -> tuple[Tensor, Tensor]:
     """The ids as they are, each with the sum (I, D) of all its gradients: a GPU is not waited for."""
-    place = places(ids)
-    return ids, torch.zeros_like(gradient_ID).index_add_(0, place, gradient_ID)[place]
+    place, gradient_ID = places(read.ids), read.gradient_ID(gradient_BD)
+    return read.ids, torch.zeros_like(gradient_ID).index_add_(0, place, gradient_ID)[place]
 
 
 class _PlainLookup(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, entry: Tensor, rows: PlainRows, ids: Tensor, offsets: Tensor, weights: Any) -> Tensor:
-        ctx.rows, ctx.weighted = rows, weights is not None
-        ctx.save_for_backward(ids, offsets, *([] if weights is None else [weights]))
+    def forward(ctx: Any, entry: Tensor, rows: PlainRows, ids: Tensor, offsets: Any, weights: Any) -> Tensor:
+        ctx.rows = rows
+        ctx.save_for_backward(ids, offsets, weights)
         return _bags(rows.weight, ids, offsets, weights)
 
     @staticmethod
     def backward(ctx: Any, gradient_BD: Tensor) -> tuple[None, ...]:  # type: ignore[override]
-        ids, offsets, *weights = ctx.saved_tensors
-        ctx.rows.move(ids, _of_items(gradient_BD, ids, offsets, weights))
+        ctx.rows.move(Read.of(*ctx.saved_tensors), gradient_BD)
         return (None,) * 5
 
 
@@ -231,24 +260,18 @@ class _DenseLookup(torch.autograd.Function):
     """A lookup with a gradient for the whole table. torch's own backward pass does the same, one id after another."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, offsets: Any, weights: Any) -> Tensor:
         ctx.rows = len(weight)
-        ctx.save_for_backward(ids, offsets, *([] if weights is None else [weights]))
+        ctx.save_for_backward(ids, offsets, weights)
         return _bags(weight, ids, offsets, weights)
 
     @staticmethod
     def backward(ctx: Any, gradient_BD: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        ids, offsets, *weights = ctx.saved_tensors
-        if gradient_BD.device.type != "cpu":
-            gradient_RD = gradient_BD.new_zeros(ctx.rows, gradient_BD.shape[1])
-            gradient_RD.index_add_(0, ids, _of_items(gradient_BD, ids, offsets, weights))
-            return gradient_RD, None, None, None
-        bags = torch.arange(len(gradient_BD))
-        bag_I = bags.repeat_interleave(offsets.diff(), output_size=len(ids))
-        # The other way round: each row is the sum of the gradients of the bags that it is in. (A GPU would leave a row
-        # to one thread, and some rows are in every bag.)
-        by_row, begin = grouped(ids, ctx.rows)
-        return _bags(gradient_BD, bag_I[by_row], begin, weights[0][by_row] if weights else None), None, None, None
+        read = Read.of(*ctx.saved_tensors)
+        if gradient_BD.device.type == "cpu":
+            return read.sums(gradient_BD, *grouped(read.ids, ctx.rows)), None, None, None
+        gradient_RD = gradient_BD.new_zeros(ctx.rows, gradient_BD.shape[1])
+        return gradient_RD.index_add_(0, read.ids, read.gradient_ID(gradient_BD)), None, None, None
 
 
 class FusedRows:
@@ -271,18 +294,18 @@ class FusedRows:
         kernel.momentum1_host = nn.Parameter(sum_R)
         self.kernel = kernel
 
-    def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+    def __call__(self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Tensor:
         self.kernel.set_learning_rate(self.rate.learning_rate)
-        return self.kernel(ids, offsets, weights)
+        return self.kernel(ids, each_alone(ids) if offsets is None else offsets, weights)
 
 
-def _of_items(gradient_BD: Tensor, ids: Tensor, offsets: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """(I, D) the gradients of the items in the bags."""
-    gradient_ID = gradient_BD.repeat_interleave(offsets.diff(), dim=0, output_size=len(ids))
-    return gradient_ID * weights[0][:, None] if weights else gradient_ID
+def each_alone(ids: Tensor) -> Tensor:
+    """(I + 1,) the offsets of bags of one id each."""
+    return torch.arange(len(ids) + 1, device=ids.device)
 
 
-def _bags(weight: Tensor, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+def _bags(weight: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Tensor:
+    offsets = each_alone(ids) if offsets is None else offsets
     weights = None if weights is None else weights.to(weight.dtype)
     return functional.embedding_bag(
         ids, weight, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True

@@ -17,6 +17,7 @@ from bidrec.model.dropout import Dropout
 from bidrec.model.fields import SeparateFields, SummedFields
 from bidrec.model.history import History, Vectors
 from bidrec.model.rows import RowBatch, Shape
+from bidrec.model.unit import unit
 
 
 class NoticeTower(nn.Module):
@@ -32,7 +33,7 @@ class NoticeTower(nn.Module):
 
     def forward(self, batch: RowBatch) -> Tensor:
         x = self.fields(batch)
-        return functional.normalize((self.network(x) + self.skip(x)).float(), dim=1)
+        return unit((self.network(x) + self.skip(x)).float())
 
 
 class HistoryTower(nn.Module):
@@ -72,7 +73,7 @@ class HistoryTower(nn.Module):
         own = has_profile_B[:, None]
         facts += [self._shown(self.version(version)), self.profile(profile) * own, own.float()]
         core = sum(mean * share for mean, share in zip(means, self.mix, strict=True))
-        return functional.normalize((core + self.network(torch.cat([*means, *facts], dim=1))).float(), dim=1)
+        return unit((core + self.network(torch.cat([*means, *facts], dim=1))).float())
 
     def _shown(self, facts_BF: Tensor) -> Tensor:
         """In training, hide a company's activity numbers now and then: exact counts name a company, and the model
@@ -90,13 +91,23 @@ class StaticTower(nn.Module):
     ) -> None:
         super().__init__()
         self.fields = SeparateFields(shape, table_dim)
-        self.network = network(max(1, self.fields.width), hidden, embedding_dim, dropout)
+        self.network = TwoInputs(*network(self.fields.block + self.fields.numbers, hidden, embedding_dim, dropout))
 
     def forward(self, batch: RowBatch) -> Tensor:
-        x = self.fields(batch)
-        if not x.shape[1]:  # a side without a single field still needs an input
-            x = x.new_ones(len(x), 1)
-        return functional.normalize(self.network(x).float(), dim=1)
+        return unit(self.network(*self.fields(batch)).float())
+
+
+class TwoInputs(nn.Sequential):
+    """Layers, the first of them linear, over two inputs side by side (B, L), (B, G). Kept apart, no gradient is worked
+    out for one that asks for none, of `static` the numbers: a third of the largest product of matrices."""
+
+    def forward(self, x_BL: Tensor, x_BG: Tensor) -> Tensor:  # type: ignore[override]
+        first, *others = self
+        weight_L, weight_G = first.weight.split([x_BL.shape[1], x_BG.shape[1]], dim=1)
+        x = torch.addmm(functional.linear(x_BG, weight_G, first.bias), x_BL, weight_L.T)
+        for layer in others:
+            x = layer(x)
+        return x
 
 
 def network(width: int, hidden: Sequence[int], out: int, dropout: float) -> nn.Sequential:

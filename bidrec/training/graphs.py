@@ -25,10 +25,10 @@ def record(network: nn.Module) -> None:
     launched = network.forward
     replayed = torch.compile(launched, mode="reduce-overhead", dynamic=True, isolate_recompiles=True)
 
-    def forward(row_BF: Tensor) -> Tensor:
+    def forward(*rows: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
-            return launched(row_BF)
-        return replayed(filled_up(row_BF))[: len(row_BF)]
+            return launched(*rows)
+        return replayed(*map(filled_up, rows))[: len(rows[0])]
 
     network.forward = forward  # type: ignore[method-assign]
 

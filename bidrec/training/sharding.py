@@ -29,7 +29,8 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 
 from bidrec import log, machine
 from bidrec.errors import DependencyDown
-from bidrec.model.tables import EPSILON, ROWS, Rate, State, Table
+from bidrec.model.adam import EPSILON
+from bidrec.model.tables import ROWS, Rate, State, Table, each_alone
 from bidrec.training import distributed, processes
 
 
@@ -103,7 +104,8 @@ class ShardedRows:
         self.sum.copy_(state["sum"])
         state["sum"] = self.sum
 
-    def __call__(self, ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Tensor:
+    def __call__(self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None) -> Tensor:
+        offsets = each_alone(ids) if offsets is None else offsets
         for parameters in self.bags.fused_optimizer.param_groups:
             parameters["lr"] = self.rate.learning_rate
         self.bags.fused_optimizer.step()  # moves nothing: the kernel is told the rate

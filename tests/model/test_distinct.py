@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.model import distinct as module
-from bidrec.model.distinct import ascending, counts, distinct, grouped, places, repeats
+from bidrec.model.distinct import ascending, counts, distinct, grouped, places, repeats, runs
 
 LARGE = 2**63 // 2 // 64
 
@@ -41,6 +41,16 @@ def test_numbers_are_counted(numbers: list[int], below: int) -> None:
 def test_numbers_in_order_stand_where_a_stable_sort_has_them(few: None, numbers: list[int]) -> None:
     order = ascending(torch.tensor(numbers, dtype=torch.int64))
     assert order.tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
+
+
+@given(numbers=st.lists(st.integers(0, 5) | st.integers(LARGE - 3, LARGE - 1), max_size=32))
+def test_each_distinct_numbers_places_lie_together(few: None, numbers: list[int]) -> None:
+    number_R, order, begin = runs(torch.tensor(numbers, dtype=torch.int64))
+    assert number_R.tolist() == sorted(set(numbers))
+    assert begin[-1] == len(numbers)
+    for at, number in enumerate(number_R.tolist()):
+        places = order[begin[at] : begin[at + 1]].tolist()
+        assert places == [place for place, given_ in enumerate(numbers) if given_ == number]
 
 
 @given(numbers=st.lists(st.integers(0, 5), max_size=32), below=st.integers(6, 9))

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bidrec.model.adam import EPSILON
 from bidrec.model.tables import (
-    EPSILON,
     FusedRows,
     PlainRows,
     Rate,
+    Read,
     RowUpdate,
     Table,
     each_summed,
@@ -163,8 +164,9 @@ def test_one_step_of_plain_torch_is_row_wise_adagrad_by_hand() -> None:
 def test_each_id_has_the_sum_of_all_its_gradients(ids: list[int], seed: int) -> None:
     id_I = torch.tensor(ids, dtype=torch.int64)
     gradient_ID = torch.randn(len(ids), DIM, generator=torch.Generator().manual_seed(seed))
-    sums = dict(zip(*(found.tolist() for found in summed(id_I, gradient_ID)), strict=True))
-    each, sum_ID = each_summed(id_I, gradient_ID)
+    read = Read.of(id_I, None, None)
+    sums = dict(zip(*(found.tolist() for found in summed(read, gradient_ID)), strict=True))
+    each, sum_ID = each_summed(read, gradient_ID)
     assert each.tolist() == ids
     assert sum_ID.tolist() == [pytest.approx(sums[row], abs=1e-6) for row in ids]
 
@@ -174,6 +176,29 @@ def test_a_gpu_moves_rows_that_are_read_twice_as_a_cpu_does(kind: str, monkeypat
     found = [trained(partial(plain, kind), weighted=True)]
     with pretend_gpu(monkeypatch):
         found.append(trained(partial(plain, kind), weighted=True, device=GPU))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["sparse_adam", "rowwise_adagrad", "fused", "dense"])
+def test_without_offsets_each_id_is_a_bag_of_its_own(kind: str, weighted: bool) -> None:
+    found: list[tuple[Tensor, ...]] = []
+    ids, _, weights = batch(0)
+    asked_ID = torch.randn(len(ids), DIM)
+    for offsets in (None, torch.arange(len(ids) + 1)):
+        torch.manual_seed(0)
+        table = Table(ROWS, DIM, spread=1.0, weighted=weighted)
+        asked = ids, offsets, weights if weighted else None
+        with torch.no_grad():
+            looked_up = table(*asked)
+        if kind == "fused":
+            pytest.importorskip("fbgemm_gpu")
+            table.update, _ = fused(table.weight.detach(), Rate(0.1))
+        elif kind != "dense":
+            table.update, _ = plain(kind, table.weight.detach(), Rate(0.1))
+        sums = table(*asked)
+        (sums * asked_ID).sum().backward()
+        found.append((looked_up, sums, table.weight if table.update else table.weight.grad))
     torch.testing.assert_close(*found)
 
 

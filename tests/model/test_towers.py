@@ -9,7 +9,7 @@ from torch import nn
 from bidrec.config import Model
 from bidrec.model.history import History, Vectors
 from bidrec.model.rows import offsets
-from bidrec.model.towers import HistoryTower, network
+from bidrec.model.towers import HistoryTower, TwoInputs, network
 from bidrec.model.two_tower import build
 from tests.model.test_rows import three_rows
 
@@ -24,6 +24,31 @@ SCHEMA = {"notice": SIDE, "version": SIDE, "profile": SIDE}
 SMALL = Model(
     embedding_dim=4, members=1, table_dim=8, hidden=(8,), company_hidden=8, dropout=0.0, half_lives=(10.0, 100.0)
 )
+
+
+def test_two_inputs_give_what_one_of_both_gives_and_only_the_asked_gradient() -> None:
+    torch.manual_seed(0)
+    layers = network(8, (6, 4), 3, dropout=0.0)
+    apart = TwoInputs(*layers)
+    assert list(apart.state_dict()) == list(layers.state_dict())
+    learned, given = torch.randn(5, 6, requires_grad=True), torch.randn(5, 2)
+    wanted = layers(torch.cat([learned, given], dim=1))
+    wanted.square().sum().backward()
+    gradients = [learned.grad, *(weight.grad for weight in layers.parameters())]
+    learned.grad = None
+    layers.zero_grad()
+    found = apart(learned, given)
+    found.square().sum().backward()
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close([learned.grad, *(weight.grad for weight in apart.parameters())], gradients)
+
+
+@pytest.mark.parametrize("widths", [(0, 4), (4, 0)])
+def test_either_of_two_inputs_may_be_empty(widths: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layers = network(4, (6,), 3, dropout=0.0)
+    row = torch.randn(5, 4)
+    torch.testing.assert_close(TwoInputs(*layers)(*row.split(widths, dim=1)), layers(row))
 
 
 def history(rows: list[list[int]], ages: list[list[float]]) -> History:

@@ -1,11 +1,13 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from bidrec.config import Model, Training
 from bidrec.model.two_tower import build
-from bidrec.training.optimiser import optimiser_for, rate_share
+from bidrec.training.optimiser import Optimiser, optimiser_for, rate_share
 from tests.model.test_rows import three_rows
 from tests.model.test_towers import SCHEMA
 
@@ -49,6 +51,29 @@ def test_the_first_step_is_as_long_as_the_share_of_its_rate_tables_learn_at_thei
     assert read.tolist() == pytest.approx([0.25 * table_rate] * len(read), rel=0.02)
     assert moved["notice.network.3.bias"].abs().tolist() == pytest.approx([0.25 * 1e-3] * 4, rel=0.02)
     assert not moved["company.network.3.bias"].any()
+
+
+def test_its_steps_are_those_of_torch_whichever_weights_have_a_gradient_and_where_it_is_loaded_between() -> None:
+    """To the last bit: it calls the same kernel."""
+    torch.manual_seed(0)
+    ours = [nn.Parameter(torch.randn(shape)) for shape in [(5, 3), (7,), ()]]
+    theirs = [nn.Parameter(weight.detach().clone()) for weight in ours]
+    settings = replace(RATES, weight_decay=1e-3)
+    found, wanted = Optimiser(ours, [], settings), torch.optim.Adam(theirs, 1e-3, weight_decay=1e-3, fused=True)
+    for step in range(30):
+        found.zero_grad()
+        wanted.zero_grad()
+        for at, (weight, same) in enumerate(zip(ours, theirs, strict=True)):
+            if step % (at + 2):
+                weight.grad = torch.randn_like(weight)
+                same.grad = weight.grad.clone()
+        if step == 15:
+            found.load_state_dict(deepcopy(found.state_dict()))
+        found.step()
+        wanted.step()
+        assert all(map(torch.equal, ours, theirs)), step
+    steps = [int(moments["step"]) for moments in found.state_dict()["state"].values()]
+    assert steps == [15, 20, 22]
 
 
 @pytest.mark.parametrize("rule", ["adam", "sparse_adam"])
