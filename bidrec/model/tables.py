@@ -144,7 +144,8 @@ def sparse_adam(weight: Tensor, state: State, learning_rate: float, rows: Tensor
     tables = weight, state["mean"], state["square"]
     read = [table.index_select(0, rows).float() for table in tables]
     step = state["step"].add_(1).item()
-    steps = torch.full((), step, device=weight.device)  # where its kernel wants it, a GPU's queue not waited for
+    # Where the kernel wants it, a GPU's queue not waited for.
+    steps = state["step"] if weight.device.type == "cpu" else torch.full((), step, device=weight.device)
     # SparseAdam adds its epsilon before the root is corrected, Adam's kernel after.
     epsilon = EPSILON / (1 - SQUARE_DECAY**step) ** 0.5
     adam(*([each] for each in (read[0], gradient_RD, *read[1:], steps)), learning_rate, epsilon=epsilon)
