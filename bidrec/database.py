@@ -6,6 +6,7 @@ ADBC rather than DuckDB's postgres extension: it is the Apache project's own, an
 download. A password never gets into a message.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ _OPTIONS = {
     "keepalives_count": 6,
 }
 """libpq's, in seconds, where the address does not set them."""
+_TOLD = re.compile(r"\b(ERROR|FATAL|PANIC): ")
 _AWAY = ("08", "28", "3D", "53300", "55P03", "57")
 """SQLSTATEs (or their classes): no connection, not let in, no such database, too many, a lock not got, shut down."""
 
@@ -42,7 +44,7 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
-        reason = scrub(first_line(error), url)
+        reason = said(error, url)
         state = (error.sqlstate or "").strip("\0")
         # Not `from error`: its text may hold the address, and a traceback would print it.
         if to_write and state and not state.startswith(_AWAY):
@@ -79,6 +81,12 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
         )
     host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
     return f"{host}:{port}{parts.path}"
+
+
+def said(error: BaseException, url: str) -> str:
+    """What the server said, in one line and without the password: the driver's message may begin with a long query."""
+    told = next((line for line in str(error).splitlines() if _TOLD.search(line)), first_line(error))
+    return scrub(told.removeprefix("': "), url)
 
 
 def scrub(message: str, url: str) -> str:
