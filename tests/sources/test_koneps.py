@@ -1,4 +1,5 @@
 import csv
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -271,3 +272,17 @@ def test_a_changed_notice_takes_the_place_of_its_earlier_order_and_a_re_notice_c
     run(tmp_path, tmp_path / "dump")
     withdrawn = duckdb.sql(f"SELECT reissue, withdrawn_at FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY 1")
     assert withdrawn.fetchall() == [(0, seoul(10, 5)), (1, None), (2, None)]
+
+
+def test_an_optional_column_that_goes_overnight_is_missed_every_night(tmp_path, capsys):
+    def said_of(notice: Row) -> str:
+        write_dump(tmp_path / "dump", [notice], [raw_company()], [raw_bid()])
+        run(tmp_path, tmp_path / "dump")
+        return str(capsys.readouterr().out)
+
+    assert "are gone" not in said_of(raw_notice())
+    for night in ("1", "2"):
+        notice = raw_notice(bdgtamt=night)
+        del notice["prtcptpsblrgnnm"]
+        assert re.search("are gone.*columns=prtcptpsblrgnnm", said_of(notice))
+    assert "are gone" not in said_of(raw_notice(bdgtamt="3"))
