@@ -23,7 +23,10 @@ _OPTIONS = {
     "keepalives_count": 6,
 }
 """libpq's, in seconds, where the address does not set them."""
+_HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?")
+"""One of several hosts that an address names, which are tried in turn."""
 _TOLD = re.compile(r"\b(ERROR|FATAL|PANIC): ")
+"""Of the driver's lines, that with what the server said."""
 _AWAY = ("08", "28", "3D", "53300", "55P03", "57")
 """SQLSTATEs (or their classes): no connection, not let in, no such database, too many, a lock not got, shut down."""
 
@@ -67,9 +70,11 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
     """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 5432
+        hosts = parts.netloc.rpartition("@")[2]
+        several = "," in hosts and all(_HOST.fullmatch(host) for host in hosts.split(","))
+        port = 0 if several else parts.port or 5432
     except ValueError:
-        parts, port = urlsplit(""), 0
+        parts, hosts, several, port = urlsplit(""), "", False, 0
     # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port;
     # what follows an '@' in it libpq takes for the host, and names it when it does not find it.
     moved = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
@@ -79,6 +84,8 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
             f"{variable} is not an address such as postgresql://user@host:5432/database",
             hint="write special characters of the password as %XX",
         )
+    if several:
+        return f"{hosts}{parts.path}"
     host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
     return f"{host}:{port}{parts.path}"
 

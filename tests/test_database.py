@@ -34,3 +34,10 @@ def test_what_the_server_says_is_told_and_not_the_query_before_it():
     )
     assert said(error, "postgresql://u:p@host/db") == "ERROR:  canceling statement"
     assert said(Exception("IO: no\nroute"), "postgresql://u:p@host/db") == "IO: no"
+
+
+def test_an_address_may_name_several_hosts_and_no_password_is_taken_for_one():
+    assert describe("postgresql://u:p@one:5432,[::1]:5433,three/koneps") == "one:5432,[::1]:5433,three/koneps"
+    for url in ("postgresql://u:s3,cret/db", "postgresql://u:p@one,two@three/db", "postgresql://u:p@one:x,two/db"):
+        with pytest.raises(ConfigurationError):
+            describe(url)
