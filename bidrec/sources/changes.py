@@ -52,6 +52,8 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
         reason = f"{', '.join(others)} is no time" if others else "has none of the times of `since`"
         _logger.warning(f"read whole: {reason}", table=raw.table, since=", ".join(raw.since))
         return None
+    if absent := [name for name in raw.since if name.lower() not in lower]:
+        _logger.info("asked for its changes without a time that it lacks", table=raw.table, lacks=", ".join(absent))
     clock = since.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     moment = {
         "date": f"DATE '{clock.date()}'",

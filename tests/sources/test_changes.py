@@ -1,5 +1,6 @@
 """Which rows a real PostgreSQL is asked for when only changes are wanted."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,11 @@ def test_tables_whose_times_are_text_are_read_whole_and_so_is_everything_at_firs
 def test_a_table_of_whose_times_one_is_text_is_read_whole_since_that_one_may_be_all_that_moved(url, tmp_path):
     assert read(url, tmp_path, company=("made", "seen"))["company"] == {"a", "b"}
     assert len(read(url, tmp_path, notice=("made", "id"), bid=("seen",))["notice"]) == 6
+
+
+def test_a_time_that_the_table_lacks_is_said(url, tmp_path, capsys):
+    assert read(url, tmp_path, company=("seen", "no_such"))["company"] == set()
+    assert re.search("without a time that it lacks.*lacks=no_such.*table=company", capsys.readouterr().out)
 
 
 def test_a_number_and_a_text_that_say_the_same_belong_together(url, tmp_path):
