@@ -155,6 +155,8 @@ def _canonical(column: Column, lower: dict[str, str], given: dict[str, str]) -> 
         return f"NULL::{column.type} AS {column.name}"
     value = cast(name, given[name], column.type)
     if column.type == "VARCHAR":
+        if not column.needed:
+            value = f"regexp_replace({value}, '\\p{{Cc}}+', ' ', 'g')"  # PostgreSQL takes no NUL; a terminal obeys ESC
         value = f"nullif(trim({value}), '')"  # fixed-width columns come padded, and '' is no title
     return f"{value} AS {column.name}"
 

@@ -6,6 +6,7 @@ ADBC rather than DuckDB's postgres extension: it is the Apache project's own, an
 download. A password never gets into a message.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,10 @@ _OPTIONS = {
     "keepalives_count": 6,
 }
 """libpq's, in seconds, where the address does not set them."""
+_HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?")
+"""One of several hosts that an address names, which are tried in turn."""
+_TOLD = re.compile(r"\b(ERROR|FATAL|PANIC): ")
+"""Of the driver's lines, that with what the server said."""
 _AWAY = ("08", "28", "3D", "53300", "55P03", "57")
 """SQLSTATEs (or their classes): no connection, not let in, no such database, too many, a lock not got, shut down."""
 
@@ -42,7 +47,7 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
-        reason = scrub(first_line(error), url)
+        reason = said(error, url)
         state = (error.sqlstate or "").strip("\0")
         # Not `from error`: its text may hold the address, and a traceback would print it.
         if to_write and state and not state.startswith(_AWAY):
@@ -65,9 +70,11 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
     """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 5432
+        hosts = parts.netloc.rpartition("@")[2]
+        several = "," in hosts and all(_HOST.fullmatch(host) for host in hosts.split(","))
+        port = 0 if several else parts.port or 5432
     except ValueError:
-        parts, port = urlsplit(""), 0
+        parts, hosts, several, port = urlsplit(""), "", False, 0
     # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port;
     # what follows an '@' in it libpq takes for the host, and names it when it does not find it.
     moved = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
@@ -77,8 +84,16 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
             f"{variable} is not an address such as postgresql://user@host:5432/database",
             hint="write special characters of the password as %XX",
         )
+    if several:
+        return f"{hosts}{parts.path}"
     host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
     return f"{host}:{port}{parts.path}"
+
+
+def said(error: BaseException, url: str) -> str:
+    """What the server said, in one line and without the password: the driver's message may begin with a long query."""
+    told = next((line for line in str(error).splitlines() if _TOLD.search(line)), first_line(error))
+    return scrub(told.removeprefix("': "), url)
 
 
 def scrub(message: str, url: str) -> str:

@@ -5,7 +5,8 @@ Writes  came_<table>, the good rows to be appended, with `came` ('new', 'changed
         bad_<table>, the bad rows that no earlier quarantine holds
 
 What came after the last reading may say that it was known before, but nobody who read the lake then was told. Such a
-row is late: its known_at is the time of this reading. A row that only restates another known_at is no news.
+row is late: its known_at is the time of this reading. A row that only restates another known_at is no news, once it is
+known.
 """
 
 from collections.abc import Sequence
@@ -61,11 +62,14 @@ def _news_by_key(table: Table, facts: list[str]) -> str:
     """Notices and bids: a key that the lake does not have, or whose newest row there says something else.
 
     What takes the place of a row that is known by now is known from this reading on, unless it states a later moment.
+    Of a bid that is still to come, when it comes is news as well: its opening has been moved.
     """
     name, first_key = table.name, table.key[0]
     stated = "published_at" if name == "notice" else "known_at"
     same = " AND ".join(f"given.{key} = held.{key}" for key in table.key)
     differ = " OR ".join(f"given.{quoted(fact)} IS DISTINCT FROM held.{quoted(fact)}" for fact in facts)
+    if name == "bid":
+        differ += " OR (held.known_at > getvariable('read_at') AND given.known_at <> held.known_at)"
     withdrawn = "WHEN held.withdrawn_at IS NULL AND given.withdrawn_at IS NOT NULL THEN 'withdrawn'"
     told = "CASE WHEN held.known_at <= getvariable('read_at') THEN held.known_at END"
     return f"""

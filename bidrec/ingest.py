@@ -82,8 +82,9 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
-        checked = _read(connection, config, definition, staging, last, read_at)
-        facts = {"source": definition.name, "zone": definition.zone, "made_by": made_by, "inputs": inputs}
+        checked, optional = _read(connection, config, definition, staging, last, read_at)
+        facts: dict[str, Any] = {"source": definition.name, "zone": definition.zone, "made_by": made_by}
+        facts |= {"inputs": inputs, "optional": optional}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
     _logger.info(
         "nothing new" if last and last.manifest == manifest else "lake written",
@@ -138,14 +139,28 @@ def _read(
     staging: Path,
     last: Reading | None,
     read_at: datetime,
-) -> dict[str, Checked]:
-    """Make came_<table> and bad_<table>, and say what the check found of them."""
+) -> tuple[dict[str, Checked], dict[str, list[str]]]:
+    """Make came_<table> and bad_<table>; returns what the check found of them, and the optional columns seen so far."""
     since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
-    whole = sources.open_source(connection, config.source, definition, staging, since)
+    opened = sources.open_source(connection, config.source, definition, staging, since)
+    optional = _seen(opened.optional, last.manifest.get("optional", {}) if last else {})
     for table in TABLES:
         sources.select(connection, definition, table)
     connection.execute("SET TimeZone = 'UTC'")
-    return take(connection, config, last, read_at, whole=whole)[1]
+    return take(connection, config, last, read_at, whole=opened.whole)[1], optional
+
+
+def _seen(there: dict[str, list[str]], before: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Raw table -> the optional columns there are or were. One that went makes all its values NULL: that is said."""
+    for table, columns in before.items():
+        if gone := [column for column in columns if column not in there.get(table, [])]:
+            _logger.warning(
+                "optional columns that were read before are gone: their values are missing now; bidrec ingest --force "
+                "begins a lake without them",
+                table=table,
+                columns=", ".join(gone),
+            )
+    return {table: sorted({*columns, *before.get(table, [])}) for table, columns in there.items()}
 
 
 def take(

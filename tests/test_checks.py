@@ -184,6 +184,14 @@ def test_an_empty_title_is_kept_as_null_and_counted(connection):
     assert connection.execute("SELECT count(title) FROM checked_notice").fetchall() == [(1,)]
 
 
+def test_of_what_is_no_character_for_people_a_text_has_a_space(connection):
+    """PostgreSQL would refuse all lists for a NUL in one title; an ESC is an order to the terminal that shows it."""
+    titles = ["road\0works", "\x1b[31mred\x07", "two\r\nlines\x85", "\t", "도로 포장"]
+    checked(connection, notice=[notice(number, title=title) for number, title in enumerate(titles)])
+    kept = connection.sql("SELECT title FROM checked_notice ORDER BY notice_id").fetchall()
+    assert [title for (title,) in kept] == ["road works", "[31mred", "two lines", None, "도로 포장"]
+
+
 def test_a_column_without_any_value_is_named_in_a_warning(connection):
     found = checked(connection, company=[company(region=None, employees=None)])
     assert found["company"].warnings == ["company: no row has a value of region, employees"]

@@ -1,6 +1,6 @@
 import pytest
 
-from bidrec.database import describe, scrub
+from bidrec.database import describe, said, scrub
 from bidrec.errors import ConfigurationError
 
 
@@ -26,3 +26,18 @@ def test_a_password_is_scrubbed_as_written_and_as_decoded():
     url = "postgresql://u:a%40b-c@h:5/d?password=x%2Fyz"
     message = f"cannot use {url}: a@b-c, a%40b-c and x/yz were refused"
     assert scrub(message, url) == "cannot use h:5/d: ***, *** and *** were refused"
+
+
+def test_what_the_server_says_is_told_and_not_the_query_before_it():
+    error = Exception(
+        "CANCELLED: Failed to execute query '\nSELECT 1\n': ERROR:  canceling statement\n. SQLSTATE: 57014"
+    )
+    assert said(error, "postgresql://u:p@host/db") == "ERROR:  canceling statement"
+    assert said(Exception("IO: no\nroute"), "postgresql://u:p@host/db") == "IO: no"
+
+
+def test_an_address_may_name_several_hosts_and_no_password_is_taken_for_one():
+    assert describe("postgresql://u:p@one:5432,[::1]:5433,three/koneps") == "one:5432,[::1]:5433,three/koneps"
+    for url in ("postgresql://u:s3,cret/db", "postgresql://u:p@one,two@three/db", "postgresql://u:p@one:x,two/db"):
+        with pytest.raises(ConfigurationError):
+            describe(url)

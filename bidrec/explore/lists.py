@@ -78,7 +78,8 @@ class Listing:
 
 
 def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
-    """Notices and companies in whose id or words every word occurs, whatever its capitals; open and busy ones first."""
+    """Notices and companies in whose id or words every word occurs, whatever its capitals, the composition of its
+    Hangul, and the hyphens in a number; open and busy ones first."""
     published = Published(home)
     notices = _found(
         published.file("notices.parquet"),
@@ -129,7 +130,10 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
         connection.execute("SET TimeZone = 'UTC'")
         result = connection.execute(
             f"""SELECT * FROM read_parquet($file)
-                WHERE len(list_filter($words::VARCHAR[], lambda word: NOT contains(lower({text}), lower(word)))) = 0
+                WHERE len(list_filter($words::VARCHAR[], lambda word: NOT (
+                    contains(lower(nfc_normalize({text})), lower(nfc_normalize(word)))
+                    OR (regexp_full_match(word, '\\d[\\d-]+') AND contains({text}, replace(word, '-', '')))
+                ))) = 0
                 ORDER BY {order} LIMIT $found""",
             {"file": str(file), "words": words.split(), "found": FOUND},
         )

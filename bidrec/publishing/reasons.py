@@ -50,9 +50,9 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
 
 
 def in_words(reasons: Sequence[dict[str, Any]]) -> str:
-    """The reasons as one line for people."""
+    """The reasons as one line for people. A company without them may have no bid at all."""
     if not reasons:
-        return "its bids are like those on such notices"
+        return "no bid to this office, in this place or category: the model goes by the rest"
     return "; ".join(
         f"{_bids(reason['bids'])} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
     )

@@ -171,11 +171,25 @@ class Published:
     def _one(self, table: str, key: str, value: str) -> dict[str, Any]:
         found = self._rows(table, key, [value])
         if not found:
+            alike = self._alike(table, key, value)
             raise InputMissing(
                 f"no {key.removesuffix('_id')} {value!r} was published",
-                hint=f"bidrec explore finds it by its words; {self.folder / table}.parquet has all",
+                hint=f"did you mean {' or '.join(alike)}?"
+                if alike
+                else f"bidrec explore finds it by its words; {self.folder / table}.parquet has all",
             )
         return found[0]
+
+    def _alike(self, table: str, key: str, value: str) -> list[str]:
+        """Up to three ids that begin as `value` does but for hyphens and spaces: a notice's number without its order,
+        a company's as it is printed. Newest first, by their order as text."""
+        plain = "regexp_replace({}, '[^\\pL\\pN]', '', 'g')"
+        rows = self.connection.execute(
+            f"SELECT {key} FROM read_parquet(?) WHERE length({plain.format('?')}) > 3 AND "
+            f"starts_with({plain.format(key)}, {plain.format('?')}) ORDER BY 1 DESC LIMIT 3",
+            [self._path(table), value, value],
+        ).fetchall()
+        return [found for (found,) in rows]
 
     def _rows(self, table: str, key: str, values: list[str]) -> list[dict[str, Any]]:
         result = self.connection.execute(

@@ -7,6 +7,7 @@ Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
 """
 
 import difflib
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,26 @@ def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
     return definition.parameters | source.parameters
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What was found on opening a source."""
+
+    whole: bool
+    """Whether no row of it was left out."""
+    optional: dict[str, list[str]]
+    """Raw table's name -> which of its optional columns are there."""
+
+
 def open_source(
     connection: duckdb.DuckDBPyConnection,
     source: config.Source,
     definition: Definition,
     staging: Path,
     since: datetime | None = None,
-) -> bool:
+) -> Opened:
     """Make the views raw_<table> and set the variables the SQL reads; `staging` takes what has to be copied.
 
-    `since` (UTC): rows of a database that have not changed from then on may be left out. Returns whether none were.
+    `since` (UTC): rows of a database that have not changed from then on may be left out.
     Leaves the session's TimeZone at the source's, so that a conversion somebody forgot is still read in it.
     """
     connection.execute(f"SET TimeZone = '{definition.zone}'")
@@ -95,9 +106,8 @@ def open_source(
         }
     else:
         relations = postgres.fetch(source.url, source.schema, definition, staging, since)
-    for raw in definition.raw:
-        make_view(connection, raw, relations[raw.name])
-    return bool(source.path) or since is None or not definition.watermarked
+    optional = {raw.name: make_view(connection, raw, relations[raw.name]) for raw in definition.raw}
+    return Opened(bool(source.path) or since is None or not definition.watermarked, optional)
 
 
 def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:

@@ -27,27 +27,33 @@ def changed_rows(
     own = {raw.name: _changed(raw, types[raw.name], definition.zone, since) for raw in definition.raw if raw.since}
     linked = [raw for raw in definition.raw if definition.together in raw.all_columns]
     conditions = {raw.name: own.get(raw.name) for raw in definition.raw if raw not in linked}
+    key = _keys(definition.together, {raw.name: types[raw.name] for raw in linked})
     keys = {
-        raw.name: f"SELECT {_key(definition, types[raw.name])} FROM {quoted(schema)}.{quoted(raw.table)} "
-        f"WHERE {own[raw.name]}"
+        raw.name: f"SELECT {key[raw.name]} FROM {quoted(schema)}.{quoted(raw.table)} WHERE {own[raw.name]}"
         for raw in linked
         if raw.since
     }
     # Without the changes of one of them, nobody knows which rows of the others they would have brought along.
     if keys and all(own[name] for name in keys):
         for raw in linked:
-            conditions[raw.name] = f"{_key(definition, types[raw.name])} IN ({' UNION '.join(keys.values())})"
+            conditions[raw.name] = f"{key[raw.name]} IN ({' UNION '.join(keys.values())})"
     return {name: condition for name, condition in conditions.items() if condition}
 
 
 def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -> str | None:
-    """None where the table lacks the times, or has them as text, which the database would not compare."""
+    """None where the table lacks the times, or has one as text, which the database would not compare.
+
+    It may be that one that a change has moved.
+    """
     lower = {name.lower(): name for name in types}
-    there = [lower[name.lower()] for name in raw.since if name.lower() in lower]
-    times = [name for name in there if types[name] in _TIMES]
-    if not times:
-        _logger.warning("read whole: has none of the times of `since`", table=raw.table, since=", ".join(raw.since))
+    times = [lower[name.lower()] for name in raw.since if name.lower() in lower]
+    others = [f"{name} {types[name]}" for name in times if types[name] not in _TIMES]
+    if others or not times:
+        reason = f"{', '.join(others)} is no time" if others else "has none of the times of `since`"
+        _logger.warning(f"read whole: {reason}", table=raw.table, since=", ".join(raw.since))
         return None
+    if absent := [name for name in raw.since if name.lower() not in lower]:
+        _logger.info("asked for its changes without a time that it lacks", table=raw.table, lacks=", ".join(absent))
     clock = since.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     moment = {
         "date": f"DATE '{clock.date()}'",
@@ -59,5 +65,8 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
     return f"({' OR '.join([*later, f'({none})'])})"
 
 
-def _key(definition: Definition, types: dict[str, str]) -> str:
-    return quoted(next(name for name in types if name.lower() == definition.together.lower()))
+def _keys(together: str, types: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Raw table's name -> SQL of its key. As text only where they are of several types: an index is of the column's."""
+    names = {raw: next(name for name in columns if name.lower() == together.lower()) for raw, columns in types.items()}
+    alike = len({types[raw][name] for raw, name in names.items()}) < 2
+    return {raw: quoted(name) + ("" if alike else "::text") for raw, name in names.items()}

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.database import connected, describe, scrub, with_options
+from bidrec.database import connected, describe, said, with_options
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
-from bidrec.sql import first_line, literal, quoted
+from bidrec.sql import literal, quoted
 
 _PAUSES = (1.0, 5.0, 15.0)
 """Seconds before each further attempt."""
@@ -51,14 +51,14 @@ def fetch(
             return _read(server, schema, definition, staging, since)
         except server.errors as error:
             # Not `from error`: its text may hold the address, and a traceback would print it.
-            said = scrub(first_line(error), url)
+            reason = said(error, url)
             pause = next(pauses, None) if server.may_recover(error) else None
             if pause is None:
                 raise DependencyDown(
-                    f"PostgreSQL at {server.name} cannot be read: {said}",
+                    f"PostgreSQL at {server.name} cannot be read: {reason}",
                     hint="check BIDREC_SOURCE_URL, the server and the user's rights",
                 ) from None
-        _logger.warning("the reading was cut off; it is made again", server=server.name, said=said, in_seconds=pause)
+        _logger.warning("the reading was cut off; it is made again", server=server.name, said=reason, in_seconds=pause)
         time.sleep(pause)
 
 
@@ -113,22 +113,25 @@ def _read(
 
 
 def _lockable(cursor: Any, schema: str, definition: Definition) -> list[str]:
-    """The raw tables that are tables or views: what else there is (foreign, materialized) cannot be locked."""
+    """The raw tables that are tables or views: what else there is (foreign, materialized) cannot be locked, nor what
+    only some columns may be read of."""
     wanted = {raw.table for raw in definition.raw}
     cursor.execute(
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = $1 AND c.relkind::text IN ('r', 'p', 'v') ORDER BY 1",
+        "WHERE n.nspname = $1 AND c.relkind::text IN ('r', 'p', 'v') "
+        "AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1",
         (schema,),
     )
     return [f"{quoted(schema)}.{quoted(name)}" for (name,) in cursor.fetchall() if name in wanted]
 
 
 def reached(url: str, schema: str, definition: Definition) -> str:
-    """Which tables there are and have the declared columns, in words. Raises as `fetch` does."""
+    """Which tables there are and have the declared columns, which may be read, in words. Raises as `fetch` does."""
     where = describe(url)
     with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
         for raw in definition.raw:
-            match_columns(raw, list(_types(cursor, schema, raw, where)))
+            columns = match_columns(raw, list(_types(cursor, schema, raw, where))).values()
+            cursor.execute(f"{_select(schema, raw, ', '.join(map(quoted, columns)))} LIMIT 0")
     return f"{where} has {', '.join(raw.table for raw in definition.raw)}"
 
 
@@ -141,13 +144,17 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
         for name in match_columns(raw, list(types)).values()
     )
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-    cursor.execute(f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}{chosen and f' WHERE {chosen}'}")
+    cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
     reader = cursor.fetch_record_batch()
     with parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer:
         for batch in _batches(reader):
             writer.write_batch(batch)
     return f"read_parquet({literal(str(target))})"
+
+
+def _select(schema: str, raw: RawTable, columns: str) -> str:
+    return f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}"
 
 
 def _batches(reader: Any) -> Iterator[Any]:

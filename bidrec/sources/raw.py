@@ -18,8 +18,8 @@ from bidrec.sql import first_line, quoted, types_of
 _logger = log.get("ingest")
 
 
-def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: str) -> None:
-    """Create raw_<table> over `relation`.
+def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: str) -> list[str]:
+    """Create raw_<table> over `relation`; returns which of the optional columns are there.
 
     The session's TimeZone must be the source's: clock times in text are read in it where a TIMESTAMPTZ is declared.
     Raises ContractError (65) on a missing column, or a value that is not of its declared type (how many, an example);
@@ -49,6 +49,7 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
         connection.execute(f"CREATE VIEW {quoted('raw_' + raw.name)} AS SELECT {columns} FROM {relation}")
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ConfigurationError(f"[raw.{raw.name}] in source.toml: {first_line(error)}") from error
+    return [name for name in raw.optional if name in actual]
 
 
 def match_columns(raw: RawTable, given: list[str]) -> dict[str, str]:

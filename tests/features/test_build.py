@@ -213,6 +213,27 @@ def test_a_notice_stays_what_it_was_at_its_publication_and_its_status_says_what_
     ]
 
 
+def test_a_notice_that_was_withdrawn_before_it_was_first_read_is_not_known_to_be_at_its_publication(home, config):
+    """The source says both at once, of the past: a database holds one row a notice."""
+    published, withdrawn = (tables.notice(number)["published_at"] for number in (1, 5))
+    notices = [
+        tables.notice(1, withdrawn_at=withdrawn),
+        tables.notice(2, withdrawn_at=tables.notice(2)["published_at"]),
+        tables.notice(3, withdrawn_at=tables.notice(30)["published_at"]),
+    ]
+    ingests = [{"ingest": 1, **later(19)}]
+    write_lake(home, notices, [tables.company()], [tables.bid(1)], **later(19), ingests=ingests)
+    build_features(config)
+    status = read(home, "notice_status", "ORDER BY notice_id, known_at")
+    assert [(row["notice_id"], row["known_at"], row["withdrawn_at"]) for row in status] == [
+        ("n1", published, None),
+        ("n1", withdrawn, withdrawn),
+        ("n2", notices[1]["published_at"], notices[1]["withdrawn_at"]),  # a notice of a cancellation
+        ("n3", notices[2]["published_at"], None),
+        ("n3", datetime.fromisoformat(later(19)["read_at"]), notices[2]["withdrawn_at"]),  # announced, for day 30
+    ]
+
+
 def test_the_same_ingests_give_the_same_bytes(tmp_path):
     sums = []
     for name in ("one", "other"):

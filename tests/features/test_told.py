@@ -56,7 +56,12 @@ def states(draw: random.Random) -> list[State]:
                 opened_at=None,
             )
             if draw.random() < 0.7:
-                row = bid(number, number % BIDDERS, event_at=published, known_at=published + wait * DAY)
+                opening = published + wait * DAY
+                before = state["bid"].get(f"n{number}")
+                if before:  # its opening is moved, or not, until it has come
+                    moved = published + draw.choice([wait, wait, 0, 1, 3]) * DAY
+                    opening = moved if before["known_at"] > read_at else before["known_at"]
+                row = bid(number, number % BIDDERS, event_at=published, known_at=opening)
                 state["bid"][f"n{number}"] = row | {"won": draw.choice([None, True, False])}
         for number in range(SEVERAL):
             versions = dict(state["company"].get(f"c{number}", {NOW - 30 * DAY: "North"}))

@@ -51,7 +51,7 @@ def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(ma
     asked = [("n9", "c7"), ("n9", "c0"), ("n2", "c0")]
     found = reasons_for(market, asked, START + timedelta(days=20))
     assert [len(reasons) for reasons in found] == [0, 3, 1]
-    assert in_words(found[0]) == "its bids are like those on such notices"
+    assert in_words(found[0]) == "no bid to this office, in this place or category: the model goes by the rest"
     assert in_words(found[2]) == "1 bid in this place, last 10 days ago"
 
 

@@ -113,3 +113,17 @@ def test_where_no_notice_is_open_companies_have_no_list(tmp_path):
     assert published.an_open_notice() is None
     with pytest.raises(InputMissing, match="no notice is open"):
         published.notices_for("c0", 5)
+
+
+def test_an_id_that_is_written_in_another_way_is_found_and_one_like_none_is_not_guessed(tmp_path):
+    publish(tmp_path, ["1234567890", "1299999999"], ["20240100001-000", "20240100001-001", "20240100002-000"])
+    published = Published(tmp_path)
+    for asked, meant in (
+        (lambda: published.companies_for("20240100001", 3), "did you mean 20240100001-001 or 20240100001-000?"),
+        (lambda: published.notices_for("123-45-67890", 3), "did you mean 1234567890?"),
+        (lambda: published.notices_for("12", 3), "bidrec explore finds it"),
+        (lambda: published.notices_for("----", 3), "bidrec explore finds it"),
+    ):
+        with pytest.raises(InputMissing) as caught:
+            asked()
+        assert meant in str(caught.value)

@@ -1,5 +1,6 @@
 """Which rows a real PostgreSQL is asked for when only changes are wanted."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +29,10 @@ CREATE TABLE changes.bid (id text, no text, seen timestamptz);
 INSERT INTO changes.bid VALUES
     ('old', '1', '2024-01-09 23:00+00'), ('seen', '2', '2024-01-10 01:00+00'),
     ('its notice changed', '3', '2023-01-01');
-CREATE TABLE changes.company (id text, made text);
-INSERT INTO changes.company VALUES ('a', '2024-01-09'), ('b', '2024-01-11');
+CREATE TABLE changes.company (id text, made text, seen timestamp);
+INSERT INTO changes.company VALUES ('a', '2024-01-09', '2024-01-09'), ('b', '2024-01-11', '2024-01-09');
+CREATE TABLE changes.numbered_bid (id text, no bigint, seen timestamptz);
+INSERT INTO changes.numbered_bid VALUES ('seen', 2, '2024-01-10 01:00+00'), ('its notice changed', 3, '2023-01-01');
 """
 
 pytestmark = needs_server
@@ -43,15 +46,17 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def read(url: str, staging: Path, since: datetime | None = SINCE, **times: tuple[str, ...]) -> dict[str, set[str]]:
+def read(
+    url: str, staging: Path, since: datetime | None = SINCE, bids: str = "bid", **times: tuple[str, ...]
+) -> dict[str, set[str]]:
     """The ids of the rows that are read of each table, whose times are those given."""
     columns = {
         "notice": {"id": "VARCHAR", "no": "VARCHAR", "made": "TIMESTAMP", "opens": "DATE"},
         "bid": {"id": "VARCHAR", "no": "VARCHAR", "seen": "TIMESTAMPTZ"},
-        "company": {"id": "VARCHAR", "made": "TIMESTAMP"},
+        "company": {"id": "VARCHAR", "made": "TIMESTAMP", "seen": "TIMESTAMP"},
     }
     raw = tuple(
-        RawTable(name=name, table=name, columns=kinds, optional={}, since=times.get(name, ()))
+        RawTable(name=name, table={"bid": bids}.get(name, name), columns=kinds, optional={}, since=times.get(name, ()))
         for name, kinds in columns.items()
     )
     definition = Definition(name="own", zone="Asia/Seoul", parameters={}, raw=raw, sql={}, together="no")
@@ -77,6 +82,22 @@ def test_what_belongs_to_a_table_without_a_time_is_read_with_the_others_changes(
 def test_tables_whose_times_are_text_are_read_whole_and_so_is_everything_at_first(url, tmp_path):
     assert read(url, tmp_path, company=("made",))["company"] == {"a", "b"}
     assert len(read(url, tmp_path, since=None, notice=("made",))["notice"]) == 6
+
+
+def test_a_table_of_whose_times_one_is_text_is_read_whole_since_that_one_may_be_all_that_moved(url, tmp_path):
+    assert read(url, tmp_path, company=("made", "seen"))["company"] == {"a", "b"}
+    assert len(read(url, tmp_path, notice=("made", "id"), bid=("seen",))["notice"]) == 6
+
+
+def test_a_time_that_the_table_lacks_is_said(url, tmp_path, capsys):
+    assert read(url, tmp_path, company=("seen", "no_such"))["company"] == set()
+    assert re.search("without a time that it lacks.*lacks=no_such.*table=company", capsys.readouterr().out)
+
+
+def test_a_number_and_a_text_that_say_the_same_belong_together(url, tmp_path):
+    found = read(url, tmp_path, bids="numbered_bid", notice=("made", "opens"), bid=("seen",))
+    assert found["notice"] == {"later", "opens", "undated", "old again"}
+    assert found["bid"] == {"seen", "its notice changed"}
 
 
 def test_a_time_that_is_no_column_of_the_table_is_refused_with_the_nearest(tmp_path):

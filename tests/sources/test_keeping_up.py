@@ -82,6 +82,20 @@ def test_what_opened_between_two_ingests_is_known_at_its_opening(market):
     assert lake(market.home, "lake_bid", "known_at", "WHERE part = 2") == [(seoul(11, 13),)]
 
 
+@pytest.mark.parametrize("opening", [30, 17])
+def test_a_sealed_bid_is_known_at_the_opening_last_stated_before_it_came(market, opening):
+    """Some tables hold bids before they are opened, and openings are put off, or brought forward."""
+    planned = {"bidclsedt": "2024-01-20 10:00:00", "opengdt": "2024-01-20 11:00:00"}
+    moved = {"bidclsedt": f"2024-01-{opening} 10:00:00", "opengdt": f"2024-01-{opening} 11:00:00"}
+    market.ingest(FIRST, [raw_notice(**planned)], [raw_company()], [raw_bid()])
+    market.ingest(SECOND, [raw_notice(**moved)], [raw_company()], [raw_bid()])
+    assert lake(market.home, "lake_bid_stood", "known_at") == [(seoul(11, opening),)]
+    after = datetime(2024, 2, 1, tzinfo=UTC)
+    came = market.ingest(after, [raw_notice(**planned)], [raw_company()], [raw_bid()])
+    assert not came["bid"]  # it came: what is said of it now is no news
+    assert lake(market.home, "lake_bid_stood", "known_at") == [(seoul(11, opening),)]
+
+
 def test_rows_that_came_into_the_tables_later_than_they_say_are_found_within_the_overlap(market):
     tables, before = ([raw_notice(1), raw_notice(2)], [raw_company()]), {"collected_at": "2024-01-11 03:00:00"}
     market.ingest(FIRST, *tables, [raw_bid(1, **before)])

@@ -1,4 +1,5 @@
 import csv
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,3 +231,58 @@ def test_a_broken_line_of_a_dump_is_refused_with_the_file(tmp_path):
         out.write("1,2,3\r\n")
     with pytest.raises(ContractError, match=r"cannot read the table bid: .*Line: 3 \(.*bid\.csv\)"):
         run(tmp_path, tmp_path / "dump")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["012-34-56701", "012－34–56701", "０１２３４５６７０１", "123456701", " 0123456701\u00a0\t", "\ufeff0123456701"],
+)
+def test_a_business_number_is_one_company_however_it_is_written(tmp_path, written):
+    bids = [raw_bid(1), raw_bid(2, bidprccorpbizrno=written)]
+    write_dump(tmp_path / "dump", [raw_notice(1), raw_notice(2)], [raw_company(bizno=written)], bids)
+    manifest = run(tmp_path, tmp_path / "dump")
+    assert one(tmp_path, "company", "company_id") == ("0123456701",)
+    assert one(tmp_path, "bid", "DISTINCT company_id") == ("0123456701",)
+    assert manifest["tables"]["bid"]["warnings"] == []
+
+
+def test_a_company_number_that_is_none_of_korea_keeps_its_letters(tmp_path):
+    foreign = raw_company(bizno="DE-8123")
+    write_dump(tmp_path / "dump", [raw_notice()], [foreign], [raw_bid(bidprccorpbizrno="DE-8123")])
+    run(tmp_path, tmp_path / "dump")
+    assert one(tmp_path, "company", "company_id") == one(tmp_path, "bid", "company_id") == ("DE8123",)
+
+
+def test_a_province_that_was_renamed_is_the_same_in_limits_and_records_and_a_town_stands_for_its_province(tmp_path):
+    limits = raw_notice(prtcptpsblrgnnm="강원도, 강원특별자치도 춘천시,경기도 수원시")
+    write_dump(tmp_path / "dump", [limits], [raw_company(rgnnm="강원도 춘천시")], [raw_bid()])
+    run(tmp_path, tmp_path / "dump")
+    assert sorted(one(tmp_path, "notice", "region_limit")[0]) == ["강원특별자치도", "경기도"]
+    assert one(tmp_path, "company", "region") == ("강원특별자치도",)
+
+
+def test_a_changed_notice_takes_the_place_of_its_earlier_order_and_a_re_notice_comes_after_it(tmp_path):
+    changed = raw_notice(1, "001", ntcekindnm="변경공고", bidntcedt="2024-01-05 10:00:00", rgstdt="2024-01-05 10:00:00")
+    again = raw_notice(
+        1, "002", ntcekindnm="재공고", bidntcedt="2024-01-12 10:00:00", rgstdt="2024-01-12 10:00:00",
+        bidclsedt="2024-01-20 10:00:00", opengdt="2024-01-20 11:00:00", chgdt="2024-01-13 10:00:00",
+    )  # fmt: skip
+    notices = [raw_notice() | {"ntcekindnm": "일반", "chgdt": ""}, changed | {"chgdt": ""}, again]
+    write_dump(tmp_path / "dump", notices, [raw_company()], [raw_bid(1, "001")])
+    run(tmp_path, tmp_path / "dump")
+    withdrawn = duckdb.sql(f"SELECT reissue, withdrawn_at FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY 1")
+    assert withdrawn.fetchall() == [(0, seoul(10, 5)), (1, None), (2, None)]
+
+
+def test_an_optional_column_that_goes_overnight_is_missed_every_night(tmp_path, capsys):
+    def said_of(notice: Row) -> str:
+        write_dump(tmp_path / "dump", [notice], [raw_company()], [raw_bid()])
+        run(tmp_path, tmp_path / "dump")
+        return str(capsys.readouterr().out)
+
+    assert "are gone" not in said_of(raw_notice())
+    for night in ("1", "2"):
+        notice = raw_notice(bdgtamt=night)
+        del notice["prtcptpsblrgnnm"]
+        assert re.search("are gone.*columns=prtcptpsblrgnnm", said_of(notice))
+    assert "are gone" not in said_of(raw_notice(bdgtamt="3"))

@@ -15,6 +15,7 @@ from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
 from bidrec.ingest import ingest
 from bidrec.sealed import content_of, read_manifest
+from bidrec.sources import load_definition, reached
 from bidrec.sources import postgres as reader
 from bidrec.sources.definition import Definition, RawTable
 from tests import postgres
@@ -36,6 +37,7 @@ KINDS = {
 NOTICES = [raw_notice(1), raw_notice(1, "001"), raw_notice(2)]
 COMPANIES = [raw_company(1), raw_company(2)]
 BIDS = [raw_bid(1), raw_bid(1, by=2), raw_bid(1, "001"), raw_bid(2, by=2)]
+ROWS = {"notice": NOTICES, "company": COMPANIES, "bid": BIDS}
 
 
 def create(connection: psycopg.Connection, schema: str, **tables: list[Row]) -> None:
@@ -322,9 +324,28 @@ class TestServer:
         with psycopg.connect(server.url) as connection:
             connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-Secret'")
         url = server.url.replace(f"bidrec:{postgres.PASSWORD}", "guest:guest-Secret")
-        with pytest.raises(DependencyDown, match="permission denied for table bid") as caught:
-            ingest(config_of(tmp_path, url))
-        assert "guest-Secret" not in str(caught.value)
+        for asked in (lambda: ingest(config_of(tmp_path, url)), lambda: reached(config_of(tmp_path, url).source)):
+            with pytest.raises(DependencyDown, match="permission denied for table") as caught:
+                asked()
+            assert "guest-Secret" not in str(caught.value)
+
+    def test_a_user_who_may_read_all_tables_but_one_is_told_so_before_an_ingest(self, server):
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE ROLE half LOGIN PASSWORD 'half'")
+            connection.execute("GRANT SELECT ON notice, company TO half")
+        url = server.url.replace(f"bidrec:{postgres.PASSWORD}", "half:half")
+        with pytest.raises(DependencyDown, match="permission denied for table bid"):
+            reached(Source(name="koneps", url=url))
+
+    def test_a_user_who_may_read_the_declared_columns_alone_reads_them(self, server, tmp_path):
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE ROLE discreet LOGIN PASSWORD 'discreet'")
+            for raw in load_definition("koneps").raw:
+                columns = ", ".join(column for column in raw.all_columns if column in ROWS[raw.name][0])
+                connection.execute(f"GRANT SELECT ({columns}) ON {raw.table} TO discreet")
+        url = server.url.replace(f"bidrec:{postgres.PASSWORD}", "discreet:discreet")
+        assert "has notice, company, bid" in reached(Source(name="koneps", url=url))
+        assert ingest(config_of(tmp_path, url))["tables"]["bid"]["rows"] == 4
 
     def test_a_wrong_password_is_not_shown(self, server, tmp_path):
         url = server.url.replace(postgres.PASSWORD, "wr%6Fng-Secret")

@@ -2,7 +2,8 @@
 -- become known. Left out: bidprcrt and rsrvtnprce (they follow from amounts the opening draws).
 SELECT
     bidntceno || '-' || bidntceord AS notice_id,
-    bidprccorpbizrno AS company_id,
+    -- Ten digits, however they are written: as in company.sql, or a company would be two.
+    CASE WHEN regexp_full_match(bizno, '\d{1,9}') THEN lpad(bizno, 10, '0') ELSE bizno END AS company_id,
     coalesce(submitted, opening) AS event_at,
     opening AS known_at,
     bidprcamt AS amount,
@@ -12,6 +13,12 @@ SELECT
 FROM (
     SELECT
         bid.*,
+        CASE
+            WHEN regexp_full_match(bidprccorpbizrno, '\d{10}') THEN bidprccorpbizrno
+            ELSE regexp_replace(
+                translate(bidprccorpbizrno, '０１２３４５６７８９', '0123456789'), '[\s\pZ\pC\p{Pd}]', '', 'g'
+            )
+        END AS bizno,
         (bid.bidprcdate + bid.bidprctm) AT TIME ZONE getvariable('zone') AS submitted,
         -- The planned opening or the real one, whichever is later; for a bid of the second round, that round's.
         coalesce(

@@ -14,11 +14,16 @@ SELECT
     greatest(bidntcedt, rgstdt) AT TIME ZONE getvariable('zone') AS published_at,
     bidclsedt AT TIME ZONE getvariable('zone') AS closes_at,
     opengdt AT TIME ZONE getvariable('zone') AS opened_at,
-    -- Called off by a notice of the kind '취소공고' with the same number: itself, or one of a later order.
+    -- Called off by a notice of the kind '취소공고' with the same number, itself or one of a later order; or replaced
+    -- by one of a later order (변경공고) before it closed: bids go to the newest order alone.
     list_min(
         list_transform(
-            list_filter(cancelled.notices, lambda cancel: cancel.bidntceord >= notice.bidntceord),
-            lambda cancel: cancel.dated
+            list_filter(
+                of_number.orders,
+                lambda other: (other.cancels AND other.bidntceord >= notice.bidntceord)
+                    OR (other.bidntceord > notice.bidntceord AND other.dated < notice.bidclsedt)
+            ),
+            lambda other: CASE WHEN other.cancels THEN greatest(other.dated, other.chgdt) ELSE other.dated END
         )
     ) AT TIME ZONE getvariable('zone') AS withdrawn_at,
     bidntcenm AS title,
@@ -63,10 +68,14 @@ SELECT
         'mtltyadvcpsblyn=' || mtltyadvcpsblyn
     ], lambda fact: fact IS NOT NULL) AS attributes,
     -- Comma lists. A licence is '기상장비업/3562': its code is what companies are listed with.
-    list_filter(
-        list_transform(string_split(prtcptpsblrgnnm, ','), lambda item: trim(item)),
-        lambda item: item NOT IN ('', '전국') -- the whole country is no limit
-    ) AS region_limit,
+    -- Of a limit to '경기도 수원시' the province: within it, companies' records say no more than theirs.
+    list_sort(list_distinct(list_transform(
+        list_filter(
+            list_transform(string_split(prtcptpsblrgnnm, ','), lambda item: split_part(trim(item), ' ', 1)),
+            lambda item: item NOT IN ('', '전국') -- the whole country is no limit
+        ),
+        lambda item: coalesce(renamed.regions[item], item)
+    ))) AS region_limit,
     list_filter(
         list_transform(
             string_split(coalesce(lcnslmtnm, permsnindstrytylist), ','),
@@ -77,6 +86,21 @@ SELECT
     TRY_CAST(bidntceord AS INTEGER) AS reissue
 FROM raw_notice AS notice
 LEFT JOIN (
-    SELECT bidntceno, list({'bidntceord': bidntceord, 'dated': greatest(bidntcedt, rgstdt, chgdt)}) AS notices
-    FROM raw_notice WHERE ntcekindnm LIKE '취소%' GROUP BY bidntceno
-) AS cancelled USING (bidntceno)
+    SELECT
+        bidntceno,
+        list({
+            'bidntceord': bidntceord,
+            'cancels': coalesce(ntcekindnm LIKE '취소%', false),
+            'dated': greatest(bidntcedt, rgstdt),
+            'chgdt': chgdt
+        }) AS orders
+    FROM raw_notice GROUP BY bidntceno HAVING count(*) > 1 OR bool_or(ntcekindnm LIKE '취소%')
+) AS of_number USING (bidntceno)
+CROSS JOIN (
+    SELECT map_from_entries(
+        list_transform(
+            string_split(getvariable('renamed_regions'), ','),
+            lambda pair: (trim(split_part(pair, '=', 1)), trim(split_part(pair, '=', 2)))
+        )
+    ) AS regions
+) AS renamed

@@ -1,0 +1,23 @@
+import unicodedata
+
+import pytest
+
+from bidrec.explore.lists import search
+from tests.publishing.versions import publish
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_korean_is_found_whichever_way_it_is_composed(tmp_path, form):
+    title = unicodedata.normalize(form, "도로 포장")
+    publish(tmp_path, ["1234567890"], [title])
+    for asked in ("NFC", "NFD"):
+        notices, _ = search(tmp_path, unicodedata.normalize(asked, "포장 도로"))
+        assert [row["notice_id"] for row in notices] == [title]
+    assert search(tmp_path, "포장 교량") == ([], [])
+
+
+def test_a_business_number_is_found_with_its_hyphens(tmp_path):
+    publish(tmp_path, ["1234567890", "1234567891"], ["20240100001-000"])
+    assert [row["company_id"] for row in search(tmp_path, "123-45-67890")[1]] == ["1234567890"]
+    assert [row["notice_id"] for row in search(tmp_path, "20240100001-000")[0]] == ["20240100001-000"]
+    assert search(tmp_path, "123-45-6a") == ([], [])
