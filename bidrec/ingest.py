@@ -191,8 +191,8 @@ def _write(
     facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the quarantine and the lake's next part; returns the manifest, the old one where nothing good came."""
-    _report(checked)
     home, before = config.home_path, last.manifest if last else None
+    _report(checked, before)
     number = (read_manifest(home / "lake") or {}).get("ingest", 0) + 1
     if before is None or any(found.given for found in checked.values()):
         folder = quarantine.folder_of(home, number)
@@ -247,9 +247,12 @@ def _hull(*times: str | None) -> list[str]:
     return [min(there), max(there)]
 
 
-def _report(checked: dict[str, Checked]) -> None:
+def _report(checked: dict[str, Checked], before: dict[str, Any] | None) -> None:
+    """Warn of what is wrong. What was so at the ingest before is no news: it would be said every night, for ever."""
     for name, found in checked.items():
+        told = before["tables"][name]["warnings"] if before else []
         for warning in found.warnings:
-            _logger.warning(warning)
+            if warning not in told:
+                _logger.warning(warning)
         for reason, number in found.reasons.items():
             _logger.warning("quarantined", table=name, reason=reason, rows=number, of=found.given)

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from pyarrow import parquet
+from structlog.testing import capture_logs
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
@@ -257,3 +258,17 @@ def test_a_job_that_fails_while_it_writes_leaves_the_old_lake(tmp_path, monkeypa
         ingest(config_of(tmp_path, source), force=True, now=NOW)
     assert read_manifest(tmp_path / "lake") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ingest.lock", "lake", "quarantine", "source"]
+
+
+def test_what_was_warned_of_at_the_ingest_before_is_not_warned_of_every_night(tmp_path):
+    """A column that a source never fills is no news; it stands in the manifest all the same."""
+    companies = [row | {"region": None} for row in COMPANIES]
+    warned = []
+    for night, bids in enumerate((BIDS[:50], BIDS[:60], [*BIDS[:60], bid(0, 7)])):
+        source = write_source(tmp_path / "source", notice=NOTICES, company=companies, bid=bids)
+        with capture_logs() as said:
+            manifest = ingest(config_of(tmp_path, source), now=NOW + night * DAY)
+        warned.append([line["event"] for line in said if line["log_level"] == "warning"])
+        assert manifest["tables"]["company"]["warnings"] == ["company: no row has a value of region"]
+    unknown = "bid: 1 bids by 1 companies that are not in the company table (kept)"
+    assert warned == [["company: no row has a value of region"], [], [unknown]]

@@ -9,6 +9,7 @@ file or a newer format is taken for a registry without anything in it, and overw
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from feast.infra.registry.file import FileRegistryStore
@@ -43,6 +44,8 @@ class WholeRegistryStore(FileRegistryStore):
     def _write_registry(self, registry_proto: Registry) -> None:
         registry_proto.version_id = str(uuid4())
         registry_proto.last_updated.GetCurrentTime()
+        for view in (*registry_proto.feature_views, *registry_proto.stream_feature_views):
+            _join_stretches(view.meta.materialization_intervals)
         with whole_file(self._filepath) as partial:
             partial.write_bytes(registry_proto.SerializeToString())
 
@@ -67,3 +70,18 @@ class WholeRegistryStore(FileRegistryStore):
             f"{self._filepath} is no registry that Feast {version('feast')} can read: {reason}",
             hint="use the Feast that wrote it; or move it away, apply and materialize: it holds definitions only",
         )
+
+
+def _join_stretches(intervals: Any) -> None:
+    """Make one of the stretches of time that overlap or touch. Feast adds one at every materialize and drops none, and
+    reads of them only how far they reach: a registry would grow with every hour that it is used."""
+    joined: list[Any] = []
+    for stretch in sorted(intervals, key=lambda one: one.start_time.ToNanoseconds()):
+        if joined and stretch.start_time.ToNanoseconds() <= joined[-1].end_time.ToNanoseconds():
+            if stretch.end_time.ToNanoseconds() > joined[-1].end_time.ToNanoseconds():
+                joined[-1].end_time.CopyFrom(stretch.end_time)
+        else:
+            joined.append(stretch)
+    kept = [type(stretch).FromString(stretch.SerializeToString()) for stretch in joined]
+    del intervals[:]
+    intervals.extend(kept)
