@@ -11,11 +11,12 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
     *("config", "template", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
-    *("sql", "casting", "watched", "workspace", "database", "runs", "run_comparison"),
+    *("sql", "casting", "watched", "workspace", "database", "runs"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
-    *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking", "run_comparison"),
+    *("recommender", "explore"),
     *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 

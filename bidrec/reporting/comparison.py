@@ -6,8 +6,8 @@ Reads   runs/*/metrics.json, published/current/manifest.json
 from pathlib import Path
 from typing import Any
 
-from bidrec.publishing.gate import MODEL
 from bidrec.publishing.version import published_folder
+from bidrec.ranking.names import MODEL
 from bidrec.runs import Run, all_runs
 from bidrec.sealed import read_manifest
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bidrec.ranking.names import ORACLE
 from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.sealed import FORMAT_VERSION, write_json
@@ -104,7 +105,7 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
         + (f" ({model['coverage@10']:.0%} of the companies are in some first ten)." if "coverage@10" in model else "."),
         "Who may bid is judged by region and licence alone, as far as the notice and the company's profile state them.",
     ]
-    if "oracle" in facts["metrics"]["frozen"]:
+    if ORACLE in facts["metrics"]["frozen"]:
         limits.insert(0, "The market is invented: nothing here says how the model does on real bids.")
     return limits
 

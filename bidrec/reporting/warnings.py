@@ -10,6 +10,7 @@ from bidrec.config import Config
 from bidrec.errors import GateRefused
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
+from bidrec.ranking.names import MODEL
 from bidrec.runs import Run
 from bidrec.sealed import is_whole, read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
@@ -57,7 +58,7 @@ def _unsound(run: Run, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _refusals(config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None) -> Iterator[str]:
-    if gate.MODEL not in metrics["metrics"]["frozen"]:
+    if MODEL not in metrics["metrics"]["frozen"]:
         yield "The run has no second stage: it was made by an older version and cannot be published."
         return
     before = published["evaluation"] if published and published["run"] != run.id else None
