@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
@@ -66,31 +66,8 @@ class Schema:
     service: str
     views: tuple[View, ...]
 
-    def side(self, name: str) -> tuple[View, ...]:
-        return tuple(view for view in self.views if view.side == name)
 
-    def view(self, name: str) -> View:
-        return next(view for view in self.views if view.name == name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON, from which `from_dict` makes the same schema again."""
-        value = dataclasses.asdict(self)
-        for view in value["views"]:
-            view["source"] = str(view["source"])
-        return value
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> "Schema":
-        views = tuple(
-            View(
-                **{**view, "source": Path(view["source"]), "fields": tuple(Field(**field) for field in view["fields"])}
-            )
-            for view in value["views"]
-        )
-        return cls(service=value["service"], views=views)
-
-
-def read_schema(config: Config, service: str = SERVICE) -> Schema:
+def read_schema(config: Config) -> Schema:
     """The schema that was last applied to the home's registry.
 
     Raises InputMissing (66) without a registry or the service in it; ContractError (65) listing every field whose
@@ -102,15 +79,15 @@ def read_schema(config: Config, service: str = SERVICE) -> Schema:
 
     registry, project = open_registry(config)
     try:
-        projections = registry.get_feature_service(service, project).feature_view_projections
+        projections = registry.get_feature_service(SERVICE, project).feature_view_projections
         found = [(projection, registry.get_feature_view(projection.name, project)) for projection in projections]
     except FeastObjectNotFoundException as error:
         raise InputMissing(f"{error}", hint="run: bidrec train, or feast -c feature_repo apply") from error
     errors: list[str] = []
     views = tuple(_view(registry, project, view, projection.features, errors) for projection, view in found)
     if errors:
-        raise ContractError(f"{service}: " + "; ".join(errors), hint="correct the view in feature_repo and apply it")
-    return Schema(service=service, views=views)
+        raise ContractError(f"{SERVICE}: " + "; ".join(errors), hint="correct the view in feature_repo and apply it")
+    return Schema(service=SERVICE, views=views)
 
 
 def _view(
