@@ -3,15 +3,16 @@
 Read by  sources/postgres.py (tables come in) and publishing/to_postgres.py (recommendations go out)
 
 ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
-download. A password never gets into a message.
+download. A password never gets into a message (passwords.py).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
+from bidrec.passwords import masked
 from bidrec.sql import first_line
 
 _OPTIONS = {
@@ -42,7 +43,7 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
-        reason = scrub(first_line(error), url)
+        reason = masked(first_line(error), url)
         state = (error.sqlstate or "").strip("\0")
         # Not `from error`: its text may hold the address, and a traceback would print it.
         if to_write and state and not state.startswith(_AWAY):
@@ -79,14 +80,3 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
         )
     host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
     return f"{host}:{port}{parts.path}"
-
-
-def scrub(message: str, url: str) -> str:
-    """The driver's message without the password, as it is written in the address or decoded."""
-    parts = urlsplit(url)
-    given = [parts.password or "", *parse_qs(parts.query).get("password", [])]
-    secrets = {form for secret in given if secret for form in (secret, unquote(secret))}
-    message = message.replace(url, describe(url))
-    for secret in sorted(secrets, key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return message

@@ -34,6 +34,7 @@ from bidrec.errors import (
     InputMissing,
     Interrupted,
 )
+from bidrec.passwords import masked
 from bidrec.refusals import refusal
 from jobs.output import Result, emit, stdout_for_results
 
@@ -225,4 +226,4 @@ def _one_line(text: str) -> str:
 
 def _say(text: str) -> None:
     """Print to stderr, with the password of any address in it masked."""
-    click.echo(log.masked(text), err=True)
+    click.echo(masked(text), err=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.database import connected, describe, scrub, with_options
+from bidrec.database import connected, describe, with_options
 from bidrec.errors import DependencyDown, InputMissing
+from bidrec.passwords import masked
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
@@ -51,7 +52,7 @@ def fetch(
             return _read(server, schema, definition, staging, since)
         except server.errors as error:
             # Not `from error`: its text may hold the address, and a traceback would print it.
-            said = scrub(first_line(error), url)
+            said = masked(first_line(error), url)
             pause = next(pauses, None) if server.may_recover(error) else None
             if pause is None:
                 raise DependencyDown(
