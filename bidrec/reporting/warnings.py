@@ -8,11 +8,12 @@ from typing import Any
 
 from bidrec.config import Config
 from bidrec.errors import GateRefused
+from bidrec.intact import is_whole
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
 from bidrec.ranking.names import MODEL
 from bidrec.runs import Run
-from bidrec.sealed import is_whole, read_json
+from bidrec.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
 from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import day_of
