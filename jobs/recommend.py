@@ -8,9 +8,8 @@ from typing import Any, TextIO
 import click
 
 from bidrec.config import Config
-from jobs.options import command
+from jobs.options import TIME, command
 from jobs.output import Result
-from jobs.write_back import TIME
 
 VECTOR = click.File("r", encoding="utf-8")
 
