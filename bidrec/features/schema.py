@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     import feast
 
 SERVICE = "bidrec_v1"
-READINGS = ("dense", "categorical", "bag", "text", "age", "vector", "position", "ignore")
+ENCODED = ("dense", "categorical", "bag", "text", "age", "vector")
+"""The readings that make arrays of a training set."""
+READINGS = (*ENCODED, "position", "ignore")
 SCALES = ("linear", "log1p")
-TERMS = ("ngrams", "morphemes")
-SIDES = {"notice_id": "notice", "company_id": "company"}
+NGRAMS, MORPHEMES = TERMS = ("ngrams", "morphemes")
+"""What a text is taken apart into: words and syllables as they are, or Korean morphemes."""
+_SIDES = {"notice_id": "notice", "company_id": "company"}
 """Join key -> side of the model."""
 
 
@@ -38,8 +41,8 @@ class Field:
     meaning: str = ""
     scale: str = "linear"
     """`log1p`: ln(1 + x) is taken before the normalisation."""
-    terms: str = "ngrams"
-    """What a text is taken apart into: `ngrams` (words and syllables as they are) or `morphemes` (Korean ones)."""
+    terms: str = NGRAMS
+    """Of a text, one of TERMS."""
     source: str = ""
     """The canonical columns it comes from, as table.column."""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -98,7 +101,7 @@ def _view(
     errors: list[str],
 ) -> View:
     keys = [registry.get_entity(name, project).join_key for name in view.entities]
-    side = SIDES.get(keys[0], "") if len(keys) == 1 else ""
+    side = _SIDES.get(keys[0], "") if len(keys) == 1 else ""
     if not side:
         errors.append(f"{view.name} is keyed by {', '.join(keys)}, neither by notice_id nor by company_id alone")
     if view.batch_source.field_mapping:
@@ -119,7 +122,7 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         errors.append(f"{view}.{field.name} has the tag read={read or 'nothing'}, not one of {', '.join(READINGS)}")
     if scale not in SCALES:
         errors.append(f"{view}.{field.name} has the tag scale={scale}, not one of {', '.join(SCALES)}")
-    terms = field.tags.get("terms", TERMS[0])
+    terms = field.tags.get("terms", NGRAMS)
     if terms not in TERMS:
         errors.append(f"{view}.{field.name} has the tag terms={terms}, not one of {', '.join(TERMS)}")
     return Field(

@@ -8,6 +8,7 @@ from typing import Any
 
 from bidrec.config import Config
 from bidrec.errors import GateRefused
+from bidrec.features.schema import ENCODED
 from bidrec.intact import is_whole
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
@@ -15,7 +16,6 @@ from bidrec.ranking.names import MODEL
 from bidrec.runs import Run
 from bidrec.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
-from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import day_of
 
 FEW_NOTICES = 200
@@ -75,7 +75,7 @@ def _shifts(config: Config, run: Run, training_set: dict[str, Any]) -> Iterator[
         yield "The run says nothing of how its fields have shifted since the training window."
         return
     read = {
-        side: [name for name, (how, *_) in fields.items() if how in READS]
+        side: [name for name, (how, *_) in fields.items() if how in ENCODED]
         for side, fields in training_set["fields"].items()
     }
     shifts = shifts_of(training_set["statistics"], read_json(statistics), read, config.drift)

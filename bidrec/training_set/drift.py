@@ -13,9 +13,8 @@ from typing import Any
 from bidrec import log
 from bidrec.config import Drift
 from bidrec.errors import ContractError
-from bidrec.features.schema import Schema
+from bidrec.features.schema import ENCODED, Schema
 from bidrec.sealed import read_json
-from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import DAY
 from bidrec.training_set.statistics import REFERENCE, Figures, Table, measure
 from bidrec.training_set.tables import FeatureTables, views_of
@@ -65,7 +64,7 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     What chance alone does to samples of this size is allowed for. Raises ContractError (65) naming the worst field if
     drift.refuse, otherwise says the same in the log.
     """
-    read = {side: [f.name for f in view.fields if f.read in READS] for side, view in views_of(schema).items()}
+    read = {side: [f.name for f in view.fields if f.read in ENCODED] for side, view in views_of(schema).items()}
     shifts = shifts_of(figures, training, read, drift)
     if not shifts:
         return
