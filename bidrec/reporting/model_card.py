@@ -5,7 +5,6 @@ Writes  runs/ID/model_card.json, for programs, and runs/ID/model_card.md, the sa
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.sealed import FORMAT_VERSION, write_json
 from bidrec.storage import write_text
+from bidrec.training_set.splits import day_of
 
 JSON, MARKDOWN = "model_card.json", "model_card.md"
 METRICS = ("recall@100", "recall@50", "recall@10", "hr@10", "ndcg@10", "mrr", "coverage@10", "gini@10")
@@ -59,7 +59,7 @@ def card_of(facts: Mapping[str, Any]) -> dict[str, Any]:
             "inputs": facts["inputs"],
             "rows": facts["rows"],
             "range": facts["range"],
-            "split": {name: _day(moment) for name, moment in split.items()} if split else None,
+            "split": {name: day_of(moment) for name, moment in split.items()} if split else None,
             "windows": facts["windows"],
             "leak_audit": facts["audit"],
         },
@@ -108,7 +108,3 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
     if ORACLE in facts["metrics"]["frozen"]:
         limits.insert(0, "The market is invented: nothing here says how the model does on real bids.")
     return limits
-
-
-def _day(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()

@@ -12,7 +12,6 @@ from bidrec.features.schema import ENCODED
 from bidrec.intact import is_whole
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
-from bidrec.ranking.names import MODEL
 from bidrec.runs import Run
 from bidrec.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
@@ -59,9 +58,6 @@ def _unsound(run: Run, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _refusals(config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None) -> Iterator[str]:
-    if MODEL not in metrics["metrics"]["frozen"]:
-        yield "The run has no second stage: it was made by an older version and cannot be published."
-        return
     before = published["evaluation"] if published and published["run"] != run.id else None
     try:
         gate.check(metrics, before, config.publish.margin)
