@@ -141,10 +141,7 @@ def _read(
 ) -> dict[str, Checked]:
     """Make came_<table> and bad_<table>, and say what the check found of them."""
     since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
-    whole = sources.open_source(connection, config.source, definition, staging, since)
-    for table in TABLES:
-        sources.select(connection, definition, table)
-    connection.execute("SET TimeZone = 'UTC'")
+    whole = sources.give(connection, config.source, definition, staging, since)
     return take(connection, config, last, read_at, whole=whole)[1]
 
 

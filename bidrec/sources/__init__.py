@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from bidrec import config, log
+from bidrec.contract import TABLES
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
@@ -21,7 +22,7 @@ from bidrec.sources.raw import make_view
 from bidrec.sql import first_line, quoted
 from bidrec.watched import watched
 
-__all__ = ["files", "identity", "load_definition", "open_source", "reached", "select"]
+__all__ = ["files", "give", "identity", "load_definition", "reached"]
 
 
 def identity(source: config.Source, definition: Definition) -> dict[str, Any]:
@@ -73,18 +74,20 @@ def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
     return definition.parameters | source.parameters
 
 
-def open_source(
+def give(
     connection: duckdb.DuckDBPyConnection,
     source: config.Source,
     definition: Definition,
     staging: Path,
     since: datetime | None = None,
 ) -> bool:
-    """Make the views raw_<table> and set the variables the SQL reads; `staging` takes what has to be copied.
+    """Make given_notice, given_company and given_bid of the source's tables; `staging` takes what has to be copied.
 
     `since` (UTC): rows of a database that have not changed from then on may be left out. Returns whether none were.
-    Leaves the session's TimeZone at the source's, so that a conversion somebody forgot is still read in it.
+    Raises ConfigurationError (64) on SQL that does not stand, ContractError (65) on rows that cannot be converted,
+    InputMissing (66) and DependencyDown (69) where the tables cannot be read. The session is then in UTC.
     """
+    # The source's zone while its SQL runs, so that a conversion somebody forgot is still read in it.
     connection.execute(f"SET TimeZone = '{definition.zone}'")
     for name, value in {**parameters(source, definition), "zone": definition.zone}.items():
         connection.execute(f"SET VARIABLE {quoted(name)} = ?", [value])
@@ -97,12 +100,14 @@ def open_source(
         relations = postgres.fetch(source.url, source.schema, definition, staging, since)
     for raw in definition.raw:
         make_view(connection, raw, relations[raw.name])
+    for table in TABLES:
+        _select(connection, definition, table)
+    connection.execute("SET TimeZone = 'UTC'")
     return bool(source.path) or since is None or not definition.watermarked
 
 
-def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:
-    """Run the source's SELECT into given_<table>. Raises ConfigurationError (64) on SQL that does not stand,
-    ContractError (65) on rows that it cannot convert."""
+def _select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:
+    """Run the source's SELECT over the views raw_<table> into given_<table>."""
     try:
         with watched(connection, log.get("source"), f"reading {table}"):
             connection.execute(f"CREATE TABLE given_{table} AS {definition.sql[table]}")
