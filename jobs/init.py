@@ -30,10 +30,10 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     For one's own tables (own: CSV or Parquet; postgres: BIDREC_SOURCE_URL's database) a folder with three SELECTs to
     fill in is written beside it.
     """
+    from bidrec.config.template import template
     from bidrec.errors import CannotWrite, ConfigurationError
     from bidrec.own_source import write_own_source
     from bidrec.storage import write_text
-    from bidrec.template import template
 
     if zone not in available_timezones():
         near = difflib.get_close_matches(zone, available_timezones(), n=1)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
     *("errors", "refusals", "damage", "progress", "passwords", "log", "signals", "machine"),
-    *("config", "template", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
+    *("config", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
     *("sql", "casting", "watched", "workspace", "database", "runs"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),

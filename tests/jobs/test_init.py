@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from bidrec.config import Training, read
-from bidrec.template import meanings, template
+from bidrec.config.template import meanings, template
 from jobs.cli import main
 
 START = datetime(2024, 1, 1, 9)
