@@ -78,6 +78,16 @@ def test_a_zone_that_is_none_is_refused_at_once_with_one_that_is_near_to_it(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("source", "option", "value"), [("postgres", "--path", "dumps"), ("koneps", "--zone", "Asia/Seoul")]
+)
+def test_an_option_that_the_source_does_not_read_is_a_usage_error_and_not_dropped(tmp_path, source, option, value):
+    refused = run("init", "--source", source, option, value, "--to", tmp_path / "mine.toml")
+    assert refused.exit_code == 2
+    assert f"{option} does not go with --source {source}" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("source", ["koneps", "gepnic", "own", "postgres"])
 def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_path, source, monkeypatch):
     monkeypatch.setenv("BIDREC_KONEPS_DIR", "/koneps")
