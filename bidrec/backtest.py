@@ -13,16 +13,13 @@ from typing import Any
 from bidrec import flow, log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
-from bidrec.ranking.report import MODEL
+from bidrec.ranking.names import BEST_BASELINE, CHOSEN_BY, MODEL, TOWERS
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
 from bidrec.training_set.tables import open_tables
 
-BEST_BASELINE = "best_baseline"
-RANKERS = (MODEL, "towers", BEST_BASELINE)
-METRICS = ("recall@100", "recall@10", "ndcg@10")
-CHOSEN_BY = METRICS[0]
-"""Names each cutoff's best baseline, in hindsight on its test window, and is followed over the weeks."""
+RANKERS = (MODEL, TOWERS, BEST_BASELINE)
+METRICS = (CHOSEN_BY, "recall@10", "ndcg@10")
 
 
 def measure(config: Config, cutoffs: Sequence[date]) -> dict[str, Any]:
@@ -123,6 +120,7 @@ def _metrics(config: Config) -> dict[str, Any]:
 
 
 def _best(table: Mapping[str, Any], baselines: Sequence[str]) -> str:
+    """In hindsight, on the test window itself."""
     return max(baselines, key=lambda name: table[name][CHOSEN_BY])
 
 

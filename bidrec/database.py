@@ -3,16 +3,17 @@
 Read by  sources/postgres.py (tables come in) and publishing/to_postgres.py (recommendations go out)
 
 ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
-download. A password never gets into a message.
+download. A password never gets into a message (passwords.py).
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
+from bidrec.passwords import masked
 from bidrec.sql import first_line
 
 _OPTIONS = {
@@ -93,15 +94,4 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
 def said(error: BaseException, url: str) -> str:
     """What the server said, in one line and without the password: the driver's message may begin with a long query."""
     told = next((line for line in str(error).splitlines() if _TOLD.search(line)), first_line(error))
-    return scrub(told.removeprefix("': "), url)
-
-
-def scrub(message: str, url: str) -> str:
-    """The driver's message without the password, as it is written in the address or decoded."""
-    parts = urlsplit(url)
-    given = [parts.password or "", *parse_qs(parts.query).get("password", [])]
-    secrets = {form for secret in given if secret for form in (secret, unquote(secret))}
-    message = message.replace(url, describe(url))
-    for secret in sorted(secrets, key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return message
+    return masked(told.removeprefix("': "), url)

@@ -142,12 +142,9 @@ def _read(
 ) -> tuple[dict[str, Checked], dict[str, list[str]]]:
     """Make came_<table> and bad_<table>; returns what the check found of them, and the optional columns seen so far."""
     since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
-    opened = sources.open_source(connection, config.source, definition, staging, since)
-    optional = _seen(opened.optional, last.manifest.get("optional", {}) if last else {})
-    for table in TABLES:
-        sources.select(connection, definition, table)
-    connection.execute("SET TimeZone = 'UTC'")
-    return take(connection, config, last, read_at, whole=opened.whole)[1], optional
+    given = sources.give(connection, config.source, definition, staging, since)
+    optional = _seen(given.optional, last.manifest.get("optional", {}) if last else {})
+    return take(connection, config, last, read_at, whole=given.whole)[1], optional
 
 
 def _seen(there: dict[str, list[str]], before: dict[str, list[str]]) -> dict[str, list[str]]:

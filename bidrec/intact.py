@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from bidrec.errors import ContractError
+from bidrec.errors import BidrecError, ContractError
 from bidrec.sealed import read_manifest
 from bidrec.sums import of_each, sum_of
 
@@ -18,7 +18,7 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
     """Hold the folder's files, or those of them in `names`, to their SHA-256; returns the manifest.
 
     Raises ContractError (65) that names the first file that is gone or another one, or the folder where it has no
-    manifest or that knows none of the names.
+    manifest or one that lacks any of the names.
     """
     manifest = read_manifest(folder)
     known = manifest.get("files", {}) if manifest else {}
@@ -32,6 +32,15 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
                 hint=f"restore it from a copy, or delete {folder} and run again the command that writes it",
             )
     return manifest
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder is finished and every file is the one that its manifest speaks of."""
+    try:
+        require_intact(folder)
+    except (BidrecError, OSError):
+        return False
+    return True
 
 
 def intact_tables(folder: Path, tables: Collection[str]) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """One job of a kind at a time in a home: a second one waits, at most so long as it was told to, and then ends with 75.
 
-    .ingest.lock   .features.lock   .feast.lock (apply, materialize)   .train.lock   .published.lock (write-back)
+    .ingest.lock   .features.lock   .feast.lock (apply, materialize)   .train.lock
+    .tuning.lock   .published.lock (write-back)
 
 The lock lies on the file and belongs to the process: the operating system gives it back however the process ends,
 SIGKILL included, so there is no stale lock to clear away. What is written in the file only says who holds it. It holds

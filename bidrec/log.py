@@ -1,20 +1,14 @@
 """The log goes to stderr: console lines on a terminal, JSON lines elsewhere. stdout is kept for results."""
 
 import logging
-import re
 import sys
 import warnings
 from typing import Any
 
 import structlog
 
+from bidrec.passwords import masked
 from bidrec.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
-
-_PASSWORDS = (
-    # First: an '@' in one of these would pass for the end of an address's.
-    re.compile(r"(password=)(?:'[^']*'|\"[^\"]*\"|[^\s,&]+)", re.IGNORECASE),
-    re.compile(r"(://[^:/@\s]*:)\S+(?=@)"),
-)
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
@@ -40,13 +34,6 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-
-
-def masked(text: str) -> str:
-    """The text with the password of any address, or after any `password=`, masked."""
-    for password in _PASSWORDS:
-        text = password.sub(r"\1***", text)
-    return text
 
 
 def _without_passwords(_logger: Any, _method: str, event: Event) -> Event:

@@ -41,10 +41,7 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
     log.get("check").info("reading the whole source, as a first ingest would", source=definition.name, **size)
     with tempfile.TemporaryDirectory(prefix="bidrec-") as folder, duckdb.connect(f"{folder}/work.duckdb") as connection:
         bound(connection, config, Path(folder))
-        sources.open_source(connection, config.source, definition, Path(folder))
-        for table in TABLES:
-            sources.select(connection, definition, table)
-        connection.execute("SET TimeZone = 'UTC'")
+        sources.give(connection, config.source, definition, Path(folder))
         last, read_at = last_reading(config, definition), now or datetime.now(UTC)
         if last:
             read_at = last.later(read_at)

@@ -6,10 +6,11 @@ Reads   runs/A and runs/B: metrics.json, config.json
 from typing import Any
 
 from bidrec.errors import InputMissing
+from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
 from bidrec.runs import Run
 
 METRICS = ("recall@10", "recall@100", "ndcg@10", "mrr", "warm_recall@100")
-RANKERS = ("final", "towers")
+RANKERS = (MODEL, TOWERS, BEST_BASELINE)
 
 
 def compare(a: Run, b: Run) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def _figures(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]
     """A row for each mode, ranker and metric; the best baseline of each run is that run's."""
     rows = []
     for mode in one["metrics"]:
-        for ranker in (*RANKERS, "best_baseline"):
+        for ranker in RANKERS:
             for metric in METRICS:
                 values = [_value(metrics, mode, ranker, metric) for metrics in (one, other)]
                 if None not in values:
@@ -51,7 +52,7 @@ def _figures(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _value(metrics: dict[str, Any], mode: str, ranker: str, metric: str) -> float | None:
-    name = metrics["best_baseline"] if ranker == "best_baseline" else ranker
+    name = metrics[BEST_BASELINE] if ranker == BEST_BASELINE else ranker
     return metrics["metrics"].get(mode, {}).get(name, {}).get(metric)
 
 

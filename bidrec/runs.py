@@ -14,6 +14,7 @@ runs/<yyyymmddThhmmssZ>-<6 hex>/
     report.html     the page that shows the run to people
     model_card.md   what the model is for, what it learned from, how good it is; .json is the same for programs
     importance.json what each field is worth, where it was measured
+    tensorboard/    the learning curve and the metrics, with `tracking.tensorboard`
     pinned.json     there where the run is to stay, whatever is pruned
     manifest.json   written last
 """
@@ -119,13 +120,13 @@ class Run:
         return read_json(path) if path.is_file() else None
 
     def begun(self) -> dict[str, Any]:
-        """How the run began (bidrec.lineage.begun); empty for a run of an older bidrec."""
+        """How the run began (bidrec.lineage.begun)."""
         return read_json(self.folder / "config.json").get("begun", {})
 
     def finish(self, **facts: Any) -> None:
         """Write the manifest: the run is whole from here on. The boxes inside have manifests of their own."""
         write_json(
-            self.folder / "manifest.json",
+            self.folder / MANIFEST,
             {
                 "format": FORMAT_VERSION,
                 "kind": "run",
@@ -180,7 +181,7 @@ def sweep_runs(home: Path) -> None:
     """
     with writing(home / "runs"):
         for folder in (home / "runs").glob("*/"):
-            if not _begun(folder) and _ID.fullmatch(folder.name):
+            if not _is_run(folder) and _ID.fullmatch(folder.name):
                 shutil.rmtree(folder)
             for place in (folder, Run(folder).checkpoints):
                 sweep(place)
@@ -188,19 +189,19 @@ def sweep_runs(home: Path) -> None:
 
 def all_runs(home: Path) -> list[Run]:
     """Every run of the home, oldest first."""
-    return [Run(folder) for folder in sorted((home / "runs").glob("*/")) if _begun(folder)]
+    return [Run(folder) for folder in sorted((home / "runs").glob("*/")) if _is_run(folder)]
 
 
-def newest(home: Path, run_id: str | None = None) -> Run | None:
-    """The finished run with this id, or the newest finished one that is no backtest's; None where there is none."""
-    asked = [run for run in all_runs(home) if (run.id == run_id if run_id else not run.backtest)]
-    finished = [run for run in asked if run.finished]
+def newest(home: Path) -> Run | None:
+    """The newest finished run that is no backtest's; None where there is none."""
+    finished = [run for run in all_runs(home) if not run.backtest and run.finished]
     return finished[-1] if finished else None
 
 
 def find(home: Path, run_id: str | None = None) -> Run:
-    """The same; raises InputMissing (66) where there is none."""
-    found = newest(home, run_id)
+    """The finished run with this id; without one, the newest. Raises InputMissing (66) where there is none."""
+    asked = (run for run in all_runs(home) if run.id == run_id and run.finished)
+    found = next(asked, None) if run_id else newest(home)
     if found is None:
         what = f"no finished run {run_id}" if run_id else "no finished run"
         raise InputMissing(f"{what} in {home / 'runs'}", hint="bidrec train makes one; bidrec runs lists them")
@@ -246,8 +247,8 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     return old
 
 
-def _begun(folder: Path) -> bool:
-    """Whether it is a run's. A link to nothing in the place of its configuration is damage, for its reader to name."""
+def _is_run(folder: Path) -> bool:
+    """By its configuration, which is written first. A link to nothing there is damage, for its reader to name."""
     return os.path.lexists(folder / "config.json")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bidrec.errors import ContractError, InputMissing
 from bidrec.storage import write_text
-from bidrec.sums import facts_of, of_each, sum_of
+from bidrec.sums import facts_of, of_each
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 2
@@ -65,18 +65,6 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The folder's manifest, or None where the folder is absent or unfinished. Raises as `read_json` does."""
     path = folder / MANIFEST
     return read_json(path) if path.exists() or path.is_symlink() else None
-
-
-def is_whole(folder: Path) -> bool:
-    """Whether the folder is finished and every file is the one that its manifest speaks of."""
-    try:
-        manifest = read_manifest(folder)
-        if manifest is None:
-            return False
-        files = manifest["files"]
-        return of_each(sum_of, [folder / name for name in files]) == [facts["sha256"] for facts in files.values()]
-    except Exception:
-        return False
 
 
 def content_of(manifest: dict[str, Any]) -> str:

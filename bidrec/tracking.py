@@ -13,14 +13,13 @@ from typing import Any
 
 from bidrec import log
 from bidrec.config import Config
+from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
 from bidrec.runs import Run
 from bidrec.sealed import read_manifest
 from bidrec.storage import whole_folder
 
 EXPERIMENT = "bidrec"
 FOLDER = "tensorboard"
-RANKERS = ("final", "towers")
-"""Whose metrics are told, beside the best baseline's."""
 FILES = ("report.html", "model_card.md", "model_card.json", "metrics.json")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """A server that is not there costs seconds and not a quarter of an hour, unless the environment says otherwise."""
@@ -103,7 +102,7 @@ def scalars(run: Run) -> Iterator[tuple[str, float, int]]:
                 yield f"{training}/{name}", float(value), epoch["epoch"] + 1
     metrics = run.metrics()
     for mode, table in metrics["metrics"].items():
-        for ranker in (*RANKERS, metrics["best_baseline"]):
+        for ranker in (MODEL, TOWERS, metrics[BEST_BASELINE]):
             for name, value in table.get(ranker, {}).items():
                 if isinstance(value, float):
                     yield f"{mode} {ranker}/{name}", value, len(curve)

@@ -3,19 +3,15 @@
 python -m docs.generate_reference
 """
 
-import ast
 import dataclasses
-import inspect
-import json
 import typing
 from collections.abc import Iterator
-from datetime import date
-from itertools import pairwise
 from pathlib import Path
 
 import click
 
 from bidrec import config, contract, errors
+from bidrec.config.template import as_toml, meanings
 from jobs.cli import COMMANDS, main
 
 TARGET = Path(__file__).with_name("reference.md")
@@ -86,30 +82,14 @@ def _configuration() -> Iterator[str]:
 
 
 def _keys(kind: type, prefix: str = "") -> Iterator[str]:
-    hints, said = typing.get_type_hints(kind), _field_docstrings(kind)
+    hints, said = typing.get_type_hints(kind), meanings(kind)
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(hints[field.name]):
             yield from _keys(typing.cast(type, hints[field.name]), f"{prefix}{field.name}.")
         else:
-            default = getattr(kind(), field.name)
-            shown = "" if default is None else f"`{_toml(default)}`"
-            yield f"| `{prefix}{field.name}` | {shown} | {said.get(field.name, '').replace('|', '/')} |"
-
-
-def _toml(value: object) -> str:
-    return value.isoformat() if isinstance(value, date) else json.dumps(value)
-
-
-def _field_docstrings(kind: type) -> dict[str, str]:
-    """Field -> the string that stands below it in the class."""
-    body = ast.parse(inspect.getsource(kind)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, after in pairwise(body.body):
-        match field, after:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = " ".join(text.split())
-    return found
+            default = as_toml(getattr(kind(), field.name))
+            shown = default and f"`{default}`"
+            yield f"| `{prefix}{field.name}` | {shown} | {said[field.name].replace('|', '/')} |"
 
 
 def _exit_codes() -> Iterator[str]:

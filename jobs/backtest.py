@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bidrec.config import Config
+from bidrec.ranking.names import BEST_BASELINE, MODEL
 from jobs.options import ascending_days, command, require_source
 from jobs.output import Result
 
@@ -57,7 +58,7 @@ def _cutoffs_table(result: Mapping[str, Any]) -> "RenderableType":
     for one in result["cutoffs"]:
         for mode, rankers in one["metrics"].items():
             for ranker, row in rankers.items():
-                named = f"best baseline ({one['baseline'][mode]})" if ranker == "best_baseline" else ranker
+                named = f"best baseline ({one['baseline'][mode]})" if ranker == BEST_BASELINE else ranker
                 figures = [f"{row[metric]:.3f}" for metric in HEADINGS]
                 table.add_row(one["cutoff"], f"{one['window']['notices']:,}", mode, named, *figures)
         table.add_section()
@@ -82,7 +83,7 @@ def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableTy
     """Recall@100 by weeks since the cutoff; the bars' scale spans what occurs, rounded to .05."""
     from rich.table import Table
 
-    occurring = [week[ranker] for week in weeks for ranker in ("final", "best_baseline")]
+    occurring = [week[ranker] for week in weeks for ranker in (MODEL, BEST_BASELINE)]
     low = math.floor(min(occurring) * 20) / 20
     high = max(math.ceil(max(occurring) * 20) / 20, low + 0.05)
     table = Table(
@@ -94,7 +95,7 @@ def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableTy
         table.add_column(heading, justify="right")
     table.add_column(f"{low:.2f}" + f"{high:.2f}".rjust(BAR - 4), no_wrap=True)
     for week in weeks:
-        final, baseline = week["final"], week["best_baseline"]
+        final, baseline = week[MODEL], week[BEST_BASELINE]
         figures = (f"{final:.3f}", f"{baseline:.3f}", f"{final - baseline:+.3f}")
         table.add_row(str(week["week"]), f"{week['notices']:,}", *figures, bar(final, baseline, low, high))
     return table

@@ -95,7 +95,8 @@ def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int
 def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Result:
     from rich.console import Group
 
-    from jobs.tables import companies_table, metrics_table, notices_table
+    from jobs.list_tables import companies_table, notices_table
+    from jobs.metrics_table import metrics_table
 
     data: dict[str, Any] = {"home": str(home), "run": str(run.folder), "report": str(run.page), "metrics": metrics}
     parts: list[Any] = [metrics_table(metrics, run.folder)]

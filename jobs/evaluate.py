@@ -13,7 +13,7 @@ from jobs.output import Result
 def evaluate(config: Config, run_id: str | None) -> Result:
     """Evaluate a finished run on its test window beside the baselines."""
     from bidrec import flow, runs
-    from jobs.tables import metrics_table
+    from jobs.metrics_table import metrics_table
 
     run = runs.find(config.home_path, run_id)
     metrics = flow.evaluate(config, run)

@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 import click
+from click.core import ParameterSource
 
 from bidrec.config import Config
 from jobs.options import command
@@ -30,11 +31,13 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     For one's own tables (own: CSV or Parquet; postgres: BIDREC_SOURCE_URL's database) a folder with three SELECTs to
     fill in is written beside it.
     """
+    from bidrec.config.template import template
     from bidrec.errors import CannotWrite, ConfigurationError
     from bidrec.own_source import write_own_source
     from bidrec.storage import write_text
-    from bidrec.template import template
 
+    _refuse_unread("path", source == "postgres", source)
+    _refuse_unread("zone", source in ("koneps", "gepnic"), source)
     if zone not in available_timezones():
         near = difflib.get_close_matches(zone, available_timezones(), n=1)
         raise ConfigurationError(
@@ -55,3 +58,10 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     written = [str(place) for place in (to, own) if place]
     text = f"wrote {' and '.join(written)}\nNext: bidrec check --config {to}"
     return Result(data={"written": written, "source": given}, text=text)
+
+
+def _refuse_unread(option: str, unread: bool, source: str) -> None:
+    """Raise click.UsageError (2) where an option is given that says nothing of this source."""
+    context = click.get_current_context()
+    if unread and context.get_parameter_source(option) == ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"--{option} does not go with --source {source}", context)

@@ -6,14 +6,13 @@
     def train(config: Config, force: bool) -> Result: ...
 
 An option whose parameter has a `__` is a key of the configuration; it goes there and not to the function.
-The command returns its Result or raises; errors become exit codes (`bidrec/errors.py`) and one line on stderr.
+The command returns its Result or raises; of an error jobs/failures.py makes an exit code and one line on stderr.
 """
 
 import os
 import resource
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -24,32 +23,14 @@ from click.core import ParameterSource
 
 from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config, read
-from bidrec.damage import is_damage
-from bidrec.errors import (
-    BidrecError,
-    CannotWrite,
-    ConfigurationError,
-    ContractError,
-    DependencyDown,
-    InputMissing,
-    Interrupted,
-)
-from bidrec.refusals import refusal
+from bidrec.errors import CannotWrite, InputMissing
+from jobs.failures import report
 from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 """Read, the first that is there, where neither --config nor BIDREC_CONFIG names a file."""
-
-# Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
-_STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
-_OUT_OF_REACH = (
-    *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
-    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
-)
-BUG = BidrecError.exit_code
-LONGEST = 800
-"""Characters of a message."""
-DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+"""Of an option for a moment (UTC), which Click gives without a zone."""
 
 
 def command(function: Callable[..., Result]) -> click.Command:
@@ -160,7 +141,7 @@ def _run(
     except (click.UsageError, click.exceptions.Exit):
         raise
     except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
-        code = _report(error, interrupted(), verbose)
+        code = report(error, interrupted(), verbose)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
     log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20))
@@ -178,51 +159,3 @@ def _is_key(parameter: str) -> bool:
 
 def _found() -> Path | None:
     return next((place for place in CONFIG_PLACES if place.is_file()), None)
-
-
-def _report(error: BaseException, interrupted: bool, verbose: bool) -> int:
-    """Say on stderr what went wrong and what to do about it; returns the exit code."""
-    known = _known(error, interrupted)
-    if verbose:
-        _say("".join(traceback.format_exception(error)).rstrip())
-    if known is None:
-        _say(f"error: this is a bug in bidrec: {type(error).__name__}: {_one_line(str(error))}")
-        _say("hint: please report it with what -v prints")
-        return BUG
-    _say(f"error: {_one_line(known.message)}")
-    if known.hint:
-        _say(f"hint: {_one_line(known.hint)}")
-    return known.exit_code
-
-
-def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
-    """The error as one of ours, or None for a bug."""
-    if isinstance(error, Interrupted):
-        return error
-    if interrupted or isinstance(error, KeyboardInterrupt):
-        return Interrupted("stopped by a signal", hint="run the same command again")
-    if isinstance(error, BidrecError):
-        return error
-    if refusal(error) is not None:
-        return CannotWrite(str(error), hint="check space and permission")
-    if type(error).__module__ == "sqlite3" and "database is locked" in str(error):
-        return Interrupted(f"the online store is being written: {error}", hint="run the same command again")
-    if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
-        return DependencyDown(str(error), hint="see to the server that feature_store.yaml names, then run again")
-    in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
-    if in_duckdb and type(error).__name__ == "OutOfMemoryException":
-        return ConfigurationError(str(error), hint="raise memory_limit")
-    if is_damage(error):
-        return ContractError(f"a file cannot be read: {error}", hint=DAMAGED)
-    return None
-
-
-def _one_line(text: str) -> str:
-    """The text in one line; of one that quotes a whole document, its beginning and its end."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 200]} ... {line[-200:]}"
-
-
-def _say(text: str) -> None:
-    """Print to stderr, with the password of any address in it masked."""
-    click.echo(log.masked(text), err=True)

@@ -8,9 +8,8 @@ from typing import Any, TextIO
 import click
 
 from bidrec.config import Config
-from jobs.options import command
+from jobs.options import TIME, command
 from jobs.output import Result
-from jobs.write_back import TIME
 
 VECTOR = click.File("r", encoding="utf-8")
 
@@ -54,7 +53,7 @@ def recommend(
     if as_of is not None and company_id is None and near_notices is None:
         raise click.UsageError("--as-of says which notices are open: it goes with --company and --notices-near")
     from bidrec.publishing.recommend import Published
-    from jobs.tables import companies_table, notices_table
+    from jobs.list_tables import companies_table, notices_table
 
     published, k = Published(config.home_path), top or 10
     moment = as_of.replace(tzinfo=UTC) if as_of else None

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from bidrec.config import Config
+from bidrec.ranking.names import BEST_BASELINE, CHOSEN_BY, MODEL
 from jobs.options import command, group
 from jobs.output import Result
 
@@ -40,12 +41,12 @@ def _facts(run: Any, published: str | None) -> dict[str, Any]:
     measured = ("train_before", "test_notices", "recall@100", "best_baseline")
     if run.finished:
         metrics = run.metrics()
-        frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
+        frozen, best = metrics["metrics"]["frozen"], metrics[BEST_BASELINE]
         facts |= {
             "train_before": metrics["window"]["from"][:10],
             "test_notices": metrics["window"]["notices"],
-            "recall@100": round(frozen["final"]["recall@100"], 3),
-            "best_baseline": f"{best} {frozen[best]['recall@100']:.3f}",
+            "recall@100": round(frozen[MODEL][CHOSEN_BY], 3),
+            "best_baseline": f"{best} {frozen[best][CHOSEN_BY]:.3f}",
         }
     return dict.fromkeys((*facts, *measured)) | facts | {"published": run.id == published, "pinned": run.pinned}
 

@@ -38,7 +38,7 @@ def train(config: Config, force: bool, profile: bool) -> Result:
     require_source(config)
     from bidrec import flow
     from bidrec.training.processes import other_process
-    from jobs.tables import metrics_table
+    from jobs.metrics_table import metrics_table
 
     run = flow.train(config, force=force, profile=profile)
     metrics = run.metrics()

@@ -6,10 +6,8 @@ import click
 
 from bidrec.config import Config
 from bidrec.prometheus import Gauge, of_rows
-from jobs.options import command, require_source
+from jobs.options import TIME, command, require_source
 from jobs.output import Result
-
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @command

@@ -9,13 +9,14 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "refusals", "damage", "progress", "log", "signals", "machine"),
-    *("config", "template", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
-    *("sql", "casting", "watched", "workspace", "database", "runs", "run_comparison"),
+    *("errors", "refusals", "damage", "progress", "passwords", "log", "signals", "machine"),
+    *("config", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
+    *("sql", "casting", "watched", "workspace", "database", "runs"),
     *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
-    *("model", "training", "ranking", "publishing", "reporting", "tracking", "recommender", "explore"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking", "run_comparison"),
+    *("recommender", "explore"),
     *("flow", "backtest", "tuning", "demo", "jobs"),
 ]
 

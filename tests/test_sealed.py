@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidrec.errors import ContractError, InputMissing
-from bidrec.sealed import content_of, fingerprint, is_whole, read_manifest, write_manifest
+from bidrec.sealed import content_of, fingerprint, read_manifest, write_manifest
 
 
 def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
@@ -50,16 +50,6 @@ def test_what_an_older_or_a_newer_version_wrote_is_refused_with_a_word_on_what_t
     with pytest.raises(ContractError, match=r"format (1|99), .* reads format 2") as refused:
         read_manifest(tmp_path)
     assert "bidrec ingest" in refused.value.hint
-
-
-def test_a_box_is_whole_while_its_files_are_those_of_its_manifest_however_often_that_was_written(tmp_path):
-    assert not is_whole(tmp_path)
-    (tmp_path / "bid.parquet").write_bytes(b"rows")
-    for _ in range(2):
-        write_manifest(tmp_path)
-        assert is_whole(tmp_path)
-    (tmp_path / "bid.parquet").write_bytes(b"others")
-    assert not is_whole(tmp_path)
 
 
 files = st.dictionaries(st.sampled_from(["a", "b", "part/a"]), st.binary(max_size=3), max_size=3)

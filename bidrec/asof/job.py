@@ -17,6 +17,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.duckdb import _write_data_source
 from feast.infra.offline_stores.file_source import FileSource
@@ -167,10 +168,8 @@ class AsofRetrievalJob(RetrievalJob):
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
         source = storage.to_data_source()
-        path = FileSource.get_uri_for_file_path(self._repo_path, source.path) if isinstance(source, FileSource) else ""
-        path = str(path).removeprefix("file://")
-        is_parquet = isinstance(source, FileSource) and isinstance(source.file_format, ParquetFormat | None)
-        if is_parquet and path.endswith(".parquet") and "://" not in path:
+        path = path_of(self._repo_path, source) if is_plain_parquet(source) else ""
+        if path.endswith(".parquet"):
             if os.path.exists(path) and not allow_overwrite:
                 raise SavedDatasetLocationAlreadyExists(location=source.path)
             self.to_parquet(path)
@@ -197,6 +196,18 @@ def _told(files: Collection[str]) -> Iterator[None]:
         if isinstance(error, duckdb.IOException):
             raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
         raise
+
+
+def is_plain_parquet(source: DataSource) -> bool:
+    """Whether these are Parquet files of this machine: no other format, and no address of a store of objects."""
+    if not isinstance(source, FileSource):
+        return False
+    return isinstance(source.file_format, ParquetFormat | None) and "://" not in source.path.removeprefix("file://")
+
+
+def path_of(repo_path: str | Path | None, source: FileSource) -> str:
+    """Where the source's files lie; a relative path is from the Feast repository."""
+    return str(FileSource.get_uri_for_file_path(repo_path, source.path)).removeprefix("file://")
 
 
 def _divide_memory(connection: duckdb.DuckDBPyConnection) -> int:

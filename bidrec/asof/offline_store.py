@@ -18,12 +18,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
-from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.ibis import _get_entity_df_event_timestamp_range, _to_utc
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
@@ -34,7 +32,7 @@ from pydantic import StrictStr, field_validator
 
 from bidrec import log
 from bidrec.asof.files import find
-from bidrec.asof.job import AsofRetrievalJob, Limits, Question
+from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.served import log_served, served_between
@@ -92,7 +90,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         if entity_df is None:
             raise InputMissing("no entity rows", hint="give each key with its event_timestamp (feast: --dataframe)")
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        stock = [view.name for view in feature_views if not _is_plain_parquet(view.batch_source)]
+        stock = [view.name for view in feature_views if not is_plain_parquet(view.batch_source)]
         stock += [view.name for view in on_demand if view.mode == "substrait"]
         if stock:
             _logger.warning("views left to Feast's own DuckDB store", views=stock)
@@ -131,7 +129,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """A lazy job: of each key the newest row from start_date to end_date, both included (naive: UTC)."""
-        if not _is_plain_parquet(data_source):
+        if not is_plain_parquet(data_source):
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config,
                 data_source,
@@ -144,7 +142,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
             )
         stretch = Stretch(
             source=data_source.name,
-            path=_path(config, data_source),
+            path=path_of(config.repo_path, data_source),
             keys=join_key_columns,
             features=feature_name_columns,
             event_time=timestamp_field,
@@ -166,7 +164,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """A lazy job: every row from start_date to end_date, both included. Of a log, see `served.py`."""
-        if timestamp_field == LOG_TIMESTAMP_FIELD and _is_plain_parquet(data_source):
+        if timestamp_field == LOG_TIMESTAMP_FIELD and is_plain_parquet(data_source):
             return served_between(config, data_source, feature_name_columns, start_date, end_date)
         return DuckDBOfflineStore.pull_all_from_table_or_query(
             config,
@@ -203,17 +201,6 @@ def _limits(config: RepoConfig) -> Limits:
     )
 
 
-def _path(config: RepoConfig, source: FileSource) -> str:
-    return str(FileSource.get_uri_for_file_path(config.repo_path, source.path)).removeprefix("file://")
-
-
-def _is_plain_parquet(source: Any) -> bool:
-    if not isinstance(source, FileSource):
-        return False
-    parquet = isinstance(source.file_format, ParquetFormat) or source.file_format is None
-    return parquet and "://" not in source.path.removeprefix("file://")
-
-
 def _entity_rows(
     connection: duckdb.DuckDBPyConnection, entity_df: pd.DataFrame | str
 ) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
@@ -244,7 +231,7 @@ def _view(
 ) -> View:
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
-    path = _path(config, source)
+    path = path_of(config.repo_path, source)
     files = find(connection, f"view {view.name}", path)
     types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}

@@ -70,13 +70,19 @@ def app(home: Path, hosts: list[str]) -> Starlette:
         notices, companies = search(home, question)
         return page("search", question=question, notices=notices, companies=companies)
 
-    def listing(request: Request) -> Response:
-        kind, key = request.path_params["kind"], request.path_params["id"]
-        found = _list(kind)(home, key, Filters.of(request.query_params))
+    def listing(request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:
+        key = request.path_params["id"]
+        found = lists(home, key, Filters.of(request.query_params))
         ending = request.query_params.get("download")
         if ending in ("csv", "parquet"):
             return _download(found, kind, key, ending)
         return page("list", kind=kind, id=key, found=found, query=request.query_params, again=request.url.query)
+
+    def notice(request: Request) -> Response:
+        return listing(request, "notice", companies_of)
+
+    def company(request: Request) -> Response:
+        return listing(request, "company", notices_of)
 
     def style(request: Request) -> Response:
         text = files("bidrec.explore").joinpath("explore.css").read_text(encoding="utf-8")
@@ -91,7 +97,8 @@ def app(home: Path, hosts: list[str]) -> Starlette:
         routes=[
             Route("/", start, methods=["GET"]),
             Route("/style.css", style, methods=["GET"]),
-            Route("/{kind:str}/{id:path}", listing, methods=["GET"]),
+            Route("/notice/{id:path}", notice, methods=["GET"]),
+            Route("/company/{id:path}", company, methods=["GET"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)],
         exception_handlers={BidrecError: refused},
@@ -107,14 +114,6 @@ class _Headers(BaseHTTPMiddleware):
         response = await call_next(request)
         response.headers.update(HEADERS)
         return response
-
-
-def _list(kind: str) -> Callable[[Path, str, Filters], Listing]:
-    from starlette.exceptions import HTTPException
-
-    if kind not in DOWNLOAD:
-        raise HTTPException(404)
-    return companies_of if kind == "notice" else notices_of
 
 
 def _download(found: Listing, kind: str, key: str, ending: str) -> Response:

@@ -31,14 +31,17 @@ def repository_of(config: Config) -> Path:
     return Path(config.feature_repo or repository()).resolve()
 
 
-def offline_store(config: Config) -> str:
-    """The type of the offline store that feature_store.yaml names, as Feast spells it: `spark`, `duckdb`, a class."""
+def joins_by_spark(config: Config) -> bool:
+    """Whether the offline store that feature_store.yaml names is Feast's Spark store.
+
+    feature_repo/sources.py, which stands alone, asks the same file itself, and gives that store's sources to its views.
+    """
     with environment(config):
-        return str(store_settings(config).offline_store.type)
+        return bool(store_settings(config).offline_store.type == "spark")
 
 
 def online_store(config: Config) -> str:
-    """The same of the online store: `sqlite`, `redis`, `postgres`, a class."""
+    """The type of the online store, as Feast spells it: `sqlite`, `redis`, `postgres`, a class."""
     with environment(config):
         return str(store_settings(config).online_store.type)
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     import feast
 
 SERVICE = "bidrec_v1"
-READINGS = ("dense", "categorical", "bag", "text", "age", "vector", "position", "ignore")
+ENCODED = ("dense", "categorical", "bag", "text", "age", "vector")
+"""The readings that make arrays of a training set."""
+READINGS = (*ENCODED, "position", "ignore")
 SCALES = ("linear", "log1p")
-TERMS = ("ngrams", "morphemes")
-SIDES = {"notice_id": "notice", "company_id": "company"}
+NGRAMS, MORPHEMES = TERMS = ("ngrams", "morphemes")
+"""What a text is taken apart into: words and syllables as they are, or Korean morphemes."""
+_SIDES = {"notice_id": "notice", "company_id": "company"}
 """Join key -> side of the model."""
 
 
@@ -38,8 +41,8 @@ class Field:
     meaning: str = ""
     scale: str = "linear"
     """`log1p`: ln(1 + x) is taken before the normalisation."""
-    terms: str = "ngrams"
-    """What a text is taken apart into: `ngrams` (words and syllables as they are) or `morphemes` (Korean ones)."""
+    terms: str = NGRAMS
+    """Of a text, one of TERMS."""
     source: str = ""
     """The canonical columns it comes from, as table.column."""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -66,31 +69,8 @@ class Schema:
     service: str
     views: tuple[View, ...]
 
-    def side(self, name: str) -> tuple[View, ...]:
-        return tuple(view for view in self.views if view.side == name)
 
-    def view(self, name: str) -> View:
-        return next(view for view in self.views if view.name == name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON, from which `from_dict` makes the same schema again."""
-        value = dataclasses.asdict(self)
-        for view in value["views"]:
-            view["source"] = str(view["source"])
-        return value
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> "Schema":
-        views = tuple(
-            View(
-                **{**view, "source": Path(view["source"]), "fields": tuple(Field(**field) for field in view["fields"])}
-            )
-            for view in value["views"]
-        )
-        return cls(service=value["service"], views=views)
-
-
-def read_schema(config: Config, service: str = SERVICE) -> Schema:
+def read_schema(config: Config) -> Schema:
     """The schema that was last applied to the home's registry.
 
     Raises InputMissing (66) without a registry or the service in it; ContractError (65) listing every field whose
@@ -102,15 +82,15 @@ def read_schema(config: Config, service: str = SERVICE) -> Schema:
 
     registry, project = open_registry(config)
     try:
-        projections = registry.get_feature_service(service, project).feature_view_projections
+        projections = registry.get_feature_service(SERVICE, project).feature_view_projections
         found = [(projection, registry.get_feature_view(projection.name, project)) for projection in projections]
     except FeastObjectNotFoundException as error:
         raise InputMissing(f"{error}", hint="run: bidrec train, or feast -c feature_repo apply") from error
     errors: list[str] = []
     views = tuple(_view(registry, project, view, projection.features, errors) for projection, view in found)
     if errors:
-        raise ContractError(f"{service}: " + "; ".join(errors), hint="correct the view in feature_repo and apply it")
-    return Schema(service=service, views=views)
+        raise ContractError(f"{SERVICE}: " + "; ".join(errors), hint="correct the view in feature_repo and apply it")
+    return Schema(service=SERVICE, views=views)
 
 
 def _view(
@@ -121,7 +101,7 @@ def _view(
     errors: list[str],
 ) -> View:
     keys = [registry.get_entity(name, project).join_key for name in view.entities]
-    side = SIDES.get(keys[0], "") if len(keys) == 1 else ""
+    side = _SIDES.get(keys[0], "") if len(keys) == 1 else ""
     if not side:
         errors.append(f"{view.name} is keyed by {', '.join(keys)}, neither by notice_id nor by company_id alone")
     if view.batch_source.field_mapping:
@@ -142,7 +122,7 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         errors.append(f"{view}.{field.name} has the tag read={read or 'nothing'}, not one of {', '.join(READINGS)}")
     if scale not in SCALES:
         errors.append(f"{view}.{field.name} has the tag scale={scale}, not one of {', '.join(SCALES)}")
-    terms = field.tags.get("terms", TERMS[0])
+    terms = field.tags.get("terms", NGRAMS)
     if terms not in TERMS:
         errors.append(f"{view}.{field.name} has the tag terms={terms}, not one of {', '.join(TERMS)}")
     return Field(

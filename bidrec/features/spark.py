@@ -12,7 +12,10 @@ from bidrec.errors import DependencyDown
 
 
 def is_named(settings: str) -> bool:
-    """Whether the text of a feature_store.yaml names Spark as offline store or batch engine."""
+    """Whether the text of a feature_store.yaml names Spark as offline store or batch engine.
+
+    Of the text: Feast, asked for its settings, imports pyspark before it says any of them.
+    """
     return re.search(r"\btype:\s*[\"']?spark\b", settings) is not None
 
 

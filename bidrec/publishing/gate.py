@@ -3,9 +3,7 @@
 from typing import Any
 
 from bidrec.errors import GateRefused
-
-METRIC = "recall@100"
-MODEL = "final"
+from bidrec.ranking.names import CHOSEN_BY, MODEL
 
 
 def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: float) -> None:
@@ -15,19 +13,19 @@ def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: flo
     test window of the same data. Raises GateRefused (78); what is published then stays.
     """
     own = metrics["metrics"]["frozen"]
-    reached = own[MODEL][METRIC]
-    baselines = {name: own[name][METRIC] for name in metrics["baselines"]}
+    reached = own[MODEL][CHOSEN_BY]
+    baselines = {name: own[name][CHOSEN_BY] for name in metrics["baselines"]}
     best = max(baselines, key=baselines.__getitem__)
     if reached < baselines[best] - margin:
         raise GateRefused(
-            f"the model's {METRIC} {reached:.3f} is below {best}'s {baselines[best]:.3f}",
+            f"the model's {CHOSEN_BY} {reached:.3f} is below {best}'s {baselines[best]:.3f}",
             hint=f"{'the published version stays' if published else 'nothing is published yet'}; look at the run's "
             "metrics.json, or set publish.margin",
         )
     if published and published["window"] == metrics["window"] and published["inputs"] == metrics["inputs"]:
-        before = published["metrics"]["frozen"][MODEL][METRIC]
+        before = published["metrics"]["frozen"][MODEL][CHOSEN_BY]
         if reached < before - margin:
             raise GateRefused(
-                f"the model's {METRIC} {reached:.3f} is below the published run's {before:.3f}",
+                f"the model's {CHOSEN_BY} {reached:.3f} is below the published run's {before:.3f}",
                 hint="the published version stays; set publish.margin to allow a difference",
             )

@@ -54,11 +54,11 @@ class Published:
         listed = self._listed("notice_recommendations", "notice_id", notice_id, "company_ids")
         if listed is not None:
             described = self._described("companies", "company_id", listed[:k], PROBABILITY)
-            return notice, self._explained("company_id", notice, described)
+            return notice, self._explained(notice, described)
         query_D = self._vectors("notice_embedding", "notice_id", [notice_id])[1]
         ids, vectors_CD = self._vectors("company_embedding", "company_id")
         ranked = self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
-        return notice, self._explained("company_id", notice, ranked)
+        return notice, self._explained(notice, ranked)
 
     def notices_for(
         self, company_id: str, k: int, as_of: datetime | None = None
@@ -74,11 +74,11 @@ class Published:
             self._some_open(None)
             listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids") or []
             described = self._described("notices", "notice_id", listed[:k], PROBABILITY)
-            return company, self._explained("notice_id", company, described)
+            return company, self._explained(company, described)
         query_D = self._vectors("company_embedding", "company_id", [company_id])[1]
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         ranked = self._ranked("notices", "notice_id", query_D, ids, vectors_ND, k)
-        return company, self._explained("notice_id", company, ranked)
+        return company, self._explained(company, ranked)
 
     def companies_near(self, vector: Sequence[float], k: int) -> list[dict[str, Any]]:
         """The k companies whose vectors have the largest cosine with `vector` (D numbers), best first.
@@ -162,7 +162,7 @@ class Published:
             for rank, (name, score) in enumerate(listed, start=1)
         ]
 
-    def _explained(self, key: str, asked: dict[str, Any], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _explained(self, asked: dict[str, Any], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The list with `reasons`: what the known bids of each pair's company say about its notice."""
         pairs = [({**asked, **row}["notice_id"], {**asked, **row}["company_id"]) for row in listed]
         found = reasons_for(self.home, pairs, self.as_of)

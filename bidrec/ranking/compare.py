@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.ranking import bootstrap
+from bidrec.ranking.names import BEST_BASELINE, CEILING, ORACLE, TOWERS
 
 Float64 = npt.NDArray[np.float64]
 
-NO_BASELINE = ("towers", "ceiling", "oracle")
+NO_BASELINE = (TOWERS, CEILING, ORACLE)
 """Shown for comparison: a part of the model, and what no model can be asked to beat."""
 
 
@@ -44,7 +45,7 @@ def compare(
         by_metric = {name: {"mean": ahead[name], "ci": ahead["ci"][name]} for name in names}
         difference = {"model": model, "baseline": best_baseline, "metric": chosen_by, **by_metric[chosen_by]}
         difference["by_metric"] = by_metric
-    return {"metrics": {mode: table}, "baselines": baselines, "best_baseline": best_baseline, "difference": difference}
+    return {"metrics": {mode: table}, "baselines": baselines, BEST_BASELINE: best_baseline, "difference": difference}
 
 
 def _figures(names: list[str], mean_M: Float64, of_lists: dict[str, float], drawn_RM: Float64) -> dict[str, Any]:

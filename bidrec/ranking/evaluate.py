@@ -18,6 +18,7 @@ from bidrec.ranking import metrics
 from bidrec.ranking.compare import compare
 from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.listing import NOBODY, rank_and_read
+from bidrec.ranking.names import BEST_BASELINE, CEILING, CHOSEN_BY
 from bidrec.ranking.other_way import OtherWay
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.segments import Found, Labels, by_segment
@@ -28,8 +29,6 @@ Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-CHOSEN_BY = "recall@100"
-"""The metric that names the best baseline, and whose course over the weeks is told."""
 WEEK = 7 * 86_400
 """In seconds."""
 SEED = 7
@@ -150,11 +149,11 @@ def _measure(
         recall = round(float(values[name][CHOSEN_BY].mean()), 4)
         log.get("evaluate").info("ranked", ranker=name, mode=mode, recall_at_100=recall)
     lists = {name: metrics.of_the_lists(lists, made.candidates_C, truth.known_bids) for name, lists in listed.items()}
-    values["ceiling"] = _per_notice(metrics.ceiling_ranks(truth.query, made.listable_P), truth, known_P, settings)
+    values[CEILING] = _per_notice(metrics.ceiling_ranks(truth.query, made.listable_P), truth, known_P, settings)
     compared = compare(values, lists, settings.bootstrap, SEED, model=model, mode=mode, chosen_by=CHOSEN_BY)
     told = {"by_week": {mode: by_week(truth, {name: of[CHOSEN_BY] for name, of in values.items()})}}
     if segments is not None:
-        best, own = compared["best_baseline"], found.get(model)
+        best, own = compared[BEST_BASELINE], found.get(model)
         ahead_Q = own.recall_Q - found[best].recall_Q if own and best else None
         told["segments"] = by_segment(truth, segments, known_P, found, ahead_Q, settings.bootstrap, SEED)
     return compared | told

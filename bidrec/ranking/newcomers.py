@@ -7,11 +7,11 @@ Returns what becomes metrics.json's `newcomers`
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bidrec.ranking.names import CHOSEN_BY, ORACLE
 from bidrec.ranking.segments import KNOWN_BIDS, NEWCOMERS
 
 COLD = next(iter(KNOWN_BIDS))
 """The segment of the companies of which a record was known at the cutoff and no bid."""
-ORACLE = "oracle"
 
 
 def newcomers(by_company: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def newcomers(by_company: Sequence[Mapping[str, Any]], model: str) -> dict[str, 
 
 def _together(rows: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
     bids = sum(row["bids"] for row in rows)
-    rankers = rows[0]["recall@100"] if rows else {}
-    recall = {name: sum(row["bids"] * row["recall@100"][name] for row in rows) / bids for name in rankers}
+    rankers = rows[0][CHOSEN_BY] if rows else {}
+    recall = {name: sum(row["bids"] * row[CHOSEN_BY][name] for row in rows) / bids for name in rankers}
     best = recall.get(ORACLE)
     return {"bids": bids, "recall@100": recall, "of_the_oracle": recall[model] / best if best else None}

@@ -20,6 +20,7 @@ from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.examples import examples
 from bidrec.ranking.exposure import at_strengths
 from bidrec.ranking.metrics import DEPTH
+from bidrec.ranking.names import MODEL, ORACLE, TOWERS
 from bidrec.ranking.newcomers import newcomers
 from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
@@ -32,9 +33,6 @@ from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
 from bidrec.training_set.load import TrainingSet
-
-MODEL = "final"
-"""The ranking that is published, and that has to beat the baselines."""
 
 
 def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,7 +84,7 @@ class _Rankers:
     def of(cls, config: Config, run: Run) -> "_Rankers":
         ts = TrainingSet.open(run.training_set)
         source = Path(run.settings()["source"]["path"])  # the run's own, which the caller's configuration need not name
-        oracle: dict[str, Ranker] = {"oracle": OracleRanker(source, ts)} if has_oracle(source) else {}
+        oracle: dict[str, Ranker] = {ORACLE: OracleRanker(source, ts)} if has_oracle(source) else {}
         blend, eligibility = Blend.load(run.second_stage), Eligibility.of(ts, config.ranking)
         return cls(config, ts, Towers(ts, run.model), Fields.of(ts), blend, eligibility, oracle)
 
@@ -97,7 +95,7 @@ class _Rankers:
         return FinalRanker(evidence, self.blend, settings)
 
     def period(self, queries: slice, moment: int, final: FinalRanker) -> Period:
-        rankers: dict[str, Ranker] = {MODEL: final, "towers": final.evidence.vectors}
+        rankers: dict[str, Ranker] = {MODEL: final, TOWERS: final.evidence.vectors}
         rankers |= fit_baselines(self.ts, self.fields, moment, self.config.evaluation) | self.oracle
         return Period(queries, rankers, known_companies(self.ts, moment), final.evidence.eligible)
 

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from bidrec.ranking import bootstrap
-from bidrec.ranking.baselines.fields import CATEGORY
-from bidrec.ranking.baselines.history import NoticeFields
+from bidrec.ranking.baselines.fields import CATEGORY, NoticeFields
 from bidrec.ranking.truth import Truth
 from bidrec.training_set.load import TrainingSet
 

@@ -1,29 +1,15 @@
 """The published run and the last ten, beside each other.
 
-Reads   runs/*/metrics.json, published/current/manifest.json
+Reads   runs/*/metrics.json
 """
 
 from pathlib import Path
 from typing import Any
 
-from bidrec.publishing.gate import MODEL
-from bidrec.publishing.version import published_folder
+from bidrec.ranking.names import MODEL
 from bidrec.runs import Run, all_runs
-from bidrec.sealed import read_manifest
 
 LAST = 10
-
-
-def published_manifest(home: Path) -> dict[str, Any] | None:
-    """The manifest of what is published, or None."""
-    folder = published_folder(home)
-    return read_manifest(folder) if folder.exists() else None
-
-
-def ranker_of(metrics: dict[str, Any]) -> str:
-    """The ranking a run stands for: the one that is published, or the first of an older run without a second stage."""
-    frozen = metrics["metrics"]["frozen"]
-    return MODEL if MODEL in frozen else next(iter(frozen))
 
 
 def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -37,7 +23,7 @@ def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> lis
 
 def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dict[str, Any]:
     metrics = one.metrics()
-    row, best = metrics["metrics"]["frozen"][ranker_of(metrics)], metrics["best_baseline"]
+    row, best = metrics["metrics"]["frozen"][MODEL], metrics["best_baseline"]
     return {
         "run": one.id,
         "backtest": one.backtest,

@@ -9,7 +9,9 @@ A part that the run does not have (an older run, an evaluation without the rolli
 from typing import Any
 
 from bidrec.config import Config
-from bidrec.reporting.comparison import compared_runs, published_manifest, ranker_of
+from bidrec.publishing.version import published_folder
+from bidrec.ranking.names import MODEL
+from bidrec.reporting.comparison import compared_runs
 from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
@@ -26,9 +28,8 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
     manifest = read_manifest(run.folder) or {}
     training_set = read_manifest(run.training_set) or {}
     details = read_json(run.folder / "details.json") if (run.folder / "details.json").is_file() else {}
-    published = published_manifest(home)
+    published = read_manifest(published_folder(home))
     frozen, best = metrics["metrics"]["frozen"], metrics["best_baseline"]
-    ranker = ranker_of(metrics)
     facts: dict[str, Any] = {
         "run": run.id,
         "backtest": run.backtest,
@@ -40,8 +41,8 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "settings": run.settings(),
         "published": published is not None and published["run"] == run.id,
         "window": metrics["window"],
-        "ranker": ranker,
-        "model": frozen[ranker],
+        "ranker": MODEL,
+        "model": frozen[MODEL],
         "baseline": {"name": best, **frozen[best]} if best else None,
         "difference": metrics["difference"],
         "metrics": metrics["metrics"],

@@ -5,14 +5,15 @@ Writes  runs/ID/model_card.json, for programs, and runs/ID/model_card.md, the sa
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bidrec.ranking.names import ORACLE
 from bidrec.reporting.templates import environment
 from bidrec.runs import Run
 from bidrec.sealed import FORMAT_VERSION, write_json
 from bidrec.storage import write_text
+from bidrec.training_set.splits import day_of
 
 JSON, MARKDOWN = "model_card.json", "model_card.md"
 METRICS = ("recall@100", "recall@50", "recall@10", "hr@10", "ndcg@10", "mrr", "coverage@10", "gini@10")
@@ -58,7 +59,7 @@ def card_of(facts: Mapping[str, Any]) -> dict[str, Any]:
             "inputs": facts["inputs"],
             "rows": facts["rows"],
             "range": facts["range"],
-            "split": {name: _day(moment) for name, moment in split.items()} if split else None,
+            "split": {name: day_of(moment) for name, moment in split.items()} if split else None,
             "windows": facts["windows"],
             "leak_audit": facts["audit"],
         },
@@ -104,10 +105,6 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
         + (f" ({model['coverage@10']:.0%} of the companies are in some first ten)." if "coverage@10" in model else "."),
         "Who may bid is judged by region and licence alone, as far as the notice and the company's profile state them.",
     ]
-    if "oracle" in facts["metrics"]["frozen"]:
+    if ORACLE in facts["metrics"]["frozen"]:
         limits.insert(0, "The market is invented: nothing here says how the model does on real bids.")
     return limits
-
-
-def _day(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).date().isoformat()

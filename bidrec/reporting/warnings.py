@@ -8,12 +8,13 @@ from typing import Any
 
 from bidrec.config import Config
 from bidrec.errors import GateRefused
+from bidrec.features.schema import ENCODED
+from bidrec.intact import is_whole
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
 from bidrec.runs import Run
-from bidrec.sealed import is_whole, read_json
+from bidrec.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
-from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import day_of
 
 FEW_NOTICES = 200
@@ -57,9 +58,6 @@ def _unsound(run: Run, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _refusals(config: Config, run: Run, metrics: dict[str, Any], published: dict[str, Any] | None) -> Iterator[str]:
-    if gate.MODEL not in metrics["metrics"]["frozen"]:
-        yield "The run has no second stage: it was made by an older version and cannot be published."
-        return
     before = published["evaluation"] if published and published["run"] != run.id else None
     try:
         gate.check(metrics, before, config.publish.margin)
@@ -73,7 +71,7 @@ def _shifts(config: Config, run: Run, training_set: dict[str, Any]) -> Iterator[
         yield "The run says nothing of how its fields have shifted since the training window."
         return
     read = {
-        side: [name for name, (how, *_) in fields.items() if how in READS]
+        side: [name for name, (how, *_) in fields.items() if how in ENCODED]
         for side, fields in training_set["fields"].items()
     }
     shifts = shifts_of(training_set["statistics"], read_json(statistics), read, config.drift)

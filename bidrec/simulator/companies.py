@@ -12,10 +12,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bidrec.simulator.calendar import DAY
 from bidrec.simulator.world import World
 
 FOREVER = np.iinfo(np.int64).max
-DAY = 86_400
 
 BORN_LATER = 0.25
 """Share of companies that appear after the data begins."""

@@ -37,11 +37,6 @@ def has_oracle(folder: Path) -> bool:
     return (folder / FOLDER / PROCESS).is_file()
 
 
-def oracle_scores(folder: Path, notice_ids: Sequence[str], company_ids: Sequence[str]) -> NDArray[np.float32]:
-    """See Oracle.scores; loads the world each time."""
-    return Oracle(folder).scores(notice_ids, company_ids)
-
-
 class Oracle:
     """The latent world of one simulated folder."""
 

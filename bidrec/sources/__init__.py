@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from bidrec import config, log
+from bidrec.contract import TABLES
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
@@ -22,7 +23,7 @@ from bidrec.sources.raw import make_view
 from bidrec.sql import first_line, quoted
 from bidrec.watched import watched
 
-__all__ = ["files", "identity", "load_definition", "open_source", "reached", "select"]
+__all__ = ["files", "give", "identity", "load_definition", "reached"]
 
 
 def identity(source: config.Source, definition: Definition) -> dict[str, Any]:
@@ -75,8 +76,8 @@ def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What was found on opening a source."""
+class Given:
+    """What was found of a source when it gave its tables."""
 
     whole: bool
     """Whether no row of it was left out."""
@@ -84,18 +85,20 @@ class Opened:
     """Raw table's name -> which of its optional columns are there."""
 
 
-def open_source(
+def give(
     connection: duckdb.DuckDBPyConnection,
     source: config.Source,
     definition: Definition,
     staging: Path,
     since: datetime | None = None,
-) -> Opened:
-    """Make the views raw_<table> and set the variables the SQL reads; `staging` takes what has to be copied.
+) -> Given:
+    """Make given_notice, given_company and given_bid of the source's tables; `staging` takes what has to be copied.
 
     `since` (UTC): rows of a database that have not changed from then on may be left out.
-    Leaves the session's TimeZone at the source's, so that a conversion somebody forgot is still read in it.
+    Raises ConfigurationError (64) on SQL that does not stand, ContractError (65) on rows that cannot be converted,
+    InputMissing (66) and DependencyDown (69) where the tables cannot be read. The session is then in UTC.
     """
+    # The source's zone while its SQL runs, so that a conversion somebody forgot is still read in it.
     connection.execute(f"SET TimeZone = '{definition.zone}'")
     for name, value in {**parameters(source, definition), "zone": definition.zone}.items():
         connection.execute(f"SET VARIABLE {quoted(name)} = ?", [value])
@@ -107,12 +110,14 @@ def open_source(
     else:
         relations = postgres.fetch(source.url, source.schema, definition, staging, since)
     optional = {raw.name: make_view(connection, raw, relations[raw.name]) for raw in definition.raw}
-    return Opened(bool(source.path) or since is None or not definition.watermarked, optional)
+    for table in TABLES:
+        _select(connection, definition, table)
+    connection.execute("SET TimeZone = 'UTC'")
+    return Given(bool(source.path) or since is None or not definition.watermarked, optional)
 
 
-def select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:
-    """Run the source's SELECT into given_<table>. Raises ConfigurationError (64) on SQL that does not stand,
-    ContractError (65) on rows that it cannot convert."""
+def _select(connection: duckdb.DuckDBPyConnection, definition: Definition, table: str) -> None:
+    """Run the source's SELECT over the views raw_<table> into given_<table>."""
     try:
         with watched(connection, log.get("source"), f"reading {table}"):
             connection.execute(f"CREATE TABLE given_{table} AS {definition.sql[table]}")

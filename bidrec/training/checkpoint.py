@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bidrec import log, machine
-from bidrec.sealed import is_whole, read_json, write_json, write_manifest
+from bidrec.intact import is_whole
+from bidrec.sealed import read_json, write_json, write_manifest
 from bidrec.storage import whole_folder
 from bidrec.training.distributed import own_rows, whole
 from bidrec.training.processes import is_first

@@ -27,7 +27,7 @@ from bidrec.training.embed import BLOCK, gathered_companies, notice_vectors
 from bidrec.training.exchange import Part, exchanged, parts_of
 from bidrec.training.resident import Companies, Resident
 from bidrec.training.validation import recall, window
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.load import SIDES, TrainingSet
 
 NOTICES, COMPANIES = 1_000, 20_000
 """At most this many notices and candidate companies, evenly thinned (their bidders stay): it bounds the time."""
@@ -56,7 +56,7 @@ def importance(model: TwoTower, ts: TrainingSet, *, repeats: int, seed: int) -> 
             drops.setdefault((side, name), []).append(whole - trial(query_Q if side == "notice" else version_K))
             done = sum(map(len, drops.values()))
             log.get("importance").info("permuting", done=f"{done}/{repeats * len(trials)}")
-    table: dict[str, dict[str, Any]] = {side: {} for side in ("notice", "profile", "version")}
+    table: dict[str, dict[str, Any]] = {side: {} for side in SIDES}
     for (side, name), values in drops.items():
         drop = torch.tensor(values, dtype=torch.float64)
         table[side][name] = {"mean": float(drop.mean()), "std": float(drop.std(correction=0))}

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from bidrec.config import Model
 from bidrec.errors import ContractError
+from bidrec.intact import is_whole
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.sealed import is_whole, read_manifest, write_manifest
+from bidrec.sealed import read_manifest, write_manifest
 from bidrec.storage import whole_folder
 
 WEIGHTS = "weights.safetensors"

@@ -31,7 +31,7 @@ def audit_fit(ts: TrainingSet, name: str, known_at: npt.NDArray[np.int64], block
     for block in blocks(side.rows, block_rows):
         found.add(side, block, training[block])
     _audit_vocabulary(ts.folder / name, name, side, found)
-    _audit_idf(ts.folder / name, name, side, found, rows)
+    _audit_idf(ts.folder / name, name, found, rows)
     _audit_scales(name, side, found)
     return rows
 
@@ -90,7 +90,7 @@ def _audit_vocabulary(folder: Path, name: str, side: Side, found: _Counts) -> No
     )
 
 
-def _audit_idf(folder: Path, name: str, side: Side, found: _Counts, rows: int) -> None:
+def _audit_idf(folder: Path, name: str, found: _Counts, rows: int) -> None:
     """Invert the IDF to titles per term. Long titles were cut, so up to that many more may have been counted."""
     idf = np.asarray(read(folder / "idf.npy"), np.float64)
     titles = np.rint((1 + rows) / np.exp(idf - 1) - 1)

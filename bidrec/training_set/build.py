@@ -17,7 +17,7 @@ from bidrec import log
 from bidrec.asof.spark import known_since_by_spark
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
-from bidrec.features.feature_store import offline_store
+from bidrec.features.feature_store import joins_by_spark
 from bidrec.features.schema import Schema
 from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
 from bidrec.sql import literal, quoted, types_of
@@ -101,7 +101,7 @@ def _anew(
 
 def _answered_elsewhere(config: Config, schema: Schema, tables: FeatureTables) -> KnownSince | None:
     """Who says which version was known as of a publication, where it is not resolve.py on this machine."""
-    if offline_store(config) != "spark":
+    if not joins_by_spark(config):
         return None
     companies = [view for side, view in views_of(schema).items() if side != "notice"]
     return partial(known_since_by_spark, config, tables.connection, companies)

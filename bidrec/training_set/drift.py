@@ -13,9 +13,9 @@ from typing import Any
 from bidrec import log
 from bidrec.config import Drift
 from bidrec.errors import ContractError
-from bidrec.features.schema import Schema
+from bidrec.features.schema import ENCODED, Schema
+from bidrec.intact import require_intact
 from bidrec.sealed import read_json
-from bidrec.training_set.encode import READS
 from bidrec.training_set.splits import DAY
 from bidrec.training_set.statistics import REFERENCE, Figures, Table, measure
 from bidrec.training_set.tables import FeatureTables, views_of
@@ -65,7 +65,7 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     What chance alone does to samples of this size is allowed for. Raises ContractError (65) naming the worst field if
     drift.refuse, otherwise says the same in the log.
     """
-    read = {side: [f.name for f in view.fields if f.read in READS] for side, view in views_of(schema).items()}
+    read = {side: [f.name for f in view.fields if f.read in ENCODED] for side, view in views_of(schema).items()}
     shifts = shifts_of(figures, training, read, drift)
     if not shifts:
         return
@@ -80,14 +80,10 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
 def hold_today(tables: list[Table], schema: Schema, drift: Drift, training_set: Path, as_of: int) -> Figures:
     """Hold the rows of the drift.serving_days up to `as_of` to a run's training window; returns their figures.
 
-    as_of: epoch seconds UTC, inclusive. A training set from before there were statistics is not held to anything.
-    Raises as `hold` does.
+    as_of: epoch seconds UTC, inclusive. Raises as `hold` does, and ContractError (65) where the run's statistics are
+    damaged.
     """
-    if not (training_set / STATISTICS).is_file():
-        _logger.warning(
-            "the run has no statistics: today's features are held to nothing", training_set=str(training_set)
-        )
-        return {}
+    require_intact(training_set, (STATISTICS,))
     training = read_json(training_set / STATISTICS)
     window = (as_of + 1 - drift.serving_days * DAY, as_of + 1)
     figures, _ = measure(tables, {SERVING: window}, training)

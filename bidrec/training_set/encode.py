@@ -31,7 +31,6 @@ from bidrec.training_set.vocabulary import Vocabulary, fit_vocabulary, read_voca
 TEXT_BLOCK_ROWS = 8_192
 """Titles hashed at once: their code points then stay in the processor's cache."""
 MISSING_TIME = np.iinfo(np.int64).min
-READS = ("dense", "vector", "categorical", "bag", "text", "age")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Fit:
             base += vocabulary.size
         texts, text_base = [], 0
         for name, idf in self.idf.items():
-            made_by = {"terms": self.terms.get(name, text.NGRAMS), "analyser": self.analysers.get(name, "")}
+            made_by = {"terms": self.terms[name], "analyser": self.analysers[name]}
             texts.append({"name": name, "base": text_base, "buckets": len(idf), **made_by})
             text_base += len(idf)
         return {
@@ -143,7 +142,7 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
     """
     require_intact(folder.parent, [f"{folder.name}/{file}" for file in ("vocabulary.parquet", "idf.npy")])
     for field in entry["text"]:
-        require_analyser(field["name"], field.get("terms", text.NGRAMS), field.get("analyser", ""))
+        require_analyser(field["name"], field["terms"], field["analyser"])
     idf = np.asarray(read(folder / "idf.npy"))
     names = [attribute["name"] for attribute in entry["attributes"]]
     return Fit(
@@ -151,8 +150,8 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
         vocabularies=read_vocabularies(folder / "vocabulary.parquet", names),
         bags=frozenset(a["name"] for a in entry["attributes"] if a["read"] == "bag"),
         idf={t["name"]: idf[t["base"] : t["base"] + t["buckets"]] for t in entry["text"]},
-        terms={t["name"]: t.get("terms", text.NGRAMS) for t in entry["text"]},
-        analysers={t["name"]: t.get("analyser", "") for t in entry["text"]},
+        terms={t["name"]: t["terms"] for t in entry["text"]},
+        analysers={t["name"]: t["analyser"] for t in entry["text"]},
         ages=tuple(entry["ages"]),
         **entry["fit"],
     )

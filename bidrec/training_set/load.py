@@ -61,7 +61,7 @@ class Side:
 
     @classmethod
     def open(cls, folder: Path, schema: dict[str, Any]) -> "Side":
-        """Map one side; ContractError where an array does not have the rows, columns or ids the schema speaks of."""
+        """Map one side; ContractError where an array does not have the rows and columns the schema speaks of."""
         side = cls(
             schema,
             read(folder / "dense.npy"),

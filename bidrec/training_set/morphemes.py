@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from bidrec.errors import ContractError, DependencyDown
+from bidrec.features.schema import MORPHEMES
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi
@@ -31,7 +32,7 @@ def morphemes(titles: list[str | None]) -> Iterator[str]:
 
 def analyser_of(terms: str) -> str:
     """Name and version of the program that finds such terms; "" for none. Raises DependencyDown (69) without it."""
-    if terms != "morphemes":
+    if terms != MORPHEMES:
         return ""
     _kiwi()
     return f"kiwipiepy {version('kiwipiepy')}"

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
-from bidrec.features.schema import Field, Schema, View
+from bidrec.features.schema import ENCODED, Field, Schema, View
 from bidrec.intact import require_intact
 from bidrec.sealed import read_manifest
 from bidrec.sql import literal, quoted, types_of
-from bidrec.training_set.encode import READS
+from bidrec.training_set.load import SIDES
 from bidrec.training_set.rows import seconds
 from bidrec.workspace import workspace
 
@@ -101,7 +101,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
             "SELECT company_id, (row_number() OVER (ORDER BY company_id) - 1)::INTEGER AS company "
             "FROM (SELECT company_id FROM bid_log UNION SELECT company_id FROM profile) ORDER BY company_id"
         )
-        fields = {name: [f for f in view.fields if f.read in READS] for name, view in views.items()}
+        fields = {name: [f for f in view.fields if f.read in ENCODED] for name, view in views.items()}
         (position,) = (f.name for f in views["version"].fields if f.read == "position")
         yield FeatureTables(connection, fields, position, manifest)
 
@@ -120,10 +120,10 @@ def views_of(schema: Schema) -> dict[str, View]:
                 hint="put the fields into one feature table and view",
             )
         found[side] = view
-    missing = [side for side in ("notice", "profile", "version") if side not in found]
+    missing = [side for side in SIDES if side not in found]
     if missing:
         raise ContractError(f"the service {schema.service} has no {' and no '.join(missing)} view")
-    return {side: found[side] for side in ("notice", "profile", "version")}
+    return {side: found[side] for side in SIDES}
 
 
 def _rows(pattern: Path) -> str:
@@ -157,7 +157,7 @@ def _refuse_types(given: dict[str, str], view: View) -> None:
     wrong = [
         f"{f.name} is {given[f.name]}, which cannot be read as {f.read}"
         for f in view.fields
-        if f.read in READS and not _readable(given[f.name], f.read)
+        if f.read in ENCODED and not _readable(given[f.name], f.read)
     ]
     if wrong:
         raise ContractError(

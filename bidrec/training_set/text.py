@@ -19,6 +19,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from bidrec.features.schema import MORPHEMES, NGRAMS
 from bidrec.training_set.morphemes import morphemes
 
 MAXIMUM_TERMS = 64
@@ -31,10 +32,6 @@ _WORD, _WORD_PAIR, _SYLLABLES = 1, 2, 3
 Rows = npt.NDArray[np.int64]
 Buckets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
-
-
-NGRAMS, MORPHEMES = "ngrams", "morphemes"
-"""What a field's terms are made of: its words and syllables as they are, or (morphemes.py) its Korean morphemes."""
 
 
 def hashed_terms(titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS) -> tuple[Rows, Buckets]:

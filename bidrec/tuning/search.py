@@ -59,7 +59,7 @@ def tune(config: Config, trials: int, cutoffs: Sequence[date] = (), only: Sequen
         sets = [_training_set(config, schema, inputs, split) for split in splits]
         name = _name(config, inputs, sets, space)
         study = _open(config, name, space)
-        while _finished(study) < trials:
+        while len(_finished(study)) < trials:
             _one_trial(config, study, space, sets)
     return {"study": name, "database": str(_database(config)), "metric": METRIC} | _result(config, study, sets, space)
 
@@ -130,7 +130,7 @@ def _open(config: Config, name: str, space: Sequence[Dimension]) -> "optuna.Stud
         study.enqueue_trial({one.key: _kept(one, value_at(config, one.key)) for one in space})
     # A resumed study must not draw again what it drew at first.
     study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials))
-    log.get(BOX).info("study", name=name, finished=_finished(study), database=str(_database(config)))
+    log.get(BOX).info("study", name=name, finished=len(_finished(study)), database=str(_database(config)))
     return study
 
 
@@ -150,8 +150,9 @@ def _not_repeated(study: "optuna.Study") -> list[dict[str, Any]]:
     ]
 
 
-def _finished(study: "optuna.Study") -> int:
-    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
+def _finished(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+    """The trials that ran to their end or were stopped early."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
 def _one_trial(config: Config, study: "optuna.Study", space: Sequence[Dimension], sets: Sequence[TrainingSet]) -> None:
@@ -230,9 +231,8 @@ def _result(
 ) -> dict[str, Any]:
     import optuna
 
-    tried = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
     rows: list[dict[str, Any]] = []
-    for trial in tried:
+    for trial in _finished(study):
         settings = differing(config, _settings(config, optuna.trial.FixedTrial(trial.params), space))
         best = max(trial.intermediate_values.values(), default=None)
         whole = trial.state.name == "COMPLETE"

@@ -171,7 +171,7 @@ def test_spark_puts_the_same_values_online(stores, schema):
         f"SELECT DISTINCT company_id FROM {rows_of(stores[0].home_path, 'bid_log')} ORDER BY company_id LIMIT 500"
     )
     asked = {"company_id": [row[0] for row in companies.fetchall()]}
-    features = [f"{view.name}:{f.name}" for view in schema.side("company") for f in view.fields]
+    features = [f"{view.name}:{f.name}" for view in schema.views if view.side == "company" for f in view.fields]
     online = []
     for config in stores:
         apply(config)

@@ -283,20 +283,6 @@ def test_an_older_run_in_a_home_without_features_says_what_is_not_there(copy: Co
     assert "training_set/ is damaged" in outline.words
 
 
-def test_a_run_from_before_there_was_a_second_stage_is_told_by_its_towers(copy: Config) -> None:
-    run = find(copy.home_path)
-    metrics = run.metrics()
-    for table in metrics["metrics"].values():
-        del table["final"]
-    metrics |= {"difference": None, "calibration": None, "by_week": {}, "segments": None}
-    write_json(run.folder / "metrics.json", metrics)
-    shutil.rmtree(run.second_stage)
-    written = describe_run(copy, run)
-    words = Outline(written["report"].read_text(encoding="utf-8")).words
-    assert "The run has no second stage" in words
-    assert f"{100 * metrics['metrics']['frozen']['towers']['recall@100']:.1f}" in words
-
-
 def test_a_home_whose_tables_have_gone_tells_the_examples_by_their_ids(copy: Config) -> None:
     shutil.rmtree(copy.home_path / "features")
     run = find(copy.home_path)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bidrec.config import Config, Drift, Publish
-from bidrec.reporting.comparison import published_manifest
+from bidrec.publishing.version import published_folder
 from bidrec.reporting.facts import gather
 from bidrec.reporting.warnings import warnings_of
 from bidrec.runs import find
@@ -52,7 +52,8 @@ def test_what_makes_figures_doubtful_is_warned_of_and_nothing_else_is(config: Co
 
     def warned(facts: dict[str, Any]) -> list[str]:
         training_set = read_manifest(run.training_set) or {}
-        return warnings_of(config, run, facts, training_set, run.metrics(), published_manifest(config.home_path))
+        published = read_manifest(published_folder(config.home_path))
+        return warnings_of(config, run, facts, training_set, run.metrics(), published)
 
     before = warned(quiet)
     added = [one for one in warned(WARNED[warning](quiet)) if one not in before]

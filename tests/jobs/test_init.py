@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from bidrec.config import Training, read
-from bidrec.template import meanings, template
+from bidrec.config.template import meanings, template
 from jobs.cli import main
 
 START = datetime(2024, 1, 1, 9)
@@ -75,6 +75,16 @@ def test_a_zone_that_is_none_is_refused_at_once_with_one_that_is_near_to_it(tmp_
     assert f"error: {zone} is no IANA zone" in refused.stderr
     assert near in refused.stderr
     assert ("did you mean" in refused.stderr) == bool(near)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "value"), [("postgres", "--path", "dumps"), ("koneps", "--zone", "Asia/Seoul")]
+)
+def test_an_option_that_the_source_does_not_read_is_a_usage_error_and_not_dropped(tmp_path, source, option, value):
+    refused = run("init", "--source", source, option, value, "--to", tmp_path / "mine.toml")
+    assert refused.exit_code == 2
+    assert f"{option} does not go with --source {source}" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,8 @@ from rich.console import Console, RenderableType
 
 from bidrec.ranking.compare import compare
 from bidrec.ranking.metrics import per_notice
-from jobs.tables import companies_table, metrics_table, notices_table
+from jobs.list_tables import companies_table, notices_table
+from jobs.metrics_table import metrics_table
 
 NOTICE = {
     "rank": 1,

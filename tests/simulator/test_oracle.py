@@ -12,7 +12,7 @@ from bidrec import sealed
 from bidrec.errors import InputMissing
 from bidrec.simulator.bids import draw_bids
 from bidrec.simulator.dumps import company_ids
-from bidrec.simulator.oracle import Oracle, has_oracle, oracle_scores
+from bidrec.simulator.oracle import Oracle, has_oracle
 from tests.simulator.market import dumps, folder, one
 
 
@@ -68,7 +68,7 @@ def test_the_scores_are_the_stated_formula() -> None:
     notices = _some_notices(12)
     companies = list(range(0, 500, 9))
     idents = company_ids(Oracle(folder()).companies).to_pylist()
-    scores = oracle_scores(folder(), notices, [idents[row] for row in companies])
+    scores = Oracle(folder()).scores(notices, [idents[row] for row in companies])
     latent = {row["notice_id"]: row for row in dumps().execute("FROM oracle_notice").to_arrow_table().to_pylist()}
     by_hand = np.array(
         [[_intensity_by_hand(latent[ident], company, truth) for company in companies] for ident in notices]
@@ -102,7 +102,7 @@ def test_the_bids_in_the_dumps_come_as_often_as_the_oracle_says() -> None:
         "SELECT notice_id FROM oracle_notice WHERE opened <= epoch(TIMESTAMP '2025-06-30 18:00') ORDER BY ALL"
     )
     companies = _ids("SELECT bizno FROM company ORDER BY bizno")
-    chance = 1 - np.exp(-np.exp(oracle_scores(folder(), notices, companies).astype(float)))
+    chance = 1 - np.exp(-np.exp(Oracle(folder()).scores(notices, companies).astype(float)))
     row, column = ({ident: at for at, ident in enumerate(idents)} for idents in (notices, companies))
     bid = np.zeros(chance.shape, bool)
     for notice, company in (
@@ -121,19 +121,19 @@ def test_an_ineligible_pair_scores_minus_infinity() -> None:
         """SELECT bidntceno || '-' || bidntceord, bizno FROM notice, company
            WHERE NOT contains(prtcptpsblrgnnm, split_part(rgnnm, ' ', 1)) LIMIT 1"""
     )
-    assert oracle_scores(folder(), [notice], [company]).tolist() == [[-math.inf]]
+    assert Oracle(folder()).scores([notice], [company]).tolist() == [[-math.inf]]
 
 
 def test_rows_and_columns_come_in_the_order_asked_for() -> None:
     notices = _some_notices(30)
     companies = _ids("SELECT bizno FROM company ORDER BY bizno LIMIT 40")
-    forward = oracle_scores(folder(), notices, companies)
-    backward = oracle_scores(folder(), notices[::-1], companies[::-1])
+    forward = Oracle(folder()).scores(notices, companies)
+    backward = Oracle(folder()).scores(notices[::-1], companies[::-1])
     assert forward.shape == (30, 40)
     assert forward.dtype == np.float32
     np.testing.assert_array_equal(forward, backward[::-1, ::-1])
-    np.testing.assert_array_equal(oracle_scores(folder(), [notices[3]] * 2, companies), forward[[3, 3]])
-    assert oracle_scores(folder(), [], companies).shape == (0, 40)
+    np.testing.assert_array_equal(Oracle(folder()).scores([notices[3]] * 2, companies), forward[[3, 3]])
+    assert Oracle(folder()).scores([], companies).shape == (0, 40)
 
 
 def test_the_oracle_ranks_far_better_than_popularity() -> None:
@@ -158,15 +158,15 @@ def test_the_oracle_ranks_far_better_than_popularity() -> None:
         )
 
     popularity = np.tile([popular.get(company, 0) for company in companies], (len(notices), 1))
-    assert recall(oracle_scores(folder(), notices, companies)) > 3 * recall(popularity)
+    assert recall(Oracle(folder()).scores(notices, companies)) > 3 * recall(popularity)
 
 
 def test_what_the_oracle_does_not_know_it_says(tmp_path: Path) -> None:
     known = _some_notices(1)
     with pytest.raises(InputMissing, match="no notice '20990100001-000'"):
-        oracle_scores(folder(), ["20990100001-000"], [])
+        Oracle(folder()).scores(["20990100001-000"], [])
     with pytest.raises(InputMissing, match="no company '1234567890'"):
-        oracle_scores(folder(), known, ["1234567890"])
+        Oracle(folder()).scores(known, ["1234567890"])
     assert has_oracle(folder())
     assert not has_oracle(tmp_path)
     with pytest.raises(InputMissing):

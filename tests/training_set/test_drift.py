@@ -117,12 +117,11 @@ def test_the_newest_days_are_held_to_the_training_window_of_the_run(tmp_path):
     assert today(config, schema, at_a_notice)["notice"]["place"][SERVING]["rows"] == 94  # those of 14 days, and it
 
 
-def test_a_run_without_statistics_is_held_to_nothing_and_says_so(tmp_path):
+def test_a_run_whose_statistics_are_gone_is_damaged_and_not_held_to_nothing(tmp_path):
     config, schema = build(tmp_path, REFUSE, *world())
     (tmp_path / "set" / "statistics.json").unlink()
-    with capture_logs() as logs:
-        assert today(config, schema) == {}
-    assert "no statistics" in logs[0]["event"]
+    with pytest.raises(ContractError, match=r"statistics\.json is damaged"):
+        today(config, schema)
 
 
 def test_the_figures_are_those_of_the_schema(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bidrec.errors import ContractError, DependencyDown
+from bidrec.features.schema import MORPHEMES, NGRAMS
 from bidrec.sealed import read_json, write_json
 from bidrec.training_set import morphemes as module
 from bidrec.training_set import text
@@ -24,9 +25,9 @@ def test_without_kiwipiepy_a_field_that_needs_it_ends_with_69_and_what_to_instal
     monkeypatch.setitem(sys.modules, "kiwipiepy", None)
     module._kiwi.cache_clear()
     with pytest.raises(DependencyDown) as refused:
-        text.hashed_terms(["도로"], terms=text.MORPHEMES)
+        text.hashed_terms(["도로"], terms=MORPHEMES)
     assert "requirements/korean.txt" in (refused.value.hint or "")
-    assert module.analyser_of(text.NGRAMS) == ""
+    assert module.analyser_of(NGRAMS) == ""
 
 
 class TestWithKiwi:
@@ -39,7 +40,7 @@ class TestWithKiwi:
         assert list(morphemes(TITLES)) == ["도로 포장 공사", "도로 포장 공사", "", "Road works 12 km", ""]
 
     def test_terms_are_morphemes_and_pairs_of_them_hashed_as_words_are(self):
-        rows, buckets, counts = text.counted_terms(["도로를 포장하는"], terms=text.MORPHEMES)
+        rows, buckets, counts = text.counted_terms(["도로를 포장하는"], terms=MORPHEMES)
         words_alone = [w for word in ("도로", "포장") for w in set(text.hashed_terms([word])[1].tolist())]
         assert (len(rows), counts.tolist()) == (3, [1, 1, 1])
         assert len(set(buckets.tolist()) & set(words_alone)) == 2

@@ -8,8 +8,8 @@ from bidrec.ranking.baselines.backoff import BackOff
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.factorised import Factorised, require_lightfm
 from bidrec.ranking.baselines.fields import BUYER, Fields
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.baselines.popularity import Popularity
 from bidrec.ranking.baselines.summed import CoBidding, Summed
 from bidrec.ranking.ranker import Ranker

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.lookup import entries, largest
 
 Float32 = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]

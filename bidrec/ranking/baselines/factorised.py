@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.errors import DependencyDown
-from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import KnownBids, unit_rows
+from bidrec.ranking.baselines.fields import Fields, unit_rows
+from bidrec.ranking.baselines.known_bids import KnownBids
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]

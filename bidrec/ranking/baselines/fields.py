@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.history import NoticeFields, attribute_rows, cross, text_rows
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.load import Side, TrainingSet
 
 Int64 = npt.NDArray[np.int64]
 
@@ -39,6 +38,26 @@ COUNTED: dict[str, tuple[tuple[str, ...], ...]] = {
 it. What a source does not have is not counted."""
 
 
+class NoticeFields:
+    """The categorical fields of all N notices, by name."""
+
+    def __init__(self, side: Side) -> None:
+        self._side, self._first = side, side.attribute_starts()
+
+    def codes(self, *names: str) -> Int64 | None:
+        """(N,) codes of the first of these fields that says anything, 0 where it is unknown; None where none does."""
+        fields = {
+            field["name"]: (column, field["base"]) for column, field in enumerate(self._side.schema["attributes"])
+        }
+        for name in names:
+            if name in fields:
+                column, base = fields[name]
+                codes = self._side.attribute_values[self._first[:, column]].astype(np.int64) - base
+                if codes.any():
+                    return codes
+        return None
+
+
 @dataclass(frozen=True)
 class Fields:
     """What of a training set's notices does not depend on the moment; built once."""
@@ -58,3 +77,33 @@ class Fields:
             if len(codes) == len(parts):
                 counted[name] = codes[0] if len(codes) == 1 else cross(codes[0], codes[1])
         return cls(notice, counted, attribute_rows(ts.notice), text_rows(ts.notice))
+
+
+def cross(left_N: Int64, right_N: Int64) -> Int64:
+    """(N,) codes of the combinations that occur; 0 where either part is unknown."""
+    pair = np.where((left_N > 0) & (right_N > 0), left_N * (right_N.max(initial=0) + 1) + right_N, 0)
+    codes = np.unique(np.append(pair, 0), return_inverse=True)[1]
+    return codes[:-1].astype(np.int64)
+
+
+def attribute_rows(side: Side) -> sparse.csr_array:
+    """(N, attribute ids) ones; an unknown or missing value is no attribute."""
+    rows = np.repeat(np.arange(side.rows), side.attribute_lengths.sum(axis=1, dtype=np.int64))
+    unknown = np.zeros(side.attribute_rows, bool)
+    unknown[[field["base"] for field in side.schema["attributes"]]] = True
+    said = ~unknown[side.attribute_values]
+    ones = np.ones(np.count_nonzero(said), np.float32)
+    return sparse.csr_array((ones, (rows[said], side.attribute_values[said])), shape=(side.rows, side.attribute_rows))
+
+
+def text_rows(side: Side) -> sparse.csr_array:
+    """(N, text ids) TF-IDF weights."""
+    rows = np.repeat(np.arange(side.rows), side.text_lengths)
+    return sparse.csr_array((side.text_weights, (rows, side.text_values)), shape=(side.rows, side.text_rows))
+
+
+def unit_rows(rows: sparse.csr_array) -> sparse.csr_array:
+    """Every row that is not empty, to length 1, float32."""
+    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    scale = np.divide(1, length, out=np.zeros_like(length), where=length > 0)
+    return (sparse.diags_array(scale.astype(np.float32)) @ rows).tocsr()

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 
 
 class Popularity:

@@ -9,8 +9,8 @@ from scipy import sparse
 
 from bidrec.ranking.baselines.cobidders import CoBidders, likely
 from bidrec.ranking.baselines.counts import Counts
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import QUERIES, Neighbours
+from bidrec.ranking.baselines.known_bids import KnownBids
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 
 from bidrec.errors import ContractError
+from bidrec.intact import is_whole
 from bidrec.ranking.second_stage.calibrate import calibrate
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS
-from bidrec.sealed import is_whole, read_json, write_json, write_manifest
+from bidrec.sealed import read_json, write_json, write_manifest
 from bidrec.storage import whole_folder
 
 Float32 = npt.NDArray[np.float32]

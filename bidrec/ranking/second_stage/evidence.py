@@ -10,8 +10,8 @@ import numpy.typing as npt
 from bidrec.config import Ranking
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker

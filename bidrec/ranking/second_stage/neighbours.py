@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import votes_of
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bidrec.ranking.baselines.backoff import BackOff
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 from tests.ranking.sets import DAY, training_set
 
 # Company 0 bid on both notices of place 1, company 1 on one of them, company 2 on the one of place 2.

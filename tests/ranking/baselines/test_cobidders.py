@@ -6,7 +6,7 @@ from scipy import sparse
 
 from bidrec.ranking.baselines import cobidders
 from bidrec.ranking.baselines.cobidders import CoBidders, likely
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 from tests.ranking.sets import DAY, training_set
 
 NOTICES, COMPANIES, TODAY, HALF_LIFE = 5, 5, 10, 4.0

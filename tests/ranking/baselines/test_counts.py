@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.ranking.baselines.counts import SCALE, Counts
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 from tests.ranking.sets import DAY, training_set
 
 NOTICES, COMPANIES, TODAY, HALF_LIFE = 5, 4, 10, 4.0

@@ -1,7 +1,18 @@
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bidrec.ranking.baselines.fields import COUNTED, Fields
+from bidrec.ranking.baselines.fields import COUNTED, Fields, NoticeFields, attribute_rows, cross, text_rows
 from tests.ranking.sets import training_set
+
+SET = training_set(
+    [0, 1, 2],
+    [],
+    fields={"buyer_id": [0, 0, 0], "unit": [1, 2, 1], "place": [0, 3, 1]},
+    titles=[[0, 4], [], [2]],
+    companies=1,
+)
 
 
 def counted(**fields):
@@ -38,3 +49,35 @@ def test_attributes_and_words_of_all_notices_are_rows_whatever_there_is(fields):
     assert made.attributes.shape[0] == made.text.shape[0] == 4
     assert made.attributes.nnz == 4 * len(fields)
     assert made.text.nnz == 3
+
+
+def test_the_first_field_that_says_anything_is_taken():
+    fields = NoticeFields(SET.notice)
+    assert fields.codes("buyer_id", "unit").tolist() == [1, 2, 1]
+    assert fields.codes("place", "unit").tolist() == [0, 3, 1]
+    assert fields.codes("buyer_id", "region") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12))
+def test_crossed_codes_are_equal_where_both_parts_are_and_unknown_where_either_is(pairs):
+    left, right = (np.array([pair[at] for pair in pairs], np.int64) for at in (0, 1))
+    crossed = cross(left, right)
+    for one, code in zip(pairs, crossed, strict=True):
+        assert (code == 0) == (0 in one)
+        assert all(
+            (code == other_code) == (one == other) for other, other_code in zip(pairs, crossed, strict=True) if code
+        )
+
+
+def test_attributes_are_ones_and_unknown_ones_are_left_out():
+    # Two ids of buyer_id's and unit's ranges come before place's: buyer_id has one id, unit three, place four.
+    assert attribute_rows(SET.notice).toarray().tolist() == [
+        [0, 0, 1, 0, 0, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0, 0, 1],
+        [0, 0, 1, 0, 0, 1, 0, 0],
+    ]
+
+
+def test_text_keeps_its_weights():
+    half = pytest.approx(np.sqrt(1 / 2))
+    assert text_rows(SET.notice).toarray().tolist() == [[half, 0, 0, 0, half], [0] * 5, [0, 0, 1, 0, 0]]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from bidrec.ranking.baselines import knn
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import Neighbours
+from bidrec.ranking.baselines.known_bids import KnownBids
 from tests.ranking.sets import DAY, training_set
 
 EVER = 1e12

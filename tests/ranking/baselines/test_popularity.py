@@ -1,6 +1,6 @@
 import numpy as np
 
-from bidrec.ranking.baselines.history import KnownBids
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.baselines.popularity import Popularity
 from tests.ranking.sets import DAY, training_set
 

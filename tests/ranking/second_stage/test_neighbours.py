@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.ranking.baselines.history import KnownBids
 from bidrec.ranking.baselines.knn import BIDDERS_POWER
+from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.second_stage.neighbours import SHARPNESS, TowerNeighbours
 from tests.ranking.second_stage.worlds import ASKED, COMPANIES, KNOWN, NOTICE_ND, PUBLISHED, TODAY
 from tests.ranking.sets import DAY, training_set

@@ -1,7 +1,6 @@
-"""Results as tables for people: metrics, companies for a notice, notices for a company."""
+"""A run's evaluation as tables for people: the model beside its rivals, both ways round."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,91 +115,5 @@ def _comparison(metrics: Mapping[str, Any]) -> str:
     return f"{difference['model']} against the best baseline ({best}): {change}"
 
 
-def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A notice in words, then its companies; without a notice, the companies near a vector."""
-    from rich.console import Group
-
-    table = _listing("company", "name", "region", "bids known", "last opening", why=notice is not None)
-    for row in companies:
-        table.add_row(
-            str(row["rank"]),
-            row["company_id"],
-            _lines(row["name"], row["region"]),
-            _lines(f"{row['bids']:,}", _day(row["last_bid_at"])),
-            f"{row['score']:.3f}",
-            *_reasons(row),
-        )
-    if notice is None:
-        return Group("Companies, by cosine with the vector", table)
-    place = f", {notice['place']}" if notice["place"] else ""
-    return Group(
-        f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
-        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice)}, "
-        f"closes {_time(notice['closes_at'])}",
-        table,
-    )
-
-
-def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A company in words, then the open notices for it; without a company, those near a vector."""
-    from rich.console import Group
-
-    table = _listing("notice", "title", "buyer", "value", "closes (UTC)", why=company is not None)
-    for row in notices:
-        table.add_row(
-            str(row["rank"]),
-            row["notice_id"],
-            _lines(row["title"], row["buyer"]),
-            _lines(_money(row), _time(row["closes_at"])),
-            f"{row['score']:.3f}",
-            *_reasons(row),
-        )
-    if company is None:
-        return Group("Open notices, by cosine with the vector", table)
-    words = [part for part in (company["name"], company["region"], f"{company['bids']:,} bids known") if part]
-    return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
-
-
-def _listing(of: str, name: str, whose: str, size: str, when: str, *, why: bool) -> "Table":
-    """An empty list, narrow enough for a terminal of 80 columns: two facts to a cell, and an id is never cut.
-
-    `why`: whether there are reasons; what is near a vector has none."""
-    from rich.table import Table
-
-    table = Table("rank")
-    table.add_column(of, no_wrap=True)
-    table.add_column(_lines(name, whose), overflow="fold")
-    table.add_column(_lines(size, when), no_wrap=True)
-    table.add_column("score", no_wrap=True)
-    if why:
-        table.add_column("why")
-    return table
-
-
-def _lines(*parts: str | None) -> str:
-    return "\n".join(part for part in parts if part)
-
-
-def _reasons(row: Mapping[str, Any]) -> list[str]:
-    """The closest reason alone: a table is narrow, --json has them all."""
-    from bidrec.publishing.reasons import in_words
-
-    return [in_words(row["reasons"][:1])] if "reasons" in row else []
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _money(notice: Mapping[str, Any]) -> str:
-    from bidrec.reporting.templates import money
-
-    return money(notice) or "value unknown"
-
-
-def _day(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d}" if value else "none yet"
-
-
-def _time(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if value else "unknown"

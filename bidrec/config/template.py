@@ -1,6 +1,6 @@
 """A configuration to begin with: the source filled in, every other key as a comment with what it means.
 
-Made from bidrec/config itself, so that it cannot be behind it.
+Made from the dataclasses themselves, so that it cannot be behind them. docs/generate_reference.py reads the same.
 """
 
 import ast
@@ -11,9 +11,10 @@ import textwrap
 import typing
 from collections.abc import Iterator, Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
-from bidrec import config
+from bidrec.config import Config
 
 _WIDTH = 100
 
@@ -21,9 +22,9 @@ _WIDTH = 100
 def template(source: Mapping[str, str]) -> str:
     """TOML. `source`: keys of [source] and their values; all other keys stand there as comments with their defaults."""
     parts = ["# bidrec reads this file where --config or BIDREC_CONFIG name it, or as ./bidrec.toml.", ""]
-    parts += _keys(config.Config, {})
-    for field in dataclasses.fields(config.Config):
-        kind = typing.get_type_hints(config.Config)[field.name]
+    parts += _keys(Config, {})
+    for field in dataclasses.fields(Config):
+        kind = typing.get_type_hints(Config)[field.name]
         if dataclasses.is_dataclass(kind):
             parts += ["", f"[{field.name}]", *_keys(typing.cast(type, kind), source if field.name == "source" else {})]
     return "\n".join(parts) + "\n"
@@ -31,17 +32,12 @@ def template(source: Mapping[str, str]) -> str:
 
 def meanings(kind: type) -> dict[str, str]:
     """Key -> the text that stands below it in bidrec/config, as one line; "" where none does."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    found: dict[str, str] = {}
-    name = ""
-    for statement in typing.cast(ast.ClassDef, body).body:
-        if isinstance(statement, ast.AnnAssign):
-            name = typing.cast(ast.Name, statement.target).id
-            found[name] = ""
-        elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            found[name], name = " ".join(str(statement.value.value).split()), ""
-        else:
-            name = ""
+    (defined,) = ast.parse(inspect.getsource(kind)).body
+    found = {field.name: "" for field in dataclasses.fields(kind)}
+    for key, below in pairwise(typing.cast(ast.ClassDef, defined).body):
+        match key, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.split())
     return found
 
 

@@ -1,0 +1,17 @@
+"""The names by which metrics.json speaks of rankers, and the metric they are judged by: for all who write or read it.
+
+The rivals' own names are those that bidrec/ranking/baselines gives them.
+"""
+
+MODEL = "final"
+"""The ranking that is published, and that has to beat the baselines."""
+TOWERS = "towers"
+"""Its first stage alone."""
+ORACLE = "oracle"
+"""The true probabilities of a simulated market."""
+CEILING = "ceiling"
+"""The best there can be when bidders that are no candidates cannot be listed."""
+BEST_BASELINE = "best_baseline"
+"""Whichever baseline that is: the key that names it, and the name under which its figures stand beside a model's."""
+CHOSEN_BY = "recall@100"
+"""The metric that names the best baseline, by which the gate judges, and whose course over the weeks is told."""

@@ -1,0 +1,72 @@
+"""What an error is to whoever called the command: an exit code (`bidrec/errors.py`), one line on stderr, and a hint.
+
+Knows the libraries by the names of their errors alone and imports none of them.
+"""
+
+import traceback
+
+import click
+
+from bidrec.damage import is_damage
+from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, ContractError, DependencyDown, Interrupted
+from bidrec.passwords import masked
+from bidrec.refusals import refusal
+
+# Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
+_STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
+_OUT_OF_REACH = (
+    *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
+    *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
+)
+_BUG = BidrecError.exit_code
+_LONGEST = 800
+"""Characters of a message."""
+_DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
+
+
+def report(error: BaseException, interrupted: bool, verbose: bool) -> int:
+    """Say on stderr what went wrong and what to do about it; returns the exit code."""
+    known = _known(error, interrupted)
+    if verbose:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if known is None:
+        _say(f"error: this is a bug in bidrec: {type(error).__name__}: {_one_line(str(error))}")
+        _say("hint: please report it with what -v prints")
+        return _BUG
+    _say(f"error: {_one_line(known.message)}")
+    if known.hint:
+        _say(f"hint: {_one_line(known.hint)}")
+    return known.exit_code
+
+
+def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
+    """The error as one of ours, or None for a bug."""
+    if isinstance(error, Interrupted):
+        return error
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return Interrupted("stopped by a signal", hint="run the same command again")
+    if isinstance(error, BidrecError):
+        return error
+    if refusal(error) is not None:
+        return CannotWrite(str(error), hint="check space and permission")
+    if type(error).__module__ == "sqlite3" and "database is locked" in str(error):
+        return Interrupted(f"the online store is being written: {error}", hint="run the same command again")
+    if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
+        return DependencyDown(str(error), hint="see to the server that feature_store.yaml names, then run again")
+    in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
+    if in_duckdb and type(error).__name__ == "OutOfMemoryException":
+        return ConfigurationError(str(error), hint="raise memory_limit")
+    if is_damage(error):
+        return ContractError(f"a file cannot be read: {error}", hint=_DAMAGED)
+    return None
+
+
+def _one_line(text: str) -> str:
+    """The text in one line; of one that quotes a whole document, its beginning and its end."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 200]} ... {line[-200:]}"
+
+
+def _say(text: str) -> None:
+    """Print to stderr, with the password of any address in it masked."""
+    click.echo(masked(text), err=True)
