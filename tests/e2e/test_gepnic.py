@@ -54,7 +54,8 @@ def test_another_state_in_the_same_shape_needs_no_change(tmp_path: Path) -> None
     """One department's tenders, as if they were a state of their own, with files of their own."""
     for name in ("notices", "companies", "bids"):
         table = f"read_parquet('{FOLDER}/{name}.parquet')"
-        chosen = f"SELECT notice_id FROM read_parquet('{FOLDER}/notices.parquet') WHERE org_level1 = 'PWD'"
+        department = "org_level1 = 'HP Irrigation and Public Health'"
+        chosen = f"SELECT notice_id FROM read_parquet('{FOLDER}/notices.parquet') WHERE {department}"
         columns, where = {
             "notices": ("* REPLACE ('Nowhere' AS region)", f"WHERE notice_id IN ({chosen})"),
             "companies": ("* REPLACE ('Nowhere' AS region)", ""),
