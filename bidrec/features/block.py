@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.features.market import Events, Ints, Jagged, Market, Past
-from bidrec.features.running import BidSequence, Rows
+from bidrec.features.running import BidSequence, Versions
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Wins:
     sign: Ints
 
     @classmethod
-    def of(cls, block: Block, versions: Rows) -> "Wins":
+    def of(cls, block: Block, versions: Versions) -> "Wins":
         events, past = block.events, block.past
         buyer = block.market.buyer.codes[events.notice]
         turns = (events.wins != 0) & (buyer >= 0)

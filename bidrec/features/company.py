@@ -21,7 +21,7 @@ from bidrec import log
 from bidrec.features.block import Block, Told, Wins, blocks
 from bidrec.features.history import history_of
 from bidrec.features.market import Coded, Market
-from bidrec.features.running import HALF_LIFE, WINDOWS, BidSequence, Rows, Seen, decayed, within
+from bidrec.features.running import HALF_LIFE, WINDOWS, BidSequence, Seen, Versions, decayed, within
 from bidrec.features.state import state_of
 
 ROW_GROUP = 122_880
@@ -60,7 +60,7 @@ def write_companies(
 def _tables(block: Block, connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, pa.Table]:
     """The block's rows of each table."""
     events, past, market = block.events, block.past, block.market
-    versions = Rows.of(events)
+    versions = Versions.of(events)
     is_bid = block.is_bid
     bids = BidSequence.of(block.companies, past.bids.company, events.company[is_bid], versions, is_bid)
     told, won = Told.of(block, bids), Wins.of(block, versions)
@@ -85,7 +85,7 @@ def _stated(block: Block, column: Coded) -> npt.NDArray[np.int32]:
 
 
 def _numbers(
-    block: Block, versions: Rows, bids: BidSequence, told: Told, seen: dict[str, Seen]
+    block: Block, versions: Versions, bids: BidSequence, told: Told, seen: dict[str, Seen]
 ) -> dict[str, npt.NDArray[np.generic]]:
     """The running numbers that company_activity.sql reads, and those that the next build goes on from."""
     events, before, company, is_bid = block.events, block.past.numbers, versions.company, block.is_bid

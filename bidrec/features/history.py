@@ -10,7 +10,7 @@ import pyarrow as pa
 from bidrec.features.block import Block, Told, Wins
 from bidrec.features.lists import Back, Ranked, again, lists, ranked, spread
 from bidrec.features.market import Coded, Ints
-from bidrec.features.running import DAY, BidSequence, Rows
+from bidrec.features.running import DAY, BidSequence, Versions
 
 LAST = 10
 """Bids of which the lists tell."""
@@ -22,7 +22,7 @@ FIELD = 20
 """Most bidders of a notice that count as rivals: where hundreds bid, two of them have met by chance."""
 
 
-def history_of(block: Block, versions: Rows, bids: BidSequence, told: Told, won: Wins) -> dict[str, pa.Array]:
+def history_of(block: Block, versions: Versions, bids: BidSequence, told: Told, won: Wins) -> dict[str, pa.Array]:
     """The columns of company_history."""
     market, rows = block.market, len(versions.event)
     back = Back.over(bids.newest, bids.begin[versions.company], LAST)
@@ -37,7 +37,7 @@ def history_of(block: Block, versions: Rows, bids: BidSequence, told: Told, won:
         days = (versions.known[row] - told.known[event]) / DAY
         return lists(rows, row, pa.array(days.astype(np.float32)))
 
-    rivals = _rivals(block, versions, bids, told)
+    rivals = _rivals(block, bids, told)
     titles = back.where(back.depth < TITLES_BACK)
     begin, end = (market.terms.offsets[told.notice[titles.event] + step] for step in (0, 1))
     title, place = spread(begin, end - begin)
@@ -60,7 +60,7 @@ def history_of(block: Block, versions: Rows, bids: BidSequence, told: Told, won:
     }
 
 
-def _rivals(block: Block, versions: Rows, bids: BidSequence, told: Told) -> Ranked:
+def _rivals(block: Block, bids: BidSequence, told: Told) -> Ranked:
     """Who else bid on several of a company's last notices, as far as known when its own bid there became known."""
     market = block.market
     company = np.repeat(np.arange(block.companies), np.diff(bids.begin))

@@ -35,7 +35,7 @@ class BidSequence:
 
     @classmethod
     def of(
-        cls, companies: int, past: Ints, new: Ints, versions: "Rows", is_new: npt.NDArray[np.bool_]
+        cls, companies: int, past: Ints, new: Ints, versions: "Versions", is_new: npt.NDArray[np.bool_]
     ) -> "BidSequence":
         """past, new: companies of both, sorted. is_new: (E,) which events are the new ones."""
         both = np.concatenate([past, new])
@@ -47,7 +47,7 @@ class BidSequence:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Versions:
     """The versions of a block: the last event of each company and moment has seen all of the moment's."""
 
     event: npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ class Rows:
     """(V,) first event of the version's company."""
 
     @classmethod
-    def of(cls, events: Events) -> "Rows":
+    def of(cls, events: Events) -> "Versions":
         company, known = events.company, events.known
         last = np.ones(len(company), bool)
         last[:-1] = (company[1:] != company[:-1]) | (known[1:] != known[:-1])
@@ -95,7 +95,7 @@ class Seen:
         return cls(is_first, before)
 
 
-def within(bids: BidSequence, known: Ints, versions: Rows, length: int) -> npt.NDArray[np.int64]:
+def within(bids: BidSequence, known: Ints, versions: Versions, length: int) -> npt.NDArray[np.int64]:
     """(V,) first bid of each version's company that is at most `length` before the version, both ends included.
 
     known: times of the bids in the order of the sequence.

@@ -11,11 +11,11 @@ from bidrec.features.block import Block, Told, Wins
 from bidrec.features.history import RIVALS_BACK, WINS_BACK
 from bidrec.features.lists import lists, spread
 from bidrec.features.market import NUMBERS, Ints
-from bidrec.features.running import WINDOWS, BidSequence, Rows, Seen, within
+from bidrec.features.running import WINDOWS, BidSequence, Seen, Versions, within
 
 
 def state_of(
-    block: Block, running: pa.Table, versions: Rows, bids: BidSequence, told: Told, seen: dict[str, Seen], won: Wins
+    block: Block, running: pa.Table, versions: Versions, bids: BidSequence, told: Told, seen: dict[str, Seen], won: Wins
 ) -> pa.Table:
     """The newest of everything of each company with news, and as much of its past as any feature looks back on."""
     newest = versions.last_of_companies()
