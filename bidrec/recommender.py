@@ -11,9 +11,10 @@ Reads   published/current and, for notices that arrived later, the run it names
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bidrec.config import Config
@@ -98,6 +99,16 @@ class Recommender:
         """Everything known up to this moment went in."""
         return self._published.as_of
 
+    @property
+    def written_at(self) -> datetime:
+        """When it was published; later for each publication of a home."""
+        return self._published.written_at
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the version that is read."""
+        return self._published.folder
+
     def companies_for(self, notice_id: str, k: int = 50) -> list[RankedCompany]:
         """The k likeliest bidders on a published notice, best first.
 
@@ -114,6 +125,13 @@ class Recommender:
         """
         return [_typed(RankedNotice, row) for row in self._published.notices_for(company_id, k, as_of)[1]]
 
+    def reasons_for(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Reason, ...]]:
+        """What speaks for each (notice id, company id), the closest first: of many pairs in one pass over the bids.
+
+        Empty for a pair that is not known.
+        """
+        return [_reasons(found) for found in self._published.reasons_for(pairs)]
+
     def companies_for_new(self, notice: Mapping[str, Any], k: int = 50) -> list[RankedCompany]:
         """The k companies that may bid on a notice that arrived after the write-back, by cosine, best first.
 
@@ -127,4 +145,8 @@ class Recommender:
 def _typed(kind: type[T], row: Mapping[str, Any]) -> T:
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     given = {name: row[name] for name in names if name != "reasons"}
-    return kind(**given, **{"reasons": tuple(Reason(**reason) for reason in row.get("reasons", ()))})
+    return kind(**given, **{"reasons": _reasons(row.get("reasons", ()))})
+
+
+def _reasons(found: Sequence[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    return tuple(Reason(**reason) for reason in found)

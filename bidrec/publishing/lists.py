@@ -7,7 +7,7 @@ A pair that the second stage looked at has its score, which compares across noti
 pairs come after those, in the order of the towers' cosine, so that every list is as long as it can be. A company
 that may not bid on a notice is in no list with it: a list ends early where there are no more that may. Where
 `ranking.exposure` holds companies back, a notice's companies are ordered by the score less the penalty; every score
-stays what it is.
+stays what it is, and a pair's is the same in both lists.
 """
 
 from collections.abc import Callable
@@ -36,26 +36,22 @@ def best_of_both(today: Today, open_rows: Int64, k: int) -> tuple[Lists, Lists]:
     """
     notice, company_row, score = today.ranker.pairs(today.notice_row[open_rows])
     company = np.searchsorted(today.company_row, company_row)
-    penalty_C = today.ranker.penalty_C[today.company_row]
     notice_OD, company_CD = today.vectors.notice_ND[open_rows], today.vectors.company_CD
     notice_row, eligible = today.notice_row[open_rows], today.eligible
-    held_back = score - penalty_C[company]
-    rows, scores = _best(
+    to_companies = _best(
         notice_OD,
         company_CD,
-        (notice, company, held_back),
+        (notice, company, score),
+        today.ranker.penalty_C[today.company_row],
         lambda queries: eligible.mask(notice_row[queries], today.company_row),
-        _below(held_back),
         k,
     )
-    looked_at = (rows >= 0) & (scores > _below(held_back) + 1.5)
-    to_companies = rows, scores + np.where(looked_at, penalty_C[rows], np.float32(0))
     to_notices = _best(
         company_CD,
         notice_OD,
         (company, notice, score),
+        np.zeros(len(notice_OD), np.float32),
         lambda queries: eligible.mask(notice_row, today.company_row[queries]).T,
-        _below(score),
         k,
     )
     return to_companies, to_notices
@@ -70,22 +66,32 @@ def _best(
     query_QD: Float32,
     item_ND: Float32,
     pairs: tuple[Int64, Int64, Float32],
+    penalty_N: Float32,
     allowed: Allowed,
-    floor: float,
     k: int,
 ) -> Lists:
-    """The k best items of each query: `pairs` (query, item, score) as scored, all others at `floor` plus the cosine."""
+    """The k best items of each query: `pairs` (query, item, score) by the score less the item's penalty, then all
+    others by the cosine. The scores come without the penalties."""
     order = np.argsort(pairs[0], kind="stable")
-    query, item, score = (column[order] for column in pairs)
+    query, item, score = pairs[0][order], pairs[1][order], pairs[2][order]
+    held_back = score - penalty_N[item]
+    floor, lower = np.float32(_below(score)), np.float32(_below(held_back))
     listed = min(k, len(item_ND))
     rows, scores = np.empty((len(query_QD), listed), np.int64), np.empty((len(query_QD), listed), np.float32)
     block = max(1, SCORES_AT_ONCE // max(1, len(item_ND)))
     for start in range(0, len(query_QD), block):
-        score_BN = query_QD[start : start + block] @ item_ND.T + np.float32(floor)
+        score_BN = query_QD[start : start + block] @ item_ND.T + floor
         first, end = np.searchsorted(query, [start, start + len(score_BN)])
-        score_BN[query[first:end] - start, item[first:end]] = score[first:end]
-        score_BN[~allowed(slice(start, start + len(score_BN)))] = -np.inf
-        rows[start : start + block], scores[start : start + block] = best(score_BN, k)
+        looked_at = query[first:end] - start, item[first:end]
+        score_BN[looked_at] = score[first:end]
+        order_BN = score_BN
+        if penalty_N.any():
+            order_BN = score_BN + (lower - floor)
+            order_BN[looked_at] = held_back[first:end]
+        order_BN[~allowed(slice(start, start + len(score_BN)))] = -np.inf
+        best_rows, by = best(order_BN, k)
+        nobody, told = np.isneginf(by), np.take_along_axis(score_BN, best_rows, axis=1)
+        rows[start : start + block] = np.where(nobody, -1, best_rows)
+        scores[start : start + block] = np.where(nobody, np.float32(0), told)
         log.get("write-back").info("listing", done=f"{start + len(score_BN)}/{len(query_QD)}")
-    nobody = np.isneginf(scores)
-    return np.where(nobody, -1, rows), np.where(nobody, np.float32(0), scores)
+    return rows, scores

@@ -41,6 +41,7 @@ class Published:
         self.home, self.folder = home, folder.resolve()
         manifest = require_intact(self.folder, ())
         self.as_of = datetime.fromisoformat(manifest["as_of"])
+        self.written_at = datetime.fromisoformat(manifest["written_at"])
         self.run_id: str = manifest["run"]
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
@@ -97,6 +98,10 @@ class Published:
         _require_some(k)
         ids, vectors_ND = self._vectors("notice_embedding", "notice_id", self._some_open(as_of))
         return self._ranked("notices", "notice_id", _unit(vector, vectors_ND), ids, vectors_ND, k)
+
+    def reasons_for(self, pairs: Sequence[tuple[str, str]]) -> list[list[dict[str, Any]]]:
+        """What the known bids say about each (notice id, company id); see bidrec.publishing.reasons."""
+        return reasons_for(self.home, pairs, self.as_of)
 
     def companies_for_new(self, notice: Mapping[str, Any], k: int) -> list[dict[str, Any]]:
         """The k companies that may bid on a notice that arrived after the write-back, by cosine, best first.
@@ -165,7 +170,7 @@ class Published:
     def _explained(self, asked: dict[str, Any], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The list with `reasons`: what the known bids of each pair's company say about its notice."""
         pairs = [({**asked, **row}["notice_id"], {**asked, **row}["company_id"]) for row in listed]
-        found = reasons_for(self.home, pairs, self.as_of)
+        found = self.reasons_for(pairs)
         return [{**row, "reasons": reasons} for row, reasons in zip(listed, found, strict=True)]
 
     def _one(self, table: str, key: str, value: str) -> dict[str, Any]:

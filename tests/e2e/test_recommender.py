@@ -45,6 +45,25 @@ def test_importing_bidrec_loads_nothing_but_itself_until_the_recommender_is_aske
         bidrec.Recomender  # noqa: B018
 
 
+def test_a_recommender_says_which_version_it_reads(config: Config, recommender: Recommender) -> None:
+    assert recommender.folder == (config.home_path / "published" / "current").resolve()
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        written = connection.execute(
+            f"SELECT DISTINCT written_at FROM '{recommender.folder}/notice_recommendations.parquet'"
+        ).fetchall()
+    assert written == [(recommender.written_at,)]
+
+
+def test_the_reasons_of_many_pairs_at_once_are_those_of_their_lists(config: Config, recommender: Recommender) -> None:
+    notice_id = Published(config.home_path).an_open_notice()
+    companies = recommender.companies_for(notice_id, k=20)
+    pairs = [(notice_id, company.company_id) for company in companies]
+    assert any(company.reasons for company in companies)
+    assert recommender.reasons_for([*pairs, ("nobody's", "nobody")]) == [*(c.reasons for c in companies), ()]
+    assert recommender.reasons_for([]) == []
+
+
 def test_an_open_notice_and_a_company_have_their_published_lists(config: Config, recommender: Recommender) -> None:
     published = Published(config.home_path)
     notice_id = published.an_open_notice()

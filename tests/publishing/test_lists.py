@@ -41,7 +41,8 @@ class Allowing:
 ROWS = st.integers(0, len(AXES) - 1)
 PAIRS = st.sets(st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)))
 SCORED = st.dictionaries(
-    st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)), st.integers(-9, 9).map(float)
+    st.tuples(st.integers(0, NOTICES - 1), st.integers(0, COMPANIES - 1)),
+    st.integers(-9, 9).map(lambda score: float(np.float32(score / 3))),
 )
 
 
@@ -59,35 +60,34 @@ SCORED = st.dictionaries(
 def test_both_lists_are_the_head_of_a_full_sort_of_the_dense_scores_of_those_who_may_bid(
     notice, company, scored, barred, is_open, k, at_once, penalty
 ):
-    """The companies of a notice by their scores less the penalties; what is told of each is the score itself."""
+    """The companies of a notice by their scores less the penalties; what is told of a pair is the score itself, the
+    same in both directions."""
     vectors = Vectors(0, [], AXES[notice], [], AXES[company])
     open_rows = np.array(sorted(is_open), np.int64)
     scored = {pair: score for pair, score in scored.items() if pair not in barred}
     eligible = Allowing({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])) for n, c in barred})
     ranker = Scored({(int(NOTICE_ROW[n]), int(COMPANY_ROW[c])): score for (n, c), score in scored.items()}, np.zeros(0))
-    penalty_C = np.array(penalty, np.float32)
+    penalty_C = np.array(penalty, np.float32) / np.float32(7)
     ranker.penalty_C = np.repeat(penalty_C, 3)  # of all companies of the training set: see COMPANY_ROW
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "SCORES_AT_ONCE", at_once)
         found = lists.best_of_both(Today(vectors, ranker, NOTICE_ROW, COMPANY_ROW, eligible), open_rows, k)
-    cosine, looked_at = vectors.notice_ND @ vectors.company_CD.T, np.zeros((NOTICES, COMPANIES), bool)
-    looked_at[tuple(np.array(sorted(scored), int).reshape(-1, 2).T)] = True
+    cosine = vectors.notice_ND @ vectors.company_CD.T
 
     def dense(penalty_C):
-        held_back = {(n, c): score - penalty_C[c] for (n, c), score in scored.items()}
-        scores = cosine + (min([0, *(held_back[p] for p in held_back if p[0] in is_open)]) - 2)
+        held_back = {(n, c): np.float32(score) - penalty_C[c] for (n, c), score in scored.items()}
+        scores = cosine + np.float32(min([0, *(held_back[p] for p in held_back if p[0] in is_open)]) - 2)
         for pair, score in held_back.items():
             scores[pair] = score
         for pair in barred:
             scores[pair] = -np.inf
         return scores[open_rows]
 
-    by_notice = dense(penalty_C), np.where(looked_at[open_rows], penalty_C, 0)
-    by_company = dense(np.zeros(COMPANIES)).T, np.zeros((COMPANIES, len(open_rows)))
-    for (rows, scores), (scores_QN, added_QN) in zip(found, (by_notice, by_company), strict=True):
-        assert rows.shape == scores.shape == (len(scores_QN), min(k, scores_QN.shape[1]))
-        order = np.argsort(-scores_QN, axis=1, kind="stable")[:, : rows.shape[1]]
-        expected = np.take_along_axis(scores_QN + added_QN, order, axis=1)
+    by_notice, told = dense(penalty_C), dense(np.zeros(COMPANIES, np.float32))
+    for (rows, scores), by_QN, told_QN in zip(found, (by_notice, told.T), (told, told.T), strict=True):
+        assert rows.shape == scores.shape == (len(by_QN), min(k, by_QN.shape[1]))
+        order = np.argsort(-by_QN, axis=1, kind="stable")[:, : rows.shape[1]]
+        expected = np.take_along_axis(told_QN, order, axis=1)
         nobody = np.isneginf(expected)
         np.testing.assert_array_equal(rows, np.where(nobody, -1, order))
         np.testing.assert_array_equal(scores, np.where(nobody, 0, expected))
