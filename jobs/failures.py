@@ -24,7 +24,8 @@ _LONGEST = 800
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
-    "training.batch_size or candidates; loss.block scores fewer companies at a time"
+    "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
+    "at a time"
 )
 
 
