@@ -22,6 +22,11 @@ _BUG = BidrecError.exit_code
 _LONGEST = 800
 """Characters of a message."""
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
+_SMALLER = (
+    "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
+    "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
+    "at a time"
+)
 
 
 def report(error: BaseException, interrupted: bool, verbose: bool) -> int:
@@ -56,9 +61,18 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
+    if _is_out_of_memory(error):
+        return ConfigurationError(f"not enough memory: {error}", hint=_SMALLER)
     if is_damage(error):
         return ContractError(f"a file cannot be read: {error}", hint=_DAMAGED)
     return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Of Python, NumPy and Arrow a MemoryError; torch has its own on a GPU, and on a CPU only a text."""
+    on_gpu = (type(error).__module__, type(error).__name__) == ("torch", "OutOfMemoryError")
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or on_gpu or on_cpu
 
 
 def _one_line(text: str) -> str:

@@ -48,7 +48,7 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     """
     query_BD = evidence.notice_ND[notice_rows]
     alike, near = evidence.alike.votes(notice_rows), evidence.near.votes(notice_rows)
-    share = max(1, most // 3)
+    share = max(1, min(most // 3, evidence.companies))
     by_votes = [largest(_of_eligible(votes, notice_rows, evidence.eligible), share) for votes in (alike, near)]
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])

@@ -51,6 +51,16 @@ def test_candidates_are_the_best_of_the_towers_and_of_both_neighbours_known_and_
 
 @settings(max_examples=25)
 @given(KNOWN)
+def test_more_candidates_than_companies_are_all_companies_and_take_no_more_memory(known):
+    made = evidence(known)
+    everybody = candidates_of(made, ASKED, 3 * COMPANIES, COUNTED)
+    found = candidates_of(made, ASKED, 10**15, COUNTED)
+    np.testing.assert_array_equal(found.company_BM, everybody.company_BM)
+    np.testing.assert_array_equal(found.signal_BMS, everybody.signal_BMS)
+
+
+@settings(max_examples=25)
+@given(KNOWN)
 def test_every_signal_is_what_a_plain_loop_over_the_known_bids_says(known):
     made = evidence(known)
     found = candidates_of(made, ASKED, 3 * COMPANIES, COUNTED)
