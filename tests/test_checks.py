@@ -192,6 +192,11 @@ def test_of_what_is_no_character_for_people_a_text_has_a_space(connection):
     assert [title for (title,) in kept] == ["road works", "[31mred", "two lines", None, "도로 포장"]
 
 
+def test_two_ids_that_differ_by_what_is_no_character_stay_two(connection):
+    checked(connection, notice=[notice(0, notice_id="7\t1"), notice(1, notice_id="7 1")])
+    assert connection.sql("SELECT notice_id FROM checked_notice ORDER BY 1").fetchall() == [("7\t1",), ("7 1",)]
+
+
 def test_a_column_without_any_value_is_named_in_a_warning(connection):
     found = checked(connection, company=[company(region=None, employees=None)])
     assert found["company"].warnings == ["company: no row has a value of region, employees"]

@@ -5,7 +5,7 @@
 WITH status AS (
     SELECT
         notice_id, known_at, closes_at, opened_at, withdrawn_at,
-        CASE WHEN is_publication AND withdrawn_at > known_at THEN least(withdrawn_at, lake_reading.read_at) END AS withdrawal_known_at
+        CASE WHEN withdrawn_at > known_at THEN least(withdrawn_at, lake_reading.read_at) END AS withdrawal_known_at
     FROM known_notice LEFT JOIN lake_reading USING (part)
     WHERE is_news(known_at)
 )

@@ -234,6 +234,21 @@ def test_a_notice_that_was_withdrawn_before_it_was_first_read_is_not_known_to_be
     ]
 
 
+def test_a_notice_that_was_published_anew_and_withdrawn_between_two_readings_is_told_one_after_the_other(home, config):
+    first, anew, withdrawn = (tables.notice(number)["published_at"] for number in (1, 21, 22))
+    ingests = [{"ingest": 1, **later(19)}, {"ingest": 2, **later(23)}]
+    write_lake(home, [tables.notice(1)], [tables.company()], [tables.bid(1)], **later(19))
+    changed = tables.notice(1, published_at=anew, known_at=anew, withdrawn_at=withdrawn)
+    add_part(home, {**later(23), "ingests": ingests}, notice=[changed])
+    build_features(config)
+    status = read(home, "notice_status", "ORDER BY known_at")
+    assert [(row["known_at"], row["withdrawn_at"]) for row in status] == [
+        (first, None),
+        (anew, None),
+        (withdrawn, withdrawn),
+    ]
+
+
 def test_the_same_ingests_give_the_same_bytes(tmp_path):
     sums = []
     for name in ("one", "other"):

@@ -103,3 +103,8 @@ def test_what_was_materialized_piece_by_piece_is_one_stretch_and_a_gap_stays_a_g
     hour = timedelta(hours=1)
     pieces = [(BEGUN + 5 * hour, BEGUN + 6 * hour), (BEGUN + hour, BEGUN + 2 * hour), (BEGUN, BEGUN + hour)]
     assert noted(config, pieces) == [(BEGUN, BEGUN + 2 * hour), (BEGUN + 5 * hour, BEGUN + 6 * hour)]
+
+
+def test_a_stretch_that_is_materialized_again_within_a_longer_one_does_not_shorten_it(config):
+    hour = timedelta(hours=1)
+    assert noted(config, [(BEGUN, BEGUN + 6 * hour), (BEGUN + hour, BEGUN + 2 * hour)]) == [(BEGUN, BEGUN + 6 * hour)]

@@ -21,6 +21,7 @@ from bidrec.model.tables import (
     each_summed,
     new_state,
     row_update,
+    sparse_adam,
     stochastically_rounded,
     summed,
 )
@@ -98,6 +99,19 @@ def test_sparse_adam_moves_the_rows_as_that_of_torch_does(weighted: bool) -> Non
     theirs = trained(lambda weight, rate: (TorchSparseAdam(weight, rate), {}), weighted)
     torch.testing.assert_close((ours[0], ours[2]), (theirs[0], theirs[2]))
     assert ours[1]["step"] == STEPS
+
+
+def test_gradients_as_small_as_epsilon_move_a_row_as_those_of_torch_do() -> None:
+    """At first torch's epsilon counts for thirty times as much as that of Adam's kernel."""
+    weight, gradient_RD = torch.zeros(ROWS, DIM), EPSILON * torch.randn(ROWS, DIM)
+    theirs = nn.Parameter(weight.clone())
+    optimiser = torch.optim.SparseAdam([theirs], lr=0.01, eps=EPSILON)
+    state = new_state("sparse_adam", weight)
+    for _ in range(3):
+        sparse_adam(weight, state, 0.01, torch.arange(ROWS), gradient_RD)
+        theirs.grad = gradient_RD.to_sparse(1)
+        optimiser.step()
+    torch.testing.assert_close(weight, theirs.detach(), rtol=1e-4, atol=0)
 
 
 @given(st.floats(-(2.0**60), 2.0**60, width=32).filter(lambda value: value == 0 or abs(value) > 2.0**-60))

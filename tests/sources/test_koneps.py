@@ -267,7 +267,8 @@ def test_a_changed_notice_takes_the_place_of_its_earlier_order_and_a_re_notice_c
         1, "002", ntcekindnm="재공고", bidntcedt="2024-01-12 10:00:00", rgstdt="2024-01-12 10:00:00",
         bidclsedt="2024-01-20 10:00:00", opengdt="2024-01-20 11:00:00", chgdt="2024-01-13 10:00:00",
     )  # fmt: skip
-    notices = [raw_notice() | {"ntcekindnm": "일반", "chgdt": ""}, changed | {"chgdt": ""}, again]
+    touched = {"chgdt": "2024-01-08 10:00:00"}  # of the change itself, long after it took the first one's place
+    notices = [raw_notice() | {"ntcekindnm": "일반", "chgdt": ""}, changed | touched, again]
     write_dump(tmp_path / "dump", notices, [raw_company()], [raw_bid(1, "001")])
     run(tmp_path, tmp_path / "dump")
     withdrawn = duckdb.sql(f"SELECT reissue, withdrawn_at FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY 1")
