@@ -54,7 +54,8 @@ def test_a_notice_is_open_as_long_as_what_was_last_known_of_it_says_so(home):
         {"closes_at": None, "withdrawn_at": TOLD + 3 * canonical.DAY},
     ]
     restated = [row | change | {"known_at": TOLD} for row, change in zip(notices[1:], changes, strict=True)]
-    add_part(home, {"read_at": (TOLD + canonical.HOUR).isoformat()}, notice=restated)
+    read = {"ingest": 2, "read_at": TOLD.isoformat()}
+    add_part(home, read | {"ingests": [read]}, notice=restated)
     build_features(Config(home=str(home)))
     as_published, prolonged, withdrawn = (TOLD + days * canonical.DAY for days in (9, 20, 3))
     assert open_at(home, TOLD - canonical.HOUR) == {f"n{number}": as_published for number in range(5)}
