@@ -20,16 +20,12 @@ STATIC = {"table_optimiser": "sparse_adam"}
 """The seed's recipe, random pairs and Adam, but only the rows that a batch reads move."""
 FAST = STATIC | {"whole_notices": True, "logq": True}
 """Whole notices: their bidders are among the negatives more often than others, for which the loss corrects."""
-HALF = FAST | {"precision": "bfloat16"}
-"""The layers in bfloat16: a gain on a CPU that computes with it, and where batches are large."""
-ON_A_GPU = HALF | {"cuda_graphs": True}
+ON_A_GPU = FAST | {"precision": "bfloat16", "cuda_graphs": True}
 """Besides, where there is a GPU."""
-LARGE = {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3}
 RANKED = {
     "seed": {"epochs": 24},
     "static": STATIC | {"epochs": 24},
-    "fast:4096": FAST | LARGE,
-    "half:4096": HALF | LARGE,
+    "fast:4096": FAST | {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3},
 }
 """What is trained to see how it ranks. A large batch takes few steps, each the longer."""
 SEEDS = (7, 8, 9, 10, 11)
