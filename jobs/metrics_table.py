@@ -31,12 +31,13 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     from rich.console import Group
 
     from bidrec.ranking.metrics import depths_of
+    from bidrec.reporting.templates import ranked
 
     window = metrics["window"]
     depths = depths_of(next(iter(metrics["metrics"]["frozen"].values())))
     columns = {f"recall@{depth}": f"R@{depth}" for depth in depths} | COLUMNS
     table = _rankers_table(
-        f"Test window {window['from'][:10]} to {window['until'][:10]}: {window['notices']:,} notices, "
+        f"Test window {window['from'][:10]} to {window['until'][:10]}: {ranked(window)} notices, "
         f"{window['candidates']:,} candidate companies",
         [*columns.values(), "R@100, 95 %"],
     )

@@ -194,6 +194,8 @@ class Ranking:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
+    notices: int = 20_000
+    """At most so many notices of the test window, evenly spread over it, are ranked by every ranker. 0: all."""
     top_k: tuple[int, ...] = (10, 50, 100)
     """Lengths K of the lists that are measured."""
     refresh_days: int = 7

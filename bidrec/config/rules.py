@@ -145,7 +145,9 @@ def _ranking_rules(config: Config) -> dict[str, bool]:
     return {
         "evaluation.top_k must hold whole numbers of at least 1": bool(evaluation.top_k) and min(evaluation.top_k) >= 1,
         "evaluation.neighbours must be at least 1": evaluation.neighbours >= 1,
-        "evaluation.refresh_days and bootstrap must be at least 0": min(evaluation.refresh_days, evaluation.bootstrap)
+        "evaluation.notices, refresh_days and bootstrap must be at least 0": min(
+            evaluation.notices, evaluation.refresh_days, evaluation.bootstrap
+        )
         >= 0,
         "ranking.candidates, neighbours, tower_neighbours and known_notices must be at least 1": min(
             ranking.candidates, ranking.neighbours, ranking.tower_neighbours, ranking.known_notices

@@ -180,10 +180,12 @@ def _per_notice(ranks_P: Int64, truth: Truth, known_P: Bool, settings: Evaluatio
 
 
 def _window(truth: Truth, candidates_C: Bool, known_P: Bool) -> dict[str, Any]:
+    thinned = {"notices_with_bids": len(truth.notices) + truth.left_out} if truth.left_out else {}
     return {
         "from": iso_of(truth.lo),
         "until": iso_of(truth.hi),
         "notices": len(truth.notices),
+        **thinned,
         "without_bids": truth.without_bids,
         "bids": len(truth.company),
         "candidates": int(candidates_C.sum()),

@@ -48,7 +48,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     """
     rankers = _Rankers.of(config, run)
     ts = rankers.ts
-    truth = Truth.of(ts, ts.cutoff, ts.test_before)
+    truth = Truth.of(ts, ts.cutoff, ts.test_before).thinned(config.evaluation.notices)
     final = rankers.final_as_of(ts.cutoff)
     _count_ineligible(truth, final.evidence.eligible)
     whole = rankers.period(slice(0, len(truth.notices)), ts.cutoff, final)

@@ -3,7 +3,7 @@
 Reads   runs/ID/training_set (pairs, versions, profiles)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ class Truth:
     """Notices of the window without a bid; they count for nothing."""
     known_bids: Int64
     """(C,) bids of each company known before `lo`: who is in the long tail."""
+    left_out: int = 0
+    """Notices of the window that have a bid and were thinned out."""
 
     @classmethod
     def of(cls, ts: TrainingSet, lo: int, hi: int, known_before: int | None = None) -> "Truth":
@@ -61,6 +63,23 @@ class Truth:
             company=ts.pair_company[inside].astype(np.int64),
             without_bids=int(end - first - len(notices)),
             known_bids=np.bincount(before, minlength=ts.companies),
+        )
+
+    def thinned(self, at_most: int) -> "Truth":
+        """Of the notices that many at most, evenly spread, with their bids; 0: all."""
+        if not at_most or len(self.notices) <= at_most:
+            return self
+        kept = np.arange(at_most) * len(self.notices) // at_most
+        place_Q = np.full(len(self.notices), -1)
+        place_Q[kept] = np.arange(at_most)
+        query_P = place_Q[self.query]
+        return replace(
+            self,
+            notices=self.notices[kept],
+            published_at=self.published_at[kept],
+            query=query_P[query_P >= 0],
+            company=self.company[query_P >= 0],
+            left_out=self.left_out + len(self.notices) - at_most,
         )
 
 

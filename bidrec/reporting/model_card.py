@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.ranking.names import ORACLE
-from bidrec.reporting.templates import environment
+from bidrec.reporting.templates import environment, ranked
 from bidrec.runs import Run
 from bidrec.sealed import FORMAT_VERSION, write_json
 from bidrec.storage import write_text
@@ -99,7 +99,7 @@ def _limits(facts: Mapping[str, Any]) -> list[str]:
     limits = [
         f"A company nobody knew at the cutoff cannot be recommended: {window['cold_share']:.1%} of the test window's "
         "bids are by such companies.",
-        f"Measured on the {window['notices']:,} notices with bids published from {window['from'][:10]} until "
+        f"Measured on the {ranked(window)} notices with bids published from {window['from'][:10]} until "
         f"{window['until'][:10]}; other times and other markets may differ, and the weights age.",
         "It repeats the past: who bid much is shown much"
         + (f" ({model['coverage@10']:.0%} of the companies are in some first ten)." if "coverage@10" in model else "."),

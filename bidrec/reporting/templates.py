@@ -20,7 +20,7 @@ def environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {one.__name__: one for one in (words, share, points, span, count, decimal)}
+    made.filters |= {one.__name__: one for one in (words, share, points, span, count, ranked, decimal)}
     return made
 
 
@@ -54,6 +54,12 @@ def span(ci: Sequence[float] | None, how: str = "decimal") -> str:
 
 def count(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def ranked(window: Mapping[str, Any]) -> str:
+    """How many of a test window's notices were ranked: "1,803", or "20,000 of 170,123" where they were thinned."""
+    of_all = f" of {window['notices_with_bids']:,}" if "notices_with_bids" in window else ""
+    return f"{window['notices']:,}{of_all}"
 
 
 def decimal(value: float | None) -> str:

@@ -100,7 +100,7 @@ def _little_data(facts: dict[str, Any]) -> Iterator[str]:
     if facts["split"] and last and last < day_of(facts["split"]["test_before"]):
         yield f"The bids end on {last}, before the test window does: its last notices may not have been opened."
     without = facts["window"]["without_bids"]
-    notices = without + facts["window"]["notices"]
+    notices = without + facts["window"].get("notices_with_bids", facts["window"]["notices"])
     if without > UNOPENED_SHARE * notices:
         yield (
             f"{without:,} of the {notices:,} notices of the test window have no bid in the data, "

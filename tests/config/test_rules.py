@@ -53,7 +53,7 @@ SETTINGS = [
         for name in ("popularity_half_life", "backoff_half_life")
     ),
     *(
-        (f"[evaluation]\n{name} = -1", "evaluation.refresh_days and bootstrap must be at least 0")
+        (f"[evaluation]\n{name} = -1", "evaluation.notices, refresh_days and bootstrap must be at least 0")
         for name in ("refresh_days", "bootstrap")
     ),
     *(

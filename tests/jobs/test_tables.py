@@ -60,6 +60,13 @@ def test_without_resamples_there_are_no_intervals_and_the_table_says_so() -> Non
     assert "95 % " in printed(metrics_table(metrics(50)), 120).partition("against the best baseline")[2]
 
 
+def test_the_table_says_of_how_many_notices_the_ranked_ones_are() -> None:
+    thinned = metrics(0)
+    thinned["window"]["notices_with_bids"] = 12_345
+    assert ": 4 of 12,345 notices," in printed(metrics_table(thinned), 120)
+    assert ": 4 notices," in printed(metrics_table(metrics(0)), 120)
+
+
 @pytest.mark.parametrize("top_k", [(10,), (5, 50, 200)])
 def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) -> None:
     words = printed(metrics_table(metrics(20, top_k)), 160)

@@ -54,6 +54,13 @@ def test_every_ranker_gets_its_row_with_intervals_and_the_ceiling_comes_last():
     assert "coverage@10" not in table["ceiling"]
 
 
+def test_a_thinned_window_says_of_how_many_notices_it_is_a_part():
+    window = evaluate({"final": PERFECT}, TRUTH.thinned(1), EVERYBODY, SETTINGS, model="final")["window"]
+    assert (window["notices"], window["notices_with_bids"], window["bids"]) == (1, 2, 2)
+    whole = evaluate({"final": PERFECT}, TRUTH, EVERYBODY, SETTINGS, model="final")["window"]
+    assert "notices_with_bids" not in whole
+
+
 def test_progress_counts_the_lists_of_all_rankers_over_all_periods():
     rankers = {"final": PERFECT, "popularity": SAME_FOR_ALL}
     periods = [Period(slice(0, 1), rankers, EVERYBODY), Period(slice(1, 2), rankers, EVERYBODY)]

@@ -46,6 +46,11 @@ def test_blocks_of_queries_and_items_change_nothing(queries, items, k):
     assert values.tolist() == np.take_along_axis(scores, rows, axis=1).tolist()
 
 
+@given(arrays.arrays(np.float32, st.tuples(st.integers(1, 2), st.integers(300, 400)), elements=FEW_VALUES))
+def test_of_many_columns_too_the_list_is_that_of_a_full_sort(scores):
+    assert best(scores, 3)[0].tolist() == by_full_sort(scores, 3)
+
+
 def test_more_than_the_catalogue_holds_is_the_whole_catalogue():
     rows, values = top_k(np.ones((1, 1), np.float32), np.array([[1], [3], [2]], np.float32), 10)
     assert rows.tolist() == [[1, 2, 0]]

@@ -27,6 +27,22 @@ def test_bids_opened_too_late_are_left_out_where_asked():
     assert early.without_bids == 2
 
 
+@given(st.integers(1, 4), st.integers(0, 5))
+def test_thinned_notices_keep_their_own_bids_and_are_spread_over_the_window(notices, at_most):
+    bids = [(notice, company, 5) for notice in range(notices) for company in range(notice % 3 + 1)]
+    whole = Truth.of(training_set(list(range(notices)), bids), 0, 30 * DAY)
+    thin = whole.thinned(at_most)
+    kept = {int(notice) for notice in thin.notices}
+    assert len(thin.notices) == min(notices, at_most or notices)
+    assert thin.left_out == notices - len(thin.notices)
+    assert list(zip(thin.notices[thin.query].tolist(), thin.company.tolist(), strict=True)) == [
+        (notice, company) for notice, company, _ in bids if notice in kept
+    ]
+    assert thin.published_at.tolist() == [DAY * notice for notice in sorted(kept)]
+    assert np.ptp(np.diff([*thin.notices, notices])) <= 1
+    assert np.array_equal(thin.known_bids, whole.known_bids)
+
+
 def test_known_bids_are_those_opened_before_the_window():
     assert Truth.of(SET, 10 * DAY, 20 * DAY).known_bids.tolist() == [1, 0, 1]
     assert Truth.of(SET, 15 * DAY, 21 * DAY).known_bids.tolist() == [1, 0, 1]
