@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from bidrec import machine
 from bidrec.config import Ranking
@@ -57,8 +58,8 @@ class FinalRanker:
             row, place = np.nonzero(company_BM >= 0)
             return start + row, company_BM[row, place], score_BM[row, place]
 
-        # SciPy's products, most of the work, run on one core each and let other threads run.
-        with ThreadPoolExecutor(machine.cores()) as pool:
+        # SciPy's products, most of the work, run on one core each and let other threads run; torch's need no more then.
+        with ThreadPoolExecutor(machine.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             parts = list(pool.map(of_block, range(0, len(notice_rows), BLOCK)))
         notice, company, score = (np.concatenate(column) for column in zip(*parts, strict=True))
         return notice, company, score
