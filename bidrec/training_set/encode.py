@@ -10,6 +10,7 @@ them by its tag alone. Rows come and go in blocks: no table has to fit in memory
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bidrec import log
 from bidrec.features.schema import Field
 from bidrec.intact import require_intact
 from bidrec.sql import quoted
@@ -30,6 +32,7 @@ from bidrec.training_set.vocabulary import Vocabulary, fit_vocabulary, read_voca
 
 TEXT_BLOCK_ROWS = 8_192
 """Titles hashed at once: their code points then stay in the processor's cache."""
+_logger = log.get("training_set")
 MISSING_TIME = np.iinfo(np.int64).min
 
 
@@ -95,8 +98,13 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
     """
     training = np.flatnonzero(side.known_at < before)
 
+    fitted, whole = count(1), sum(f.read != "age" for f in fields)
+
     def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
-        return ((f, side.column(expression(f), training)) for f in fields if f.read in reads)
+        for f in fields:
+            if f.read in reads:
+                yield f, side.column(expression(f), training)
+                _logger.info(f"fitting {side.table}", done=f"{next(fitted)}/{whole}")
 
     return Fit(
         scales={f.name: _fit_scale(values, f) for f, values in columns("dense", "vector")},
@@ -121,7 +129,9 @@ def _fit_scale(values: pa.Array, f: Field) -> Scale:
 def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
     frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)), f.terms)
     for begin in range(0, len(titles), TEXT_BLOCK_ROWS):
-        frequency.add(titles.slice(begin, TEXT_BLOCK_ROWS).to_pylist())
+        block = titles.slice(begin, TEXT_BLOCK_ROWS)
+        frequency.add(block.to_pylist())
+        _logger.info(f"counting the terms of {f.name}", done=f"{begin + len(block)}/{len(titles)}")
     return frequency.idf()
 
 
@@ -173,6 +183,7 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
         Growing(folder / "text.weights.npy", np.float32) as weights,
         Growing(folder / "text.lengths.npy", np.int32) as title_lengths,
     ):
+        rows, whole = 0, len(side.known_at)
         for batch in side.batches({f.name: expression(f) for f in fields}):
             for name, scale in fitted.scales.items():
                 if scale.is_vector:
@@ -186,6 +197,8 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
                 block = _texts(batch.slice(begin, TEXT_BLOCK_ROWS), fitted, entry)
                 for file, part in zip((terms, weights, title_lengths), block, strict=True):
                     file.append(part)
+            rows += len(batch)
+            _logger.info(f"encoding {folder.name}", done=f"{rows}/{whole}")
 
 
 def _columns(rows: int, blocks: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

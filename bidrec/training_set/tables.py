@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import ENCODED, Field, Schema, View
@@ -23,6 +24,7 @@ from bidrec.sealed import read_manifest
 from bidrec.sql import literal, quoted, types_of
 from bidrec.training_set.load import SIDES
 from bidrec.training_set.rows import seconds
+from bidrec.watched import watched
 from bidrec.workspace import workspace
 
 ROW = "file_row_number"
@@ -148,7 +150,8 @@ def _columns(connection: duckdb.DuckDBPyConnection, pattern: Path, needed: tuple
 def _relation(connection: duckdb.DuckDBPyConnection, name: str, ordered: str, folder: str) -> None:
     """Make the view `name` of a query's rows in their order, which `file_row_number` numbers."""
     file = literal(f"{folder}/{name}.parquet")
-    connection.execute(f"COPY ({ordered}) TO {file} (FORMAT parquet)")
+    with watched(connection, log.get("training_set"), f"sorting {name}"):
+        connection.execute(f"COPY ({ordered}) TO {file} (FORMAT parquet)")
     connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file}, {ROW} = true)")
 
 

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sealed import content_of, write_manifest
@@ -62,6 +63,20 @@ def test_pairs_point_at_what_was_known_when_the_notice_was_published(tmp_path):
     assert found["n07", "cosmos"] is None
     assert found["n09", "cosmos"] == 70
     assert ts.manifest["rows"]["pairs_of_unknown_companies"] == 2
+
+
+def test_progress_counts_the_fields_that_are_measured_and_fitted_and_the_rows_that_are_encoded(tmp_path):
+    with capture_logs() as logs:
+        ts = build(tmp_path, *small_world())
+    told = {entry["event"]: entry["done"].split("/") for entry in logs if "done" in entry}
+    fields = len(NOTICE_FIELDS) + len(PROFILE_FIELDS) + len(ACTIVITY_FIELDS)
+    assert told["measuring fields"] == [str(fields)] * 2
+    for side in ("notice", "profile", "version"):
+        assert told[f"encoding {side}"] == [str(getattr(ts, side).rows)] * 2
+    for table in ("notice", "profile", "activity"):
+        done, whole = told[f"fitting {table}"]
+        assert done == whole != "0"
+    assert "counting the terms of title" in told
 
 
 def test_a_static_record_without_a_new_bid_makes_a_version_too(tmp_path):
