@@ -10,6 +10,7 @@ from bidrec.ranking.compare import compare
 from bidrec.ranking.metrics import per_notice
 from jobs.list_tables import companies_table, notices_table
 from jobs.metrics_table import metrics_table
+from jobs.output import Result, emit
 
 NOTICE = {
     "rank": 1,
@@ -88,3 +89,19 @@ def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
     bare = NOTICE | dict.fromkeys(("title", "buyer", "place", "value", "currency", "closes_at"))
     assert "value unknown" in printed(notices_table(None, [bare]), 120)
     assert "without title" in printed(companies_table(bare, []), 120)
+
+
+def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich takes what stands in them for a style, and for an error where it begins with a stroke."""
+    title, name = "[e-나라도움] 가설건축물[/사무실] :memo: 임차", "[blue]진성(주)"
+    emit(Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}])), as_json=False)
+    printed = capsys.readouterr().out
+    assert title in printed
+    assert name in printed
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    korean = io.TextIOWrapper(io.BytesIO(), encoding="euc_kr")
+    monkeypatch.setattr("sys.stdout", korean)
+    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [])), as_json=False)
+    assert "도로 \\u2013 포장" in korean.buffer.getvalue().decode("euc_kr")  # type: ignore[attr-defined]
