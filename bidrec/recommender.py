@@ -58,6 +58,8 @@ class RankedNotice:
     notice_id: str
     title: str | None
     buyer: str | None
+    unit: str | None
+    """Whom for, where that is another office than the buyer: reasons of the office speak of it."""
     place: str | None
     value: float | None
     """In `currency`."""

@@ -28,7 +28,7 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
     place = f", {notice['place']}" if notice["place"] else ""
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
-        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice)}, "
+        f"  {_buyer(notice) or 'unknown buyer'}{place}, {_money(notice)}, "
         f"closes {_time(notice['closes_at'])}",
         table,
     )
@@ -43,7 +43,7 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
         table.add_row(
             str(row["rank"]),
             row["notice_id"],
-            _lines(row["title"], row["buyer"]),
+            _lines(row["title"], _buyer(row)),
             _lines(_money(row), _time(row["closes_at"])),
             f"{row['score']:.3f}",
             *_reasons(row),
@@ -85,6 +85,12 @@ def _money(notice: Mapping[str, Any]) -> str:
     from bidrec.reporting.templates import money
 
     return money(notice) or "value unknown"
+
+
+def _buyer(notice: Mapping[str, Any]) -> str:
+    from bidrec.reporting.templates import buyer
+
+    return buyer(notice)
 
 
 def _day(value: datetime | None) -> str:

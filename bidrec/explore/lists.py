@@ -83,7 +83,7 @@ def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
     published = Published(home)
     notices = _found(
         published.file("notices.parquet"),
-        "concat_ws(' ', notice_id, title, buyer, place)",
+        "concat_ws(' ', notice_id, title, buyer, unit, place)",
         "published_at DESC, notice_id",
         words,
     )

@@ -17,6 +17,9 @@ from bidrec.errors import ContractError
 from bidrec.intact import intact_tables
 from bidrec.sql import first_line
 
+BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
+    nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id)) AS unit"""
+"""SQL of who buys, and of whom for, where that is another office, the one that reasons are about."""
 WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 
 

@@ -15,7 +15,7 @@ from bidrec.reporting.market import feature_files
 from bidrec.sql import dicts
 
 Rows = dict[str, dict[str, Any]]
-NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
+NOTICE = ("title", "buyer", "unit", "place", "region", "category", "value", "currency", "published_at")
 COMPANY = ("name", "company_region")
 
 
@@ -54,8 +54,8 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
-            """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value,
-                 currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
+            f"""SELECT notice_id, title, {reasons.BUYER}, place, region, category, value, currency, published_at
+                 FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
         by_notice = {row["notice_id"]: row for row in dicts(notices)}

@@ -157,11 +157,20 @@ def test_an_example_marks_who_bid_and_counts_nothing_known_later_than_the_cutoff
         {"company": company["company_id"], "cutoff": cutoff, "notice": notice},
     ).fetchone()
     assert (int(company["why"].split()[0]),) == at_office
+    named = [f"{one['buyer']}, for {one['unit']}" for one in facts["examples"] if one["unit"]]
+    assert named
+    assert all(name in Outline(html(facts)).words for name in named)
 
 
 def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     examples = [
-        {**one, "title": HOSTILE, "buyer": HOSTILE, "companies": [{**one["companies"][0], "name": HOSTILE}]}
+        {
+            **one,
+            "title": HOSTILE,
+            "buyer": HOSTILE,
+            "unit": HOSTILE,
+            "companies": [{**one["companies"][0], "name": HOSTILE}],
+        }
         for one in facts["examples"]
     ]
     regions = [{**row, "region": HOSTILE} for row in facts["market"]["regions"]]

@@ -17,6 +17,7 @@ NOTICE = {
     "notice_id": "20250600343-000",
     "title": "성남시 분당구 이면도로 재포장공사 및 부대시설 정비공사(추가)",
     "buyer": "조달청 경기지방조달청",
+    "unit": None,
     "place": "경기도 성남시 분당구",
     "value": 13_852_464_000.0,
     "currency": "KRW",
@@ -83,6 +84,12 @@ def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -
     for whole in ("0843127402", "12,345", "none yet", "0.308"):
         assert whole in companies
     assert "…" not in notices + companies
+
+
+def test_where_one_office_buys_for_another_both_are_named_since_reasons_speak_of_the_other() -> None:
+    notice = NOTICE | {"unit": "경기도 성남시"}
+    for table in (companies_table(notice, [COMPANY]), notices_table(COMPANY, [notice])):
+        assert "조달청 경기지방조달청, for 경기도 성남시" in printed(table, 200)
 
 
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
