@@ -25,6 +25,7 @@ NOTICE = {
     "score": 0.457,
     "reasons": [{"of": "office", "bids": 1234, "days_ago": 1809}],
 }
+AS_OF = datetime(2025, 6, 30, 8, 32, 54, tzinfo=UTC)
 COMPANY = {
     "rank": 1,
     "company_id": "0843127402",
@@ -76,8 +77,8 @@ def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) ->
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -> None:
     notices, companies = (
-        printed(notices_table(COMPANY, [NOTICE]), width),
-        printed(companies_table(NOTICE, [COMPANY]), width),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF), width),
+        printed(companies_table(NOTICE, [COMPANY], AS_OF), width),
     )
     for whole in ("20250600343-000", "13,852,464,000 KRW", "2025-07-14 01:00", "0.457"):
         assert whole in notices
@@ -88,20 +89,29 @@ def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -
 
 def test_where_one_office_buys_for_another_both_are_named_since_reasons_speak_of_the_other() -> None:
     notice = NOTICE | {"unit": "경기도 성남시"}
-    for table in (companies_table(notice, [COMPANY]), notices_table(COMPANY, [notice])):
+    for table in (companies_table(notice, [COMPANY], AS_OF), notices_table(COMPANY, [notice], AS_OF)):
         assert "조달청 경기지방조달청, for 경기도 성남시" in printed(table, 200)
+
+
+def test_a_list_says_when_what_it_counts_was_known_and_that_its_times_are_utc() -> None:
+    companies, notices = (
+        printed(companies_table(NOTICE, [COMPANY], AS_OF), 200),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF), 200),
+    )
+    assert "closes 2025-07-14 01:00, bids known as of 2025-06-30 08:32 (UTC)\n" in companies
+    assert "12,345 bids known as of 2025-06-30 08:32 (UTC)\n" in notices
 
 
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
     bare = NOTICE | dict.fromkeys(("title", "buyer", "place", "value", "currency", "closes_at"))
-    assert "value unknown" in printed(notices_table(None, [bare]), 120)
-    assert "without title" in printed(companies_table(bare, []), 120)
+    assert "value unknown" in printed(notices_table(None, [bare], AS_OF), 120)
+    assert "without title" in printed(companies_table(bare, [], AS_OF), 120)
 
 
 def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Rich takes what stands in them for a style, and for an error where it begins with a stroke."""
     title, name = "[e-나라도움] 가설건축물[/사무실] :memo: 임차", "[blue]진성(주)"
-    emit(Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}])), as_json=False)
+    emit(Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}], AS_OF)), as_json=False)
     printed = capsys.readouterr().out
     assert title in printed
     assert name in printed
@@ -110,5 +120,5 @@ def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.Ca
 def test_a_terminal_that_lacks_a_letter_gets_its_number_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     korean = io.TextIOWrapper(io.BytesIO(), encoding="euc_kr")
     monkeypatch.setattr("sys.stdout", korean)
-    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [])), as_json=False)
+    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [], AS_OF)), as_json=False)
     assert "도로 \\u2013 포장" in korean.buffer.getvalue().decode("euc_kr")  # type: ignore[attr-defined]
