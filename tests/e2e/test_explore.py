@@ -154,6 +154,17 @@ def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, no
 
 
 @needs_chromium
+def test_on_paper_a_list_is_whole_and_nothing_else_is(config, address, notice, tmp_path) -> None:
+    company = Published(config.home_path).companies_for(notice, 1)[1][0]["company_id"]
+    with browser(tmp_path / "profile") as page:
+        for path in (f"/notice/{notice}", f"/company/{company}", "/"):
+            page.open(address + path, width=718)  # A4 without its margins
+            page.ask("Emulation.setEmulatedMedia", media="print")
+            assert page.run("document.querySelector('table').getBoundingClientRect().right") <= 718, path
+            assert page.run("document.querySelector('header').offsetHeight") == 0
+
+
+@needs_chromium
 @needs_axe
 @pytest.mark.parametrize("path", ["/", "/notice/NOTICE", "/company/COMPANY", "/notice/nothing"])
 def test_no_page_breaks_a_rule_of_accessibility(config, address, notice, path, tmp_path) -> None:

@@ -26,6 +26,8 @@ from tests.browser import AXE, Page, browser, needs_axe, needs_chromium
 
 HOSTILE = "<script>alert(1)</script>\"' onload='alert(2)' {{ 7 * 7 }} &amp; 도로 🙂"
 VOID = {"meta", "link", "br"}
+A4 = 718
+"""Width of a sheet without its margins, in CSS pixels."""
 
 
 class Outline(HTMLParser):
@@ -406,6 +408,16 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_fits_the_screen(
     assert paper == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
     assert tab.problems == []
     assert tab.requested == [page.as_uri()]
+
+
+@needs_chromium
+def test_on_paper_no_table_is_cut_off_at_the_edge(tab: Page, page: Path) -> None:
+    tab.open(page, width=A4)
+    tab.ask("Emulation.setEmulatedMedia", media="print")
+    tab.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    beyond = f"[...document.querySelectorAll('table')].filter(one => one.getBoundingClientRect().right > {A4})"
+    assert tab.run(f"{beyond}.map(one => one.caption.textContent)") == []
+    tab.ask("Emulation.setEmulatedMedia", media="")
 
 
 @needs_chromium
