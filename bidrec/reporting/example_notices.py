@@ -22,7 +22,8 @@ COMPANY = ("name", "company_region")
 def in_words(
     home: Path, examples: list[dict[str, Any]] | None, training_set: dict[str, Any]
 ) -> list[dict[str, Any]] | None:
-    """Each example with its notice's columns, and each company's name, region and reasons as known at the cutoff.
+    """Each example with its notice's columns, and each company's name, region and reasons as known at the cutoff, with
+    the `as_of` of these.
 
     None without examples. What the home's features do not have any more is None, and the ids stay.
     """
@@ -43,7 +44,9 @@ def in_words(
             }
             for company in one["companies"]
         ]
-        told.append({**one, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed})
+        told.append(
+            {**one, "as_of": as_of, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed}
+        )
     return told
 
 

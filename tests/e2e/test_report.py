@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from bidrec.reporting.model_card import card_of, write_card
 from bidrec.reporting.page import html
 from bidrec.runs import Run, find
 from bidrec.sealed import read_json, read_manifest, write_json
+from bidrec.training.loop import CHANCE
 from jobs.cli import main
 from tests.browser import AXE, Page, browser, needs_axe, needs_chromium
 
@@ -162,6 +164,16 @@ def test_an_example_marks_who_bid_and_counts_nothing_known_later_than_the_cutoff
     named = [f"{one['buyer']}, for {one['unit']}" for one in facts["examples"] if one["unit"]]
     assert named
     assert all(name in Outline(html(facts)).words for name in named)
+
+
+def test_what_the_page_says_of_the_epoch_the_windows_and_the_days_is_what_was_done(facts: dict[str, Any]) -> None:
+    words = " ".join(Outline(html(facts)).words.split())
+    assert f"The last epoch within {CHANCE} of the highest point was chosen." in words
+    eve = datetime.fromtimestamp(facts["split"]["cutoff"], UTC) - timedelta(days=1)
+    assert f"as of {eve:%Y-%m-%d}, the day before the cutoff" in words
+    counted = sum(window["bids"] for window in facts["windows"].values())
+    assert 0 < counted < facts["rows"]["pairs"]  # and so not all of the pairs are learned from or tested on
+    assert "to learn from" not in words
 
 
 def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
