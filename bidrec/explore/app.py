@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bidrec.errors import BidrecError
-from bidrec.explore.lists import Filters, Listing, companies_of, notices_of, search
+from bidrec.explore.lists import FOUND, Filters, Listing, companies_of, notices_of, search
 from bidrec.reporting.templates import buyer, money, words
 
 HEADERS = {
@@ -69,7 +69,7 @@ def app(home: Path, hosts: list[str]) -> Starlette:
     def start(request: Request) -> Response:
         question = request.query_params.get("q", "")
         notices, companies = search(home, question)
-        return page("search", question=question, notices=notices, companies=companies)
+        return page("search", question=question, notices=notices, companies=companies, most=FOUND)
 
     def listing(request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:
         key = request.path_params["id"]
