@@ -74,6 +74,17 @@ def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) ->
     ]
 
 
+@pytest.mark.parametrize(("width", "left_out"), [(80, ["R@100 warm", "coverage", "MRR"]), (120, [])])
+def test_a_narrow_terminal_gets_fewer_figures_each_of_them_whole(width: int, left_out: list[str]) -> None:
+    words = printed(metrics_table(metrics(20, (10, 50, 100))), width)
+    table = words.partition("R@K:")[0]
+    assert "…" not in words
+    heading = " ".join(table.split())
+    for name in ("R@10", "R@50", "R@100", "HR@10", "NDCG@10", "MRR", "coverage", "R@100 warm", "R@100, 95 %"):
+        assert (f"{name} ┃" in heading) == (name not in left_out)
+    assert ("Too narrow for" in table) == bool(left_out)
+
+
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -> None:
     notices, companies = (
