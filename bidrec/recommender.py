@@ -32,7 +32,7 @@ class Reason:
     """What the bids have in common with the notice."""
     bids: int
     days_ago: int
-    """Days from the newest of them to the write-back's as-of."""
+    """Days from the opening of the newest to the write-back's as-of, by the calendar (UTC)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,8 @@ class RankedNotice:
     notice_id: str
     title: str | None
     buyer: str | None
+    unit: str | None
+    """Whom for, where that is another office than the buyer: reasons of the office speak of it."""
     place: str | None
     value: float | None
     """In `currency`."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 HEADINGS = {"recall@100": "R@100", "recall@10": "R@10", "ndcg@10": "NDCG@10"}
-BAR = 40
-"""Characters of a bar."""
+BAR = 28
+"""Characters of a bar; its table then fits 80 columns."""
 
 
 @command
@@ -35,10 +35,11 @@ def backtest(config: Config, cutoffs: list[date]) -> Result:
     from bidrec.backtest import measure
 
     result = measure(config, cutoffs)
-    return Result(data=result, text=_text(result))
+    return Result(data=result, text=tables(result))
 
 
-def _text(result: Mapping[str, Any]) -> "RenderableType":
+def tables(result: Mapping[str, Any]) -> "RenderableType":
+    """Each cutoff with mean and range over them, and the weeks since; on 80 columns words break and figures do not."""
     from rich.console import Group
 
     mode = list(result["by_week"])[-1]  # rolling, where it was measured
@@ -51,8 +52,9 @@ def _cutoffs_table(result: Mapping[str, Any]) -> "RenderableType":
     table = Table(
         title=f"{len(result['cutoffs'])} cutoffs, {result['test_days']} days tested after each", title_justify="left"
     )
-    for heading in ("cutoff", "notices", "mode", "ranker"):
-        table.add_column(heading, justify="right" if heading == "notices" else "left")
+    for heading in ("cutoff", "notices", "mode"):
+        table.add_column(heading, justify="right" if heading == "notices" else "left", no_wrap=True)
+    table.add_column("ranker", overflow="fold")
     for heading in HEADINGS.values():
         table.add_column(heading, justify="right")
     for one in result["cutoffs"]:
@@ -62,7 +64,7 @@ def _cutoffs_table(result: Mapping[str, Any]) -> "RenderableType":
                 figures = [f"{row[metric]:.3f}" for metric in HEADINGS]
                 table.add_row(one["cutoff"], f"{one['window']['notices']:,}", mode, named, *figures)
         table.add_section()
-    for title, figure in (("mean ± sd", _mean), ("min-max", _range)):
+    for title, figure in (("mean ± sd", _mean), ("range", _range)):
         for mode, rankers in result["summary"].items():
             for ranker, row in rankers.items():
                 figures = [figure(row[metric]) for metric in HEADINGS]
@@ -76,7 +78,7 @@ def _mean(spread: Mapping[str, float | None]) -> str:
 
 
 def _range(spread: Mapping[str, float | None]) -> str:
-    return f"{spread['min']:.3f}-{spread['max']:.3f}"
+    return f"{spread['min']:.3f} to {spread['max']:.3f}"
 
 
 def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableType":
@@ -91,7 +93,7 @@ def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableTy
         "█ what final reaches, ▓ as far as it is ahead of the best baseline, ░ as far as it is behind",
         title_justify="left",
     )
-    for heading in ("week", "notices", "final", "best baseline", "ahead"):
+    for heading in ("week", "notices", "final", "best\nbaseline", "ahead"):
         table.add_column(heading, justify="right")
     table.add_column(f"{low:.2f}" + f"{high:.2f}".rjust(BAR - 4), no_wrap=True)
     for week in weeks:

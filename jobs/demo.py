@@ -105,7 +105,12 @@ def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Re
         notice, companies = published.companies_for(notice_id, 10)
         company, notices = published.notices_for(companies[0]["company_id"], 10)
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
-        parts += ["", companies_table(notice, companies), "", notices_table(company, notices)]
+        parts += [
+            "",
+            companies_table(notice, companies, published.as_of),
+            "",
+            notices_table(company, notices, published.as_of),
+        ]
     parts += ["", _where(home, run.page, notice_id)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A notice in words, then its companies; without a notice, the companies near a vector."""
+def companies_table(
+    notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]], as_of: datetime
+) -> "RenderableType":
+    """A notice in words, then its companies; without a notice, the companies near a vector. `as_of`: of the bids."""
     from rich.console import Group
 
     table = _listing("company", "name", "region", "bids known", "last opening", why=notice is not None)
@@ -28,14 +30,17 @@ def companies_table(notice: Mapping[str, Any] | None, companies: Sequence[Mappin
     place = f", {notice['place']}" if notice["place"] else ""
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
-        f"  {notice['buyer'] or 'unknown buyer'}{place}, {_money(notice)}, "
-        f"closes {_time(notice['closes_at'])}",
+        f"  {_buyer(notice) or 'unknown buyer'}{place}, {_money(notice)}\n"
+        f"  closes {_time(notice['closes_at'])}, {_known(as_of)}",
         table,
     )
 
 
-def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """A company in words, then the open notices for it; without a company, those near a vector."""
+def notices_table(
+    company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]], as_of: datetime
+) -> "RenderableType":
+    """A company in words, then the open notices for it; without a company, those near a vector. `as_of`: of the
+    bids."""
     from rich.console import Group
 
     table = _listing("notice", "title", "buyer", "value", "closes (UTC)", why=company is not None)
@@ -43,14 +48,14 @@ def notices_table(company: Mapping[str, Any] | None, notices: Sequence[Mapping[s
         table.add_row(
             str(row["rank"]),
             row["notice_id"],
-            _lines(row["title"], row["buyer"]),
+            _lines(row["title"], _buyer(row)),
             _lines(_money(row), _time(row["closes_at"])),
             f"{row['score']:.3f}",
             *_reasons(row),
         )
     if company is None:
         return Group("Open notices, by cosine with the vector", table)
-    words = [part for part in (company["name"], company["region"], f"{company['bids']:,} bids known") if part]
+    words = [part for part in (company["name"], company["region"], f"{company['bids']:,} {_known(as_of)}") if part]
     return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
 
 
@@ -85,6 +90,17 @@ def _money(notice: Mapping[str, Any]) -> str:
     from bidrec.reporting.templates import money
 
     return money(notice) or "value unknown"
+
+
+def _buyer(notice: Mapping[str, Any]) -> str:
+    from bidrec.reporting.templates import buyer
+
+    return buyer(notice)
+
+
+def _known(as_of: datetime) -> str:
+    """Of a publication that may be older than it seems; the times before it are UTC too."""
+    return f"bids known as of {_time(as_of)} (UTC)"
 
 
 def _day(value: datetime | None) -> str:

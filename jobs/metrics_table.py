@@ -4,19 +4,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.fitting import Fitting
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
 COLUMNS = {
-    "hr@10": "HR@10",
-    "ndcg@10": "NDCG@10",
-    "mrr": "MRR",
-    "coverage@10": "coverage",
-    "warm_recall@100": "R@100 warm",
+    "HR@10": "hr@10",
+    "NDCG@10": "ndcg@10",
+    "MRR": "mrr",
+    "coverage": "coverage@10",
+    "R@100 warm": "warm_recall@100",
 }
-"""Metrics beside recall and their headings: HR hit rate; coverage: share of the candidates in some top 10; warm: of the
+"""Headings of the metrics beside recall: HR hit rate; coverage: share of the candidates in some top 10; warm: of the
 bids by companies known at the time."""
+
+LEAST = ("R@100 warm", "coverage", "MRR", "HR@10", "NDCG@10")
+"""Headings that go where the terminal is narrow, the first one first."""
 
 LEGEND = """\
 R@K: share of a notice's bidders among the first K; HR@10: notices with one among 10; coverage: companies in some 10;
@@ -31,22 +36,10 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     from rich.console import Group
 
     from bidrec.ranking.metrics import depths_of
-    from bidrec.reporting.templates import ranked
 
-    window = metrics["window"]
     depths = depths_of(next(iter(metrics["metrics"]["frozen"].values())))
-    columns = {f"recall@{depth}": f"R@{depth}" for depth in depths} | COLUMNS
-    table = _rankers_table(
-        f"Test window {window['from'][:10]} to {window['until'][:10]}: {ranked(window)} notices, "
-        f"{window['candidates']:,} candidate companies",
-        [*columns.values(), "R@100, 95 %"],
-    )
-    for mode, rankers in metrics["metrics"].items():
-        for name, row in rankers.items():
-            ci = row.get("ci", {}).get("recall@100")
-            interval = f"{ci[0]:.3f}-{ci[1]:.3f}" if ci else "none"
-            table.add_row(mode, name, *(_number(row.get(column)) for column in columns), interval)
-        table.add_section()
+    columns = {f"R@{depth}": f"recall@{depth}" for depth in depths} | COLUMNS
+    table = Fitting(lambda headings: _table_of_rankers(metrics, columns, headings), list(columns), LEAST)
     parts: list[RenderableType] = [table, LEGEND, _comparison(metrics)]
     if metrics.get("for_companies"):
         parts += [_companies_table(metrics["for_companies"]), _comparison(metrics["for_companies"])]
@@ -57,6 +50,25 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
     if folder is not None:
         parts.append(f"Run: {folder}")
     return Group(*parts)
+
+
+def _table_of_rankers(metrics: Mapping[str, Any], columns: Mapping[str, str], headings: Sequence[str]) -> "Table":
+    """Of each mode and ranker the figures under these of the `columns` (heading -> metric), and an interval."""
+    from bidrec.reporting.templates import ranked
+
+    window = metrics["window"]
+    table = _rankers_table(
+        f"Test window {window['from'][:10]} to {window['until'][:10]}: {ranked(window)} notices, "
+        f"{window['candidates']:,} candidate companies",
+        [*headings, "R@100, 95 %"],
+    )
+    for mode, rankers in metrics["metrics"].items():
+        for name, row in rankers.items():
+            ci = row.get("ci", {}).get("recall@100")
+            interval = f"{ci[0]:.3f}-{ci[1]:.3f}" if ci else "none"
+            table.add_row(mode, name, *(_number(row.get(columns[heading])) for heading in headings), interval)
+        table.add_section()
+    return table
 
 
 def _rankers_table(title: str, figures: Sequence[str]) -> "Table":

@@ -4,6 +4,7 @@ A result is one JSON object on one line with --json (docs/json.md), otherwise te
 """
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -86,10 +87,13 @@ def _json_line(data: dict[str, Any]) -> str:
 
 
 def _print_text(text: "RenderableType", piped_width: int) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that a Korean terminal's EUC-KR lacks is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     if isinstance(text, str):
         print(text)
         return
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if terminal else piped_width).print(text)
+    width = None if sys.stdout.isatty() else piped_width
+    # Titles and names are not written in Rich's markup: '[e-book]' would be a style, '[/' an error.
+    Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False).print(text)

@@ -56,18 +56,19 @@ def recommend(
     from jobs.list_tables import companies_table, notices_table
 
     published, k = Published(config.home_path), top or 10
+    known = published.as_of
     moment = as_of.replace(tzinfo=UTC) if as_of else None
     if notice_id is not None:
         notice, companies = published.companies_for(notice_id, k)
-        return Result(data={"notice": notice, "companies": companies}, text=companies_table(notice, companies))
+        return Result(data={"notice": notice, "companies": companies}, text=companies_table(notice, companies, known))
     if company_id is not None:
         company, notices = published.notices_for(company_id, k, moment)
-        return Result(data={"company": company, "notices": notices}, text=notices_table(company, notices))
+        return Result(data={"company": company, "notices": notices}, text=notices_table(company, notices, known))
     if near_companies is not None:
         companies = published.companies_near(_vector(near_companies), k)
-        return Result(data={"companies": companies}, text=companies_table(None, companies))
+        return Result(data={"companies": companies}, text=companies_table(None, companies, known))
     notices = published.notices_near(_vector(near_notices), k, moment)
-    return Result(data={"notices": notices}, text=notices_table(None, notices))
+    return Result(data={"notices": notices}, text=notices_table(None, notices, known))
 
 
 def _export(

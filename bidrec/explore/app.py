@@ -22,8 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bidrec.errors import BidrecError
-from bidrec.explore.lists import Filters, Listing, companies_of, notices_of, search
-from bidrec.reporting.templates import money, words
+from bidrec.explore.lists import FOUND, Filters, Listing, companies_of, notices_of, search
+from bidrec.reporting.templates import buyer, money, words
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
@@ -41,6 +41,7 @@ DOWNLOAD = {
         "notice_id",
         "title",
         "buyer",
+        "unit",
         "place",
         "region",
         "value",
@@ -60,7 +61,7 @@ def app(home: Path, hosts: list[str]) -> Starlette:
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    pages.filters |= {"day": _day, "money": money, "words": words}
+    pages.filters |= {"day": _day, "buyer": buyer, "money": money, "words": words}
 
     def page(name: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
@@ -68,7 +69,7 @@ def app(home: Path, hosts: list[str]) -> Starlette:
     def start(request: Request) -> Response:
         question = request.query_params.get("q", "")
         notices, companies = search(home, question)
-        return page("search", question=question, notices=notices, companies=companies)
+        return page("search", question=question, notices=notices, companies=companies, most=FOUND)
 
     def listing(request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:
         key = request.path_params["id"]

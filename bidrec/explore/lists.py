@@ -22,6 +22,7 @@ FOUND = 50
 LISTED = 1000
 """Rows of a list, at most: of a notice that has closed all companies are ranked."""
 Row = dict[str, Any]
+_PLAIN = "replace(lower(nfc_normalize({})), '㈜', '(주)')"
 _HELD = f"""
     SELECT company_id, region, licences FROM ({newest("company_id", "region", "licences", files="files")})
     WHERE company_id IN (SELECT unnest($ids::VARCHAR[]))"""
@@ -79,11 +80,11 @@ class Listing:
 
 def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
     """Notices and companies in whose id or words every word occurs, whatever its capitals, the composition of its
-    Hangul, and the hyphens in a number; open and busy ones first."""
+    Hangul, the blanks between words, and the hyphens in a number; the newest and the busiest first."""
     published = Published(home)
     notices = _found(
         published.file("notices.parquet"),
-        "concat_ws(' ', notice_id, title, buyer, place)",
+        "concat_ws(' ', notice_id, title, buyer, unit, place)",
         "published_at DESC, notice_id",
         words,
     )
@@ -131,7 +132,7 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
         result = connection.execute(
             f"""SELECT * FROM read_parquet($file)
                 WHERE len(list_filter($words::VARCHAR[], lambda word: NOT (
-                    contains(lower(nfc_normalize({text})), lower(nfc_normalize(word)))
+                    contains(replace({_PLAIN.format(text)}, ' ', ''), {_PLAIN.format("word")})
                     OR (regexp_full_match(word, '\\d[\\d-]+') AND contains({text}, replace(word, '-', '')))
                 ))) = 0
                 ORDER BY {order} LIMIT $found""",

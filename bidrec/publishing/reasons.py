@@ -17,14 +17,17 @@ from bidrec.errors import ContractError
 from bidrec.intact import intact_tables
 from bidrec.sql import first_line
 
+BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
+    nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id)) AS unit"""
+"""SQL of who buys, and of whom for, where that is another office, the one that reasons are about."""
 WORDS = {"office": "to this office", "place": "in this place", "category": "in this category"}
 
 
 def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -> list[list[dict[str, Any]]]:
     """For each (notice id, company id): what speaks for it, the closest first, as {"of", "bids", "days_ago"}.
 
-    `as_of`: aware; days are counted back from it. Without features in the home, nothing is said. Raises ContractError
-    (65) where they are damaged.
+    `as_of`: aware; days are counted back from it, by the calendar (UTC). Without features in the home, nothing is said.
+    Raises ContractError (65) where they are damaged.
     """
     if not pairs or not (home / "features").exists():
         return [[] for _ in pairs]
@@ -59,8 +62,9 @@ def in_words(reasons: Sequence[dict[str, Any]]) -> str:
 
 
 def _reasons(row: Sequence[Any], as_of: datetime) -> list[dict[str, Any]]:
+    day = as_of.astimezone(UTC).date()
     return [
-        {"of": what, "bids": bids, "days_ago": (as_of.astimezone(UTC) - last).days}
+        {"of": what, "bids": bids, "days_ago": (day - last.astimezone(UTC).date()).days}
         for what, bids, last in zip(WORDS, row[::2], row[1::2], strict=True)
         if bids
     ]

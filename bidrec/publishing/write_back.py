@@ -27,6 +27,7 @@ from bidrec.publishing import gate
 from bidrec.publishing.closing import CLOSING, open_notices, status_files, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
 from bidrec.publishing.newest import newest
+from bidrec.publishing.reasons import BUYER
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs import Run, produced
@@ -174,8 +175,7 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
         connection.execute(
             f"""COPY (
                 WITH closing AS ({CLOSING})
-                SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, value, currency, published_at,
-                    closing.closes_at
+                SELECT notice_id, title, {BUYER}, place, value, currency, published_at, closing.closes_at
                 FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
                 WHERE published_at <= $as_of ORDER BY notice_id
             ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",

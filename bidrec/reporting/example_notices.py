@@ -15,14 +15,15 @@ from bidrec.reporting.market import feature_files
 from bidrec.sql import dicts
 
 Rows = dict[str, dict[str, Any]]
-NOTICE = ("title", "buyer", "place", "region", "category", "value", "currency", "published_at")
+NOTICE = ("title", "buyer", "unit", "place", "region", "category", "value", "currency", "published_at")
 COMPANY = ("name", "company_region")
 
 
 def in_words(
     home: Path, examples: list[dict[str, Any]] | None, training_set: dict[str, Any]
 ) -> list[dict[str, Any]] | None:
-    """Each example with its notice's columns, and each company's name, region and reasons as known at the cutoff.
+    """Each example with its notice's columns, and each company's name, region and reasons as known at the cutoff, with
+    the `as_of` of these.
 
     None without examples. What the home's features do not have any more is None, and the ids stay.
     """
@@ -43,7 +44,9 @@ def in_words(
             }
             for company in one["companies"]
         ]
-        told.append({**one, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed})
+        told.append(
+            {**one, "as_of": as_of, **notices.get(one["notice_id"], dict.fromkeys(NOTICE)), "companies": listed}
+        )
     return told
 
 
@@ -54,8 +57,8 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
-            """SELECT notice_id, title, coalesce(buyer_name, buyer_id) AS buyer, place, region, category, value,
-                 currency, published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
+            f"""SELECT notice_id, title, {reasons.BUYER}, place, region, category, value, currency, published_at
+                 FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
         by_notice = {row["notice_id"]: row for row in dicts(notices)}

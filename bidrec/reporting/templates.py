@@ -20,7 +20,7 @@ def environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {one.__name__: one for one in (words, share, points, span, count, ranked, decimal)}
+    made.filters |= {one.__name__: one for one in (words, buyer, share, points, span, count, ranked, decimal)}
     return made
 
 
@@ -32,6 +32,11 @@ def words(value: Any) -> Markup:
 def money(notice: Mapping[str, Any]) -> str:
     """A notice's value and its currency; empty where it states none."""
     return "" if notice["value"] is None else f"{notice['value']:,.0f} {notice['currency'] or ''}".strip()
+
+
+def buyer(notice: Mapping[str, Any]) -> str:
+    """Who buys, and whom for, where that is another office; empty where neither is known."""
+    return ", for ".join(office for office in (notice["buyer"], notice["unit"]) if office)
 
 
 def share(value: float | None) -> str:

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.explore.app import HEADERS, app, plain
-from bidrec.explore.lists import Filters, companies_of
+from bidrec.explore.lists import FOUND, Filters, companies_of
 from bidrec.publishing.recommend import Published
 from jobs.cli import main
 from jobs.output import SCHEMA_VERSION
@@ -65,6 +65,13 @@ def test_a_search_finds_by_number_and_by_words_in_any_order(config: Config, addr
         assert status == 200
         assert f'href="/notice/{notice}"' in page.decode()
     assert notice not in get(f"{address}/?q={quote(words[0] + ' nowhere-at-all')}")[2].decode()
+
+
+def test_a_search_that_finds_more_than_it_shows_says_so(address: str) -> None:
+    page = get(f"{address}/?q={quote('공사')}")[2].decode()
+    assert page.count('href="/notice/') == FOUND
+    assert f"Notices: the newest {FOUND}" in page
+    assert "Notices: the newest" not in get(f"{address}/?q=nowhere-at-all")[2].decode()
 
 
 def test_a_list_is_the_published_one_and_its_filters_narrow_it(config: Config, address: str, notice: str) -> None:
@@ -151,6 +158,29 @@ def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, no
         page.picture(tmp_path / "phone.png")
         assert page.problems == []
         assert all(url.startswith((address, "data:")) for url in page.requested)
+
+
+@needs_chromium
+@pytest.mark.parametrize(("amount", "taken"), [("300,000,000", True), ("3e8", True), ("3억", False)])
+def test_an_amount_that_is_no_number_is_refused_and_not_passed_over(
+    config, address, notice, tmp_path, amount, taken
+) -> None:
+    company = Published(config.home_path).companies_for(notice, 1)[1][0]["company_id"]
+    with browser(tmp_path / "profile") as page:
+        page.open(f"{address}/company/{company}")
+        page.run(f"document.querySelector('#least').value = {json.dumps(amount)}")
+        assert page.run("document.querySelector('#least').checkValidity()") == taken
+
+
+@needs_chromium
+def test_on_paper_a_list_is_whole_and_nothing_else_is(config, address, notice, tmp_path) -> None:
+    company = Published(config.home_path).companies_for(notice, 1)[1][0]["company_id"]
+    with browser(tmp_path / "profile") as page:
+        for path in (f"/notice/{notice}", f"/company/{company}", "/"):
+            page.open(address + path, width=718)  # A4 without its margins
+            page.ask("Emulation.setEmulatedMedia", media="print")
+            assert page.run("document.querySelector('table').getBoundingClientRect().right") <= 718, path
+            assert page.run("document.querySelector('header').offsetHeight") == 0
 
 
 @needs_chromium

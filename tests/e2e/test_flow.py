@@ -112,10 +112,11 @@ def test_no_published_list_of_either_direction_has_a_company_that_may_not_bid(co
 def test_the_words_beside_what_is_published_are_those_of_the_lake_in_the_order_of_their_ids(config: Config) -> None:
     folder, lake = config.home_path / "published" / "current", config.home_path / "lake"
     manifest = read_manifest(folder) or {}
-    columns = "notice_id, title, coalesce(buyer_name, buyer_id), place, value, currency, published_at"
+    unit = "nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id))"  # where it is not the buyer itself
+    columns = f"notice_id, title, coalesce(buyer_name, buyer_id), {unit}, place, value, currency, published_at"
     notices = duckdb.sql(f"SELECT {columns} FROM '{lake}/notice/*.parquet' ORDER BY notice_id").fetchall()
     assert [row[:-1] for row in duckdb.sql(f"FROM '{folder}/notices.parquet'").fetchall()] == notices
-    assert any(row[2] for row in notices)
+    assert all(any(row[column] for row in notices) for column in (2, 3))
     profiles = duckdb.sql(
         f"SELECT company_id, name, region FROM '{lake}/company/*.parquet' ORDER BY known_at"
     ).fetchall()

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +22,14 @@ from bidrec.reporting.model_card import card_of, write_card
 from bidrec.reporting.page import html
 from bidrec.runs import Run, find
 from bidrec.sealed import read_json, read_manifest, write_json
+from bidrec.training.loop import CHANCE
 from jobs.cli import main
 from tests.browser import AXE, Page, browser, needs_axe, needs_chromium
 
 HOSTILE = "<script>alert(1)</script>\"' onload='alert(2)' {{ 7 * 7 }} &amp; 도로 🙂"
 VOID = {"meta", "link", "br"}
+A4 = 718
+"""Width of a sheet without its margins, in CSS pixels."""
 
 
 class Outline(HTMLParser):
@@ -157,11 +161,30 @@ def test_an_example_marks_who_bid_and_counts_nothing_known_later_than_the_cutoff
         {"company": company["company_id"], "cutoff": cutoff, "notice": notice},
     ).fetchone()
     assert (int(company["why"].split()[0]),) == at_office
+    named = [f"{one['buyer']}, for {one['unit']}" for one in facts["examples"] if one["unit"]]
+    assert named
+    assert all(name in Outline(html(facts)).words for name in named)
+
+
+def test_what_the_page_says_of_the_epoch_the_windows_and_the_days_is_what_was_done(facts: dict[str, Any]) -> None:
+    words = " ".join(Outline(html(facts)).words.split())
+    assert f"The last epoch within {CHANCE} of the highest point was chosen." in words
+    eve = datetime.fromtimestamp(facts["split"]["cutoff"], UTC) - timedelta(days=1)
+    assert f"as of {eve:%Y-%m-%d}, the day before the cutoff" in words
+    counted = sum(window["bids"] for window in facts["windows"].values())
+    assert 0 < counted < facts["rows"]["pairs"]  # and so not all of the pairs are learned from or tested on
+    assert "to learn from" not in words
 
 
 def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     examples = [
-        {**one, "title": HOSTILE, "buyer": HOSTILE, "companies": [{**one["companies"][0], "name": HOSTILE}]}
+        {
+            **one,
+            "title": HOSTILE,
+            "buyer": HOSTILE,
+            "unit": HOSTILE,
+            "companies": [{**one["companies"][0], "name": HOSTILE}],
+        }
         for one in facts["examples"]
     ]
     regions = [{**row, "region": HOSTILE} for row in facts["market"]["regions"]]
@@ -397,6 +420,16 @@ def test_the_page_asks_for_nothing_complains_of_nothing_and_fits_the_screen(
     assert paper == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
     assert tab.problems == []
     assert tab.requested == [page.as_uri()]
+
+
+@needs_chromium
+def test_on_paper_no_table_is_cut_off_at_the_edge(tab: Page, page: Path) -> None:
+    tab.open(page, width=A4)
+    tab.ask("Emulation.setEmulatedMedia", media="print")
+    tab.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+    beyond = f"[...document.querySelectorAll('table')].filter(one => one.getBoundingClientRect().right > {A4})"
+    assert tab.run(f"{beyond}.map(one => one.caption.textContent)") == []
+    tab.ask("Emulation.setEmulatedMedia", media="")
 
 
 @needs_chromium

@@ -78,7 +78,7 @@ EXPOSED = ("coverage@10", "long_tail_share@10", "gini@10")
 def data_tables(facts: dict[str, Any]) -> dict[str, Rows]:
     rows, market, windows = facts["rows"], facts["market"], facts["windows"]
     of = {"companies": "company", "company profiles": "profile", "company versions": "version", "bids": "log"}
-    names = {"notices": "notice", **of, "pairs to learn from or test on": "pairs"}
+    names = {"notices": "notice", **of, "pairs of a notice and a bidder": "pairs"}
     return {
         "Rows the run was made from": [[words, whole(rows[name])] for words, name in names.items()],
         "Rows given and rows in quarantine, over all ingests": [

@@ -16,6 +16,14 @@ def test_korean_is_found_whichever_way_it_is_composed(tmp_path, form):
     assert search(tmp_path, "포장 교량") == ([], [])
 
 
+@pytest.mark.parametrize("asked", ["도로포장", "도로 포장", "㈜금강", "(주)금강", "(주) 금강"])
+@pytest.mark.parametrize("title", ["도로 포장 (주)금강", "도로포장 ㈜ 금강"])
+def test_korean_is_found_however_it_is_spaced_and_whichever_sign_a_company_has(tmp_path, title, asked):
+    publish(tmp_path, ["1234567890"], [title])
+    assert [row["notice_id"] for row in search(tmp_path, asked)[0]] == [title]
+    assert search(tmp_path, "장도")[0] == []
+
+
 def test_a_business_number_is_found_with_its_hyphens(tmp_path):
     publish(tmp_path, ["1234567890", "1234567891"], ["20240100001-000"])
     assert [row["company_id"] for row in search(tmp_path, "123-45-67890")[1]] == ["1234567890"]

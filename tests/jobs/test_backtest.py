@@ -1,7 +1,11 @@
+import io
+
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
-from jobs.backtest import BAR, backtest, bar
+from bidrec.backtest import RANKERS
+from jobs.backtest import BAR, HEADINGS, backtest, bar, tables
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,26 @@ def test_a_bar_shows_both_figures_and_which_one_is_ahead():
     assert bar(0.75, 0.625, 0.5, 1.0) == "█" * (BAR // 4) + "▓" * (BAR // 4)
     assert bar(0.625, 0.75, 0.5, 1.0) == "█" * (BAR // 4) + "░" * (BAR // 4)
     assert bar(1.0, 1.0, 0.5, 1.0) == "█" * BAR
+
+
+def test_the_tables_fit_a_terminal_of_80_columns_without_a_figure_cut_short():
+    modes = ("frozen", "rolling")
+    figures = dict.fromkeys(HEADINGS, 0.6123)
+    spread = {name: {"mean": 0.6123, "sd": 0.0123, "min": 0.5123, "max": 0.7123} for name in HEADINGS}
+    cutoff = {
+        "cutoff": "2025-01-01",
+        "window": {"notices": 1518},
+        "metrics": {mode: dict.fromkeys(RANKERS, figures) for mode in modes},
+        "baseline": dict.fromkeys(modes, "place_category"),
+    }
+    result = {
+        "test_days": 60,
+        "cutoffs": [cutoff],
+        "summary": {mode: dict.fromkeys(RANKERS, spread) for mode in modes},
+        "by_week": {"rolling": [{"week": 1, "notices": 1518, "final": 0.85, "best_baseline": 0.82}]},
+    }
+    file = io.StringIO()
+    Console(file=file, width=80).print(tables(result))
+    assert "…" not in file.getvalue()
+    for whole in ("2025-01-01", "1,518", "0.612", "0.850", "+0.030"):
+        assert whole in file.getvalue()

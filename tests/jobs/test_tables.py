@@ -10,12 +10,14 @@ from bidrec.ranking.compare import compare
 from bidrec.ranking.metrics import per_notice
 from jobs.list_tables import companies_table, notices_table
 from jobs.metrics_table import metrics_table
+from jobs.output import Result, emit
 
 NOTICE = {
     "rank": 1,
     "notice_id": "20250600343-000",
     "title": "성남시 분당구 이면도로 재포장공사 및 부대시설 정비공사(추가)",
     "buyer": "조달청 경기지방조달청",
+    "unit": None,
     "place": "경기도 성남시 분당구",
     "value": 13_852_464_000.0,
     "currency": "KRW",
@@ -23,6 +25,7 @@ NOTICE = {
     "score": 0.457,
     "reasons": [{"of": "office", "bids": 1234, "days_ago": 1809}],
 }
+AS_OF = datetime(2025, 6, 30, 8, 32, 54, tzinfo=UTC)
 COMPANY = {
     "rank": 1,
     "company_id": "0843127402",
@@ -78,11 +81,22 @@ def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) ->
     ]
 
 
+@pytest.mark.parametrize(("width", "left_out"), [(80, ["R@100 warm", "coverage", "MRR"]), (120, [])])
+def test_a_narrow_terminal_gets_fewer_figures_each_of_them_whole(width: int, left_out: list[str]) -> None:
+    words = printed(metrics_table(metrics(20, (10, 50, 100))), width)
+    table = words.partition("R@K:")[0]
+    assert "…" not in words
+    heading = " ".join(table.split())
+    for name in ("R@10", "R@50", "R@100", "HR@10", "NDCG@10", "MRR", "coverage", "R@100 warm", "R@100, 95 %"):
+        assert (f"{name} ┃" in heading) == (name not in left_out)
+    assert ("Too narrow for" in table) == bool(left_out)
+
+
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -> None:
     notices, companies = (
-        printed(notices_table(COMPANY, [NOTICE]), width),
-        printed(companies_table(NOTICE, [COMPANY]), width),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF), width),
+        printed(companies_table(NOTICE, [COMPANY], AS_OF), width),
     )
     for whole in ("20250600343-000", "13,852,464,000 KRW", "2025-07-14 01:00", "0.457"):
         assert whole in notices
@@ -91,7 +105,38 @@ def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -
     assert "…" not in notices + companies
 
 
+def test_where_one_office_buys_for_another_both_are_named_since_reasons_speak_of_the_other() -> None:
+    notice = NOTICE | {"unit": "경기도 성남시"}
+    for table in (companies_table(notice, [COMPANY], AS_OF), notices_table(COMPANY, [notice], AS_OF)):
+        assert "조달청 경기지방조달청, for 경기도 성남시" in printed(table, 200)
+
+
+def test_a_list_says_when_what_it_counts_was_known_and_that_its_times_are_utc() -> None:
+    companies, notices = (
+        printed(companies_table(NOTICE, [COMPANY], AS_OF), 200),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF), 200),
+    )
+    assert "closes 2025-07-14 01:00, bids known as of 2025-06-30 08:32 (UTC)\n" in companies
+    assert "12,345 bids known as of 2025-06-30 08:32 (UTC)\n" in notices
+
+
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
     bare = NOTICE | dict.fromkeys(("title", "buyer", "place", "value", "currency", "closes_at"))
-    assert "value unknown" in printed(notices_table(None, [bare]), 120)
-    assert "without title" in printed(companies_table(bare, []), 120)
+    assert "value unknown" in printed(notices_table(None, [bare], AS_OF), 120)
+    assert "without title" in printed(companies_table(bare, [], AS_OF), 120)
+
+
+def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich takes what stands in them for a style, and for an error where it begins with a stroke."""
+    title, name = "[e-나라도움] 가설건축물[/사무실] :memo: 임차", "[blue]진성(주)"
+    emit(Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}], AS_OF)), as_json=False)
+    printed = capsys.readouterr().out
+    assert title in printed
+    assert name in printed
+
+
+def test_a_terminal_that_lacks_a_letter_gets_its_number_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    korean = io.TextIOWrapper(io.BytesIO(), encoding="euc_kr")
+    monkeypatch.setattr("sys.stdout", korean)
+    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [], AS_OF)), as_json=False)
+    assert "도로 \\u2013 포장" in korean.buffer.getvalue().decode("euc_kr")  # type: ignore[attr-defined]

@@ -39,6 +39,13 @@ def test_known_bids_at_the_same_office_place_and_category_are_counted_the_openin
     assert in_words(reasons[:1]) == "2 bids to this office, last 20 days ago"
 
 
+@pytest.mark.parametrize("hour", [0, 8, 9, 23])
+def test_an_opening_is_of_yesterday_at_any_hour_of_the_next_day(market, hour):
+    as_of = (START + timedelta(days=21)).replace(hour=hour, minute=30)
+    (reasons,) = reasons_for(market, [("n9", "c0")], as_of)
+    assert in_words(reasons[:1]) == "2 bids to this office, last yesterday"
+
+
 @pytest.mark.parametrize(
     ("days", "said"), [(0, "today"), (1, "yesterday"), (2, "2 days ago"), (1234, "1,234 days ago")]
 )

@@ -73,7 +73,8 @@ def in_words(folder: Path) -> None:
     open_ids = f"(SELECT notice_id FROM '{folder}/notice_recommendations.parquet')"
     words = {
         "notices": "notice_id, 'title of ' || notice_id AS title, 'buyer of ' || notice_id AS buyer,"
-        " 'place of ' || notice_id AS place, 1000.5 AS value, 'KRW' AS currency, $published AS published_at,"
+        " 'unit of ' || notice_id AS unit, 'place of ' || notice_id AS place, 1000.5 AS value, 'KRW' AS currency,"
+        " $published AS published_at,"
         f" CASE WHEN notice_id IN {open_ids} THEN $closes ELSE $closed END AS closes_at",
         "companies": "company_id, 'name of ' || company_id AS name, 'region of ' || company_id AS region, 3 AS bids,"
         " $published AS last_bid_at,"
