@@ -7,12 +7,14 @@ of them what others see. They lie where the data does: on the host, where that i
 import torch
 from torch import Tensor
 
+from bidrec import log
 from bidrec.model.history import Vectors
 from bidrec.model.members import vectors_of
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
 from bidrec.training.resident import Companies, Resident
 
+_logger = log.get("towers")
 BLOCK = 8192
 
 
@@ -23,10 +25,13 @@ def notice_vectors(model: TwoTower, data: Resident, rows: Tensor | None = None) 
     model.eval()
     rows = torch.arange(len(data.notice), device=data.device) if rows is None else rows
     vectors = torch.empty(len(rows), model.width, device=data.device)
+    done = 0
     for block, into in zip(rows.split(BLOCK), vectors.split(BLOCK), strict=True):
         if len(block):  # torchrec cannot look up nothing
             batch = data.notice.take(block, data.published_at[block])
             into.copy_(model.notice(batch.to(model.device)))
+            done += len(block)
+            _logger.info("embedding notices", done=f"{done}/{len(rows)}")
     model.train(training)
     return vectors
 
@@ -44,9 +49,12 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
     notices = vectors_of(notice_ND, model.members)
-    for block in known_C.nonzero().flatten().split(BLOCK):
+    known, done = known_C.nonzero().flatten(), 0
+    for block in known.split(BLOCK):
         if len(block):
             vectors[block] = _company_block(model, data, notices, version_C[block], as_of)
+            done += len(block)
+            _logger.info("embedding companies", done=f"{done}/{len(known)}")
     model.train(training)
     return vectors, known_C
 
