@@ -68,19 +68,26 @@ def relation(connection: duckdb.DuckDBPyConnection, raw: RawTable, files: list[P
     Raises ContractError (65) on a file that cannot be read, or lacks a column that it needs and another one has.
     """
     columns: dict[Path, Sequence[str]] = {}
-    if files[0].name.lower().endswith(".parquet"):
-        listed = ", ".join(literal(str(file)) for file in files)
-        sql = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
-    else:
-        by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+    by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+    if not files[0].name.lower().endswith(".parquet"):
         for file in files:
             readable = _utf8(file, staging)
             header = _header(readable)
             columns[file] = header[1]
             by_header.setdefault(header, []).append(readable)
-        sql = " UNION ALL BY NAME ".join(_csv(*header, same) for header, same in by_header.items())
+
+    def rows(folders_too: bool) -> str:
+        if by_header:
+            return " UNION ALL BY NAME ".join(_csv(*one, same, folders_too) for one, same in by_header.items())
+        return f"SELECT * FROM read_parquet([{_listed(files)}], union_by_name = true{_hive(folders_too)})"
+
     try:
-        connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
+        sql = rows(folders_too=False)
+        own = {name.lower() for name, *_ in connection.execute(f"SELECT * FROM ({sql}) LIMIT 0").description or ()}
+        # Of a column that is in both, DuckDB would take what the folder says.
+        if (named := _named_by_folders(files)) and not named & own:
+            sql = rows(folders_too=True)
+            connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     except duckdb.Error as error:
         text = f"cannot read {_names(files)}: {first_line(error)}"
         raise ContractError(text, hint="was it copied whole?") from error
@@ -118,19 +125,31 @@ def _header(file: Path) -> tuple[str, tuple[str, ...]]:
     return delimiter, names
 
 
-def _csv(delimiter: str, header: tuple[str, ...], files: list[Path]) -> str:
+def _csv(delimiter: str, header: tuple[str, ...], files: list[Path], folders_too: bool) -> str:
     """SELECT of files with the same header, every column as text.
 
     Nothing is left for DuckDB to detect: a broken line would lead it to another delimiter, and it takes lines that
     begin with # for comments.
     """
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
-    listed = ", ".join(literal(str(file)) for file in files)
     # \N is how PostgreSQL's COPY writes NULL.
     return (
-        f"SELECT * FROM read_csv([{listed}], auto_detect = false, header = true, columns = {{{columns}}}, "
-        f"delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ['', '\\N'])"
+        f"SELECT * FROM read_csv([{_listed(files)}], auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ['', '\\N']{_hive(folders_too)})"
     )
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(literal(str(file)) for file in files)
+
+
+def _named_by_folders(files: list[Path]) -> set[str]:
+    """The columns, in small letters, that folders like `date=2024-05-01` name, as Spark and Hive write them."""
+    return {part.partition("=")[0].lower() for file in files for part in file.parent.parts if "=" in part}
+
+
+def _hive(folders_too: bool) -> str:
+    return "" if folders_too else ", hive_partitioning = false"
 
 
 def _utf8(file: Path, staging: Path) -> Path:

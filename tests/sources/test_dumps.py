@@ -44,6 +44,24 @@ def test_two_cp949_files_of_the_same_name_do_not_overwrite_each_other(tmp_path):
     assert read(tmp_path, tmp_path / "staging") == [("1", "도로"), ("2", "교량")]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_of_a_file_is_never_that_of_its_folders_name(tmp_path, ending):
+    for day, title in (("2024-05-01", "road"), ("2024-05-02", "bridge")):
+        folder = tmp_path / "notice" / f"Title={day}"
+        folder.mkdir(parents=True)
+        duckdb.sql(f"COPY (SELECT '1' AS id, '{title}' AS title) TO '{folder / f'part.{ending}'}'")
+    assert read(tmp_path, tmp_path / "staging") == [("1", "bridge"), ("1", "road")]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_that_only_the_folders_name_is_read_from_it(tmp_path, ending):
+    for title in ("road", "bridge"):
+        folder = tmp_path / "notice" / f"title={title}"
+        folder.mkdir(parents=True)
+        duckdb.sql(f"COPY (SELECT '1' AS id) TO '{folder / f'part.{ending}'}'")
+    assert read(tmp_path, tmp_path / "staging") == [("1", "bridge"), ("1", "road")]
+
+
 def test_two_encodings_in_one_file_are_refused_with_the_byte(tmp_path):
     head = "id,title\n1,도로\n".encode()
     (tmp_path / "notice.csv").write_bytes(head + "2,교량\n".encode("cp949") + b"3,\xff\n")
