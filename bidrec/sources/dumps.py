@@ -11,6 +11,7 @@ import csv
 import glob
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -160,12 +161,23 @@ def _utf8(file: Path, staging: Path) -> Path:
     target = staging / f"{fingerprint(str(file))}.csv"  # files of two folders may share a name
     with target.open("wb") as out:
         also_broken = _first_error(file, "cp949", out)
-    if also_broken is None:
+    if also_broken is None and _is_korean(file):
         return target
+    korean = "Korean in CP949" if also_broken is None else f"CP949 (byte {also_broken} is not)"
     raise ContractError(
-        f"{file} is neither UTF-8 (byte {broken} is not) nor CP949 (byte {also_broken} is not)",
-        hint="UTF-16, or two encodings in one file? write it again in UTF-8",
+        f"{file} is neither UTF-8 (byte {broken} is not) nor {korean}",
+        hint="another encoding, such as Windows-1251 or UTF-16, or two in one file? write it again in UTF-8",
     )
+
+
+def _is_korean(file: Path) -> bool:
+    """Whether the file's beginning, taken for CP949, has more Hangul than Hanja.
+
+    Two accented or Cyrillic letters in a row, of Latin-1 or Windows-1251, are a character of CP949 as well: a Hanja.
+    """
+    with _open(file) as stream:
+        text = stream.read(_BLOCK).decode("cp949", "ignore")
+    return len(re.findall("[가-힣]", text)) >= len(re.findall("[一-鿿豈-﫿]", text))
 
 
 def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int | None:

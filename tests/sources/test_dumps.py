@@ -69,6 +69,17 @@ def test_two_encodings_in_one_file_are_refused_with_the_byte(tmp_path):
         read(tmp_path, tmp_path / "staging")
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("Alimentação e Construções", "latin-1"), ("Їжа, дах", "cp1251"), ("Київ", "cp1251")]
+)
+def test_text_of_another_language_is_not_read_as_korean(tmp_path, text, encoding):
+    assert text.encode(encoding).decode("cp949", "replace") != text
+    (tmp_path / "notice.csv").write_bytes(f'id,title\n1,"{text}"\n'.encode(encoding))
+    with pytest.raises(ContractError, match=r"notice\.csv is neither UTF-8 \(byte \d+ is not\) nor ") as caught:
+        read(tmp_path, tmp_path / "staging")
+    assert "UTF-8" in caught.value.hint
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from("가나 다A1,힣"), min_size=1, max_size=30), st.integers(1, 7))
 def test_a_character_cut_by_a_block_is_still_one_character(tmp_path_factory, characters, block):
