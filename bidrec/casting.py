@@ -8,10 +8,8 @@ import duckdb
 from bidrec.errors import ContractError
 from bidrec.sql import first_line, quoted
 
-_HINT = (
-    "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL; text with an "
-    "offset (Z, +09:00) is a TIMESTAMPTZ"
-)
+_HINT = "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL"
+_TIME_HINT = "; text with an offset (Z, +09:00) is a TIMESTAMPTZ"
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
@@ -52,7 +50,8 @@ def refuse_loss(
         if number
     ]
     if bad:
-        raise ContractError(f"{table}: " + "; ".join(bad), hint=_HINT)
+        times = any(wanted[column] in ("DATE", "TIMESTAMP") for column in lost)
+        raise ContractError(f"{table}: " + "; ".join(bad), hint=_HINT + (_TIME_HINT if times else ""))
 
 
 def _lost(column: str, given: str, wanted: str) -> str:

@@ -135,9 +135,12 @@ def _refuse_naive_times(connection: duckdb.DuckDBPyConnection, table: Table, giv
             f"SELECT count({quoted(name)}), min({quoted(name)})::VARCHAR FROM given_{table.name}"
         ).fetchall()[0]
         if number:
+            hint = f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone')"
+            if kind == "VARCHAR":  # made a TIMESTAMP, it would lose its offset without a word
+                hint = "declare it TIMESTAMPTZ in source.toml if its text has an offset (Z, +09:00), else TIMESTAMP"
             raise ContractError(
                 f"{table.name}: {name} is {kind}, not a time with a zone, in {number} rows (for example {example!r})",
-                hint=f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone')",
+                hint=hint,
             )
 
 

@@ -71,11 +71,18 @@ def test_a_scalar_where_a_list_belongs_is_a_contract_error(connection):
         checked(connection, notice=[notice(attributes=3)])
 
 
-@pytest.mark.parametrize("value", [datetime(2024, 1, 1), "2024-01-01 10:00", NOW.date()])
+@pytest.mark.parametrize("value", [datetime(2024, 1, 1), NOW.date()])
 def test_a_time_without_a_zone_never_gets_past_the_sources(connection, value):
     with pytest.raises(ContractError, match=r"published_at is .*not a time with a zone, in 1 rows") as caught:
         checked(connection, notice=[notice(published_at=value)])
     assert "AT TIME ZONE" in str(caught.value)
+
+
+def test_a_time_as_text_is_to_be_declared_as_its_offset_would_be_lost_by_a_cast(connection):
+    with pytest.raises(ContractError) as caught:
+        checked(connection, notice=[notice(published_at="2024-06-01T06:45:50+01:00")])
+    assert "TIMESTAMPTZ in source.toml" in caught.value.hint
+    assert "AT TIME ZONE" not in caught.value.hint
 
 
 def test_a_further_column_with_a_naive_time_is_refused_too(connection):
