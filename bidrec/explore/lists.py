@@ -131,13 +131,18 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
         result = connection.execute(
             f"""SELECT * FROM read_parquet($file)
                 WHERE len(list_filter($words::VARCHAR[], lambda word: NOT (
-                    contains(lower(nfc_normalize({text})), lower(nfc_normalize(word)))
+                    contains({_plain(text)}, {_plain("word")})
                     OR (regexp_full_match(word, '\\d[\\d-]+') AND contains({text}, replace(word, '-', '')))
                 ))) = 0
                 ORDER BY {order} LIMIT $found""",
             {"file": str(file), "words": words.split(), "found": FOUND},
         )
         return dicts(result)
+
+
+def _plain(text: str) -> str:
+    """SQL: the text without capitals and accents, however its letters are composed."""
+    return f"lower(strip_accents(nfc_normalize({text})))"
 
 
 def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) -> dict[str, dict[str, Any]]:
