@@ -44,14 +44,14 @@ def refuse_loss(
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
         kinds = ", ".join(f"{column} {given[column]} for {wanted[column]}" for column in lost)
         raise ContractError(f"{table}: a column has an impossible type ({kinds}): {first_line(error)}") from error
-    bad = [
-        f"{column} must be {wanted[column]}, but {number} of {total} rows are not (for example {example!r})"
+    bad = {
+        column: f"{column} must be {wanted[column]}, but {number} of {total} rows are not (for example {example!r})"
         for column, number, example in zip(lost, found[::2], found[1::2], strict=True)
         if number
-    ]
+    }
     if bad:
-        times = any(wanted[column] in ("DATE", "TIMESTAMP") for column in lost)
-        raise ContractError(f"{table}: " + "; ".join(bad), hint=_HINT + (_TIME_HINT if times else ""))
+        has_times = any(wanted[column] in ("DATE", "TIMESTAMP") for column in bad)
+        raise ContractError(f"{table}: " + "; ".join(bad.values()), hint=_HINT + (_TIME_HINT if has_times else ""))
 
 
 def _lost(column: str, given: str, wanted: str) -> str:
