@@ -61,6 +61,9 @@ def _lost(column: str, given: str, wanted: str) -> str:
     changed = ""
     if wanted in _INTEGERS and given not in _INTEGERS:
         changed = f" OR TRY_CAST({name} AS DOUBLE) <> {value}"  # '1.5' would be rounded
+    elif given == "VARCHAR" and wanted.endswith("[]"):
+        # DuckDB makes an item of another shape, with a key more, a NULL.
+        changed = f" OR (len({value}) > list_count({value}) AND NOT contains(lower({name}), 'null'))"
     elif wanted == "BOOLEAN" and given != "VARCHAR":
         changed = f" OR {name} NOT IN (0, 1)"  # any number would be true
     elif wanted == "DATE" and given != "VARCHAR":
