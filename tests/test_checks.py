@@ -209,6 +209,24 @@ def test_a_column_without_any_value_is_named_in_a_warning(connection):
     assert found["company"].warnings == ["company: no row has a value of region, employees"]
 
 
+SEVERAL = "notice: the values are in UAH, but in USD, EUR in 3 of 10 rows: sizes are compared as plain numbers"
+
+
+@pytest.mark.parametrize(
+    ("currencies", "warnings"),
+    [
+        (["UAH"] * 7 + ["EUR", "USD", "USD"], [SEVERAL]),
+        (["UAH"] * 150 + ["EUR"], []),
+        (["UAH", None], []),
+        ([None], []),
+    ],
+)
+def test_values_in_several_currencies_are_noticed_but_not_a_stray_one(connection, currencies, warnings):
+    rows = [notice(number, currency=currency) for number, currency in enumerate(currencies)]
+    found = checked(connection, notice=[*rows, notice(999, currency="USD", value=None)])
+    assert [warning for warning in found["notice"].warnings if "currency" not in warning] == warnings
+
+
 def test_limits_in_another_list_of_codes_than_the_companies_are_noticed(connection):
     rows = [notice(region_limit=["North"], licence_limit=["3562"])]
     found = checked(connection, notice=rows, company=[company(licences=["goods"])])

@@ -52,7 +52,12 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
         if file.is_file() and file.name.lower().endswith(ENDINGS)
     )
     if not found:
-        raise InputMissing(f"no {raw.table}.csv, {raw.table}.parquet or {raw.table}/ in {folder}")
+        there = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+        shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
+        raise InputMissing(
+            f"no {raw.table}.csv, {raw.table}.parquet, {raw.table}-*.csv (or .parquet) or {raw.table}/ in {folder}",
+            hint=f"there: {shown or 'nothing'}; table in source.toml says what the files are called",
+        )
     found = [file for file in found if file.stat().st_size]
     if not found:
         raise InputMissing(f"the dump of {raw.table} in {folder} is empty")

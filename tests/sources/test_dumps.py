@@ -97,7 +97,8 @@ def test_a_character_cut_by_a_block_is_still_one_character(tmp_path_factory, cha
 def test_a_missing_folder_and_a_missing_file_are_missing_inputs(tmp_path):
     with pytest.raises(InputMissing, match="not a folder"):
         dumps.files_of(tmp_path / "nowhere", RAW)
-    with pytest.raises(InputMissing, match=r"no notice\.csv"):
+    (tmp_path / "notice_2024-05-01.csv").touch()
+    with pytest.raises(InputMissing, match=r"no notice\.csv.*notice-\*.*there: notice_2024-05-01\.csv"):
         dumps.files_of(tmp_path, RAW)
 
 
