@@ -65,7 +65,7 @@ def check(
     latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
-        checked["notice"].warnings += _limits_nobody_meets(connection)
+        checked["notice"].warnings += _limits_nobody_meets(connection) + _currencies(connection)
     return checked
 
 
@@ -135,9 +135,12 @@ def _refuse_naive_times(connection: duckdb.DuckDBPyConnection, table: Table, giv
             f"SELECT count({quoted(name)}), min({quoted(name)})::VARCHAR FROM given_{table.name}"
         ).fetchall()[0]
         if number:
+            hint = f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone')"
+            if kind == "VARCHAR":  # made a TIMESTAMP, it would lose its offset without a word
+                hint = "declare it TIMESTAMPTZ in source.toml if its text has an offset (Z, +09:00), else TIMESTAMP"
             raise ContractError(
                 f"{table.name}: {name} is {kind}, not a time with a zone, in {number} rows (for example {example!r})",
-                hint=f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone')",
+                hint=hint,
             )
 
 
@@ -248,6 +251,23 @@ def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
         if named and holders and not met:
             warnings.append(f"notice: no company meets any of the {named} values of {limit}: another list of codes?")
     return warnings
+
+
+def _currencies(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Values in several currencies. A stray one does no harm: the model knows each notice's currency."""
+    counted = connection.execute(
+        "SELECT currency, count(*) FROM checked_notice WHERE value IS NOT NULL AND currency IS NOT NULL "
+        "GROUP BY currency ORDER BY count(*) DESC, currency"
+    ).fetchall()
+    rows, others = sum(number for _, number in counted), counted[1:]
+    elsewhere = sum(number for _, number in others)
+    if elsewhere < max(1, 0.01 * rows):
+        return []
+    named = ", ".join(currency for currency, _ in others[:5]) + (", ..." if len(others) > 5 else "")
+    return [
+        f"notice: the values are in {counted[0][0]}, but in {named} in {elsewhere} of {rows} rows: sizes are compared "
+        "as plain numbers"
+    ]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:

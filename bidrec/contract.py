@@ -5,7 +5,8 @@ them; everything right of the lake reads these names. Times are TIMESTAMPTZ in U
 notice's `currency` column, lengths of time are in days.
 
 Every row has a time it happened and a time it could be known: a notice at `published_at` (both), a bid submitted at
-`event_at` but public only at `known_at` (the opening), a company's record as it stands from `known_at` on.
+`event_at` but public only at `known_at` (the opening) and won only from `decided_at` on, a company's record as it
+stands from `known_at` on.
 """
 
 import re
@@ -149,12 +150,14 @@ BID = Table(
         _time("event_at", needed=True),
         # Public: the opening. Nothing may use the bid before.
         _time("known_at", needed=True),
-        # Outcomes, known at known_at.
         *_number("amount"),
         Column(name="rank", type="INTEGER"),
+        # NULL: not decided, or not known.
         Column(name="won", type="BOOLEAN"),
         # Passed, not disqualified.
         Column(name="valid", type="BOOLEAN"),
+        # The award: nothing may use `won` before. NULL: with the bid.
+        _time("decided_at"),
     ),
     never=(
         ("known_at is before event_at", "known_at < event_at"),

@@ -221,8 +221,10 @@ def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
 def _facts(
     connection: duckdb.DuckDBPyConnection, table: Table, found: Checked, before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Of the whole lake: rows, first and last time (UTC) of every needed time column. Of this ingest: what was bad."""
+    """Of the whole lake: rows, first and last time (UTC) of every needed time column and of decisions. Of this ingest:
+    what was bad."""
     times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
+    times += ["decided_at"] if table.name == "bid" else []
     ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
     rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM came_{table.name}").fetchall()[0]
     span = {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)}
@@ -239,9 +241,9 @@ def _facts(
     }
 
 
-def _hull(*times: str | None) -> list[str]:
+def _hull(*times: str | None) -> list[str | None]:
     there = [time for time in times if time]  # of one form, so that their order as text is that in time
-    return [min(there), max(there)]
+    return [min(there, default=None), max(there, default=None)]
 
 
 def _report(checked: dict[str, Checked], before: dict[str, Any] | None) -> None:

@@ -4,6 +4,7 @@ python -m docs.generate_reference
 """
 
 import dataclasses
+import tempfile
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import click
 
 from bidrec import config, contract, errors
 from bidrec.config.template import as_toml, meanings
+from bidrec.features.registry import apply
+from bidrec.features.schema import read_schema
+from bidrec.training_set.tables import views_of
 from jobs.cli import COMMANDS, main
 
 TARGET = Path(__file__).with_name("reference.md")
@@ -30,6 +34,29 @@ ARGUMENTS = {
     "[RUN]": "A run's id; without it, the newest finished run.",
     "COMMAND ...": "One of Feast's commands with its options.",
 }
+
+COLUMNS = {
+    "notice.notice_id": "number of the notice, unique",
+    "notice.published_at": "when it was public as described here",
+    "notice.closes_at": "last moment to bid, as last stated",
+    "notice.opened_at": "when its bids become public; may be still to come",
+    "notice.withdrawn_at": "called off: from then on nobody can bid",
+    "notice.place": "place of the work, as the notice names it",
+    "notice.duration_days": "length of the contract, in days",
+    "company.company_id": "number of the company",
+    "company.known_at": "from when on the record stands as given; several rows of a company are its versions",
+    "company.licences": "licences and business codes it holds; empty: none, NULL: not known",
+    "bid.notice_id": "what was bid on",
+    "bid.company_id": "who bid; together with notice_id unique",
+    "bid.event_at": "when it was submitted; known_at where that is not known",
+    "bid.known_at": "when it became public: the opening. Nothing uses it before",
+    "bid.amount": "price offered, in the notice's currency",
+    "bid.rank": "place among the notice's bids",
+    "bid.won": "whether it was accepted; NULL where that is not decided, or not known",
+    "bid.valid": "whether it passed, and was not disqualified",
+    "bid.decided_at": "from when on `won` is known, the award; NULL: with the bid",
+}
+"""Those that no field of the model's schema speaks of, or that several make something else of."""
 
 
 def reference() -> str:
@@ -110,10 +137,24 @@ def _meaning(kind: type[errors.BidrecError]) -> str:
 def _tables() -> Iterator[str]:
     yield "## Canonical tables\n"
     yield "What a source's three SELECTs may give; needed columns are marked. Times are `TIMESTAMPTZ`.\n"
+    said = _columns()
     for table in contract.TABLES.values():
         yield f"### {table.name}\n"
-        rows = [f"| `{column.name}` | {column.type} | {'yes' if column.needed else ''} |" for column in table.columns]
-        yield "\n".join(["| column | type | needed |", "|---|---|---|", *rows, ""])
+        rows = [
+            f"| `{column.name}` | {column.type} | {'yes' if column.needed else ''} | {said[table.name, column.name]} |"
+            for column in table.columns
+        ]
+        yield "\n".join(["| column | type | needed | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _columns() -> dict[tuple[str, ...], str]:
+    """(table, column) -> meaning: what the model's first field of that column says, where there is no word of ours."""
+    with tempfile.TemporaryDirectory() as home:
+        apply(config.Config(home=home))
+        views = views_of(read_schema(config.Config(home=home)))
+    fields = [field for view in views.values() for field in view.fields]
+    said = {field.source: field.meaning for field in reversed(fields)} | COLUMNS
+    return {tuple(source.split(".")): meaning.replace("|", "/") for source, meaning in said.items()}
 
 
 if __name__ == "__main__":

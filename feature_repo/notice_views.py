@@ -82,6 +82,7 @@ notice_features = FeatureView(
         unread("closes_at", UnixTimestamp, "last moment to bid", "UTC"),
         unread("value", Float64, "estimated value", "currency"),
         unread("buyer_name", String, "name of the buying institution"),
+        unread("place_name", String, "place of the work, as the notice names it", source="notice.place"),
         unread("unit_name", String, "name of the institution that needs the work"),
     ],
 )

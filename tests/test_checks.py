@@ -71,11 +71,18 @@ def test_a_scalar_where_a_list_belongs_is_a_contract_error(connection):
         checked(connection, notice=[notice(attributes=3)])
 
 
-@pytest.mark.parametrize("value", [datetime(2024, 1, 1), "2024-01-01 10:00", NOW.date()])
+@pytest.mark.parametrize("value", [datetime(2024, 1, 1), NOW.date()])
 def test_a_time_without_a_zone_never_gets_past_the_sources(connection, value):
     with pytest.raises(ContractError, match=r"published_at is .*not a time with a zone, in 1 rows") as caught:
         checked(connection, notice=[notice(published_at=value)])
     assert "AT TIME ZONE" in str(caught.value)
+
+
+def test_a_time_as_text_is_to_be_declared_as_its_offset_would_be_lost_by_a_cast(connection):
+    with pytest.raises(ContractError) as caught:
+        checked(connection, notice=[notice(published_at="2024-06-01T06:45:50+01:00")])
+    assert "TIMESTAMPTZ in source.toml" in caught.value.hint
+    assert "AT TIME ZONE" not in caught.value.hint
 
 
 def test_a_further_column_with_a_naive_time_is_refused_too(connection):
@@ -200,6 +207,24 @@ def test_two_ids_that_differ_by_what_is_no_character_stay_two(connection):
 def test_a_column_without_any_value_is_named_in_a_warning(connection):
     found = checked(connection, company=[company(region=None, employees=None)])
     assert found["company"].warnings == ["company: no row has a value of region, employees"]
+
+
+SEVERAL = "notice: the values are in UAH, but in USD, EUR in 3 of 10 rows: sizes are compared as plain numbers"
+
+
+@pytest.mark.parametrize(
+    ("currencies", "warnings"),
+    [
+        (["UAH"] * 7 + ["EUR", "USD", "USD"], [SEVERAL]),
+        (["UAH"] * 150 + ["EUR"], []),
+        (["UAH", None], []),
+        ([None], []),
+    ],
+)
+def test_values_in_several_currencies_are_noticed_but_not_a_stray_one(connection, currencies, warnings):
+    rows = [notice(number, currency=currency) for number, currency in enumerate(currencies)]
+    found = checked(connection, notice=[*rows, notice(999, currency="USD", value=None)])
+    assert [warning for warning in found["notice"].warnings if "currency" not in warning] == warnings
 
 
 def test_limits_in_another_list_of_codes_than_the_companies_are_noticed(connection):

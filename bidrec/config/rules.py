@@ -48,8 +48,9 @@ def _data_rules(config: Config) -> dict[str, bool]:
             config.memory_limit
         )
         >= 50e6,
-        # DuckDB would take them for patterns, and Feast reads paths as addresses.
-        "home may not hold any of * ? [ ] #": not set("*?[]#") & set(str(config.home_path)),
+        # DuckDB would take them for patterns, or a folder region=PT for a column of each table in it; and Feast reads
+        # paths as addresses.
+        "home may not hold any of * ? [ ] # =": not set("*?[]#=") & set(str(config.home_path)),
         "source.path may not hold any of * ? [ ]": not set("*?[]") & set(config.source.path),
         "split.test_before must be after split.train_before": split.train_before is None
         or split.test_before is None

@@ -22,7 +22,6 @@ FOUND = 50
 LISTED = 1000
 """Rows of a list, at most: of a notice that has closed all companies are ranked."""
 Row = dict[str, Any]
-_PLAIN = "replace(lower(nfc_normalize({})), '㈜', '(주)')"
 _HELD = f"""
     SELECT company_id, region, licences FROM ({newest("company_id", "region", "licences", files="files")})
     WHERE company_id IN (SELECT unnest($ids::VARCHAR[]))"""
@@ -132,13 +131,18 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
         result = connection.execute(
             f"""SELECT * FROM read_parquet($file)
                 WHERE len(list_filter($words::VARCHAR[], lambda word: NOT (
-                    contains(replace({_PLAIN.format(text)}, ' ', ''), {_PLAIN.format("word")})
+                    contains(replace({_plain(text)}, ' ', ''), {_plain("word")})
                     OR (regexp_full_match(word, '\\d[\\d-]+') AND contains({text}, replace(word, '-', '')))
                 ))) = 0
                 ORDER BY {order} LIMIT $found""",
             {"file": str(file), "words": words.split(), "found": FOUND},
         )
         return dicts(result)
+
+
+def _plain(text: str) -> str:
+    """SQL: the text without capitals and accents, however its letters are composed, and (주) spelled out."""
+    return f"replace(lower(strip_accents(nfc_normalize({text}))), '㈜', '(주)')"
 
 
 def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) -> dict[str, dict[str, Any]]:

@@ -3,10 +3,13 @@
 -- Reads lake_bid, lake_reading, the feature tables notice and company_state. News of a notice are few; the past is
 -- scanned for them by one column (notice_id), and never worked through again.
 
-CREATE TEMP TABLE touched AS
-SELECT DISTINCT company_id
-FROM lake_bid
-WHERE is_news(known_at);
+-- Bids that became known or were decided; each is looked for by itself, so that statistics leave the past unread.
+CREATE TEMP VIEW news AS
+SELECT notice_id, company_id FROM lake_bid WHERE is_news(known_at)
+UNION ALL
+SELECT notice_id, company_id FROM lake_bid WHERE is_news(decided_at);
+
+CREATE TEMP TABLE touched AS SELECT DISTINCT company_id FROM news;
 
 CREATE TEMP TABLE held_state AS
 WITH last AS (
@@ -16,9 +19,7 @@ SELECT * FROM company_state SEMI JOIN last USING (company_id, known_at);
 
 CREATE TEMP TABLE fact AS
 WITH needed AS (
-    SELECT notice_id
-    FROM lake_bid
-    WHERE is_news(known_at)
+    SELECT notice_id FROM news
     UNION
     SELECT unnest(notices) FROM held_state
 )
@@ -34,35 +35,42 @@ SELECT
 FROM notice_table SEMI JOIN needed USING (notice_id)
 ORDER BY published_at, notice_id;
 
--- Each row of a bid that ever stood: one that was replaced before it became known never did.
+-- All that was ever told of a bid: that it was made, and who won, which may be decided later. What was replaced before
+-- it became known never was told.
 CREATE TEMP VIEW story AS
 WITH held AS (
-    SELECT notice_id, company_id, known_at, won, part FROM lake_bid SEMI JOIN fact USING (notice_id)
+    SELECT notice_id, company_id, known_at, won, coalesce(decided_at > known_at, false) AS is_open, decided_at, part
+    FROM lake_bid SEMI JOIN fact USING (notice_id)
 ),
-replaced AS (
-    SELECT DISTINCT notice_id, company_id FROM held WHERE part > getvariable('first_part')
+several AS (
+    SELECT DISTINCT notice_id, company_id FROM held WHERE part > getvariable('first_part') OR is_open
 ),
 in_turn AS (
     SELECT *, lead(part) OVER in_order AS next_part, lead(known_at) OVER in_order AS next_known_at
-    FROM held SEMI JOIN replaced USING (notice_id, company_id)
+    FROM held SEMI JOIN several USING (notice_id, company_id)
     WINDOW in_order AS (PARTITION BY notice_id, company_id ORDER BY part)
 ),
+told AS (
+    SELECT * REPLACE (CASE WHEN NOT is_open THEN won END AS won) FROM in_turn
+    UNION ALL
+    SELECT * REPLACE (decided_at AS known_at) FROM in_turn WHERE is_open
+),
 stood AS ( -- as lake_bid_stood has them, of these few bids alone
-    SELECT in_turn.*
-    FROM in_turn LEFT JOIN lake_reading ON lake_reading.part = next_part
+    SELECT told.*
+    FROM told LEFT JOIN lake_reading ON lake_reading.part = next_part
     WHERE coalesce(known_at <= lake_reading.read_at AND known_at < next_known_at, true)
         AND known_at <= getvariable('known_until')
 )
 SELECT notice_id, company_id, known_at, won, NULL::BOOLEAN AS won_before, true AS is_bid
-FROM held ANTI JOIN replaced USING (notice_id, company_id)
+FROM held ANTI JOIN several USING (notice_id, company_id)
 WHERE known_at <= getvariable('known_until')
 UNION ALL
 SELECT
     notice_id, company_id, known_at, won,
     lag(won) OVER in_order AS won_before,
-    row_number() OVER in_order = 1 AS is_bid -- a later row corrects it and is no second bid
+    row_number() OVER in_order = 1 AS is_bid -- what is told later corrects it and is no second bid
 FROM stood
-WINDOW in_order AS (PARTITION BY notice_id, company_id ORDER BY part);
+WINDOW in_order AS (PARTITION BY notice_id, company_id ORDER BY part, known_at);
 
 CREATE TEMP TABLE company AS SELECT company_id FROM (SELECT DISTINCT company_id FROM story) ORDER BY company_id;
 

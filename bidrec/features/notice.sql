@@ -5,6 +5,8 @@ WITH measured AS (
     SELECT
         * EXCLUDE (opened_at, withdrawn_at, deposit, fee, duration_days, known_at, part, is_publication)
           REPLACE (nullif(regexp_replace(lower(trim(place)), '\s+', ' ', 'g'), '') AS place),
+        -- Places are compared without capitals; people are shown them as they are written.
+        nullif(regexp_replace(trim(place), '\s+', ' ', 'g'), '') AS place_name,
         -- Sizes span eight powers of ten. ln(1 + x) keeps 0 (no deposit asked) apart from NULL (not stated).
         ln(1 + value) AS log_value,
         ln(1 + deposit) AS log_deposit,

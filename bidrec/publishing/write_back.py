@@ -175,7 +175,7 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
         connection.execute(
             f"""COPY (
                 WITH closing AS ({CLOSING})
-                SELECT notice_id, title, {BUYER}, place, value, currency, published_at, closing.closes_at
+                SELECT notice_id, title, {BUYER}, place_name AS place, value, currency, published_at, closing.closes_at
                 FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
                 WHERE published_at <= $as_of ORDER BY notice_id
             ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",

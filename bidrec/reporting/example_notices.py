@@ -57,8 +57,8 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
-            f"""SELECT notice_id, title, {reasons.BUYER}, place, region, category, value, currency, published_at
-                 FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
+            f"""SELECT notice_id, title, {reasons.BUYER}, place_name AS place, region, category, value, currency,
+                 published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",
             {"files": files["notice"], "ids": sorted({notice for notice, _ in pairs})},
         )
         by_notice = {row["notice_id"]: row for row in dicts(notices)}

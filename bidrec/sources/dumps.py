@@ -11,6 +11,7 @@ import csv
 import glob
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,12 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
         if file.is_file() and file.name.lower().endswith(ENDINGS)
     )
     if not found:
-        raise InputMissing(f"no {raw.table}.csv, {raw.table}.parquet or {raw.table}/ in {folder}")
+        there = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+        shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
+        raise InputMissing(
+            f"no {raw.table}.csv, {raw.table}.parquet, {raw.table}-*.csv (or .parquet) or {raw.table}/ in {folder}",
+            hint=f"there: {shown or 'nothing'}; table in source.toml says what the files are called",
+        )
     found = [file for file in found if file.stat().st_size]
     if not found:
         raise InputMissing(f"the dump of {raw.table} in {folder} is empty")
@@ -68,19 +74,26 @@ def relation(connection: duckdb.DuckDBPyConnection, raw: RawTable, files: list[P
     Raises ContractError (65) on a file that cannot be read, or lacks a column that it needs and another one has.
     """
     columns: dict[Path, Sequence[str]] = {}
-    if files[0].name.lower().endswith(".parquet"):
-        listed = ", ".join(literal(str(file)) for file in files)
-        sql = f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
-    else:
-        by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+    by_header: dict[tuple[str, tuple[str, ...]], list[Path]] = {}
+    if not files[0].name.lower().endswith(".parquet"):
         for file in files:
             readable = _utf8(file, staging)
             header = _header(readable)
             columns[file] = header[1]
             by_header.setdefault(header, []).append(readable)
-        sql = " UNION ALL BY NAME ".join(_csv(*header, same) for header, same in by_header.items())
+
+    def rows(folders_too: bool) -> str:
+        if by_header:
+            return " UNION ALL BY NAME ".join(_csv(*one, same, folders_too) for one, same in by_header.items())
+        return f"SELECT * FROM read_parquet([{_listed(files)}], union_by_name = true{_hive(folders_too)})"
+
     try:
-        connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
+        sql = rows(folders_too=False)
+        own = {name.lower() for name, *_ in connection.execute(f"SELECT * FROM ({sql}) LIMIT 0").description or ()}
+        # Of a column that is in both, DuckDB would take what the folder says.
+        if (named := _named_by_folders(files)) and not named & own:
+            sql = rows(folders_too=True)
+            connection.execute(f"SELECT * FROM ({sql}) LIMIT 0")
     except duckdb.Error as error:
         text = f"cannot read {_names(files)}: {first_line(error)}"
         raise ContractError(text, hint="was it copied whole?") from error
@@ -118,19 +131,31 @@ def _header(file: Path) -> tuple[str, tuple[str, ...]]:
     return delimiter, names
 
 
-def _csv(delimiter: str, header: tuple[str, ...], files: list[Path]) -> str:
+def _csv(delimiter: str, header: tuple[str, ...], files: list[Path], folders_too: bool) -> str:
     """SELECT of files with the same header, every column as text.
 
     Nothing is left for DuckDB to detect: a broken line would lead it to another delimiter, and it takes lines that
     begin with # for comments.
     """
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
-    listed = ", ".join(literal(str(file)) for file in files)
     # \N is how PostgreSQL's COPY writes NULL.
     return (
-        f"SELECT * FROM read_csv([{listed}], auto_detect = false, header = true, columns = {{{columns}}}, "
-        f"delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ['', '\\N'])"
+        f"SELECT * FROM read_csv([{_listed(files)}], auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ['', '\\N']{_hive(folders_too)})"
     )
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(literal(str(file)) for file in files)
+
+
+def _named_by_folders(files: list[Path]) -> set[str]:
+    """The columns, in small letters, that folders like `date=2024-05-01` name, as Spark and Hive write them."""
+    return {part.partition("=")[0].lower() for file in files for part in file.parent.parts if "=" in part}
+
+
+def _hive(folders_too: bool) -> str:
+    return "" if folders_too else ", hive_partitioning = false"
 
 
 def _utf8(file: Path, staging: Path) -> Path:
@@ -141,12 +166,23 @@ def _utf8(file: Path, staging: Path) -> Path:
     target = staging / f"{fingerprint(str(file))}.csv"  # files of two folders may share a name
     with target.open("wb") as out:
         also_broken = _first_error(file, "cp949", out)
-    if also_broken is None:
+    if also_broken is None and _is_korean(file):
         return target
+    korean = "Korean in CP949" if also_broken is None else f"CP949 (byte {also_broken} is not)"
     raise ContractError(
-        f"{file} is neither UTF-8 (byte {broken} is not) nor CP949 (byte {also_broken} is not)",
-        hint="UTF-16, or two encodings in one file? write it again in UTF-8",
+        f"{file} is neither UTF-8 (byte {broken} is not) nor {korean}",
+        hint="another encoding, such as Windows-1251 or UTF-16, or two in one file? write it again in UTF-8",
     )
+
+
+def _is_korean(file: Path) -> bool:
+    """Whether the file's beginning, taken for CP949, has more Hangul than Hanja.
+
+    Two accented or Cyrillic letters in a row, of Latin-1 or Windows-1251, are a character of CP949 as well: a Hanja.
+    """
+    with _open(file) as stream:
+        text = stream.read(_BLOCK).decode("cp949", "ignore")
+    return len(re.findall("[가-힣]", text)) >= len(re.findall("[一-鿿豈-﫿]", text))
 
 
 def _first_error(file: Path, encoding: str, out: IO[bytes] | None = None) -> int | None:

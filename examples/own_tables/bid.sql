@@ -1,5 +1,6 @@
 -- notice_id, company_id, event_at (submitted) and known_at (public) are needed. These offers have no time of their own:
--- they count from the deadline, when they are opened.
+-- they count from the deadline, when they are opened. If the award comes later, give its time as decided_at: otherwise
+-- `won` counts from the deadline too.
 SELECT
     offer.tender AS notice_id,
     offer.tax_number AS company_id,

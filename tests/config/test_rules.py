@@ -73,6 +73,7 @@ SETTINGS = [
     ("[training]\nlearning_rate = inf", "training.learning_rate must be a finite number"),
     ("wait_seconds = -1", "wait_seconds must be at least 0"),
     ("home = '/a*'", "home may not hold any of"),
+    ("home = '/region=PT/bidrec'", "home may not hold any of"),
     ("[source]\npath = '/a*'", "source.path may not hold any of"),
     *(
         (f"[split]\n{name} = 0", "split.validation_days must be at least 1")

@@ -24,6 +24,12 @@ def test_korean_is_found_however_it_is_spaced_and_whichever_sign_a_company_has(t
     assert search(tmp_path, "장도")[0] == []
 
 
+@pytest.mark.parametrize("words", ["guimaraes", "Guimarães EVORA", "évora"])
+def test_a_name_is_found_with_and_without_its_accents(tmp_path, words):
+    publish(tmp_path, ["1234567890"], ["Guimarães, Évora"])
+    assert [row["notice_id"] for row in search(tmp_path, words)[0]] == ["Guimarães, Évora"]
+
+
 def test_a_business_number_is_found_with_its_hyphens(tmp_path):
     publish(tmp_path, ["1234567890", "1234567891"], ["20240100001-000"])
     assert [row["company_id"] for row in search(tmp_path, "123-45-67890")[1]] == ["1234567890"]

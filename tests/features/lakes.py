@@ -50,17 +50,23 @@ def _add_part(
         file.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(_table(TABLES[name], rows), file)
     counts = {name: len(rows) for name, rows in tables.items()}
-    facts = {"tables": {name: {"range": _range(name, rows, before)} for name, rows in tables.items()}, **facts}
+    facts = {"tables": {name: {"range": _ranges(name, rows, before)} for name, rows in tables.items()}, **facts}
     add_parts(home / "lake", home / "staging", number, counts, before, **facts)
     shutil.rmtree(home / "staging", ignore_errors=True)
 
 
-def _range(table: str, rows: Sequence[Row], before: dict[str, Any] | None) -> dict[str, list[str | None]]:
-    """First and last known_at of the table, as the ingest's manifest says them."""
-    times = [row.get("known_at", row.get("published_at")).isoformat() for row in rows]
-    held = before["tables"].get(table, {"range": {}})["range"].get("known_at", []) if before else []
-    ends = [end for end in (*times, *held) if end]
-    return {"known_at": [min(ends, default=None), max(ends, default=None)]}
+def _ranges(table: str, rows: Sequence[Row], before: dict[str, Any] | None) -> dict[str, list[str | None]]:
+    """First and last known_at and decided_at of the table, as the ingest's manifest says them."""
+    told = before["tables"].get(table, {"range": {}})["range"] if before else {}
+    times = {
+        "known_at": [row.get("known_at", row.get("published_at")) for row in rows],
+        "decided_at": [row.get("decided_at") for row in rows],
+    }
+    ranges = {}
+    for name, found in times.items():
+        ends = [end for end in (*(time.isoformat() for time in found if time), *told.get(name, [])) if end]
+        ranges[name] = [min(ends, default=None), max(ends, default=None)]
+    return ranges
 
 
 def read(home: Path, table: str, order: str = "") -> list[dict[str, Any]]:

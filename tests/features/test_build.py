@@ -55,7 +55,7 @@ def test_a_notice_is_what_it_was_at_its_publication(home):
     assert row["log_duration"] == pytest.approx(math.log(181))
     assert row["lead_days"] == 3.5
     assert (row["month"], row["weekday"]) == ("February", "Thursday")
-    assert row["place"] == "kullu town"
+    assert (row["place"], row["place_name"]) == ("kullu town", "Kullu Town")
     assert row["place_unit"] == "kullu town|PWD"
     assert row["unit_method"] == "PWD|Open"
     # log2(1000) = 9.97: the half-octave from 2^9.5 to 2^10.

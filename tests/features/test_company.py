@@ -81,7 +81,15 @@ def test_day_by_day_or_at_once_every_row_equals_a_recount_of_what_was_known_by_t
 @given(worlds(), moments)
 def test_what_becomes_known_after_a_version_changes_nothing_of_it(world, as_of):
     first = world[0]
-    less = replace(first, bid=[row for row in first.bid if row["known_at"] <= as_of])
+    undecided = {"won": None, "decided_at": None}
+    less = replace(
+        first,
+        bid=[
+            row | (undecided if row["decided_at"] and row["decided_at"] > as_of else {})
+            for row in first.bid
+            if row["known_at"] <= as_of
+        ],
+    )
     with tempfile.TemporaryDirectory() as everything, tempfile.TemporaryDirectory() as until_then:
         build(Path(everything), [first])
         build(Path(until_then), [less])

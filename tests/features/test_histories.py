@@ -67,6 +67,7 @@ def world_of(seed: int) -> list[Ingest]:
                 won = draw.choice([None, True, False])
                 known_at = told_at(world, at, stated, bid)
                 bid = tables.bid(number, company, event_at=START, known_at=known_at, won=won)
+                bid["decided_at"] = moment(draw) if draw.random() < 0.3 else None
                 world[at].bid.append(bid)
     return world
 

@@ -93,6 +93,7 @@ def worlds(draw: st.DrawFn) -> list[Ingest]:
                 won = draw(st.sampled_from([None, True, False]))
                 known_at = told_at(world, part, stated, bid)
                 bid = tables.bid(number, company, event_at=START, known_at=known_at, won=won)
+                bid["decided_at"] = draw(st.one_of(st.none(), moments))
                 world[part].bid.append(bid)
     return world
 
@@ -116,9 +117,18 @@ def stood(world: list[Ingest], story: list[tuple[int, dict[str, Any]]]) -> list[
     """
     told = []
     for (_, row), (by, after) in pairwise([*story, (len(world) - 1, None)]):
-        if row["known_at"] <= world[by].read_at and (after is None or row["known_at"] < after["known_at"]):
-            told.append(row)
+        for said in _told_of(row):
+            if said["known_at"] <= world[by].read_at and (after is None or said["known_at"] < after["known_at"]):
+                told.append(said)
     return told
+
+
+def _told_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a row says, in turn: of a bid that was decided after it became known, first that it is not decided."""
+    decided_at = row.get("decided_at")
+    if decided_at is None or decided_at <= row["known_at"]:
+        return [row]
+    return [row | {"won": None}, row | {"known_at": decided_at}]
 
 
 @dataclass

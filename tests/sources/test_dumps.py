@@ -44,11 +44,40 @@ def test_two_cp949_files_of_the_same_name_do_not_overwrite_each_other(tmp_path):
     assert read(tmp_path, tmp_path / "staging") == [("1", "도로"), ("2", "교량")]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_of_a_file_is_never_that_of_its_folders_name(tmp_path, ending):
+    for day, title in (("2024-05-01", "road"), ("2024-05-02", "bridge")):
+        folder = tmp_path / "notice" / f"Title={day}"
+        folder.mkdir(parents=True)
+        duckdb.sql(f"COPY (SELECT '1' AS id, '{title}' AS title) TO '{folder / f'part.{ending}'}'")
+    assert read(tmp_path, tmp_path / "staging") == [("1", "bridge"), ("1", "road")]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_that_only_the_folders_name_is_read_from_it(tmp_path, ending):
+    for title in ("road", "bridge"):
+        folder = tmp_path / "notice" / f"title={title}"
+        folder.mkdir(parents=True)
+        duckdb.sql(f"COPY (SELECT '1' AS id) TO '{folder / f'part.{ending}'}'")
+    assert read(tmp_path, tmp_path / "staging") == [("1", "bridge"), ("1", "road")]
+
+
 def test_two_encodings_in_one_file_are_refused_with_the_byte(tmp_path):
     head = "id,title\n1,도로\n".encode()
     (tmp_path / "notice.csv").write_bytes(head + "2,교량\n".encode("cp949") + b"3,\xff\n")
     with pytest.raises(ContractError, match=rf"notice\.csv is neither UTF-8 \(byte {len(head) + 2} is not\) nor CP949"):
         read(tmp_path, tmp_path / "staging")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("Alimentação e Construções", "latin-1"), ("Їжа, дах", "cp1251"), ("Київ", "cp1251")]
+)
+def test_text_of_another_language_is_not_read_as_korean(tmp_path, text, encoding):
+    assert text.encode(encoding).decode("cp949", "replace") != text
+    (tmp_path / "notice.csv").write_bytes(f'id,title\n1,"{text}"\n'.encode(encoding))
+    with pytest.raises(ContractError, match=r"notice\.csv is neither UTF-8 \(byte \d+ is not\) nor ") as caught:
+        read(tmp_path, tmp_path / "staging")
+    assert "UTF-8" in caught.value.hint
 
 
 @settings(max_examples=30, deadline=None)
@@ -68,7 +97,8 @@ def test_a_character_cut_by_a_block_is_still_one_character(tmp_path_factory, cha
 def test_a_missing_folder_and_a_missing_file_are_missing_inputs(tmp_path):
     with pytest.raises(InputMissing, match="not a folder"):
         dumps.files_of(tmp_path / "nowhere", RAW)
-    with pytest.raises(InputMissing, match=r"no notice\.csv"):
+    (tmp_path / "notice_2024-05-01.csv").touch()
+    with pytest.raises(InputMissing, match=r"no notice\.csv.*notice-\*.*there: notice_2024-05-01\.csv"):
         dumps.files_of(tmp_path, RAW)
 
 

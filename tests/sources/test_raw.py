@@ -57,6 +57,20 @@ def test_a_number_that_is_neither_yes_nor_no_and_a_day_with_a_time_are_lost_valu
         view("SELECT 2 AS b, TIMESTAMP '2024-01-01 10:00:00' AS d", {"b": "BOOLEAN", "d": "DATE"})
 
 
+def test_a_list_as_text_whose_items_are_of_another_shape_is_a_lost_value():
+    given = """SELECT '[{"id": "c1", "scheme": "GB-COH"}]' AS who, '["45233120-6", null]' AS codes"""
+    kinds = {"who": "STRUCT(id VARCHAR, scheme VARCHAR)[]", "codes": "VARCHAR[]"}
+    assert view(given, kinds) == [([{"id": "c1", "scheme": "GB-COH"}], ["45233120-6", None])]
+    with pytest.raises(ContractError, match=r"who must be STRUCT\(id VARCHAR\)\[\], but 1 of 1 rows are not"):
+        view(given, kinds | {"who": "STRUCT(id VARCHAR)[]"})
+
+
+def test_a_wrong_number_is_told_nothing_about_times():
+    with pytest.raises(ContractError, match="v must be DOUBLE") as caught:
+        view("SELECT '1,5' AS v, '2024-01-01' AS d", {"v": "DOUBLE", "d": "DATE"})
+    assert "offset" not in caught.value.hint
+
+
 @pytest.mark.parametrize("offset", ["Z", "+00:00", "+09", "-0330", " UTC", ".5+09:00"])
 def test_the_offset_of_a_clock_time_is_no_lost_value_where_it_is_read(offset):
     text = f"2024-01-01 10:00:00{offset}"
