@@ -8,11 +8,13 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bidrec.errors import CannotWrite
 from bidrec.storage import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
@@ -64,8 +66,15 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         Gauge("job_duration_seconds", seconds),
         Gauge("job_peak_memory_bytes", peak_bytes),
     ]
-    name = f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
-    write_text(Path(folder) / name, "".join(f"{line}\n" for line in _lines(job, [*end, *gauges])))
+    file = Path(folder) / f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
+    text = "".join(f"{line}\n" for line in _lines(job, [*end, *gauges]))
+    try:
+        write_text(file, text)
+    except CannotWrite:
+        # Of a disk that is full, what the job's last end said is no more true, and its room may do for this one.
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        write_text(file, text)
 
 
 def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from bidrec.errors import GateRefused
 from bidrec.prometheus import Gauge, of_rows, of_run
 from jobs.options import command
 from jobs.output import Result
+from tests.disks import small
 
 FROZEN = {"final": {"recall@10": 0.25, "recall@100": 0.5, "warm_recall@100": 0.6, "mrr": 0.1}}
 
@@ -82,6 +83,28 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call(lambda: Result(gauges=of_rows("rows", {"notice": 7}))) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_ends_on_a_full_disk_does_not_leave_the_success_before_standing(folder):
+    def full() -> Result:
+        with (folder / "rows").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    folder.mkdir()
+    with small(folder):
+        assert call(Result) == 0
+        assert call(full) == 73
+        assert samples(folder / "bidrec_write_back.prom")[("bidrec_job_exit_code", ("job", "write-back"))] == 73
+
+
+def test_wrong_usage_is_an_end_too(folder):
+    @command
+    def write_back(config: Config) -> Result:
+        return Result()
+
+    assert CliRunner().invoke(write_back, ["--as-off", "2025-01-01"]).exit_code == 2
+    assert samples(folder / "bidrec_write_back.prom")[("bidrec_job_exit_code", ("job", "write-back"))] == 2
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, monkeypatch):
