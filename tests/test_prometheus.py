@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bidrec import prometheus
 from bidrec.config import Config
 from bidrec.errors import GateRefused
-from bidrec.prometheus import Gauge, of_rows, of_run
+from bidrec.prometheus import Gauge, of_lake, of_publication, of_rows, of_run
 from jobs.options import command
 from jobs.output import Result
 from tests.disks import small
@@ -60,6 +60,29 @@ def test_the_end_of_a_job_and_what_it_found_out_are_in_one_file(folder):
     assert recalls == {
         ("bidrec_recall", job, ("k", k), ("ranker", "final")): value for k, value in [("10", 0.25), ("100", 0.5)]
     }
+
+
+def test_how_far_source_lake_and_publication_go_are_times_to_alarm_on(folder):
+    lake = {
+        "tables": {
+            "notice": {"rows": 3, "reasons": {}, "range": {"published_at": [None, "1970-01-02 00:00:00+00"]}},
+            "bid": {"rows": 0, "reasons": {"a": 1, "b": 2}, "range": {"known_at": [None, None]}},
+        }
+    }
+    reading = {"read_at": "1970-01-01T00:01:00.5+00:00", "given": {"notice": 2}}
+    published = {"run": "r1", "as_of": "1970-01-01T09:00:00+09:00", "open_notices": 4, "rows": {"notice_embedding": 9}}
+    assert call(lambda: Result(gauges=[*of_publication(published), *of_lake(lake, reading)])) == 0
+    job = ("job", "write-back")
+    found = samples(folder / "bidrec_write_back.prom")
+    assert found[("bidrec_published_as_of_timestamp_seconds", job)] == 0
+    assert found[("bidrec_open_notices", job)] == 4
+    assert found[("bidrec_source_read_timestamp_seconds", job)] == 60.5
+    assert found[("bidrec_newest_row_timestamp_seconds", job, ("table", "notice"))] == 86400
+    assert ("bidrec_newest_row_timestamp_seconds", job, ("table", "bid")) not in found
+    assert found[("bidrec_rows_given", job, ("table", "notice"))] == 2
+    assert found[("bidrec_rows_quarantined", job, ("table", "bid"))] == 3
+    rows = {key[2][1]: value for key, value in found.items() if key[0] == "bidrec_rows"}
+    assert rows == {"notice_embedding": 9, "notice": 3, "bid": 0}
 
 
 def test_a_job_that_fails_says_so_in_place_of_its_last_success(folder):
