@@ -1,12 +1,16 @@
 import json
 import sys
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bidrec.sealed import write_manifest
 from jobs import doctor
+from tests import tables
 from tests.disks import read_only
+from tests.features.lakes import write_lake
 
 
 def run(*arguments: str):
@@ -109,6 +113,27 @@ def test_what_is_wrong_in_the_home_is_found_with_the_way_to_mend_it(home):
     assert found[1]["mend"] == "bidrec write-back publishes anew"
     assert "runs prune" in found[2]["mend"]
     assert str(damaged) in found[3]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend"), [(Path.unlink, "restore it from a backup"), (lambda file: file.write_bytes(b"PAR1"), "backup")]
+)
+def test_a_part_of_the_lake_that_a_backup_lacks_or_has_in_half_is_named(home, spoil, mend):
+    write_lake(home, notice=[tables.notice()], bid=[tables.bid()])
+    assert "health" not in checks()
+    part = home / "lake" / "bid" / "000001.parquet"
+    spoil(part)
+    found = checks()["health"]
+    assert (found["state"], found["found"]) == ("fail", f"{part} is gone, or not as it was written")
+    assert mend in found["mend"]
+    assert run().exit_code == 66
+
+
+def test_a_published_run_that_was_deleted_by_hand_is_a_warning_that_says_what_write_back_will_do(home):
+    write_manifest(home / "published" / "v1", kind="published", run="20250101T000000Z-abcdef")
+    (home / "published" / "current").symlink_to("v1")
+    assert checks()["health"]["found"] == "run 20250101T000000Z-abcdef, which is published, is gone"
+    assert run().exit_code == 0
 
 
 def test_another_feast_than_the_pinned_one_fails(home, monkeypatch):
