@@ -120,6 +120,23 @@ def test_an_online_store_that_was_deleted_is_made_again(config):
     assert answer.to_dict()["bids_all"] == [None]
 
 
+def test_an_online_store_that_is_torn_is_named_and_whole_again_by_the_way_that_is_told(tmp_path):
+    """As a backup of a home has it that was made while a job wrote."""
+    config = write_home(tmp_path / "home")
+    apply(config)
+    materialize(config, ["company_activity"])
+    online = config.home_path / "feast" / "online.db"
+    online.write_bytes(online.read_bytes()[: online.stat().st_size // 2])
+    with pytest.raises(ContractError, match=r"the online store in .*/feast is damaged: .*malformed") as torn:
+        materialize(config, ["company_activity"])
+    assert f"delete {online};" in torn.value.hint
+    online.unlink()
+    apply(config)
+    materialize(config, ["company_activity"])
+    answer = open_store(config).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
+    assert answer.to_dict()["bids_all"] == [2]
+
+
 def test_the_registry_does_not_grow_with_every_materializing(config):
     """Hourly and from the beginning, as k8s/base/materialize.yaml does it: a year of these was 1.4 MB, read and
     written whole at every step."""
