@@ -68,7 +68,7 @@ def write_version(
             **facts,
         )
     _flip(published, version.name)
-    log.get("write-back").info("published", version=version.name, **manifest["rows"])
+    log.get("write-back").info("published", version=version.name, run=run, as_of=facts.get("as_of"), **manifest["rows"])
     return manifest | {"version": version.name}
 
 
