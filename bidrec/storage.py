@@ -17,6 +17,7 @@ from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 
 PARTIAL = ".partial"
+MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
             raise
         reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
         room = _room(path, begun) if is_full(number) else ""
-        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint="check space and permission") from error
+        hint = MAKE_ROOM if is_full(number) else "check space and permission"
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=hint) from error
 
 
 @contextmanager

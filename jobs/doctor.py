@@ -14,9 +14,11 @@ from bidrec import machine
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.locks import is_held
+from bidrec.refusals import is_full
 from bidrec.runs import all_runs, published_run
 from bidrec.sealed import read_manifest
 from bidrec.sources import reached
+from bidrec.storage import MAKE_ROOM
 from jobs.options import command
 from jobs.output import Result
 
@@ -173,7 +175,7 @@ def _home(config: Config) -> Iterator[Finding]:
             probe.write(b"probe")
         yield Finding("home", "ok", str(home))
     except OSError as error:
-        mend = "set BIDREC_HOME to a folder this user may write"
+        mend = MAKE_ROOM if is_full(error.errno) else "set BIDREC_HOME to a folder this user may write"
         yield Finding("home", "fail", f"{home}: {error.strerror}", mend)
 
 

@@ -70,6 +70,7 @@ def test_a_full_disk_is_named_with_what_is_needed_and_what_is_free_and_nothing_i
         write(folder)
     assert f"cannot write {small_disk}/box: No space left on device; it needs more than " in caught.value.message
     assert " MB are free there" in caught.value.message
+    assert "bidrec runs prune" in str(caught.value.hint)
     assert os.listdir(small_disk) == []
 
 

@@ -1,5 +1,6 @@
 import json
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from bidrec.sealed import write_manifest
 from jobs import doctor
 from tests import tables
-from tests.disks import read_only
+from tests.disks import read_only, small
 from tests.features.lakes import write_lake
 
 
@@ -53,6 +54,16 @@ def test_a_home_that_became_read_only_fails_with_73_and_everything_else_is_still
         assert outcome.exit_code == 73
         assert [line.split()[1] for line in outcome.stdout.splitlines()] == list(checks())
         assert "Read-only file system" in checks()["home"]["found"]
+
+
+def test_a_home_on_a_full_disk_fails_with_73_and_says_what_makes_room(home):
+    home.mkdir()
+    with small(home):
+        with suppress(OSError), (home / "rows").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        assert run().exit_code == 73
+        assert "bidrec runs prune" in checks()["home"]["mend"]
 
 
 def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatch):
