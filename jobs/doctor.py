@@ -1,5 +1,6 @@
 """bidrec doctor: what this machine has, what it lacks, and how to mend it. Leaves nothing behind."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from bidrec.refusals import is_full
 from bidrec.runs import all_runs, published_run
 from bidrec.sealed import read_manifest
 from bidrec.sources import reached
-from bidrec.storage import MAKE_ROOM
+from bidrec.storage import MAKE_ROOM, give_back
 from jobs.options import command
 from jobs.output import Result
 
@@ -173,7 +174,14 @@ def _home(config: Config) -> Iterator[Finding]:
     try:
         with tempfile.TemporaryFile(dir=_existing(home)) as probe:
             probe.write(b"probe")
-        yield Finding("home", "ok", str(home))
+        shut = next(
+            (folder for folder in (*home.glob("*/"), *home.glob("*/*/")) if not os.access(folder, os.W_OK)), None
+        )
+        if shut:
+            found = f"{shut} may not be written and belongs to user {shut.stat().st_uid}"
+            yield Finding("home", "fail", found, give_back())
+        else:
+            yield Finding("home", "ok", str(home))
     except OSError as error:
         mend = MAKE_ROOM if is_full(error.errno) else "set BIDREC_HOME to a folder this user may write"
         yield Finding("home", "fail", f"{home}: {error.strerror}", mend)

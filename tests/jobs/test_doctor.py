@@ -56,6 +56,14 @@ def test_a_home_that_became_read_only_fails_with_73_and_everything_else_is_still
         assert "Read-only file system" in checks()["home"]["found"]
 
 
+def test_a_box_of_the_home_that_only_another_user_may_write_fails_with_73_and_is_named(home):
+    (home / "features").mkdir(parents=True)
+    with read_only(home / "features"):
+        assert run().exit_code == 73
+        assert f"{home / 'features'} may not be written and belongs to user" in checks()["home"]["found"]
+        assert "chown -R" in checks()["home"]["mend"]
+
+
 def test_a_home_on_a_full_disk_fails_with_73_and_says_what_makes_room(home):
     home.mkdir()
     with small(home):
