@@ -19,7 +19,7 @@ from bidrec.errors import CannotWrite
 from bidrec.storage import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
-_HELP = {
+EXPLAINED = {
     "job_exit_code": "Exit code of the job's last end; 0 is done.",
     "job_finished_timestamp_seconds": "When it ended, in seconds since 1970 (UTC).",
     "job_duration_seconds": "How long it took.",
@@ -39,7 +39,7 @@ _HELP = {
 @dataclass(frozen=True)
 class Gauge:
     name: str
-    """A key of _HELP; `bidrec_` goes before it."""
+    """A key of EXPLAINED; `bidrec_` goes before it."""
     value: float
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
 def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:
     """Prometheus's text format: the gauges of one name stand together below their explanation."""
     for name, alike in groupby(sorted(gauges, key=lambda gauge: gauge.name), key=lambda gauge: gauge.name):
-        yield f"# HELP bidrec_{name} {_HELP[name]}"
+        yield f"# HELP bidrec_{name} {EXPLAINED[name]}"
         yield f"# TYPE bidrec_{name} gauge"
         for gauge in alike:
             labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {"job": job, **gauge.labels}.items())
