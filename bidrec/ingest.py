@@ -21,7 +21,7 @@ from bidrec import log, quarantine, sources
 from bidrec.checks import Checked, check
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
-from bidrec.errors import CannotWrite
+from bidrec.errors import CannotWrite, ContractError
 from bidrec.increment import take_all, take_news
 from bidrec.intact import require_intact
 from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
@@ -45,6 +45,8 @@ class Reading:
     manifest: dict[str, Any]
     read_at: datetime
     inputs: str | None
+    given: dict[str, int]
+    """Table -> rows that the source gave then."""
 
     def later(self, now: datetime) -> datetime:
         """The time of the next reading: whatever the clock says, it is later than this one."""
@@ -55,11 +57,11 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
     """Bring the lake up to date with the configured source and return its manifest.
 
     New and changed rows become a new part; where there are none, the lake is left alone, and only the time of the
-    reading is kept. It begins anew with `force`, or where the source's SQL, columns, zone or parameters have changed.
-    Files that have not changed are not read: they say what they said.
-    `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the quarantine is written
-    all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another ingest is at
-    work for longer than config.wait_seconds).
+    reading is kept. It begins anew with `force`, or where the source's SQL, columns, zone or parameters have changed
+    and the source still gives whatever the lake has. Files that have not changed are not read: they say
+    what they said. `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the
+    quarantine is written all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another
+    ingest is at work for longer than config.wait_seconds).
     """
     with one_job_at_a_time(config.home_path, "ingest", config.wait_seconds):
         return _ingest(config, force, now)
@@ -78,18 +80,23 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
     if last:
         read_at = last.later(read_at)
     if last and inputs and last.inputs == inputs:
-        add_reading(config.home_path, last.manifest, read_at=read_at.isoformat(), inputs=inputs)
+        add_reading(config.home_path, last.manifest, read_at=read_at.isoformat(), inputs=inputs, given=last.given)
         _logger.info("lake is up to date", source=definition.name)
         return last.manifest
     with _workspace(config) as (connection, staging):
-        checked, optional = _read(connection, config, definition, staging, last, read_at)
+        given, checked, optional = _read(connection, config, definition, staging, last, read_at)
+        if last is None and not force:
+            refuse_to_lose(connection, config.home_path)
         facts: dict[str, Any] = {"source": definition.name, "zone": definition.zone, "made_by": made_by}
-        facts |= {"inputs": inputs, "optional": optional}
+        facts |= {"inputs": inputs, "optional": optional, "given": given}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
+    news = not last or last.manifest != manifest
     _logger.info(
-        "nothing new" if last and last.manifest == manifest else "lake written",
+        "lake written" if news else "nothing new",
         part=manifest["ingest"],
         **{name: entry["rows"] for name, entry in manifest["tables"].items()},
+        given=given,
+        came={name: kinds["rows"] for name, kinds in manifest["ingests"][-1]["came"].items()} if news else {},
         seconds=round(time.monotonic() - started, 1),
     )
     return manifest
@@ -129,7 +136,8 @@ def last_reading(config: Config, definition: Definition) -> Reading | None:
     if manifest is None or manifest.get("made_by") != _made_by(config, definition):
         return None
     read = newest_reading(home, manifest)
-    return Reading(manifest=manifest, read_at=datetime.fromisoformat(read["read_at"]), inputs=read["inputs"])
+    read_at = datetime.fromisoformat(read["read_at"])
+    return Reading(manifest=manifest, read_at=read_at, inputs=read["inputs"], given=read.get("given", {}))
 
 
 def _read(
@@ -139,12 +147,14 @@ def _read(
     staging: Path,
     last: Reading | None,
     read_at: datetime,
-) -> tuple[dict[str, Checked], dict[str, list[str]]]:
-    """Make came_<table> and bad_<table>; returns what the check found of them, and the optional columns seen so far."""
+) -> tuple[dict[str, int], dict[str, Checked], dict[str, list[str]]]:
+    """Make came_<table> and bad_<table>; returns how many rows the source gave, what the check found of those that are
+    news, and the optional columns seen so far."""
     since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
     given = sources.give(connection, config.source, definition, staging, since)
     optional = _seen(given.optional, last.manifest.get("optional", {}) if last else {})
-    return take(connection, config, last, read_at, whole=given.whole)[1], optional
+    checked, news = take(connection, config, last, read_at, whole=given.whole)
+    return {name: found.given for name, found in checked.items()}, news, optional
 
 
 def _seen(there: dict[str, list[str]], before: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -179,6 +189,31 @@ def take(
     return checked, take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
 
 
+def refuse_to_lose(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
+    """Before a lake begins anew in place of one that was made otherwise: the connection has what would be in it.
+
+    Raises ContractError (65) where the old one has notices, companies or bids that the source no longer gives: nothing
+    would bring them back, also where a wrong configuration was set back the next day.
+    """
+    if read_manifest(home / "lake") is None:
+        return
+    require_intact(home / "lake")
+    open_lake(connection, home / "lake")
+    lost = {}
+    for name, table in TABLES.items():
+        key = ", ".join(column for column in table.key if column != "known_at")
+        gone = f"FROM (SELECT DISTINCT {key} FROM lake_{name}) ANTI JOIN came_{name} USING ({key})"
+        lost[name] = connection.execute(f"SELECT count(*) {gone}").fetchall()[0][0]
+    said = ", ".join(f"{number:,} of {name}" for name, number in lost.items() if number)
+    if said:
+        raise ContractError(
+            f"the source's SQL, columns, zone or parameters are not those of the lake in {home}, and rows of it would "
+            f"be lost: the source no longer gives {said}",
+            hint="set them back, or use another home; bidrec ingest --force begins a lake of what the source gives",
+        )
+    _logger.warning("the source's SQL, columns, zone or parameters have changed: the lake begins anew")
+
+
 def _write(
     connection: duckdb.DuckDBPyConnection,
     config: Config,
@@ -197,7 +232,7 @@ def _write(
         quarantine.refuse_too_many(connection, folder, checked, config.contract.max_bad_share, first=before is None)
     came = {name: _came(connection, name) for name in TABLES}
     if before and not any(entry["rows"] for entry in came.values()):
-        add_reading(home, before, read_at=facts["read_at"], inputs=facts["inputs"])
+        add_reading(home, before, **{name: facts[name] for name in ("read_at", "inputs", "given")})
         return before
     rows = {name: entry["rows"] for name, entry in came.items() if entry["rows"] or before is None}
     for name in rows:

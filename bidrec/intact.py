@@ -13,6 +13,8 @@ from bidrec.errors import BidrecError, ContractError
 from bidrec.sealed import read_manifest
 from bidrec.sums import of_each, sum_of
 
+_LAKE_ANEW = "begin a lake without what the source no longer gives: bidrec ingest --force"
+
 
 def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[str, Any]:
     """Hold the folder's files, or those of them in `names`, to their SHA-256; returns the manifest.
@@ -27,10 +29,9 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
     asked = sorted(names if names is not None else known)
     for name, found in zip(asked, of_each(_sum_of, [folder / name for name in asked]), strict=True):
         if found != known[name]["sha256"]:
-            raise ContractError(
-                f"{folder / name} is damaged: it is not what was written there",
-                hint=f"restore it from a copy, or delete {folder} and run again the command that writes it",
-            )
+            fault = "it cannot be read" if found is None else "it is not what was written there"
+            anew = _LAKE_ANEW if manifest.get("kind") == "lake" else f"delete {folder} and run again what writes it"
+            raise ContractError(f"{folder / name} is damaged: {fault}", hint=f"restore it from a copy, or {anew}")
     return manifest
 
 

@@ -8,30 +8,38 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bidrec.errors import CannotWrite
 from bidrec.storage import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
-_HELP = {
+EXPLAINED = {
     "job_exit_code": "Exit code of the job's last end; 0 is done.",
     "job_finished_timestamp_seconds": "When it ended, in seconds since 1970 (UTC).",
     "job_duration_seconds": "How long it took.",
     "job_peak_memory_bytes": "The most memory it held.",
     "run_info": "The run that was trained, measured or published; always 1.",
     "recall": "Share of a test notice's bidders among the first k, mean over the notices (companies as at the cutoff).",
-    "rows": "Rows of a table that was read or written.",
+    "rows": "Rows of a table that was written: of the lake all there are, of a publication its own.",
+    "rows_given": "Rows of the table that the source gave when it was last read.",
     "rows_quarantined": "Rows of the source's table that were refused.",
+    "newest_row_timestamp_seconds": "The newest publication of a notice, and when the newest bid or company was known.",
+    "source_read_timestamp_seconds": "When the source was last read, or seen to be as it was.",
+    "published_as_of_timestamp_seconds": "Up to when what is known went into the publication.",
+    "open_notices": "Notices that have a list in the publication.",
 }
 
 
 @dataclass(frozen=True)
 class Gauge:
     name: str
-    """A key of _HELP; `bidrec_` goes before it."""
+    """A key of EXPLAINED; `bidrec_` goes before it."""
     value: float
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -46,6 +54,36 @@ def of_run(metrics: dict[str, Any]) -> list[Gauge]:
         if measure.removeprefix("recall@").isdigit() and value is not None
     ]
     return [Gauge("run_info", 1, {"run": metrics["run"]}), *recalls]
+
+
+def of_lake(manifest: dict[str, Any], reading: dict[str, Any]) -> list[Gauge]:
+    """What the lake's manifest and its last reading (bidrec.lake.newest_reading) say of each table."""
+    tables = manifest["tables"]
+    newest = {
+        name: (table["range"].get("published_at") or table["range"]["known_at"])[1] for name, table in tables.items()
+    }
+    return [
+        *of_rows("rows", {name: table["rows"] for name, table in tables.items()}),
+        *of_rows("rows_given", reading.get("given", {})),
+        *of_rows("rows_quarantined", {name: sum(table["reasons"].values()) for name, table in tables.items()}),
+        *(moment("newest_row_timestamp_seconds", time, {"table": name}) for name, time in newest.items() if time),
+        moment("source_read_timestamp_seconds", reading["read_at"]),
+    ]
+
+
+def of_publication(manifest: dict[str, Any]) -> list[Gauge]:
+    """What the manifest of a version of published/ says: its run, how far its data go, and its rows."""
+    return [
+        Gauge("run_info", 1, {"run": manifest["run"]}),
+        moment("published_as_of_timestamp_seconds", manifest["as_of"]),
+        Gauge("open_notices", manifest["open_notices"]),
+        *of_rows("rows", manifest["rows"]),
+    ]
+
+
+def moment(name: str, time: str, labels: dict[str, str] | None = None) -> Gauge:
+    """A time in ISO 8601 as seconds since 1970."""
+    return Gauge(name, datetime.fromisoformat(time).timestamp(), labels or {})
 
 
 def of_rows(name: str, rows: dict[str, int]) -> list[Gauge]:
@@ -64,14 +102,21 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         Gauge("job_duration_seconds", seconds),
         Gauge("job_peak_memory_bytes", peak_bytes),
     ]
-    name = f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
-    write_text(Path(folder) / name, "".join(f"{line}\n" for line in _lines(job, [*end, *gauges])))
+    file = Path(folder) / f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
+    text = "".join(f"{line}\n" for line in _lines(job, [*end, *gauges]))
+    try:
+        write_text(file, text)
+    except CannotWrite:
+        # Of a disk that is full, what the job's last end said is no more true, and its room may do for this one.
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        write_text(file, text)
 
 
 def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:
     """Prometheus's text format: the gauges of one name stand together below their explanation."""
     for name, alike in groupby(sorted(gauges, key=lambda gauge: gauge.name), key=lambda gauge: gauge.name):
-        yield f"# HELP bidrec_{name} {_HELP[name]}"
+        yield f"# HELP bidrec_{name} {EXPLAINED[name]}"
         yield f"# TYPE bidrec_{name} gauge"
         for gauge in alike:
             labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {"job": job, **gauge.labels}.items())

@@ -15,7 +15,7 @@ import numpy as np
 from bidrec import log, sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
-from bidrec.ingest import Reading, last_reading, take
+from bidrec.ingest import Reading, last_reading, refuse_to_lose, take
 from bidrec.quarantine import refuse_too_many
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
@@ -46,6 +46,8 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         if last:
             read_at = last.later(read_at)
         checked, news = take(connection, config, last, read_at, whole=True)
+        if last is None:
+            refuse_to_lose(connection, config.home_path)
         refuse_too_many(connection, None, news, config.contract.max_bad_share, first=last is None)
         split, windows = _windows(connection, config, last is not None, read_at)
         return {

@@ -25,7 +25,7 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from bidrec.storage import sweep, writing
 DECISIVE = ("split", "model", "loss", "training", "ranking", "evaluation")
 """The tables of the configuration that a run's result depends on, besides its inputs."""
 PINNED = "pinned.json"
+_STAMP = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PRUNED = ".pruned."
 """In the home, the beginning of what a run is called while it is deleted."""
@@ -166,12 +167,17 @@ def start_or_resume(
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    run = Run(config.home_path / "runs" / f"{stamp}-{secrets.token_hex(3)}")
+    run = Run(config.home_path / "runs" / f"{_next_stamp(config.home_path)}-{secrets.token_hex(3)}")
     facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}
     facts |= {"begun": begun or {}}
     write_json(run.folder / "config.json", facts)
     return run
+
+
+def _next_stamp(home: Path) -> str:
+    """Now (UTC), but later than every run there, also where the clock was set back: the newest is what is published."""
+    stamps = (datetime.strptime(run.id[:16], _STAMP).replace(tzinfo=UTC) for run in all_runs(home) if _ID.match(run.id))
+    return max([datetime.now(UTC), *(stamp + timedelta(seconds=1) for stamp in stamps)]).strftime(_STAMP)
 
 
 def sweep_runs(home: Path) -> None:

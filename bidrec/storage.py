@@ -4,6 +4,7 @@ Each is written to a temporary sibling, synced, and renamed into place. What of 
 """
 
 import ctypes
+import errno
 import fcntl
 import glob
 import os
@@ -17,6 +18,7 @@ from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 
 PARTIAL = ".partial"
+MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
             raise
         reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
         room = _room(path, begun) if is_full(number) else ""
-        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint="check space and permission") from error
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_way_out(number)) from error
 
 
 @contextmanager
@@ -162,6 +164,17 @@ def _empty_file(target: Path) -> str:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
     os.close(descriptor)
     return name
+
+
+def _way_out(number: int | None) -> str:
+    if is_full(number):
+        return MAKE_ROOM
+    return give_back() if number in (errno.EPERM, errno.EACCES) else "check space and permission"
+
+
+def give_back() -> str:
+    """What to do where another user's files are in the way: those of one command that was run as root are enough."""
+    return f"a command that another user ran leaves files of its own: chown -R {os.getuid()} the home"
 
 
 def _room(path: Path, begun: Path | None) -> str:

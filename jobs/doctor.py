@@ -1,20 +1,25 @@
 """bidrec doctor: what this machine has, what it lacks, and how to mend it. Leaves nothing behind."""
 
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from bidrec import machine
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.locks import is_held
-from bidrec.runs import all_runs
+from bidrec.refusals import is_full
+from bidrec.runs import all_runs, published_run
 from bidrec.sealed import read_manifest
 from bidrec.sources import reached
+from bidrec.storage import MAKE_ROOM, give_back
 from jobs.options import command
 from jobs.output import Result
 
@@ -25,6 +30,12 @@ _PAIRS = {"2.13": "1.8"}
 _LEAST_MEMORY_GB = 4
 _LEAST_DISK_GB = 5
 _MEND_STACK = "run `make setup`"
+_ANEW = {
+    "lake": "restore it from a backup; bidrec ingest --force begins one without what the source no longer gives",
+    "features": "move it away; bidrec train or bidrec write-back makes it anew of the lake",
+    "published/current": "bidrec write-back publishes anew",
+}
+"""Box -> how it comes to be whole again."""
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 
 
@@ -41,7 +52,7 @@ class Finding:
 @command
 def doctor(config: Config) -> Result:
     """Look at this machine and say what is missing."""
-    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _health, _source)
+    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _boxes, _runs, _source)
     findings = [finding for check in checks for finding in check(config)]
     return Result(
         data={"ok": all(f.state != "fail" for f in findings), "checks": [asdict(f) for f in findings]},
@@ -163,9 +174,16 @@ def _home(config: Config) -> Iterator[Finding]:
     try:
         with tempfile.TemporaryFile(dir=_existing(home)) as probe:
             probe.write(b"probe")
-        yield Finding("home", "ok", str(home))
+        shut = next(
+            (folder for folder in (*home.glob("*/"), *home.glob("*/*/")) if not os.access(folder, os.W_OK)), None
+        )
+        if shut:
+            found = f"{shut} may not be written and belongs to user {shut.stat().st_uid}"
+            yield Finding("home", "fail", found, give_back())
+        else:
+            yield Finding("home", "ok", str(home))
     except OSError as error:
-        mend = "set BIDREC_HOME to a folder this user may write"
+        mend = MAKE_ROOM if is_full(error.errno) else "set BIDREC_HOME to a folder this user may write"
         yield Finding("home", "fail", f"{home}: {error.strerror}", mend)
 
 
@@ -174,19 +192,42 @@ def _existing(home: Path) -> Path:
     return next(folder for folder in (home, *home.parents) if folder.exists())
 
 
-def _health(config: Config) -> Iterator[Finding]:
-    """What is in the home can be read, and what is published is there."""
-    home = config.home_path
-    for box in ("lake", "features", "published/current"):
-        folder = home / box
+def _boxes(config: Config) -> Iterator[Finding]:
+    """What is in the home can be read, and is all there."""
+    for box, anew in _ANEW.items():
+        folder = config.home_path / box
+        if folder.is_symlink() and not folder.exists():
+            yield Finding("health", "fail", f"{box} points at nothing", anew)
+            continue
         try:
-            if folder.is_symlink() and not folder.exists():
-                yield Finding("health", "fail", f"{box} points at nothing", "bidrec write-back publishes anew")
-            elif folder.is_dir() and read_manifest(folder) is None and any(folder.iterdir()):
-                yield Finding("health", "warn", f"{box} is unfinished", "run again the command that writes it")
+            manifest = read_manifest(folder)
         except BidrecError as error:
             yield Finding("health", "fail", error.message, f"move {folder} away, and run what writes it again")
+            continue
+        if manifest is None and folder.is_dir() and any(folder.iterdir()):
+            yield Finding("health", "warn", f"{box} is unfinished", "run again the command that writes it")
+        elif manifest and (lacking := _lacking(folder, manifest)):
+            yield Finding("health", "fail", f"{lacking} is gone, or not as it was written", anew)
+
+
+def _lacking(folder: Path, manifest: dict[str, Any]) -> Path | None:
+    """The first file of the manifest that is gone or of another size; jobs hold those they read to their sums."""
+    for name, entry in manifest.get("files", {}).items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            return file
+    return None
+
+
+def _runs(config: Config) -> Iterator[Finding]:
+    """Every run can be read, the published one is there, and none was left unfinished."""
+    home = config.home_path
     at_work = is_held(home, "train")
+    with suppress(BidrecError):  # said of the box
+        published = published_run(home)
+        if published and not (home / "runs" / published).is_dir():
+            found = f"run {published}, which is published, is gone"
+            yield Finding("health", "warn", found, "bidrec write-back publishes with the newest one there is")
     for run in all_runs(home):
         try:
             unfinished = not run.finished

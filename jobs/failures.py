@@ -18,7 +18,6 @@ _OUT_OF_REACH = (
     *("ConnectionError", "TimeoutError", "AuthenticationError", "OperationalError", "ConnectionTimeout"),
     *("BusyLoadingError", "OutOfMemoryError", "ReadOnlyError"),  # of a Redis that is there and cannot
 )
-_BUG = BidrecError.exit_code
 _LONGEST = 800
 """Characters of a message."""
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
@@ -29,19 +28,17 @@ _SMALLER = (
 )
 
 
-def report(error: BaseException, interrupted: bool, verbose: bool) -> int:
-    """Say on stderr what went wrong and what to do about it; returns the exit code."""
-    known = _known(error, interrupted)
+def report(error: BaseException, interrupted: bool, verbose: bool) -> tuple[int, dict[str, str]]:
+    """Say on stderr what went wrong and what to do about it; returns the exit code, and what was said for the log."""
+    known = _known(error, interrupted) or BidrecError(
+        f"this is a bug in bidrec: {type(error).__name__}: {error}", hint="please report it with what -v prints"
+    )
     if verbose:
         _say("".join(traceback.format_exception(error)).rstrip())
-    if known is None:
-        _say(f"error: this is a bug in bidrec: {type(error).__name__}: {_one_line(str(error))}")
-        _say("hint: please report it with what -v prints")
-        return _BUG
-    _say(f"error: {_one_line(known.message)}")
-    if known.hint:
-        _say(f"hint: {_one_line(known.hint)}")
-    return known.exit_code
+    said = {"error": _one_line(known.message)} | ({"hint": _one_line(known.hint)} if known.hint else {})
+    for what, text in said.items():
+        _say(f"{what}: {text}")
+    return known.exit_code, said
 
 
 def _known(error: BaseException, interrupted: bool) -> BidrecError | None:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from bidrec.config import Config
-from bidrec.prometheus import of_rows
+from jobs.lake_gauges import lake_gauges
 from jobs.options import command
 from jobs.output import Result
 
@@ -17,10 +17,7 @@ def ingest(config: Config, force: bool) -> Result:
     from bidrec.ingest import ingest as write_lake
 
     manifest = write_lake(config, force=force)
-    rows = {name: table["rows"] for name, table in manifest["tables"].items()}
-    refused = {name: sum(table["reasons"].values()) for name, table in manifest["tables"].items()}
-    gauges = [*of_rows("rows", rows), *of_rows("rows_quarantined", refused)]
-    return Result(data=manifest, text=_text(config, manifest), gauges=gauges)
+    return Result(data=manifest, text=_text(config, manifest), gauges=lake_gauges(config))
 
 
 def _text(config: Config, manifest: dict[str, Any]) -> str:

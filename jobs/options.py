@@ -13,7 +13,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,22 @@ def command(function: Callable[..., Result]) -> click.Command:
 
     own = list(reversed(getattr(function, "__click_params__", [])))
     name = function.__name__.replace("_", "-")
-    return click.Command(name, callback=run, params=[*own, *_common()], help=function.__doc__)
+    return _Command(name, callback=run, params=[*own, *_common()], help=function.__doc__)
+
+
+class _Command(click.Command):
+    """One whose wrong usage is an end of the job too, which its log and its metrics tell."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            log.configure()
+            called = _called(error.ctx) if error.ctx else info_name or self.name or ""
+            _end(called, error.exit_code, time.monotonic(), said={"error": error.format_message()})
+            raise
 
 
 def _called(context: click.Context) -> str:
@@ -127,6 +142,7 @@ def _run(
         os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
     log.configure(verbose)
     gauges: list[prometheus.Gauge] = []
+    said: dict[str, str] = {}
     try:
         with signals.interruptible() as interrupted:
             overrides = {key: value for key, value in given.items() if _is_key(key)}
@@ -138,18 +154,29 @@ def _run(
                     raise signals.Stop
             emit(result, as_json, name)
             code, gauges = result.exit_code, result.gauges
-    except (click.UsageError, click.exceptions.Exit):
+    except click.UsageError as error:
+        _end(name, error.exit_code, started, said={"error": error.format_message()})
+        raise
+    except click.exceptions.Exit:
         raise
     except BaseException as error:  # SystemExit too: a library that exits knows none of our codes
-        code = report(error, interrupted(), verbose)
+        code, said = report(error, interrupted(), verbose)
+    _end(name, code, started, said, gauges)
+    return code
+
+
+def _end(name: str, code: int, started: float, said: dict[str, str], gauges: Sequence[prometheus.Gauge] = ()) -> None:
+    """Log how the job ended, and write its metrics. said: of an error, which people on a terminal have just read."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
     seconds = round(time.monotonic() - started, 1)
-    log.get(name).info("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20))
+    logger = log.get(name)
+    facts = {} if sys.stderr.isatty() else said
+    tell = logger.error if code else logger.info
+    tell("finished", exit_code=code, seconds=seconds, peak_rss_mb=round(peak / 2**20), **facts)
     try:
         prometheus.write(name, exit_code=code, seconds=seconds, peak_bytes=peak, gauges=gauges)
     except CannotWrite as error:
-        log.get(name).warning("no metrics are written", reason=error.message)
-    return code
+        logger.warning("no metrics are written", reason=error.message)
 
 
 def _is_key(parameter: str) -> bool:

@@ -7,6 +7,7 @@ import click
 
 from bidrec.config import Config
 from bidrec.prometheus import of_run
+from jobs.lake_gauges import lake_gauges
 from jobs.options import command, require_source
 from jobs.output import Result
 
@@ -43,7 +44,7 @@ def train(config: Config, force: bool, profile: bool) -> Result:
     run = flow.train(config, force=force, profile=profile)
     metrics = run.metrics()
     text = metrics_table(metrics, run.folder)
-    return Result(data=metrics, text=text, gauges=of_run(metrics), silent=other_process())
+    return Result(data=metrics, text=text, gauges=[*of_run(metrics), *lake_gauges(config)], silent=other_process())
 
 
 if __name__ == "__main__":  # torchrun -m jobs.train

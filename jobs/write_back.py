@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import click
 
 from bidrec.config import Config
-from bidrec.prometheus import Gauge, of_rows
+from bidrec.prometheus import of_publication
+from jobs.lake_gauges import lake_gauges
 from jobs.options import TIME, command, require_source
 from jobs.output import Result
 
@@ -31,5 +32,5 @@ def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Re
         text=f"Published {rows['notice_embedding']:,} notices and {rows['company_embedding']:,} companies as of "
         f"{manifest['as_of']}, with recommendations for {manifest['open_notices']:,} open notices.\n"
         f"{config.home_path / 'published' / 'current'} -> {manifest['version']}",
-        gauges=[Gauge("run_info", 1, {"run": manifest["run"]}), *of_rows("rows", rows)],
+        gauges=[*of_publication(manifest), *lake_gauges(config)],
     )

@@ -14,7 +14,7 @@ from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
 from bidrec.ingest import ingest
-from bidrec.lake import part_file
+from bidrec.lake import newest_reading, part_file
 from bidrec.sealed import content_of, read_manifest
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 
@@ -139,10 +139,42 @@ def test_a_new_row_becomes_a_part_and_new_sql_a_new_lake(tmp_path):
         "company": [1],
         "bid": [1, 2],
     }
-    (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
+    (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE true;")
     third = ingest(config_of(tmp_path, source), now=NOW + 2 * DAY)
-    assert third["tables"]["bid"]["rows"] == 80
+    assert third["tables"]["bid"]["rows"] == 100
     assert [[part["part"] for part in parts] for parts in third["parts"].values()] == [[3], [3], [3]]
+
+
+def test_new_sql_takes_no_rows_from_the_lake_that_the_source_no_longer_gives_unless_forced(tmp_path):
+    """A wrong configuration that is set back the next day has lost nothing."""
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    first = ingest(config_of(tmp_path, source), now=NOW)
+    write_source(tmp_path / "source", notice=NOTICES[1:], company=COMPANIES, bid=BIDS[5:])
+    right = (tmp_path / "source" / "bid.sql").read_text()
+    (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
+    with pytest.raises(ContractError, match="no longer gives 1 of notice, 24 of bid") as refused:
+        ingest(config_of(tmp_path, source), now=NOW + DAY)
+    assert "ingest --force" in refused.value.hint
+    (tmp_path / "source" / "bid.sql").write_text(right)
+    assert ingest(config_of(tmp_path, source), now=NOW + 2 * DAY)["parts"] == first["parts"]
+    (tmp_path / "source" / "bid.sql").write_text("SELECT * FROM raw_bid WHERE company_id <> 'c0';")
+    assert ingest(config_of(tmp_path, source), force=True, now=NOW + 3 * DAY)["tables"]["bid"]["rows"] == 76
+
+
+def test_the_log_and_the_home_say_how_many_rows_the_source_gave_beside_those_that_came_of_them(tmp_path):
+    """A source that lost half of its bids takes none from the lake: only these numbers tell of it."""
+    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
+    ingest(config_of(tmp_path, source), now=NOW)
+    write_source(tmp_path / "source", notice=[*NOTICES, notice(30)], company=COMPANIES, bid=BIDS[::2])
+    with capture_logs() as logs:
+        ingest(config_of(tmp_path, source), now=NOW + DAY)
+    (written,) = (line for line in logs if line["event"] == "lake written")
+    assert (written["bid"], written["given"]["bid"]) == (100, 50)
+    assert written["came"] == {"notice": 1, "company": 0, "bid": 0}
+    write_source(tmp_path / "source", notice=[*NOTICES, notice(30)], company=COMPANIES, bid=BIDS[::4])
+    for days in (2, 3):  # read, and then seen to be as it was
+        manifest = ingest(config_of(tmp_path, source), now=NOW + days * DAY)
+        assert newest_reading(tmp_path, manifest)["given"] == {"notice": 21, "company": 5, "bid": 25}
 
 
 def test_a_clock_that_was_set_back_makes_no_reading_earlier_than_the_one_before(tmp_path):

@@ -10,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from bidrec import prometheus
 from bidrec.config import Config
 from bidrec.errors import GateRefused
-from bidrec.prometheus import Gauge, of_rows, of_run
+from bidrec.prometheus import Gauge, of_lake, of_publication, of_rows, of_run
 from jobs.options import command
 from jobs.output import Result
+from tests.disks import small
 
 FROZEN = {"final": {"recall@10": 0.25, "recall@100": 0.5, "warm_recall@100": 0.6, "mrr": 0.1}}
 
@@ -61,6 +62,29 @@ def test_the_end_of_a_job_and_what_it_found_out_are_in_one_file(folder):
     }
 
 
+def test_how_far_source_lake_and_publication_go_are_times_to_alarm_on(folder):
+    lake = {
+        "tables": {
+            "notice": {"rows": 3, "reasons": {}, "range": {"published_at": [None, "1970-01-02 00:00:00+00"]}},
+            "bid": {"rows": 0, "reasons": {"a": 1, "b": 2}, "range": {"known_at": [None, None]}},
+        }
+    }
+    reading = {"read_at": "1970-01-01T00:01:00.5+00:00", "given": {"notice": 2}}
+    published = {"run": "r1", "as_of": "1970-01-01T09:00:00+09:00", "open_notices": 4, "rows": {"notice_embedding": 9}}
+    assert call(lambda: Result(gauges=[*of_publication(published), *of_lake(lake, reading)])) == 0
+    job = ("job", "write-back")
+    found = samples(folder / "bidrec_write_back.prom")
+    assert found[("bidrec_published_as_of_timestamp_seconds", job)] == 0
+    assert found[("bidrec_open_notices", job)] == 4
+    assert found[("bidrec_source_read_timestamp_seconds", job)] == 60.5
+    assert found[("bidrec_newest_row_timestamp_seconds", job, ("table", "notice"))] == 86400
+    assert ("bidrec_newest_row_timestamp_seconds", job, ("table", "bid")) not in found
+    assert found[("bidrec_rows_given", job, ("table", "notice"))] == 2
+    assert found[("bidrec_rows_quarantined", job, ("table", "bid"))] == 3
+    rows = {key[2][1]: value for key, value in found.items() if key[0] == "bidrec_rows"}
+    assert rows == {"notice_embedding": 9, "notice": 3, "bid": 0}
+
+
 def test_a_job_that_fails_says_so_in_place_of_its_last_success(folder):
     def refused() -> Result:
         raise GateRefused("below the baseline")
@@ -82,6 +106,28 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call(lambda: Result(gauges=of_rows("rows", {"notice": 7}))) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_ends_on_a_full_disk_does_not_leave_the_success_before_standing(folder):
+    def full() -> Result:
+        with (folder / "rows").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    folder.mkdir()
+    with small(folder):
+        assert call(Result) == 0
+        assert call(full) == 73
+        assert samples(folder / "bidrec_write_back.prom")[("bidrec_job_exit_code", ("job", "write-back"))] == 73
+
+
+def test_wrong_usage_is_an_end_too(folder):
+    @command
+    def write_back(config: Config) -> Result:
+        return Result()
+
+    assert CliRunner().invoke(write_back, ["--as-off", "2025-01-01"]).exit_code == 2
+    assert samples(folder / "bidrec_write_back.prom")[("bidrec_job_exit_code", ("job", "write-back"))] == 2
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, monkeypatch):

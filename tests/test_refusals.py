@@ -16,6 +16,7 @@ from pyarrow import parquet
 from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 from bidrec.storage import whole_file, whole_folder
+from tests.disks import small
 
 ROWS = 400_000
 """Numbers that do not compress: some MB, more than the disk has."""
@@ -57,11 +58,8 @@ WRITERS = [by_duckdb, by_arrow, by_numpy, by_safetensors, by_sqlite, by_python]
 def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of 2 MB."""
     folder = tmp_path_factory.mktemp("disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs root and the right to mount, for a disk of 2 MB")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small(folder):
+        yield folder
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
@@ -72,6 +70,7 @@ def test_a_full_disk_is_named_with_what_is_needed_and_what_is_free_and_nothing_i
         write(folder)
     assert f"cannot write {small_disk}/box: No space left on device; it needs more than " in caught.value.message
     assert " MB are free there" in caught.value.message
+    assert "bidrec runs prune" in str(caught.value.hint)
     assert os.listdir(small_disk) == []
 
 

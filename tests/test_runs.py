@@ -3,7 +3,7 @@
 import multiprocessing
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -36,6 +36,17 @@ def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_
     assert start_or_resume(config, "newer data") != run
     finish(run)
     assert start_or_resume(config, "data") == run
+
+
+def test_a_run_that_was_begun_by_a_clock_that_is_ahead_is_not_the_newest_for_ever(config: Config) -> None:
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%dT%H%M%SZ}"
+    ahead = Run(config.home_path / "runs" / f"{tomorrow}-ffffff")
+    write_json(ahead.folder / "config.json", {"config": {}})
+    finish(ahead)
+    begun = start_or_resume(config, "data")
+    finish(begun)
+    assert newest(config.home_path) == begun
+    assert prune(config.home_path, 1) == [ahead]
 
 
 def test_by_force_a_finished_run_is_made_again_and_the_new_one_gone_on_with(config: Config) -> None:

@@ -35,6 +35,7 @@ from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
+from bidrec.asof.other_home import refuse_another_home
 from bidrec.asof.served import log_served, served_between
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.sql import first_line, quoted
@@ -140,9 +141,11 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 start_date,
                 end_date,
             )
+        path = path_of(config.repo_path, data_source)
+        refuse_another_home(config, data_source.name, path)
         stretch = Stretch(
             source=data_source.name,
-            path=path_of(config.repo_path, data_source),
+            path=path,
             keys=join_key_columns,
             features=feature_name_columns,
             event_time=timestamp_field,
@@ -232,6 +235,7 @@ def _view(
     """Feast's view as the join needs it: in the columns of the file, after field_mapping and the projection."""
     source = view.batch_source
     path = path_of(config.repo_path, source)
+    refuse_another_home(config, f"view {view.name}", path)
     files = find(connection, f"view {view.name}", path)
     types = files.types
     renamed = {new: old for old, new in source.field_mapping.items() if old in types}

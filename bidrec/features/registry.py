@@ -9,17 +9,19 @@ the registry or the online store is done by one job of a home at a time; others 
 
 import io
 import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidrec import log
 from bidrec.config import Config
-from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.damage import is_damage
+from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.locks import one_job_at_a_time
@@ -58,13 +60,25 @@ def apply(config: Config) -> None:
     _logger.info("feature repository applied", registry=str(home / "feast"))
 
 
-def writing_store(config: Config) -> AbstractContextManager[None]:
-    """Where the disk refuses what Feast writes: CannotWrite (73), which names the folder of registry and online store.
+@contextmanager
+def writing_store(config: Config) -> Iterator[None]:
+    """Where the disk refuses what Feast writes: CannotWrite (73), which names the folder of registry and online store;
+    where SQLite finds the online store damaged: ContractError (65).
 
     SQLite names no file, so a store elsewhere, by a feature_store.yaml of one's own, is named by that folder too.
     """
     folder = config.home_path / "feast"
-    return writing(folder, begun=folder)
+    try:
+        with writing(folder, begun=folder):
+            yield
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        raise ContractError(
+            f"the online store in {folder} is damaged: {error}",
+            hint=f"delete {folder / 'online.db'}; bidrec write-back, then bidrec feast materialize "
+            "--disable-event-timestamp, bring all of it online again",
+        ) from error
 
 
 def _adopt_online_store(settings: "RepoConfig") -> None:

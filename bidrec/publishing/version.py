@@ -1,6 +1,6 @@
 """A version of published/: written whole, then shown to readers by one link.
 
-Reads   published/current, the version before
+Reads   published/, the versions before
 Writes  published/<UTC time>-<run's 6 hex>/ and the link published/current
 """
 
@@ -46,14 +46,14 @@ def write_version(
 ) -> dict[str, Any]:
     """Write the tables, what `describe` adds to the folder, and a manifest with the facts; then flip the link.
 
-    Each table's first column is its key; a key that the version before has and the table lacks is withdrawn.
+    Each table's first column is its key; a key that a version before has and the table lacks is withdrawn.
     Returns the manifest, and the version's name under `version`. In every case of failure readers keep what they had.
     """
-    published, current = home / "published", published_folder(home)
+    published = home / "published"
     version = published / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run[-6:]}"
     with writing(published):
         sweep(published)  # a version has a name of its own, which no later one has
-    gone = {name: withdrawn(name, table, current, written_at) for name, table in tables.items()}
+    gone = {name: withdrawn(name, table, published, written_at) for name, table in tables.items()}
     with whole_folder(version) as staging:
         for name, table in [*tables.items(), *((f"{name}.withdrawn", table) for name, table in gone.items())]:
             parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
@@ -68,7 +68,7 @@ def write_version(
             **facts,
         )
     _flip(published, version.name)
-    log.get("write-back").info("published", version=version.name, **manifest["rows"])
+    log.get("write-back").info("published", version=version.name, run=run, as_of=facts.get("as_of"), **manifest["rows"])
     return manifest | {"version": version.name}
 
 

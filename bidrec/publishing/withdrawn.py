@@ -1,6 +1,6 @@
 """What was published once and is not any more, as rows without values: nobody is to meet its old ones.
 
-Reads   published/current, the version before
+Reads   published/, the versions that are kept
 Returns the rows of <table>.withdrawn.parquet, which Feast's views read together with <table>.parquet
 
 Feast deletes no row from an online store and compares no times in it. A row that is written later and holds nothing
@@ -14,13 +14,14 @@ import duckdb
 import pyarrow as pa
 
 
-def withdrawn(name: str, table: pa.Table, before: Path, written_at: datetime) -> pa.Table:
-    """Rows, with the columns of `table`, of every key that `before` knows and `table` does not; all else is NULL.
+def withdrawn(name: str, table: pa.Table, published: Path, written_at: datetime) -> pa.Table:
+    """Rows, with the columns of `table`, of every key that a kept version knows and `table` does not; all else is NULL.
 
-    The first column is the key; `written_at` (UTC) is when they are withdrawn. `before`: folder of the version before,
-    which may not be there. Its withdrawn keys are carried on: an online store that missed a publication has them still.
+    The first column is the key; `written_at` (UTC) is when they are withdrawn. Of all kept versions, not of the current
+    one alone: a link that was set back by hand, or points at nothing, takes no key from what is online. Their withdrawn
+    keys are carried on: an online store that missed a publication has them still.
     """
-    ids = _gone(name, table, before)
+    ids = _gone(name, table, published)
     moment = pa.scalar(written_at, table.schema.field("written_at").type)
     empty = {field.name: pa.nulls(len(ids), field.type) for field in table.schema}
     return pa.table(
@@ -28,9 +29,10 @@ def withdrawn(name: str, table: pa.Table, before: Path, written_at: datetime) ->
     )
 
 
-def _gone(name: str, table: pa.Table, before: Path) -> pa.Array:
-    """Keys of both of the earlier files, sorted, less those of `table`."""
-    files = [str(file) for file in before.glob(f"{name}*.parquet")]
+def _gone(name: str, table: pa.Table, published: Path) -> pa.Array:
+    """Keys of both of the earlier files of each version, sorted, less those of `table`."""
+    versions = [one for one in published.glob("*/") if not one.is_symlink() and not one.name.startswith(".")]
+    files = [str(file) for version in versions for file in version.glob(f"{name}*.parquet")]
     key = table.column_names[0]
     if not files:
         return pa.array([], table.schema.field(key).type)

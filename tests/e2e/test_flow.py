@@ -204,6 +204,7 @@ def test_a_training_by_force_starts_a_new_run_and_makes_the_same_training_set_an
     assert json.loads(done.stdout)["run"] == second.id != first.id
     gauges = (tmp_path / "metrics" / "bidrec_train.prom").read_text(encoding="utf-8")
     assert f'bidrec_run_info{{job="train",run="{second.id}"}} 1' in gauges
+    assert 'bidrec_rows{job="train",table="notice"} 1200' in gauges
     for name in ("training_set/manifest.json", "model/weights.safetensors", "second_stage/blend.json"):
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 

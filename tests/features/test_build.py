@@ -1,5 +1,6 @@
 import math
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -270,6 +271,20 @@ def test_what_was_stated_for_the_future_comes_true_with_a_reading_that_brings_no
     build_features(config)
     add_reading(home, read_manifest(home / "lake"), **later(3), inputs=None)
     assert build_features(config)["tables"]["notice"]["rows"] == 3
+
+
+def test_an_older_copy_of_the_home_that_is_unpacked_over_it_is_not_read_together_with_what_came_since(
+    home, config, tmp_path
+):
+    two_days(home)
+    build_features(config)
+    shutil.copytree(home, tmp_path / "copy")
+    add_part(home, later(30), notice=[tables.notice(29, known_at=tables.notice(29)["published_at"])])
+    build_features(config)
+    shutil.copytree(tmp_path / "copy", home, dirs_exist_ok=True)
+    manifest = build_features(config)
+    assert {str(path.relative_to(home / "features")) for path in home.glob("features/*/*")} == {*manifest["files"]}
+    assert len(read(home, "notice")) == 4
 
 
 def test_features_of_another_lake_are_not_gone_on_with(home, config):

@@ -1,13 +1,15 @@
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 from bidrec.config import Config
-from bidrec.errors import CannotWrite, ContractError
-from bidrec.features.registry import apply, open_registry, open_store
+from bidrec.errors import CannotWrite, ContractError, InputMissing
+from bidrec.features.registry import apply, materialize, open_registry, open_store
 from bidrec.storage import PARTIAL
+from tests.feature_repo.homes import day, write_home
 
 BEGUN = datetime(2026, 1, 1, 3, 0, 0, 123456, tzinfo=UTC)
 
@@ -84,12 +86,55 @@ def test_applying_a_copy_of_a_home_leaves_the_online_store_of_the_original_alone
     assert online.read_bytes() == before
 
 
+def test_a_copy_of_a_home_serves_its_own_rows_and_until_it_is_applied_none(tmp_path):
+    """Of the original's, which go on, nothing is brought online in the copy."""
+    config, copy = write_home(tmp_path / "home"), Config(home=str(tmp_path / "copy"))
+    apply(config)
+    shutil.copytree(config.home_path, copy.home_path)
+    asked = pd.DataFrame({"company_id": ["apex"], "event_timestamp": [day(30)]})
+    for read in (
+        lambda: materialize(copy, ["company_activity"]),
+        lambda: open_store(copy).get_historical_features(asked, ["company_activity:bids_all"]),
+    ):
+        with pytest.raises(InputMissing, match=r"its files lie in .*/home, says the registry of .*/copy") as refused:
+            read()
+        assert "bidrec feast apply" in refused.value.hint
+    apply(copy)
+    materialize(copy, ["company_activity"])
+    online = open_store(copy).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
+    assert online.to_dict()["bids_all"] == [2]
+
+
+def test_a_home_that_is_reached_by_a_link_is_no_other_one(tmp_path):
+    config = write_home(tmp_path / "home")
+    apply(config)
+    (tmp_path / "link").symlink_to("home")
+    materialize(Config(home=str(tmp_path / "link")), ["company_activity"])
+
+
 def test_an_online_store_that_was_deleted_is_made_again(config):
     online = config.home_path / "feast" / "online.db"
     online.unlink()
     apply(config)
     answer = open_store(config).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
     assert answer.to_dict()["bids_all"] == [None]
+
+
+def test_an_online_store_that_is_torn_is_named_and_whole_again_by_the_way_that_is_told(tmp_path):
+    """As a backup of a home has it that was made while a job wrote."""
+    config = write_home(tmp_path / "home")
+    apply(config)
+    materialize(config, ["company_activity"])
+    online = config.home_path / "feast" / "online.db"
+    online.write_bytes(online.read_bytes()[: online.stat().st_size // 2])
+    with pytest.raises(ContractError, match=r"the online store in .*/feast is damaged: .*malformed") as torn:
+        materialize(config, ["company_activity"])
+    assert f"delete {online};" in torn.value.hint
+    online.unlink()
+    apply(config)
+    materialize(config, ["company_activity"])
+    answer = open_store(config).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
+    assert answer.to_dict()["bids_all"] == [2]
 
 
 def test_the_registry_does_not_grow_with_every_materializing(config):

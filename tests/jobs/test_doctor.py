@@ -1,12 +1,17 @@
 import json
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bidrec.sealed import write_manifest
 from jobs import doctor
-from tests.disks import read_only
+from tests import tables
+from tests.disks import read_only, small
+from tests.features.lakes import write_lake
 
 
 def run(*arguments: str):
@@ -49,6 +54,24 @@ def test_a_home_that_became_read_only_fails_with_73_and_everything_else_is_still
         assert outcome.exit_code == 73
         assert [line.split()[1] for line in outcome.stdout.splitlines()] == list(checks())
         assert "Read-only file system" in checks()["home"]["found"]
+
+
+def test_a_box_of_the_home_that_only_another_user_may_write_fails_with_73_and_is_named(home):
+    (home / "features").mkdir(parents=True)
+    with read_only(home / "features"):
+        assert run().exit_code == 73
+        assert f"{home / 'features'} may not be written and belongs to user" in checks()["home"]["found"]
+        assert "chown -R" in checks()["home"]["mend"]
+
+
+def test_a_home_on_a_full_disk_fails_with_73_and_says_what_makes_room(home):
+    home.mkdir()
+    with small(home):
+        with suppress(OSError), (home / "rows").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        assert run().exit_code == 73
+        assert "bidrec runs prune" in checks()["home"]["mend"]
 
 
 def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatch):
@@ -109,6 +132,27 @@ def test_what_is_wrong_in_the_home_is_found_with_the_way_to_mend_it(home):
     assert found[1]["mend"] == "bidrec write-back publishes anew"
     assert "runs prune" in found[2]["mend"]
     assert str(damaged) in found[3]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend"), [(Path.unlink, "restore it from a backup"), (lambda file: file.write_bytes(b"PAR1"), "backup")]
+)
+def test_a_part_of_the_lake_that_a_backup_lacks_or_has_in_half_is_named(home, spoil, mend):
+    write_lake(home, notice=[tables.notice()], bid=[tables.bid()])
+    assert "health" not in checks()
+    part = home / "lake" / "bid" / "000001.parquet"
+    spoil(part)
+    found = checks()["health"]
+    assert (found["state"], found["found"]) == ("fail", f"{part} is gone, or not as it was written")
+    assert mend in found["mend"]
+    assert run().exit_code == 66
+
+
+def test_a_published_run_that_was_deleted_by_hand_is_a_warning_that_says_what_write_back_will_do(home):
+    write_manifest(home / "published" / "v1", kind="published", run="20250101T000000Z-abcdef")
+    (home / "published" / "current").symlink_to("v1")
+    assert checks()["health"]["found"] == "run 20250101T000000Z-abcdef, which is published, is gone"
+    assert run().exit_code == 0
 
 
 def test_another_feast_than_the_pinned_one_fails(home, monkeypatch):

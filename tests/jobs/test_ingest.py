@@ -56,6 +56,17 @@ def test_the_rows_kept_and_refused_are_metrics_of_the_job(dump, monkeypatch):
     assert 'bidrec_rows_quarantined{job="ingest",table="bid"} 1' in lines
 
 
+def test_a_source_that_lost_half_of_its_rows_is_seen_in_the_metrics_while_the_lake_keeps_all(dump, monkeypatch):
+    monkeypatch.setenv("BIDREC_METRICS_DIR", str(dump.parent))
+    assert run().exit_code == 0
+    write_dump(dump, [raw_notice()], [raw_company()], [raw_bid(by=by) for by in range(1, 51)])
+    for _ in range(2):  # read, and then seen to be as it was
+        assert run().exit_code == 0
+        lines = (dump.parent / "bidrec_ingest.prom").read_text(encoding="utf-8").splitlines()
+        assert 'bidrec_rows{job="ingest",table="bid"} 100' in lines
+        assert 'bidrec_rows_given{job="ingest",table="bid"} 50' in lines
+
+
 def test_a_broken_contract_exits_with_65_and_an_empty_stdout(dump):
     (dump / "bid.csv").write_text("bidntceno\n1\n")
     result = run()

@@ -129,6 +129,22 @@ def test_threads_do_not_spin_and_are_as_many_as_the_container_may_use_unless_the
 # --- errors ------------------------------------------------------------------
 
 
+def test_the_log_says_of_a_job_that_failed_why_for_who_reads_nothing_but_json_lines():
+    outcome = call(raising(errors.ContractError("no\nbids of postgresql://u:secret@h/d", hint="look\nagain")))
+    entry = json.loads(outcome.stderr.splitlines()[-1])
+    assert (entry["event"], entry["exit_code"], entry["level"]) == ("finished", 65, "error")
+    assert (entry["error"], entry["hint"]) == ("no bids of postgresql://u:***@h/d", "look again")
+
+
+def test_wrong_usage_is_an_end_that_is_logged_too():
+    outcome = call(lambda config: Result(), "--no-such-option")
+    assert outcome.exit_code == 2
+    (line,) = (line for line in outcome.stderr.splitlines() if line.startswith("{"))
+    entry = json.loads(line)
+    assert (entry["job"], entry["exit_code"]) == ("work", 2)
+    assert "--no-such-option" in entry["error"]
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_each_error_is_one_line_a_hint_and_its_code(kind):
     outcome = call(raising(kind("no\nbids", hint="look\nagain")), "--json")

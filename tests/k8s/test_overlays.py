@@ -25,6 +25,7 @@ JOBS = {
     "bidrec-train": ["train"],
     "bidrec-write-back": ["write-back"],
     "bidrec-materialize": ["feast", "materialize", "--disable-event-timestamp"],
+    "bidrec-prune": ["runs", "prune", "--keep", "14"],
 }
 """CronJob -> what of bidrec it runs."""
 SECRETS = {"BIDREC_REDIS", Source().url.strip("${}"), Publish().url.strip("${}")}

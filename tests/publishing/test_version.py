@@ -100,6 +100,15 @@ def test_a_version_holds_every_key_ever_published_and_values_of_its_own_alone(tm
     assert manifest["withdrawn"]["company_embedding"] == len(ever - newest)
 
 
+@pytest.mark.parametrize("set_back", [True, False], ids=["to the version before", "to nothing"])
+def test_a_link_that_was_set_by_hand_leaves_nothing_of_the_version_it_pointed_at_online(tmp_path, set_back):
+    good = publish(tmp_path, ["apex"], run="good")["version"]
+    publish(tmp_path, ["apex", "bharat"], run="bad")
+    published_folder(tmp_path).unlink()
+    published_folder(tmp_path).symlink_to(good if set_back else "gone")
+    assert publish(tmp_path, ["apex"], run="next")["withdrawn"]["company_embedding"] == 1
+
+
 def test_a_publication_is_later_than_the_one_before_though_the_clock_was_set_back():
     ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert next_moment({"written_at": ahead}) > datetime.fromisoformat(ahead)
