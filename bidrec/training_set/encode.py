@@ -8,7 +8,7 @@ them by its tag alone. Rows come and go in blocks: no table has to fit in memory
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -167,8 +167,14 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
     )
 
 
-def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> None:
-    """Write the arrays of one side, block by block.
+def encode(
+    folder: Path,
+    side: SideRows,
+    fields: list[Field],
+    fitted: Fit,
+    encoded: Callable[[int], None] = lambda rows: None,
+) -> None:
+    """Write the arrays of one side, block by block; `encoded` is told of each how many rows it was.
 
     Raises ContractError (65) where a vector is broken or of another length than those that were fitted.
     """
@@ -183,7 +189,6 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
         Growing(folder / "text.weights.npy", np.float32) as weights,
         Growing(folder / "text.lengths.npy", np.int32) as title_lengths,
     ):
-        rows, whole = 0, len(side.known_at)
         for batch in side.batches({f.name: expression(f) for f in fields}):
             for name, scale in fitted.scales.items():
                 if scale.is_vector:
@@ -197,8 +202,7 @@ def encode(folder: Path, side: SideRows, fields: list[Field], fitted: Fit) -> No
                 block = _texts(batch.slice(begin, TEXT_BLOCK_ROWS), fitted, entry)
                 for file, part in zip((terms, weights, title_lengths), block, strict=True):
                     file.append(part)
-            rows += len(batch)
-            _logger.info(f"encoding {folder.name}", done=f"{rows}/{whole}")
+            encoded(len(batch))
 
 
 def _columns(rows: int, blocks: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
