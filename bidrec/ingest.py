@@ -23,8 +23,8 @@ from bidrec.config import Config
 from bidrec.contract import TABLES, Table
 from bidrec.errors import CannotWrite, ContractError
 from bidrec.increment import take_all, take_news
-from bidrec.intact import require_intact
-from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file, sweep_parts
+from bidrec.intact import require_intact, sweep_unnamed
+from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file
 from bidrec.locks import one_job_at_a_time
 from bidrec.sealed import fingerprint, read_manifest
 from bidrec.sources.definition import Definition
@@ -122,7 +122,7 @@ def _sweep(home: Path) -> None:
     sweep(home, _STAGING)
     sweep(home, NO_NEWS)
     sweep(home / "quarantine")
-    sweep_parts(home / "lake")
+    sweep_unnamed(home / "lake", TABLES)
 
 
 def _made_by(config: Config, definition: Definition) -> str:

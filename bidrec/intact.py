@@ -63,6 +63,16 @@ def intact_tables(folder: Path, tables: Collection[str]) -> dict[str, list[str]]
             return {table: [str(folder / name) for name in names[table]] for table in tables}
 
 
+def sweep_unnamed(folder: Path, tables: Collection[str]) -> None:
+    """Delete the tables' files that the folder's manifest does not name: those of a job that was killed, of what was
+    replaced, or of a newer state that a backup was unpacked over."""
+    manifest = read_manifest(folder)
+    named = set(manifest["files"]) if manifest else set()
+    for file in folder.glob("*/*.parquet"):
+        if file.parent.name in tables and str(file.relative_to(folder)) not in named:
+            file.unlink()
+
+
 def _sum_of(file: Path) -> str | None:
     """Its SHA-256; None where it cannot be read."""
     try:

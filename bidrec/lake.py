@@ -85,8 +85,8 @@ def add_parts(
     """Take the part `number` of the tables in `rows` from `staging` into the lake; returns the new manifest.
 
     rows: table -> rows of its new part. before: the manifest whose parts stay; None for a lake that begins with these.
-    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for `sweep_parts`.
-    Raises CannotWrite (73).
+    Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for
+    `sweep_unnamed`. Raises CannotWrite (73).
     """
     parts: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     parts |= before["parts"] if before else {}
@@ -126,15 +126,6 @@ def copy_sorted(
         connection.execute(
             f"COPY ({ordered}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
-
-
-def sweep_parts(lake: Path) -> None:
-    """Delete the files that the manifest does not name: those of a killed ingest, or of a lake that was replaced."""
-    manifest = read_manifest(lake)
-    named = set(manifest["files"]) if manifest else set()
-    for file in lake.glob("*/*.parquet"):
-        if file.parent.name in TABLES and str(file.relative_to(lake)) not in named:
-            file.unlink()
 
 
 def _rows(folder: Path, parts: list[dict[str, Any]]) -> str:

@@ -10,9 +10,11 @@ import duckdb
 import pytest
 
 from bidrec.config import Config
+from bidrec.contract import TABLES
 from bidrec.errors import InputMissing
 from bidrec.ingest import ingest
-from bidrec.lake import open_lake, part_file, sweep_parts
+from bidrec.intact import sweep_unnamed
+from bidrec.lake import open_lake, part_file
 from bidrec.sealed import read_manifest, write_json
 from bidrec.sums import sha256
 from tests.features.lakes import add_part, write_lake
@@ -49,7 +51,7 @@ def test_only_what_no_manifest_names_is_swept_away(home):
     named = {file: sha256(home / "lake" / file) for file in read_manifest(home / "lake")["files"]}
     (home / "lake" / part_file("bid", 2)).write_bytes(b"half a part")
     (home / "lake" / "own.csv").touch()
-    sweep_parts(home / "lake")
+    sweep_unnamed(home / "lake", TABLES)
     (home / "lake" / "own.csv").unlink()  # is no part's
     assert {str(file.relative_to(home / "lake")) for file in (home / "lake").glob("*/*")} == set(named)
 

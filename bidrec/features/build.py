@@ -24,7 +24,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
-from bidrec.intact import require_intact
+from bidrec.intact import require_intact, sweep_unnamed
 from bidrec.lake import OWN, newest_reading, open_lake
 from bidrec.locks import one_job_at_a_time
 from bidrec.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_manifest, write_json
@@ -81,7 +81,8 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     if before and same and not _has_come(lake, before["known_until"], known_until):
         for litter in ("features", SPILL):
             sweep(home, litter)  # killed after the last rename
-        _sweep_segments(target, before)
+        with writing(target):
+            sweep_unnamed(target, EVENT_TIMES)  # Feast reads a table by a pattern of files
         _logger.info("features are up to date")
         return before
     if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
@@ -112,15 +113,6 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     rows = {name: entry["rows"] for name, entry in manifest["tables"].items()}
     _logger.info("features written", **rows, new=before is None, seconds=round(time.monotonic() - started, 1))
     return manifest
-
-
-def _sweep_segments(target: Path, manifest: dict[str, Any]) -> None:
-    """Delete the segments that the manifest does not name: a backup that was unpacked over newer features leaves theirs
-    beside its own, and Feast reads a table by a pattern of files. Raises CannotWrite (73)."""
-    with writing(target):
-        for file in target.glob("*/*.parquet"):
-            if file.parent.name in EVENT_TIMES and str(file.relative_to(target)) not in manifest["files"]:
-                file.unlink()
 
 
 def _text(name: str) -> str:
