@@ -67,6 +67,20 @@ class Progress:
         return event
 
 
+@dataclass
+class Counted:
+    """Logs how many of `whole` are done as they come, some at a time."""
+
+    logger: Any
+    event: str
+    whole: int = 0
+    done: int = 0
+
+    def __call__(self, more: int = 1) -> None:
+        self.done += more
+        self.logger.info(self.event, done=f"{self.done}/{self.whole}")
+
+
 class Bar(str):
     """A text that belongs in the last line of a terminal, until the next one."""
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bidrec import log
 from bidrec.config import Evaluation
+from bidrec.progress import Counted
 from bidrec.ranking import metrics
 from bidrec.ranking.compare import compare
 from bidrec.ranking.eligibility import Eligible
@@ -73,7 +74,9 @@ def evaluate_periods(
     Recall@100 differs between them (segments.py).
     """
     sideways = OtherWay(truth) if other_way else None
-    lists = _Lists(truth, max(*settings.top_k, metrics.DEPTH), sideways, _Ranked(f"ranking, {mode}"))
+    lists = _Lists(
+        truth, max(*settings.top_k, metrics.DEPTH), sideways, Counted(log.get("evaluate"), f"ranking, {mode}")
+    )
     for period in periods:
         lists.add(period)
     result = {
@@ -87,7 +90,7 @@ def evaluate_periods(
 class _Lists:
     """What the rankers of all periods list, and who was a candidate when."""
 
-    def __init__(self, truth: Truth, depth: int, sideways: OtherWay | None, tell: "_Ranked") -> None:
+    def __init__(self, truth: Truth, depth: int, sideways: OtherWay | None, tell: Counted) -> None:
         self.truth, self.depth, self.sideways, self.tell = truth, depth, sideways, tell
         self.parts: dict[str, list[Int64]] = {}
         """Each ranker's lists (Q, K), by period."""
@@ -114,19 +117,6 @@ class _Lists:
             if self.sideways:
                 self.sideways.add(name, score_QA)
             self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - began, 2)
-
-
-@dataclass
-class _Ranked:
-    """Tells how many lists, a ranker's of a notice, there are of `whole`."""
-
-    event: str
-    done: int = 0
-    whole: int = 0
-
-    def __call__(self, lists: int) -> None:
-        self.done += lists
-        log.get("evaluate").info(self.event, done=f"{self.done}/{self.whole}")
 
 
 def _may_bid(period: Period, truth: Truth, bids: Bool) -> Bool:

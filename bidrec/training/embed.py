@@ -12,6 +12,7 @@ from bidrec.model.history import Vectors
 from bidrec.model.members import vectors_of
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
+from bidrec.progress import Counted
 from bidrec.training.resident import Companies, Resident
 
 _logger = log.get("towers")
@@ -25,13 +26,12 @@ def notice_vectors(model: TwoTower, data: Resident, rows: Tensor | None = None) 
     model.eval()
     rows = torch.arange(len(data.notice), device=data.device) if rows is None else rows
     vectors = torch.empty(len(rows), model.width, device=data.device)
-    done = 0
+    embedded = Counted(_logger, "embedding notices", len(rows))
     for block, into in zip(rows.split(BLOCK), vectors.split(BLOCK), strict=True):
         if len(block):  # torchrec cannot look up nothing
             batch = data.notice.take(block, data.published_at[block])
             into.copy_(model.notice(batch.to(model.device)))
-            done += len(block)
-            _logger.info("embedding notices", done=f"{done}/{len(rows)}")
+            embedded(len(block))
     model.train(training)
     return vectors
 
@@ -49,12 +49,12 @@ def company_vectors(model: TwoTower, data: Resident, notice_ND: Tensor, as_of: i
     known_C = version_C >= 0
     vectors = torch.zeros(data.companies, notice_ND.shape[1], device=data.device)
     notices = vectors_of(notice_ND, model.members)
-    known, done = known_C.nonzero().flatten(), 0
+    known = known_C.nonzero().flatten()
+    embedded = Counted(_logger, "embedding companies", len(known))
     for block in known.split(BLOCK):
         if len(block):
             vectors[block] = _company_block(model, data, notices, version_C[block], as_of)
-            done += len(block)
-            _logger.info("embedding companies", done=f"{done}/{len(known)}")
+            embedded(len(block))
     model.train(training)
     return vectors, known_C
 

@@ -19,6 +19,7 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.feature_store import joins_by_spark
 from bidrec.features.schema import Schema
+from bidrec.progress import Counted
 from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
 from bidrec.sql import literal, quoted, types_of
 from bidrec.storage import whole_folder
@@ -144,23 +145,10 @@ def _encode_sides(
     for name, side in sides.items():
         fields = tables.fields[name]
         fits[name] = fit(side, fields, bounds.cutoff) if fitted is None else read_fit(fitted / name, entries[name])
-        encode(staging / name, side, fields, fits[name], _Encoded(f"encoding {name}", len(side.known_at)))
+        encode(staging / name, side, fields, fits[name], Counted(_logger, f"encoding {name}", len(side.known_at)))
         write_fit(staging / name, fits[name])
         _logger.info("encoded", side=name, rows=len(side.known_at), fields=len(fields))
     return fits
-
-
-@dataclass
-class _Encoded:
-    """Tells how many rows there are of `whole`."""
-
-    event: str
-    whole: int
-    done: int = 0
-
-    def __call__(self, rows: int) -> None:
-        self.done += rows
-        _logger.info(self.event, done=f"{self.done}/{self.whole}")
 
 
 def _write_keys(tables: FeatureTables, keys: _Keys, staging: Path) -> None:

@@ -10,7 +10,6 @@ them by its tag alone. Rows come and go in blocks: no table has to fit in memory
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 from bidrec import log
 from bidrec.features.schema import Field
 from bidrec.intact import require_intact
+from bidrec.progress import Counted
 from bidrec.sql import quoted
 from bidrec.training_set import text
 from bidrec.training_set.morphemes import analyser_of, require_analyser
@@ -97,14 +97,13 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
     Raises ContractError (65) where a vector is broken or of another length than the others.
     """
     training = np.flatnonzero(side.known_at < before)
-
-    fitted, whole = count(1), sum(f.read != "age" for f in fields)
+    fitted = Counted(_logger, f"fitting {side.table}", sum(f.read != "age" for f in fields))
 
     def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
         for f in fields:
             if f.read in reads:
                 yield f, side.column(expression(f), training)
-                _logger.info(f"fitting {side.table}", done=f"{next(fitted)}/{whole}")
+                fitted()
 
     return Fit(
         scales={f.name: _fit_scale(values, f) for f, values in columns("dense", "vector")},
@@ -128,10 +127,11 @@ def _fit_scale(values: pa.Array, f: Field) -> Scale:
 
 def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
     frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)), f.terms)
+    counted = Counted(_logger, f"counting the terms of {f.name}", len(titles))
     for begin in range(0, len(titles), TEXT_BLOCK_ROWS):
         block = titles.slice(begin, TEXT_BLOCK_ROWS)
         frequency.add(block.to_pylist())
-        _logger.info(f"counting the terms of {f.name}", done=f"{begin + len(block)}/{len(titles)}")
+        counted(len(block))
     return frequency.idf()
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from bidrec import log
 from bidrec.features.schema import Field
+from bidrec.progress import Counted
 from bidrec.sql import quoted
 from bidrec.training_set.rows import seconds
 
@@ -78,15 +79,14 @@ def measure(tables: list[Table], windows: Windows, reference: Figures | None = N
     """
     figures: Figures = {}
     bins: Figures = {}
-    done, whole = 0, sum(len(table.fields) for table in tables)
+    measured = Counted(log.get("training_set"), "measuring fields", sum(len(table.fields) for table in tables))
     for table in tables:
         figures[table.side], bins[table.side] = _nulls(table, windows), {}
         for field in table.fields:
             then = None if reference is None else reference[table.side].get(field.name)
             if _kind(field) != "none" and (reference is None or then):
                 bins[table.side][field.name] = _spread(table, field, figures[table.side][field.name], windows, then)
-            done += 1
-            log.get("training_set").info("measuring fields", done=f"{done}/{whole}")
+            measured()
     return figures, bins
 
 
