@@ -36,6 +36,7 @@ class _Seen:
     told: float
     """When it was last told of; at first, when it began."""
     shown: bool = False
+    ended: bool = False
 
 
 class Progress:
@@ -53,9 +54,9 @@ class Progress:
         (done, whole), now = far, time.monotonic()
         key = (event.get("job"), event.get("event"))
         seen = self.seen.get(key)
-        if seen is None or done < seen.done:
+        if seen is None or seen.ended or done < seen.done:
             seen = self.seen[key] = _Seen(now, done, done, now)
-        seen.done = done
+        seen.done, seen.ended = done, done >= whole
         ends_something = done >= whole and seen.shown
         if now - seen.told < self.every_seconds and not ends_something:
             raise DropEvent

@@ -49,6 +49,14 @@ def test_what_comes_too_often_is_dropped_but_the_end_of_what_was_told_is_not(clo
     assert not is_told(processor, "9/9")  # and is soon done
 
 
+@pytest.mark.parametrize("again", ["9/9", "12/12"])
+def test_what_is_soon_done_is_not_told_when_it_comes_again_later(clock, again):
+    processor = Progress(every_seconds=5)
+    assert not is_told(processor, "9/9")
+    clock[0] += 60
+    assert not is_told(processor, again)
+
+
 @pytest.mark.parametrize("event", [{"event": "epoch"}, {"done": 3}, {"done": "all"}, {"step": 7}, {"done": "a/b"}])
 def test_other_lines_are_no_progress(event):
     assert how_far(event) is None
