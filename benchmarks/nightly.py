@@ -31,6 +31,7 @@ from bidrec.ranking.second_stage.blend import PRIOR, Blend
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.second_stage.signals import names_of
+from bidrec.ranking.sparse_rows import from_ends
 from bidrec.ranking.truth import known_companies
 from bidrec.training_set.load import TrainingSet
 
@@ -126,7 +127,7 @@ def titles(rows: int) -> sparse.csr_array:
     """(rows, TERMS) some words each, few of them common."""
     words = np.random.default_rng(2).zipf(1.2, rows * WORDS) % TERMS
     weights = np.full(len(words), WORDS**-0.5, np.float32)
-    return sparse.csr_array((weights, words, np.arange(rows + 1) * WORDS), shape=(rows, TERMS))
+    return from_ends(weights, words, np.arange(rows + 1) * WORDS, (rows, TERMS))
 
 
 def blend_of(fields: Fields) -> Blend:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from bidrec.config import Ranking
+from bidrec.ranking.sparse_rows import from_ends
 from bidrec.ranking.truth import newest_profiles
 from bidrec.training_set.limits import COLUMNS
 from bidrec.training_set.load import TrainingSet
@@ -126,7 +127,7 @@ class Rule:
 def _matrix(lists: pa.ListArray, code: Numbers, words: int) -> sparse.csr_array:
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    return sparse.csr_array((np.ones(len(code), np.float32), code, ends), shape=(len(lists), words))
+    return from_ends(np.ones(len(code), np.float32), code, ends, (len(lists), words))
 
 
 def _distinct(codes: Numbers) -> tuple[Int64, Int64]:

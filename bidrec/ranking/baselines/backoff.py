@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.ranking.baselines.known_bids import KnownBids
+from bidrec.ranking.sparse_rows import from_ends, from_places
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -38,15 +39,12 @@ class BackOff:
 
     def _stack(self, bids: KnownBids, weight_P: Float64) -> sparse.csr_array:
         """(all codes of all keys, C) decayed bids."""
-        rows = [codes[bids.notice] + begin for codes, begin in zip(self.chain, self._begin[:-1], strict=True)]
-        keys = len(self.chain)
-        return sparse.csr_array(
-            (
-                np.tile(weight_P, keys).astype(np.float32),
-                (np.concatenate([*rows, np.empty(0, np.int64)]), np.tile(bids.company, keys)),
-            ),
-            shape=(int(self._begin[-1]), bids.companies),
-        )
+        none = sparse.csr_array((0, bids.companies), dtype=np.float32)
+        parts = [
+            from_places(weight_P, codes[bids.notice], bids.company, (int(height), bids.companies))
+            for codes, height in zip(self.chain, np.diff(self._begin), strict=True)
+        ]
+        return sparse.vstack([none, *parts], format="csr")
 
     def scores(self, notice_rows: Int64) -> npt.NDArray[np.float32]:
         """(B,) -> (B, C)."""
@@ -61,13 +59,11 @@ class BackOff:
         rest = (left[:, None] * self.popularity_C).astype(np.float32)
         if not self.chain:
             return rest
-        selection = sparse.csr_array(
-            (
-                np.stack(shares, axis=1).astype(np.float32).ravel(),
-                np.stack(columns, axis=1).ravel(),
-                np.arange(len(notice_rows) + 1) * len(self.chain),
-            ),
-            shape=(len(notice_rows), self._counts.shape[0]),
+        selection = from_ends(
+            np.stack(shares, axis=1).ravel(),
+            np.stack(columns, axis=1).ravel(),
+            np.arange(len(notice_rows) + 1) * len(self.chain),
+            (len(notice_rows), self._counts.shape[0]),
         )
         rest += (selection @ self._counts).toarray()
         return rest

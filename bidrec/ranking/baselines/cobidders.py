@@ -9,6 +9,7 @@ from scipy import sparse
 
 from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.lookup import entries, largest
+from bidrec.ranking.sparse_rows import from_places
 
 Float32 = npt.NDArray[np.float32]
 
@@ -24,8 +25,7 @@ class CoBidders:
         small = bidders[of_bid] <= CROWD
         weight_P = bids.weights(half_life)
         per_bid = np.sqrt(weight_P / bidders[of_bid])[small].astype(np.float32)
-        place = of_bid[small].astype(np.int32), bids.company[small].astype(np.int32)
-        meeting = sparse.csr_array((per_bid, place), shape=(len(known), bids.companies))
+        meeting = from_places(per_bid, of_bid[small], bids.company[small], (len(known), bids.companies))
         # A company that bids on everything meets everybody: both ends are divided by how much it bids.
         size_C = 1 / (1 + np.sqrt(np.bincount(bids.company, weight_P, bids.companies)))
         self._meeting = (meeting @ sparse.diags_array(size_C.astype(np.float32))).tocsr()
@@ -55,4 +55,4 @@ def likely(votes: sparse.csr_array) -> sparse.csr_array:
     share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
     has = chosen_BL >= 0
     rows = np.repeat(row_B, has.sum(axis=1))
-    return sparse.csr_array((share_BL[has].astype(np.float32), (rows, chosen_BL[has])), shape=votes.shape)
+    return from_places(share_BL[has], rows, chosen_BL[has], votes.shape)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from bidrec.ranking.sparse_rows import from_places
 from bidrec.training_set.load import Side, TrainingSet
 
 Int64 = npt.NDArray[np.int64]
@@ -93,13 +94,13 @@ def attribute_rows(side: Side) -> sparse.csr_array:
     unknown[[field["base"] for field in side.schema["attributes"]]] = True
     said = ~unknown[side.attribute_values]
     ones = np.ones(np.count_nonzero(said), np.float32)
-    return sparse.csr_array((ones, (rows[said], side.attribute_values[said])), shape=(side.rows, side.attribute_rows))
+    return from_places(ones, rows[said], side.attribute_values[said], (side.rows, side.attribute_rows))
 
 
 def text_rows(side: Side) -> sparse.csr_array:
     """(N, text ids) TF-IDF weights."""
     rows = np.repeat(np.arange(side.rows), side.text_lengths)
-    return sparse.csr_array((side.text_weights, (rows, side.text_values)), shape=(side.rows, side.text_rows))
+    return from_places(side.text_weights, rows, side.text_values, (side.rows, side.text_rows))
 
 
 def unit_rows(rows: sparse.csr_array) -> sparse.csr_array:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from bidrec.ranking.baselines.fields import unit_rows
 from bidrec.ranking.baselines.known_bids import KnownBids
+from bidrec.ranking.sparse_rows import from_ends, from_places
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -68,8 +69,7 @@ def votes_of(bids: KnownBids, half_life: float) -> tuple[Int64, sparse.csr_array
     """The K notices with a known bid, ascending, and (K, C) what each of them says for its bidders."""
     known, of_bid, bidders = np.unique(bids.notice, return_inverse=True, return_counts=True)
     votes = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
-    table = sparse.csr_array((votes.astype(np.float32), (of_bid, bids.company)), shape=(len(known), bids.companies))
-    return known, table
+    return known, from_places(votes, of_bid, bids.company, (len(known), bids.companies))
 
 
 def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:
@@ -79,7 +79,7 @@ def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:
     chosen = np.concatenate([*kept, np.empty(0, np.int64)])
     ends = np.cumsum([0, *(len(rows) for rows in kept)])
     weights = likeness.data[chosen] ** LIKENESS_POWER
-    return sparse.csr_array((weights, likeness.indices[chosen], ends), shape=likeness.shape)
+    return from_ends(weights, likeness.indices[chosen], ends, likeness.shape)
 
 
 def _largest(values: Float32, k: int) -> Int64:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from bidrec.ranking.baselines.knn import votes_of
 from bidrec.ranking.baselines.known_bids import KnownBids
+from bidrec.ranking.sparse_rows import from_ends
 from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]
@@ -35,4 +36,4 @@ class TowerNeighbours:
         ballots = np.exp(SHARPNESS * (cosine_BK - 1)).astype(np.float32)
         ends = np.arange(len(notice_rows) + 1) * chosen_BK.shape[1]
         shape = (len(notice_rows), len(self.known_KD))
-        return sparse.csr_array((ballots.ravel(), chosen_BK.ravel(), ends), shape=shape) @ self._votes
+        return from_ends(ballots.ravel(), chosen_BK.ravel(), ends, shape) @ self._votes

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from bidrec.ranking.sparse_rows import from_ends
 from bidrec.training_set.load import Side
 
 Int64 = npt.NDArray[np.int64]
@@ -32,7 +33,7 @@ def groups_of(profile: Side) -> sparse.csr_array:
     group = np.repeat(first.astype(np.int64), per_row) * licences.shape[1] + licences.indices
     share = np.repeat(1 / np.maximum(per_row, 1), per_row).astype(np.float32)
     shape = (profile.rows, region.shape[1] * licences.shape[1])
-    return sparse.csr_array((share, group, licences.indptr), shape=shape)
+    return from_ends(share, group, licences.indptr, shape)
 
 
 def _items(side: Side, name: str) -> sparse.csr_array:
@@ -43,7 +44,7 @@ def _items(side: Side, name: str) -> sparse.csr_array:
             ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
             at = np.arange(ends[-1]) + np.repeat(first - ends[:-1], lengths)
             codes = side.attribute_values[at].astype(np.int64) - field["base"]
-            return sparse.csr_array((np.ones(len(codes), np.float32), codes, ends), shape=(side.rows, field["size"]))
+            return from_ends(np.ones(len(codes), np.float32), codes, ends, (side.rows, field["size"]))
     return sparse.csr_array(np.ones((side.rows, 1), np.float32))
 
 
@@ -55,7 +56,7 @@ class Peers:
         has = profile_C >= 0
         ends = np.concatenate([[0], np.cumsum(has)])
         ones = np.ones(ends[-1], np.float32)
-        record_CP = sparse.csr_array((ones, profile_C[has], ends), shape=(len(profile_C), groups_PG.shape[0]))
+        record_CP = from_ends(ones, profile_C[has], ends, (len(profile_C), groups_PG.shape[0]))
         self._share_CG = (record_CP @ groups_PG).tocsr()
         members_G = np.bincount(self._share_CG.indices, minlength=groups_PG.shape[1])
         belongs_CG = self._share_CG.sign()

@@ -16,6 +16,7 @@ from bidrec.ranking.baselines.summed import LEAST
 from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.lookup import entries, largest
 from bidrec.ranking.second_stage.evidence import Evidence
+from bidrec.ranking.sparse_rows import from_ends
 from bidrec.ranking.topk import top_k
 
 Int64 = npt.NDArray[np.int64]
@@ -91,7 +92,7 @@ def _of_eligible(votes: sparse.csr_array, notice_rows: Int64, eligible: Eligible
     row = np.repeat(np.arange(len(notice_rows)), np.diff(votes.indptr))
     counts = eligible.pairs(notice_rows[row], votes.indices)
     ends = np.concatenate([[0], np.cumsum(counts)])[votes.indptr]
-    return sparse.csr_array((votes.data[counts], votes.indices[counts], ends), shape=votes.shape)
+    return from_ends(votes.data[counts], votes.indices[counts], ends, votes.shape)
 
 
 def _union(*columns: Int64) -> Int64:
