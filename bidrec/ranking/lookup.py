@@ -1,10 +1,8 @@
-"""Values of (row, company) pairs: written once from bids, read for any rows and candidates.
+"""What a sparse matrix holds of some companies: of a row or two of a large one, or of each row of a block's.
 
-A sorted array of row * companies + company and one value each: 12 bytes a pair that occurs, whatever the catalogue,
-and one binary search a question. A dense row of 300,000 companies per notice would be read and thrown away.
+A dense row of 300,000 companies per notice would be read and thrown away.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,35 +13,18 @@ Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Lookup:
-    """A sparse (rows, C) matrix; what is not in it is 0."""
-
-    key: Int64
-    """(n,) row * companies + company, ascending, each once."""
-    value: Float32
-    """(n,)"""
-    companies: int
-
-    @classmethod
-    def summed(cls, row: Int64, company: Int64, weight: npt.NDArray[np.floating], companies: int) -> "Lookup":
-        """The sum of the weights (P,) of each (row, company); row 0 stands for an unknown value and is left out."""
-        said = row > 0
-        key = row[said] * companies + company[said]
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        total = np.add.reduceat(weight[said][order], first) if len(key) else np.empty(0)
-        return cls(key[first], total.astype(np.float32), companies)
-
-    def at(self, row_B: Int64, company_BM: Int64) -> Float32:
-        """(B, M) the values of row_B's companies; a company below 0 has none."""
-        if not len(self.key):
-            return np.zeros(company_BM.shape, np.float32)
-        asked = row_B[:, None] * self.companies + company_BM
-        place = np.searchsorted(self.key, asked)
-        place[place == len(self.key)] = 0
-        return np.where((self.key[place] == asked) & (company_BM >= 0), self.value[place], np.float32(0))
+def looked_up(matrix: sparse.csr_array, row_B: Int64, company_BM: Int64) -> Float32:
+    """(B, M) what the rows row_B of the matrix (rows, C), in which columns ascend, hold of the companies; 0 for one
+    below 0. A binary search a question."""
+    found = np.zeros(company_BM.shape, np.float32)
+    asked_BM = company_BM.astype(matrix.indices.dtype, copy=False)  # else each search would copy the row
+    for place, row in enumerate(row_B):
+        start, end = matrix.indptr[row], matrix.indptr[row + 1]
+        if start < end:
+            columns = matrix.indices[start:end]
+            at = np.minimum(np.searchsorted(columns, asked_BM[place]), end - start - 1)
+            found[place] = np.where(columns[at] == asked_BM[place], matrix.data[start:end][at], 0)
+    return found
 
 
 def entries(matrix: sparse.csr_array, company_BM: Int64) -> Float32:

@@ -1,4 +1,4 @@
-"""Sparse matrices of float32 with the narrowest numbers for rows and columns: int32, but for billions of values.
+"""Sparse matrices with the narrowest numbers for rows and columns: int32, but for billions of values.
 
 SciPy keeps for its arrays the kind of number that they were made from, numpy's int64: 12 bytes a value instead of 8,
 read in every product. Where two matrices have different ones, each product copies all numbers of the narrower first,
@@ -15,10 +15,11 @@ Numbers = npt.NDArray[np.integer]
 def from_places(
     value: npt.NDArray[np.floating], row: Numbers, column: Numbers, shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """The values (n,) at their rows and columns (n,); those at one place are summed."""
+    """The values (n,) at their rows and columns (n,); those at one place are summed. The columns of
+    a row ascend."""
     kind = _kind(len(value), shape)
     at = row.astype(kind, copy=False), column.astype(kind, copy=False)
-    return sparse.csr_array((value.astype(np.float32, copy=False), at), shape=shape)
+    return sparse.csr_array((value, at), shape=shape)
 
 
 def from_ends(
@@ -26,8 +27,7 @@ def from_ends(
 ) -> sparse.csr_array:
     """The values (n,) row after row, row r between the ends (rows + 1,) at r and r + 1, each in its column (n,)."""
     kind = _kind(len(value), shape)
-    parts = value.astype(np.float32, copy=False), column.astype(kind, copy=False), end.astype(kind, copy=False)
-    return sparse.csr_array(parts, shape=shape)
+    return sparse.csr_array((value, column.astype(kind, copy=False), end.astype(kind, copy=False)), shape=shape)
 
 
 def _kind(values: int, shape: tuple[int, int]) -> type[np.signedinteger]:

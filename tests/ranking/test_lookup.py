@@ -4,29 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bidrec.ranking.lookup import Lookup, entries, largest
+from bidrec.ranking.lookup import entries, largest, looked_up
+from bidrec.ranking.sparse_rows import from_places
 
 ROWS, COMPANIES = 5, 4
 PAIRS = st.lists(
     st.tuples(st.integers(0, ROWS - 1), st.integers(0, COMPANIES - 1), st.floats(0.125, 8, width=16)), max_size=30
 )
-EVERY_ROW, EVERY_COMPANY = np.arange(ROWS), np.tile(np.arange(COMPANIES), (ROWS, 1))
 
 
 def columns(pairs):
     row, company, weight = ([pair[at] for pair in pairs] for at in range(3))
     return np.array(row, np.int64), np.array(company, np.int64), np.array(weight, np.float64)
-
-
-@given(PAIRS)
-def test_sums_are_those_of_a_dense_matrix_without_the_row_of_the_unknown(pairs):
-    dense = np.zeros((ROWS, COMPANIES))
-    for row, company, weight in pairs:
-        dense[row, company] += weight
-    dense[0] = 0
-    found = Lookup.summed(*columns(pairs), COMPANIES).at(EVERY_ROW, EVERY_COMPANY)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, dense)
 
 
 @given(PAIRS, st.lists(st.lists(st.integers(-1, COMPANIES - 1), min_size=3, max_size=3), min_size=ROWS, max_size=ROWS))
@@ -36,11 +25,12 @@ def test_a_matrix_is_read_as_it_is_and_no_company_has_nothing(pairs, asked):
     dense, asked = matrix.toarray(), np.array(asked)
     expected = np.where(asked >= 0, np.take_along_axis(dense, np.maximum(asked, 0), axis=1), 0)
     np.testing.assert_array_equal(entries(matrix, asked), expected)
+    np.testing.assert_array_equal(looked_up(matrix, np.arange(ROWS), asked), expected)
 
 
 def test_no_company_of_one_row_is_not_the_last_company_of_the_row_before():
-    lookup = Lookup.summed(np.array([1]), np.array([COMPANIES - 1]), np.array([7.0]), COMPANIES)
-    assert lookup.at(np.array([2]), np.array([[-1, 0]])).tolist() == [[0, 0]]
+    matrix = from_places(np.array([7.0]), np.array([1]), np.array([COMPANIES - 1]), (ROWS, COMPANIES))
+    assert looked_up(matrix, np.array([2, 1]), np.array([[-1, 0], [-1, 0]])).tolist() == [[0, 0], [0, 0]]
 
 
 @given(PAIRS, st.integers(1, COMPANIES + 1))

@@ -20,7 +20,6 @@ def test_values_at_one_place_are_summed(given_values):
     row, column, value = np.array(given_values, np.int64).reshape(-1, 3).T
     found = from_places(value.astype(np.float64), row, column, (ROWS, COLUMNS))
     assert (found.toarray() == dense).all()
-    assert found.dtype == np.float32
     assert _kinds(found) == {np.dtype(np.int32)}
 
 

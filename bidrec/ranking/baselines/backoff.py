@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import from_ends, from_places
+from bidrec.ranking.sparse_rows import from_ends
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -35,16 +34,7 @@ class BackOff:
             np.bincount(codes[notices], weights=weight_P[first], minlength=height)
             for codes, height in zip(self.chain, heights, strict=True)
         ]
-        self._counts = self._stack(bids, weight_P)
-
-    def _stack(self, bids: KnownBids, weight_P: Float64) -> sparse.csr_array:
-        """(all codes of all keys, C) decayed bids."""
-        none = sparse.csr_array((0, bids.companies), dtype=np.float32)
-        parts = [
-            from_places(weight_P, codes[bids.notice], bids.company, (int(height), bids.companies))
-            for codes, height in zip(self.chain, np.diff(self._begin), strict=True)
-        ]
-        return sparse.vstack([none, *parts], format="csr")
+        self._counts = bids.counted(self.chain, weight_P.astype(np.float32))
 
     def scores(self, notice_rows: Int64) -> npt.NDArray[np.float32]:
         """(B,) -> (B, C)."""

@@ -55,4 +55,4 @@ def likely(votes: sparse.csr_array) -> sparse.csr_array:
     share_BL = vote_BL / np.maximum(vote_BL.sum(axis=1, keepdims=True), 1e-12)
     has = chosen_BL >= 0
     rows = np.repeat(row_B, has.sum(axis=1))
-    return from_places(share_BL[has], rows, chosen_BL[has], votes.shape)
+    return from_places(share_BL[has].astype(np.float32), rows, chosen_BL[has], votes.shape)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import from_ends, from_places
+from bidrec.ranking.sparse_rows import from_ends
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -30,10 +29,8 @@ class Counts:
         heights = [int(codes.max(initial=0)) + 1 for codes in self.fields]
         self._begin = np.cumsum([0, *heights])
         weight_P = bids.weights(half_life).astype(np.float32)
-        # A field at a time: the bids of all fields side by side would take four times what is kept.
-        none = sparse.csr_array((0, bids.companies), dtype=np.float32)
-        parts = [_counted(bids, codes, weight_P, height) for codes, height in zip(self.fields, heights, strict=True)]
-        self._counted = sparse.vstack([none, *parts], format="csr")
+        self._counted = bids.counted(self.fields, weight_P)
+        self._counted.data = np.log1p(SCALE * self._counted.data)
         self._rest_C = (1e-6 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
 
     def scores(self, notice_rows: Int64) -> Float32:
@@ -48,12 +45,3 @@ class Counts:
         chosen = from_ends(ones, np.stack(columns, axis=1).ravel(), ends, shape)
         scores_BC += (chosen @ self._counted).toarray()
         return scores_BC
-
-
-def _counted(bids: KnownBids, codes_N: Int64, weight_P: Float32, height: int) -> sparse.csr_array:
-    """(height, C) what a company's bids on notices with each code but 0 enter with."""
-    code_P = codes_N[bids.notice]
-    said = code_P > 0
-    counted = from_places(weight_P[said], code_P[said], bids.company[said], (height, bids.companies))
-    counted.data = np.log1p(SCALE * counted.data)
-    return counted

@@ -1,7 +1,7 @@
 """Everything the second stage knows at a moment: who bid on what, how often, how lately, with whom.
 
 Reads   runs/ID/training_set (bids known before the moment, the notices' fields), the towers' vectors
-Held in memory; sparse throughout: some 12 bytes for each (value, company) that occurs, of each counted field
+Held in memory; sparse throughout: some 8 bytes for each (value, company) that occurs, of each counted field
 """
 
 import numpy as np
@@ -13,7 +13,6 @@ from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.eligibility import Eligibility
-from bidrec.ranking.lookup import Lookup
 from bidrec.ranking.ranker import VectorRanker
 from bidrec.ranking.second_stage.neighbours import TowerNeighbours
 from bidrec.ranking.second_stage.peers import Peers, groups_of
@@ -58,10 +57,7 @@ class Evidence:
     def _count(self, bids: KnownBids, half_life: float) -> None:
         """How often and how lately each company bid, in all and on a value of each counted field."""
         weight_P = bids.weights(half_life)
-        self.counts = {
-            name: Lookup.summed(codes[bids.notice], bids.company, weight_P, bids.companies)
-            for name, codes in self.fields.counted.items()
-        }
+        self.counts = {name: bids.counted([codes], weight_P) for name, codes in self.fields.counted.items()}
         self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
         self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
         days = np.full(bids.companies, NEVER)

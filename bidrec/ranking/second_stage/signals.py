@@ -14,7 +14,7 @@ from bidrec.ranking.baselines.cobidders import likely
 from bidrec.ranking.baselines.counts import SCALE
 from bidrec.ranking.baselines.summed import LEAST
 from bidrec.ranking.eligibility import Eligible
-from bidrec.ranking.lookup import entries, largest
+from bidrec.ranking.lookup import entries, largest, looked_up
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.sparse_rows import from_ends
 from bidrec.ranking.topk import top_k
@@ -71,7 +71,7 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
         newcomer_BM * evidence.record_age_C[company_BM],
         newcomer_BM * score_BM,
         *(
-            np.log1p(SCALE * evidence.counts[name].at(evidence.fields.counted[name][notice_rows], company_BM))
+            np.log1p(SCALE * looked_up(evidence.counts[name], evidence.fields.counted[name][notice_rows], company_BM))
             if name in evidence.counts
             else zeros
             for name in counted

@@ -1,3 +1,4 @@
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,3 +30,19 @@ def test_the_newest_notices_with_a_known_bid_keep_all_their_bids_and_the_others_
     found = zip(kept.notice.tolist(), kept.company.tolist(), (8 - kept.age_days).tolist(), strict=True)
     assert list(found) == expected
     assert kept.companies == 3
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2), st.integers(0, 9)), max_size=12),
+    st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), max_size=3),
+)
+def test_bids_are_counted_as_a_plain_loop_does_and_those_on_an_unknown_code_nowhere(bids, fields):
+    known = KnownBids.of(training_set([0] * 7, bids, companies=3), 8 * DAY)
+    weight_P = known.weights(2.0)
+    expected = [np.zeros((max(codes) + 1, 3)) for codes in fields]
+    for codes, counted in zip(fields, expected, strict=True):
+        for notice, company, weight in zip(known.notice, known.company, weight_P, strict=True):
+            counted[codes[notice], company] += weight if codes[notice] else 0
+    found = known.counted([np.array(codes) for codes in fields], weight_P)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.toarray(), np.concatenate([*expected, np.zeros((0, 3))]), rtol=1e-6)
