@@ -21,7 +21,7 @@ LIKELY = 50
 
 class CoBidders:
     def __init__(self, bids: KnownBids, half_life: float) -> None:
-        known, of_bid, bidders = np.unique(bids.notice, return_inverse=True, return_counts=True)
+        known, of_bid, bidders = bids.notices()
         small = bidders[of_bid] <= CROWD
         weight_P = bids.weights(half_life)
         per_bid = np.sqrt(weight_P / bidders[of_bid])[small].astype(np.float32)

@@ -67,7 +67,7 @@ class Neighbours:
 
 def votes_of(bids: KnownBids, half_life: float) -> tuple[Int64, sparse.csr_array]:
     """The K notices with a known bid, ascending, and (K, C) what each of them says for its bidders."""
-    known, of_bid, bidders = np.unique(bids.notice, return_inverse=True, return_counts=True)
+    known, of_bid, bidders = bids.notices()
     votes = bids.weights(half_life) / bidders[of_bid] ** BIDDERS_POWER
     return known, from_places(votes.astype(np.float32), of_bid, bids.company, (len(known), bids.companies))
 

@@ -20,7 +20,8 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class KnownBids:
-    """The P bids known before the cutoff: (P,) notice rows, company rows, and ages at the cutoff in days."""
+    """The P bids known before the cutoff: (P,) notice rows, ascending, company rows, and ages at the cutoff in
+    days."""
 
     notice: Int64
     company: Int64
@@ -38,10 +39,16 @@ class KnownBids:
             companies=ts.companies,
         )
 
+    def notices(self) -> tuple[Int64, Int64, Int64]:
+        """The K notices with a known bid, ascending; which of them each bid is on (P,); how many bids each has (K,)."""
+        first_P = np.diff(self.notice, prepend=-1) > 0
+        begin_K = np.flatnonzero(first_P)
+        return self.notice[begin_K], np.cumsum(first_P) - 1, np.diff(begin_K, append=len(self.notice))
+
     def newest(self, notices: int) -> "KnownBids":
         """The bids on the newest so many notices with a known bid; rows are in the order of publication."""
-        known = np.unique(self.notice)
-        kept = self.notice >= (known[-notices] if len(known) > notices else 0)
+        known, *_ = self.notices()
+        kept = slice(np.searchsorted(self.notice, known[-notices]) if len(known) > notices else 0, None)
         return KnownBids(self.notice[kept], self.company[kept], self.age_days[kept], self.companies)
 
     def weights(self, half_life: float) -> Float64:

@@ -46,3 +46,11 @@ def test_bids_are_counted_as_a_plain_loop_does_and_those_on_an_unknown_code_nowh
     found = known.counted([np.array(codes) for codes in fields], weight_P)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.toarray(), np.concatenate([*expected, np.zeros((0, 3))]), rtol=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2), st.integers(0, 9)), max_size=12))
+def test_the_notices_of_the_bids_are_those_that_numpy_finds(bids):
+    known = KnownBids.of(training_set([0] * 7, bids, companies=3), 8 * DAY)
+    expected = np.unique(known.notice, return_inverse=True, return_counts=True)
+    for found, wanted in zip(known.notices(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
