@@ -41,7 +41,7 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
     buyer = fields.notice.codes(*BUYER)
     counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
-    knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity)
+    knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity, keep_votes=True)
     cobidding = CoBidding(bids, knn, half_life)
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:

@@ -18,11 +18,11 @@ def _everything_counts(monkeypatch):
     monkeypatch.setattr(knn, "COMMON", 1.0)
 
 
-def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1, most=None):
+def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1, most=None, keep_votes=False):
     ts = training_set([0] * len(attributes), [(*bid, known_at) for bid in bids], companies=companies)
     popularity = np.arange(companies, 0, -1.0)
     table, text = (sparse.csr_array(np.array(rows, np.float32)) for rows in (attributes, titles))
-    return Neighbours(KnownBids.of(ts, 10 * DAY), table, text, neighbours, half_life, popularity, most)
+    return Neighbours(KnownBids.of(ts, 10 * DAY), table, text, neighbours, half_life, popularity, most, keep_votes)
 
 
 def test_the_nearer_notice_votes_louder_and_one_without_anything_in_common_not_at_all():
@@ -90,3 +90,12 @@ def test_nothing_known_and_nothing_in_common_leave_popularity():
 def test_the_largest_are_those_of_a_full_sort(values, k):
     array = np.array(values, np.float32)
     assert sorted(array[knn._largest(array, k)]) == sorted(array)[max(0, len(array) - k) :]
+
+
+def test_votes_that_are_kept_are_those_of_the_block_asked_about():
+    attributes, bids = [[1, 0], [0, 1], [1, 1], [1, 0]], [(0, 0), (1, 1), (2, 2)]
+    plain, kept = (ranker(attributes, np.zeros((4, 1)), bids, 3, keep_votes=keep) for keep in (False, True))
+    first = kept.votes(np.array([2, 3]))
+    for rows in ([3], [2, 3], [3, 2]):
+        np.testing.assert_array_equal(kept.votes(np.array(rows)).toarray(), plain.votes(np.array(rows)).toarray())
+    assert kept.votes(np.array([2, 3])) is first
