@@ -50,7 +50,7 @@ class BackOff:
         if not self.chain:
             return rest
         selection = from_ends(
-            np.stack(shares, axis=1).ravel(),
+            np.stack(shares, axis=1).astype(np.float32).ravel(),
             np.stack(columns, axis=1).ravel(),
             np.arange(len(notice_rows) + 1) * len(self.chain),
             (len(notice_rows), self._counts.shape[0]),
