@@ -28,10 +28,12 @@ STAGES = (
 @command
 @click.option("--notices", default=12_000, show_default=True, type=click.IntRange(min=100), help="Notices to invent.")
 @click.option("--companies", default=3_000, show_default=True, type=click.IntRange(min=10), help="Companies to invent.")
-@click.option("--bids", default=100_000, show_default=True, type=click.IntRange(min=100), help="Bids to aim at.")
+@click.option(
+    "--bids", default=100_000, show_default=True, type=click.IntRange(min=100), help="Bids to invent, roughly."
+)
 @click.option("--seed", default=7, show_default=True, help="The same seed makes the same market.")
 def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> Result:
-    """Simulate a market, then train, evaluate, write back and recommend: the whole flow, in a home of its own."""
+    """Simulate a market, then train, evaluate, write back and recommend, in a home of its own."""
     from bidrec import flow
     from bidrec.publishing.recommend import Published
 
