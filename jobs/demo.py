@@ -124,13 +124,13 @@ def _where(home: Path, page: Path, notice_id: str | None) -> "Text":
     # Called by make, the program is on nobody's PATH.
     call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
     lines = (
-        f"Everything lies in {home}:",
+        f"Everything is in {home}:",
         "  source/     the invented tables, with the columns of KONEPS, and the oracle",
         "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
         "  features/   what Feast serves                  feast/       its registry and online store",
         "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
         f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
-        f"Look through all in a browser: {call} explore",
-        f"Look at the run: {page.as_uri()}",
+        f"Browse what was published: {call} explore",
+        f"Report of the run: {page.as_uri()}",
     )
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")
