@@ -2,9 +2,9 @@
 
     BidrecError
     ├── ConfigurationError   64  a key, a type or a value in the TOML is wrong
-    ├── ContractError        65  the data broke the contract, a leak was found, or a feature shifted too far
-    ├── InputMissing         66  no source, no file, an empty table
-    ├── DependencyDown       69  database, GPU or store is not there
+    ├── ContractError        65  the data broke the contract, a file is damaged, a leak was found, or a feature shifted
+    ├── InputMissing         66  no source, no file, an empty table, an unknown id
+    ├── DependencyDown       69  a database, a GPU or a store is not available
     ├── CannotWrite          73  disk full, permission
     ├── Interrupted          75  stopped by a signal or a lock; run again to resume
     └── GateRefused          78  the model was not good enough to publish

@@ -20,7 +20,7 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
     """
     for run in (a, b):
         if not run.finished:
-            raise InputMissing(f"run {run.id} is not finished", hint="bidrec train goes on with it")
+            raise InputMissing(f"run {run.id} is not finished", hint="bidrec train finishes it")
     one, other = a.metrics(), b.metrics()
     return {
         "a": a.id,

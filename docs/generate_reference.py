@@ -21,9 +21,9 @@ from jobs.cli import COMMANDS, main
 TARGET = Path(__file__).with_name("reference.md")
 BEGINNING = """# Reference
 
-Made from the code by `python -m docs.generate_reference`; a test holds the two together. Columns of exports are in
-[using.md](using.md), keys of `--json` objects in [json.md](json.md), fields that the model reads come from
-`bidrec features`.
+Commands, configuration keys, exit codes and canonical tables, generated from the code by
+`python -m docs.generate_reference`. Elsewhere: columns of exports in [using.md](using.md), keys of `--json` objects in
+[json.md](json.md). `bidrec features` lists the fields that the model reads.
 """
 COMMON = ("config_path", "as_json", "wait_seconds", "verbose", "help")
 """Options of every command, listed once."""
@@ -31,30 +31,30 @@ ARGUMENTS = {
     "A": "A run's id (`bidrec runs`).",
     "B": "Another run's id.",
     "RUN": "A run's id (`bidrec runs`).",
-    "[RUN]": "A run's id; without it, the newest finished run.",
+    "[RUN]": "A run's id; default: the newest finished run.",
     "COMMAND ...": "One of Feast's commands with its options.",
 }
 
 COLUMNS = {
     "notice.notice_id": "number of the notice, unique",
-    "notice.published_at": "when it was public as described here",
+    "notice.published_at": "when it became public as described here",
     "notice.closes_at": "last moment to bid, as last stated",
-    "notice.opened_at": "when its bids become public; may be still to come",
-    "notice.withdrawn_at": "called off: from then on nobody can bid",
+    "notice.opened_at": "when its bids become public; may lie in the future",
+    "notice.withdrawn_at": "when it was called off: from then on nobody can bid",
     "notice.place": "place of the work, as the notice names it",
     "notice.duration_days": "length of the contract, in days",
     "company.company_id": "number of the company",
-    "company.known_at": "from when on the record stands as given; several rows of a company are its versions",
-    "company.licences": "licences and business codes it holds; empty: none, NULL: not known",
-    "bid.notice_id": "what was bid on",
-    "bid.company_id": "who bid; together with notice_id unique",
-    "bid.event_at": "when it was submitted; known_at where that is not known",
-    "bid.known_at": "when it became public: the opening. Nothing uses it before",
+    "company.known_at": "from when the record is known as given; several rows of a company are its versions",
+    "company.licences": "licences and business codes it holds; empty: none, NULL: unknown",
+    "bid.notice_id": "notice that was bid on",
+    "bid.company_id": "company that bid; unique together with notice_id",
+    "bid.event_at": "when it was submitted; if that is unknown, give known_at",
+    "bid.known_at": "when it became public, the opening; nothing uses the bid before",
     "bid.amount": "price offered, in the notice's currency",
     "bid.rank": "place among the notice's bids",
-    "bid.won": "whether it was accepted; NULL where that is not decided, or not known",
+    "bid.won": "whether it was accepted; NULL: undecided or unknown",
     "bid.valid": "whether it passed, and was not disqualified",
-    "bid.decided_at": "from when on `won` is known, the award; NULL: with the bid",
+    "bid.decided_at": "from when `won` is known, the award; NULL: from `known_at`",
 }
 """Those that no field of the model's schema speaks of, or that several make something else of."""
 
@@ -136,7 +136,7 @@ def _meaning(kind: type[errors.BidrecError]) -> str:
 
 def _tables() -> Iterator[str]:
     yield "## Canonical tables\n"
-    yield "What a source's three SELECTs may give; needed columns are marked. Times are `TIMESTAMPTZ`.\n"
+    yield "The columns that a source's three SELECTs may give; needed ones are marked. Times are `TIMESTAMPTZ`.\n"
     said = _columns()
     for table in contract.TABLES.values():
         yield f"### {table.name}\n"

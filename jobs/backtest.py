@@ -22,14 +22,20 @@ BAR = 28
 
 @command
 @click.option(
-    "--cutoffs", required=True, metavar="DAY,DAY,...", callback=ascending_days, help="The cutoffs (UTC), ascending."
+    "--cutoffs",
+    required=True,
+    metavar="DAY,DAY,...",
+    callback=ascending_days,
+    help="The cutoffs (UTC), the earliest first.",
 )
-@click.option("--test-days", "split__test_days", type=int, help="Override split.test_days.")
+@click.option(
+    "--test-days", "split__test_days", type=int, help="Length of each test window in days; default: split.test_days."
+)
 def backtest(config: Config, cutoffs: list[date]) -> Result:
     """Train and evaluate at several cutoffs: mean and spread, and Recall@100 by weeks since the training.
 
-    Each is a run in the home like one of bidrec train, but none that write-back publishes by itself. Runs that are
-    there are not made again, so a backtest that was stopped (75) goes on.
+    Each cutoff makes a run in the home, as bidrec train does, but write-back publishes it only if --run names it.
+    Existing runs are reused, so a backtest that was stopped (75) resumes.
     """
     require_source(config)
     from bidrec.backtest import measure

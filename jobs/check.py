@@ -9,12 +9,12 @@ from jobs.output import Result
 
 @command
 def check(config: Config) -> Result:
-    """Read the configuration and the whole source, as a first ingest would, and say what they would give.
+    """Read the configuration and the whole source, as a first ingest would, and say what a training would get.
 
-    A home that has a lake is looked at with what is new to it, as train would.
-    It takes as long as that ingest: a key that is doubled or a time without a zone may be in any row. Nothing is kept;
-    what does not fit memory_limit passes through a temporary folder. Ends as ingest and train would: 64, 65, 66 or 69,
-    with the line that says why.
+    If the home has a lake, what is new to it is counted in, as train would. It reads every row, since a duplicate key
+    or a time without a zone may be in any of them, and so takes as long as an ingest. Nothing is kept; what does not
+    fit memory_limit passes through a temporary folder. Ends as ingest and train would: 64, 65, 66 or 69, with the line
+    that says why.
     """
     require_source(config)
     from bidrec.rehearsal import rehearse

@@ -13,27 +13,27 @@ from bidrec import signals
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("jobs.demo:demo", "The whole flow on an invented market, in a minute and a half."),
+    "demo": ("jobs.demo:demo", "Run the whole flow on an invented market, in 90 seconds."),
     "simulate": ("jobs.simulate:simulate", "Invent a market whose true bid probabilities are known."),
     "init": ("jobs.init:init", "Write a commented configuration for a source."),
-    "check": ("jobs.check:check", "Hold configuration and source against each other."),
+    "check": ("jobs.check:check", "Check configuration and source before training."),
     "ingest": ("jobs.ingest:ingest", "Read the source's tables, check them, update the lake."),
     "features": (
         "jobs.features:features",
         "List the fields, how each is read, and what it is worth.",
     ),
-    "train": ("jobs.train:train", "Materialise the training set, train the model, evaluate it."),
-    "evaluate": ("jobs.evaluate:evaluate", "Measure a run again, beside the baselines."),
-    "backtest": ("jobs.backtest:backtest", "Train and evaluate at several cutoffs; how a model ages."),
+    "train": ("jobs.train:train", "Build the training set, train the model, evaluate it."),
+    "evaluate": ("jobs.evaluate:evaluate", "Evaluate a run again, beside the baselines."),
+    "backtest": ("jobs.backtest:backtest", "Train and evaluate at several cutoffs; see how a model ages."),
     "tune": ("jobs.tune:tune", "Search for better settings on windows before the test window."),
     "write-back": ("jobs.write_back:write_back", "Publish embeddings and recommendations from today's features."),
-    "recommend": ("jobs.recommend:recommend", "Companies for a notice, or open notices for a company."),
-    "explore": ("jobs.explore:explore", "Look through what was published in a browser."),
-    "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers for torch alone."),
-    "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, prune the old ones."),
-    "report": ("jobs.report:report", "One page of HTML on a run: what went in, how good it is."),
+    "recommend": ("jobs.recommend:recommend", "List companies for a notice, or open notices for a company."),
+    "explore": ("jobs.explore:explore", "Browse what was published."),
+    "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers as files that torch alone can read."),
+    "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, delete old ones."),
+    "report": ("jobs.report:report", "Write a run's report: what went in, how good it is."),
     "feast": ("jobs.feast:feast", "Run one of Feast's own commands in this home."),
-    "doctor": ("jobs.doctor:doctor", "Look at this machine and say what is missing."),
+    "doctor": ("jobs.doctor:doctor", "Inspect this machine and the home; say what is missing."),
 }
 
 
@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="bidrec", message="%(prog)s %(version)s")
 def main() -> None:
-    """Public tenders and the companies that will bid on them: recommendations both ways."""
+    """Recommend companies for public tenders, and open tenders for companies."""
 
 
 if __name__ == "__main__":  # torchrun -m jobs.cli train

@@ -28,10 +28,12 @@ STAGES = (
 @command
 @click.option("--notices", default=12_000, show_default=True, type=click.IntRange(min=100), help="Notices to invent.")
 @click.option("--companies", default=3_000, show_default=True, type=click.IntRange(min=10), help="Companies to invent.")
-@click.option("--bids", default=100_000, show_default=True, type=click.IntRange(min=100), help="Bids to aim at.")
+@click.option(
+    "--bids", default=100_000, show_default=True, type=click.IntRange(min=100), help="Bids to invent, roughly."
+)
 @click.option("--seed", default=7, show_default=True, help="The same seed makes the same market.")
 def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> Result:
-    """Simulate a market, then train, evaluate, write back and recommend: the whole flow, in a home of its own."""
+    """Simulate a market, then train, evaluate, write back and recommend, in a home of its own."""
     from bidrec import flow
     from bidrec.publishing.recommend import Published
 
@@ -122,13 +124,13 @@ def _where(home: Path, page: Path, notice_id: str | None) -> "Text":
     # Called by make, the program is on nobody's PATH.
     call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
     lines = (
-        f"Everything lies in {home}:",
+        f"Everything is in {home}:",
         "  source/     the invented tables, with the columns of KONEPS, and the oracle",
         "  lake/       the same as canonical tables       quarantine/  rows that were refused, with reasons",
         "  features/   what Feast serves                  feast/       its registry and online store",
         "  runs/       training sets, models, metrics     published/   embeddings and recommendations",
         f"Companies for a notice: {call} recommend --notice {notice_id or 'ID'}",
-        f"Look through all in a browser: {call} explore",
-        f"Look at the run: {page.as_uri()}",
+        f"Browse what was published: {call} explore",
+        f"Report of the run: {page.as_uri()}",
     )
     return Text("\n".join(lines), no_wrap=True, overflow="ignore")

@@ -9,7 +9,7 @@ from jobs.output import Result
 
 
 @command
-@click.option("--run", "run_id", metavar="ID", help="The run to evaluate; the newest finished one where not given.")
+@click.option("--run", "run_id", metavar="ID", help="The run to evaluate; default: the newest finished one.")
 def evaluate(config: Config, run_id: str | None) -> Result:
     """Evaluate a finished run on its test window beside the baselines."""
     from bidrec import flow, runs

@@ -11,12 +11,14 @@ from jobs.output import Result
 
 
 @command
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 lets everybody in.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets everybody in.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one."
+)
 def explore(config: Config, host: str, port: int) -> Result:
     """Serve what was published as a page on this machine, read-only, until Ctrl-C.
 
-    Search a notice or company by words or number, see the other side with reasons, filter it, download it.
+    Search a notice or company by words or number; see its list with the reasons, filter and download it.
     """
     import uvicorn
 

@@ -10,10 +10,10 @@ from jobs.output import Result
 
 
 @command
-@click.option("--run", "run_id", metavar="ID", help="The run; the newest finished one where not given.")
+@click.option("--run", "run_id", metavar="ID", help="The run; default: the newest finished one.")
 @click.option("--to", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
 def export_towers(config: Config, run_id: str | None, to: Path) -> Result:
-    """Write a run's towers as programs of torch.export, which need torch alone, held against the trained ones."""
+    """Write a run's towers as torch.export programs, which need torch alone, and compare them with the trained ones."""
     from bidrec import runs
     from bidrec.publishing.tower_files import export_towers as write
 

@@ -12,7 +12,8 @@ from jobs.output import Result
 def feast(config: Config, arguments: tuple[str, ...]) -> Result:
     """Run a command of Feast (apply, materialize, get-online-features, ...) on this home.
 
-    Options before COMMAND are bidrec's, those after it Feast's. With an exit code of bidrec's where Feast has but 1.
+    Options before COMMAND are bidrec's, those after it Feast's. Where bidrec knows the error, its own exit code
+    replaces Feast's 1.
     """
     from bidrec.features import feast_command
 

@@ -19,14 +19,16 @@ WIDTH = 140
 
 @command
 @click.option("--importance", "measure", is_flag=True, help="Measure each field's importance with a finished run.")
-@click.option("--run", "run_id", metavar="ID", help="The run whose figures are shown; the newest finished one else.")
-@click.option("--repeats", default=3, show_default=True, type=click.IntRange(min=1), help="Permutations of a field.")
-@click.option("--seed", default=7, show_default=True, help="The same seed permutes in the same way.")
+@click.option(
+    "--run", "run_id", metavar="ID", help="The run whose figures are shown; default: the newest finished one."
+)
+@click.option("--repeats", default=3, show_default=True, type=click.IntRange(min=1), help="Permutations per field.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same permutations.")
 def features(config: Config, measure: bool, run_id: str | None, repeats: int, seed: int) -> Result:
     """List the fields of the model's schema: meaning, type, unit, source, and how each is read.
 
-    With a finished run: its null share and shift too, and its importance once --importance has measured it, the drop in
-    validation Recall@100 when the field's values are permuted.
+    With a finished run also each field's null share and shift and, once --importance has measured it, its importance:
+    the drop in validation Recall@100 when the field's values are permuted.
     """
     from bidrec import flow, runs
     from bidrec.features.schema import read_schema

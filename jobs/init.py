@@ -17,19 +17,22 @@ DUMPS = {"koneps": "${BIDREC_KONEPS_DIR}", "gepnic": "${BIDREC_GEPNIC_DIR}", "ow
 
 @command
 @click.option(
-    "--source", required=True, type=click.Choice([*DUMPS, "postgres"]), help="Whose tables; postgres: one's own there."
+    "--source",
+    required=True,
+    type=click.Choice([*DUMPS, "postgres"]),
+    help="Kind of source; own and postgres: your own tables.",
 )
 @click.option("--path", help="Folder of the dumps (CSV or Parquet).")
 @click.option("--zone", default="UTC", show_default=True, help="With own or postgres: IANA zone of the clock times.")
 @click.option(
     "--to", default="bidrec.toml", show_default=True, type=click.Path(path_type=Path), help="The file to write."
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def init(config: Config, source: str, path: str | None, zone: str, to: Path, force: bool) -> Result:
     """Write a commented configuration: the source filled in, every other key with its default and meaning.
 
-    For one's own tables (own: CSV or Parquet; postgres: BIDREC_SOURCE_URL's database) a folder with three SELECTs to
-    fill in is written beside it.
+    For your own tables (own: CSV or Parquet; postgres: the database in BIDREC_SOURCE_URL) it also writes a folder with
+    three SELECTs to fill in.
     """
     from bidrec.config.template import template
     from bidrec.errors import CannotWrite, ConfigurationError

@@ -24,8 +24,9 @@ LEAST = ("R@100 warm", "coverage", "MRR", "HR@10", "NDCG@10")
 """Headings that go where the terminal is narrow, the first one first."""
 
 LEGEND = """\
-R@K: share of a notice's bidders among the first K; HR@10: notices with one among 10; coverage: companies in some 10;
-warm: bids by companies known then. frozen: companies as of the cutoff, rolling: renewed every week, same weights"""
+R@K: share of a notice's bidders in the first K. HR@10: share of notices with a bidder in the first 10. coverage: share
+of the candidates in any first 10. warm: only bids by companies known then. frozen: companies as of the cutoff; rolling:
+refreshed every week. The weights are the same."""
 """For who reads the table for the first time; the page of a run says it at length."""
 
 FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR"}
@@ -84,7 +85,7 @@ def _rankers_table(title: str, figures: Sequence[str]) -> "Table":
 def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
     """The other way round: notices for companies."""
     table = _rankers_table(
-        f"New notices for a company, period by period: {metrics['queries']:,} lists of "
+        f"Notices for a company, by period: {metrics['queries']:,} lists, "
         f"{metrics['open_notices']:,.0f} notices on average",
         list(FOR_COMPANIES.values()),
     )
@@ -100,16 +101,16 @@ def _newcomers(found: Mapping[str, Any]) -> str:
     for name, kind in (("cold", "companies without a known bid"), ("warm", "the others")):
         part = found[name]
         share = f", {part['of_the_oracle']:.0%} of the oracle's" if part["of_the_oracle"] is not None else ""
-        recall = f"R@100 {part['recall@100']['final']:.3f}{share}" if part["bids"] else "none"
-        parts.append(f"{kind}: {recall} ({part['bids']:,} bids)")
-    return f"Of the bids by {'; by '.join(parts)}"
+        recall = f": R@100 {part['recall@100']['final']:.3f}{share}" if part["bids"] else ""
+        parts.append(f"{part['bids']:,} bids by {kind}{recall}.")
+    return " ".join(parts)
 
 
 def _exposure_table(strengths: Sequence[Mapping[str, Any]]) -> "RenderableType":
     """What it costs to show small firms more often, and whom the lists show then."""
     from rich.table import Table
 
-    table = Table(title="Small firms shown more often: final at several ranking.exposure", title_justify="left")
+    table = Table(title="ranking.exposure: final with small firms shown more", title_justify="left")
     for heading in ("exposure", "R@10", "NDCG@10", "coverage", "long tail", "Gini"):
         table.add_column(heading, justify="right")
     for row in strengths:

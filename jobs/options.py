@@ -113,14 +113,16 @@ def _common() -> list[click.Parameter]:
             envvar="BIDREC_CONFIG",
             help=f"TOML file [env: BIDREC_CONFIG; otherwise {' or '.join(map(str, CONFIG_PLACES))} if there].",
         ),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="Print the result as one JSON object, on the last line of stdout."
+        ),
         click.Option(
             ["--wait", "wait_seconds"],
             type=click.FloatRange(min=0),
             metavar="SECONDS",
-            help="Wait at most so long for another job of this kind in the home (wait_seconds), then exit 75.",
+            help="Wait up to this long for another job of this kind in the home (wait_seconds), then exit 75.",
         ),
-        click.Option(["-v", "--verbose"], is_flag=True, help="Log more, and show where an error came from."),
+        click.Option(["-v", "--verbose"], is_flag=True, help="Log more, and show the traceback of an error."),
     ]
 
 

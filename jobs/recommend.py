@@ -17,13 +17,22 @@ VECTOR = click.File("r", encoding="utf-8")
 @command
 @click.option("--notice", "notice_id", metavar="ID", help="Rank the companies for this notice.")
 @click.option("--company", "company_id", metavar="ID", help="Rank the open notices for this company.")
-@click.option("--companies-near", "near_companies", type=VECTOR, help="Rank the companies by cosine with a vector.")
-@click.option("--notices-near", "near_notices", type=VECTOR, help="Rank the open notices by cosine with a vector.")
+@click.option("--companies-near", "near_companies", type=VECTOR, help="Rank the companies by cosine with this vector.")
+@click.option("--notices-near", "near_notices", type=VECTOR, help="Rank the open notices by cosine with this vector.")
 @click.option("--all", "everything", is_flag=True, help="Export all published lists, to a file or a table.")
-@click.option("--top", type=click.IntRange(min=1), help="How many; 10 else, with --all as many as were published.")
-@click.option("--as-of", type=TIME, help="With --company or --notices-near: notices open at this time (UTC).")
-@click.option("--direction", type=click.Choice(["notice", "company"]), help="With --all: whose lists.")
-@click.option("--format", "file_format", type=click.Choice(["parquet", "csv", "postgres"]), help="With --all.")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Length of the lists; default: 10, with --all as many as were published."
+)
+@click.option("--as-of", type=TIME, help="With --company or --notices-near: only notices open at this time (UTC).")
+@click.option(
+    "--direction", type=click.Choice(["notice", "company"]), help="With --all: the lists of notices or of companies."
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "csv", "postgres"]),
+    help="With --all: format of the export.",
+)
 @click.option("--to", metavar="PATH|TABLE", help="With --all: the file, or the table in BIDREC_EXPORT_URL's database.")
 def recommend(
     config: Config,
@@ -39,7 +48,7 @@ def recommend(
     """Recommend companies for a notice, or open notices for a company; or export all that was published.
 
     A vector is a file with a JSON list of numbers, as long as the published vectors; - reads it from stdin.
-    An export is written whole or not at all: a file is replaced, and so is a table, in one transaction.
+    An export is written whole or not at all. It replaces an existing file, or a table that bidrec has made.
     """
     asked = (notice_id, company_id, near_companies, near_notices, True if everything else None)
     if sum(given is not None for given in asked) != 1:

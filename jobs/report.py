@@ -10,10 +10,10 @@ from jobs.output import Result
 @command
 @click.argument("run_id", metavar="[RUN]", required=False)
 def report(config: Config, run_id: str | None) -> Result:
-    """Write the page of a run, of the newest finished one where none is named, and its model card.
+    """Write the report and the model card of a run; without RUN, of the newest finished one.
 
     runs/ID/report.html is one file that needs no network: warnings first, then what data went in, how good the model is
-    and where, and twenty example notices. bidrec train makes it too; make it again to see the run beside later ones.
+    and where, and twenty example notices. bidrec train writes it too; write it again to see the run beside later ones.
     """
     from bidrec import runs
     from bidrec.reporting.describe import describe_run

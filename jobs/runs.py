@@ -11,7 +11,7 @@ from jobs.output import Result
 
 
 def _list(config: Config) -> Result:
-    """List the runs, the newest last; or compare two, pin one, prune the old ones."""
+    """List the runs, the newest last; or compare two, pin one, delete old ones."""
     from rich.table import Table
 
     from bidrec.runs import all_runs, published_run
@@ -69,7 +69,7 @@ def compare(config: Config, a: str, b: str) -> Result:
     for row in found["figures"]:
         numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
         figures.add_row(row["mode"], row["ranker"].replace("_", " "), row["metric"], *numbers)
-    settings = Table(title="set otherwise" if found["settings"] else "the same settings")
+    settings = Table(title="settings that differ" if found["settings"] else "the same settings")
     for heading in ("key", "A", "B"):
         settings.add_column(heading, overflow="fold")
     for row in found["settings"]:
@@ -84,7 +84,7 @@ def compare(config: Config, a: str, b: str) -> Result:
 def prune(config: Config, keep: int, dry_run: bool) -> Result:
     """Delete old runs.
 
-    Never the published one or a pinned one, nor an unfinished one that a training may go on with.
+    Keeps the published one, pinned ones, and an unfinished one that a training may resume.
     """
     from bidrec.runs import all_runs
     from bidrec.runs import prune as delete
@@ -99,7 +99,7 @@ def prune(config: Config, keep: int, dry_run: bool) -> Result:
 @command
 @click.argument("run_id", metavar="RUN")
 def pin(config: Config, run_id: str) -> Result:
-    """Keep a run whatever is pruned."""
+    """Protect a run from pruning."""
     from bidrec.runs import named
 
     named(config.home_path, run_id).pin()

@@ -14,10 +14,10 @@ _CLOCK = click.DateTime(formats=("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%
 
 
 @command
-@click.option("--notices", default=12_000, show_default=True, help="Notices, re-notices included.")
-@click.option("--companies", default=3_000, show_default=True, help="Companies.")
-@click.option("--bids", default=100_000, show_default=True, help="Bids to aim at; reached to within a few per cent.")
-@click.option("--seed", default=7, show_default=True, help="Same seed, same bytes.")
+@click.option("--notices", default=12_000, show_default=True, help="Notices to invent, re-notices included.")
+@click.option("--companies", default=3_000, show_default=True, help="Companies to invent.")
+@click.option("--bids", default=100_000, show_default=True, help="Bids to invent, to within a few per cent.")
+@click.option("--seed", default=7, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--days", default=1096, show_default=True, help="Length of the data in days.")
 @click.option("--end", type=_CLOCK, help="Last moment of the data, Seoul clock.  [default: 2025-06-30T18:00]")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")

@@ -27,14 +27,14 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
     help="The cutoff: learn only from what was known before this day (UTC).",
 )
 @click.option("--test-before", "split__test_before", type=DAY, callback=_day, help="End of the test window (UTC).")
-@click.option("--force", is_flag=True, help="Train also where a finished run has learned the same from the same.")
-@click.option("--profile", is_flag=True, help="Record where the time of some steps goes: a Chrome trace in a new run.")
+@click.option("--force", is_flag=True, help="Train even if a finished run has the same settings and data.")
+@click.option("--profile", is_flag=True, help="Record where the time goes in some steps: a Chrome trace in the run.")
 def train(config: Config, force: bool, profile: bool) -> Result:
-    """Materialise the training set, train the model and evaluate it.
+    """Build the training set, train the model and evaluate it.
 
-    Goes on with an unfinished run of the same configuration and data, and takes a finished one as it is: only --force
-    makes another. SIGTERM or Ctrl-C saves the state and exits 75.
-    Started by torchrun (`torchrun -m jobs.train`), many processes train one model.
+    Resumes an unfinished run of the same configuration and data. A finished one is taken as it is; --force trains
+    again. SIGTERM or Ctrl-C saves the state and exits 75.
+    Started by torchrun (`torchrun -m jobs.train`), several processes train one model.
     """
     require_source(config)
     from bidrec import flow

@@ -16,21 +16,25 @@ if TYPE_CHECKING:
 
 @command
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials in all, old ones too."
+    "--trials",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Trials in total, including those of earlier calls.",
 )
 @click.option(
     "--cutoffs",
     metavar="DAY,DAY,...",
     callback=ascending_days,
-    help="Judge on the validation windows before these days (UTC), ascending; otherwise on the configured one.",
+    help="Judge on the validation windows before these days (UTC), the earliest first; default: the configured cutoff.",
 )
-@click.option("--only", multiple=True, metavar="KEY", help="Search this key alone; may be given several times.")
+@click.option("--only", multiple=True, metavar="KEY", help="Search only this key; may be given several times.")
 @click.option("--space", is_flag=True, help="Print what is searched, and stop.")
 def tune(config: Config, trials: int, cutoffs: list[date], only: tuple[str, ...], space: bool) -> Result:
     """Search for better settings; judged by validation Recall@100, never on the test window.
 
-    The first trial is the configuration as it is. A search that was stopped (75) goes on where it was: finished trials
-    are in tuning/study.db of the home. Needs Optuna: pip install -r requirements/tune.txt
+    The first trial is the configuration as it is. A search that was stopped (75) resumes: finished trials are in
+    tuning/study.db of the home. Needs Optuna: pip install -r requirements/tune.txt
     """
     from bidrec.tuning.space import space_of, value_at
 

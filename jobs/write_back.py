@@ -12,13 +12,13 @@ from jobs.output import Result
 
 
 @command
-@click.option("--run", "run_id", metavar="ID", help="The run whose weights are used; the newest finished one else.")
-@click.option("--as-of", type=TIME, help="Publish as of this time (UTC); the newest moment in the data else.")
+@click.option("--run", "run_id", metavar="ID", help="The run whose weights are used; default: the newest finished one.")
+@click.option("--as-of", type=TIME, help="Publish as of this time (UTC); default: the newest moment in the data.")
 def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Result:
     """Publish embeddings and recommendations from today's data with a run's weights.
 
-    Those that appeared after training are included. Exits 78, leaving the published version as it was, where the
-    model does not beat the baselines.
+    Notices and companies that appeared after training are included. Exits 78, leaving the published version as it
+    was, if the model does not beat the baselines.
     """
     require_source(config)
     from bidrec import flow

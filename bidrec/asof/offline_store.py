@@ -268,7 +268,7 @@ def _view(
 def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
     missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
     if missing:
-        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="it is the key of a view")
+        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="add it: it is the key of a view")
 
 
 def _refuse_collisions(names: list[str]) -> None:

@@ -58,7 +58,8 @@ def served_between(
         nothing = job.table.limit(1).to_pyarrow().num_rows == 0
     except (duckdb.Error, IbisError) as error:
         raise InputMissing(
-            f"cannot read the log {log.path}: {first_line(error)}", hint="it begins with store.write_logged_features"
+            f"cannot read the log {log.path}: {first_line(error)}",
+            hint="store.write_logged_features writes it; see docs/feast.md",
         ) from error
     if nothing:
         raise InputMissing(

@@ -118,7 +118,7 @@ def _read_answers(
     if not np.array_equal(rows["question"], np.arange(questions)):
         raise ContractError(
             f"Spark gave {len(rows['question'])} answers to {questions} questions",
-            hint="a company has two versions of one moment in the feature tables; build the features again",
+            hint="a company has two versions of one moment; delete features/ in the home, then run bidrec train",
         )
     return np.asarray(rows["known_at"], np.int64)
 

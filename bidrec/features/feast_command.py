@@ -39,7 +39,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         try:
             code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
         except FeastObjectNotFoundException as error:
-            raise InputMissing(str(error), hint="feast apply makes what the repository says") from error
+            raise InputMissing(str(error), hint="run: bidrec feast apply") from error
         except FeastError as error:
             raise ConfigurationError(str(error), hint="see docs/feast.md") from error
         except (ValueError, OverflowError) as error:

@@ -111,7 +111,9 @@ def refuse_what_cannot_be_validated(registry: "Registry") -> None:
             f"no feature service {service!r}", hint=f"there are: {', '.join(sorted(services)) or 'none'}"
         )
     if not services[service].HasField("logging_config"):
-        raise ConfigurationError(f"what {service} serves is not logged", hint="give it a logging_config, and apply")
+        raise ConfigurationError(
+            f"what {service} serves is not logged", hint="give it a logging_config, and run feast apply"
+        )
     if reference not in references:
         raise InputMissing(
             f"no validation reference {reference!r}", hint=f"there are: {', '.join(references) or 'none'}; {_SHOWN}"

@@ -43,7 +43,10 @@ class Arrived:
         """Raises InputMissing (66) where the run is gone."""
         run = Run(home / "runs" / run_id)
         if not run.finished:
-            raise InputMissing(f"the published run {run_id} is not in {home / 'runs'}", hint="bidrec write-back")
+            raise InputMissing(
+                f"the published run {run_id} is not in {home / 'runs'}",
+                hint="run bidrec write-back, which takes the newest run",
+            )
         return cls(run)
 
     @cached_property

@@ -42,7 +42,8 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
         )
     if not folder.is_dir():
         raise InputMissing(
-            f"source.path {folder} is not a folder", hint="it holds the dumps, one file or folder a table"
+            f"source.path {folder} is not a folder",
+            hint="name the folder that holds the dumps, one file or folder per table",
         )
     name = glob.escape(raw.table)
     found = sorted(
@@ -56,7 +57,7 @@ def files_of(folder: Path, raw: RawTable) -> list[Path]:
         shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
         raise InputMissing(
             f"no {raw.table}.csv, {raw.table}.parquet, {raw.table}-*.csv (or .parquet) or {raw.table}/ in {folder}",
-            hint=f"there: {shown or 'nothing'}; table in source.toml says what the files are called",
+            hint=f"there: {shown or 'nothing'}; set table in source.toml to the files' name",
         )
     found = [file for file in found if file.stat().st_size]
     if not found:

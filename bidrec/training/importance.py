@@ -123,7 +123,9 @@ class Stage:
         version_C = data.versions_as_of(ts.validation_from)
         company_K = _candidates(version_C, bidders_QC)
         if not len(company_K):
-            raise InputMissing("no bid of a known company in the validation window", hint="split.validation_days")
+            raise InputMissing(
+                "no bid of a known company in the validation window", hint="raise split.validation_days and train again"
+            )
         notice_ND = notice_vectors(model, data)
         empty = torch.empty(0)
         bare = cls(

@@ -208,7 +208,7 @@ class Loop:
                 processes.first(self.writer.wait)
                 raise Interrupted(
                     f"stopped at step {self.progress.step}; the state is saved",
-                    hint="run the same command again to go on",
+                    hint="run the same command again to resume",
                 )
             self.writer.look()
         self._look(weights=True)

@@ -228,7 +228,7 @@ def _read_split(fitted: Path, schema: Schema) -> Bounds:
     """The split of another training set; ContractError where it was fitted on other fields than the schema's."""
     manifest = read_manifest(fitted)
     if manifest is None:
-        raise InputMissing(f"no finished training set in {fitted}", hint="train first")
+        raise InputMissing(f"no finished training set in {fitted}", hint="run: bidrec train")
     then, now = manifest["fields"], fields_of(schema)
     changed = [
         f"{side} {name}"

@@ -197,7 +197,7 @@ def _expect(path: Path, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: 
     if array.shape != shape or array.dtype != np.dtype(dtype):
         raise ContractError(
             f"{path} holds {array.shape} {array.dtype}, not {shape} {np.dtype(dtype)}",
-            hint="the training set is damaged: build it again",
+            hint="the training set is damaged; train again: bidrec train --force",
         )
 
 

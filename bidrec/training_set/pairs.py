@@ -47,7 +47,7 @@ def read_log(tables: FeatureTables) -> Log:
     if strays:
         raise ContractError(
             f"bid_log: the notice of {strays} bids is not among the notices (for example {example})",
-            hint="build the features again",
+            hint="delete features/ in the home; the next bidrec train makes it again",
         )
     company, known_at = tables.company_and_time("bid_log")
     (notice,) = tables.integers(f"SELECT notice_row FROM bid_log ORDER BY {ROW}")

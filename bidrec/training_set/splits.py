@@ -72,7 +72,7 @@ def check_windows(
     """
     if not len(published_at) or not len(pair_notice):
         missing = "notice" if not len(published_at) else "bid"
-        raise InputMissing(f"there is no {missing} to learn from", hint="look at the source and its quarantine")
+        raise InputMissing(f"there is no {missing} to learn from", hint="check the source, and quarantine/ in the home")
     counts = {}
     published_of_pair = published_at[pair_notice]
     for name, (begin, end) in bounds.windows().items():

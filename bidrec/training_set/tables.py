@@ -80,7 +80,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
     """
     features = config.home_path / "features"
     if read_manifest(features) is None:
-        raise InputMissing(f"no feature tables in {features}", hint="run `bidrec ingest` first")
+        raise InputMissing(f"no feature tables in {features}", hint="run: bidrec train")
     manifest = require_intact(features)
     views = views_of(schema)
     with workspace(config, SPILL) as (connection, spill):
@@ -136,13 +136,16 @@ def _columns(connection: duckdb.DuckDBPyConnection, pattern: Path, needed: tuple
     """Column -> type of the files; InputMissing where there are none, ContractError where they lack what is needed."""
     table = pattern.parent.name
     if not glob.glob(str(pattern)):
-        raise InputMissing(f"no feature table {pattern.parent}", hint="build the features again")
+        raise InputMissing(
+            f"no feature table {pattern.parent}",
+            hint="delete features/ in the home; the next bidrec train makes it again",
+        )
     given = types_of(connection, f"(SELECT * FROM {_rows(pattern)})")
     missing = [column for column in needed if column not in given]
     if missing:
         raise ContractError(
             f"{table} has no column {', '.join(missing)}, which the feature service reads",
-            hint="build the features again, or take the field out of the feature view",
+            hint="take the field out of the feature view, or delete features/ in the home and train again",
         )
     return given
 

@@ -83,7 +83,7 @@ def space_of(config: Config, only: Sequence[str] = ()) -> tuple[Dimension, ...]:
     if unknown:
         raise ConfigurationError(
             f"{', '.join(unknown)}: not searched with model.kind '{config.model.kind}'",
-            hint="bidrec tune --space lists what is",
+            hint="bidrec tune --space lists the keys that are",
         )
     return tuple(one.around(value_at(config, key)) for key, one in read.items() if not only or key in only)
 

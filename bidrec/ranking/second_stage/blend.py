@@ -77,7 +77,9 @@ class Blend:
             )
         facts = read_json(folder / "blend.json")
         if tuple(facts["signals"][: len(FIXED)]) != FIXED:
-            raise ContractError(f"{folder} was learned from other signals than these", hint="bidrec train --force")
+            raise ContractError(
+                f"{folder} was learned from other signals than these", hint="train again: bidrec train --force"
+            )
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()
         }
