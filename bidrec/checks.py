@@ -66,6 +66,8 @@ def check(
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
         checked["notice"].warnings += suspect.notices(connection)
+    if held:
+        checked["company"].warnings += suspect.restated_versions(connection)
     return checked
 
 

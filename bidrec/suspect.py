@@ -1,16 +1,18 @@
 """What is suspect of a source whose rows hold the contract: a line is said of it, and nothing is refused.
 
-Reads   typed (one table's rows before they are judged), checked_<table> (`bidrec/checks.py`)
+Reads   typed (one table's rows before they are judged), checked_<table> (`bidrec/checks.py`), lake_company_stood
 Writes  nothing
 """
 
 import duckdb
 
-from bidrec.contract import NOTICE, REASON, Table
-from bidrec.sql import quoted, types_of
+from bidrec.contract import COMPANY, NOTICE, REASON, Table
+from bidrec.sql import literal, quoted, types_of
 
 OPEN_NOTICES = 20
 """Notices without a bid of which something can be told."""
+GROWN_COMPANIES = 10
+"""Companies with a new version of whose earlier ones something can be told."""
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE")
 
 
@@ -34,6 +36,35 @@ def unknown_companies(connection: duckdb.DuckDBPyConnection, held: bool) -> list
         f"SELECT count(DISTINCT company_id), count(*) FROM typed WHERE company_id NOT IN ({known})"
     ).fetchall()[0]
     return [f"bid: {bids} bids by {companies} companies that are not in the company table (kept)"] if companies else []
+
+
+def restated_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Versions that the lake holds and that are other ones now, of companies that have a newer one since.
+
+    What is counted over later rows as well, or says when a version ended, was not known at the version's known_at.
+    """
+    names = [name for name in types_of(connection, "checked_company") if name not in (*COMPANY.key, REASON)]
+    version = f"company_id, known_at, {{{', '.join(f'{literal(name)}: {quoted(name)}' for name in names)}}} AS facts"
+    companies, restated = connection.execute(
+        f"""
+        WITH given AS (SELECT {version} FROM checked_company WHERE {REASON} IS NULL),
+        held AS (SELECT {version} FROM lake_company_stood),
+        newest AS (SELECT company_id, max(known_at) AS until FROM held GROUP BY company_id),
+        grown AS (SELECT DISTINCT company_id FROM given JOIN newest USING (company_id) WHERE known_at > until),
+        told AS (
+            SELECT company_id, bool_or(given.facts IS NOT DISTINCT FROM held.facts) AS as_it_was
+            FROM given JOIN held USING (company_id, known_at) SEMI JOIN grown USING (company_id)
+            GROUP BY company_id, known_at
+        )
+        SELECT count(DISTINCT company_id), count(DISTINCT company_id) FILTER (NOT as_it_was) FROM told
+        """
+    ).fetchall()[0]
+    if companies < GROWN_COMPANIES or 2 * restated <= companies:
+        return []
+    return [
+        "company: of most companies with a new version an earlier one has changed with it: a fact that knows what came "
+        "after its known_at? (docs/features.md)"
+    ]
 
 
 def notices(connection: duckdb.DuckDBPyConnection) -> list[str]:
