@@ -17,7 +17,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bidrec.model.tables import FusedRows, PlainRows, Rate, Table, new_state
+from bidrec.model.row_rules import new_state
+from bidrec.model.tables import FusedRows, PlainRows, Rate, Table
 
 DIM, STEPS, WARM_UP = 32, 60, 5
 DENSE_STEPS = 5

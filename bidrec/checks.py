@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
-from bidrec import log
+from bidrec import log, suspect
 from bidrec.casting import cast, refuse_loss
 from bidrec.config import Contract
 from bidrec.contract import PERSONAL, REASON, TABLES, Column, Table
@@ -65,7 +65,9 @@ def check(
     latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
-        checked["notice"].warnings += _limits_nobody_meets(connection) + _currencies(connection)
+        checked["notice"].warnings += suspect.notices(connection)
+    if held:
+        checked["company"].warnings += suspect.restated_versions(connection)
     return checked
 
 
@@ -90,9 +92,9 @@ def _check_table(
             f"CREATE TABLE checked_{table.name} AS SELECT typed.*, nullif(concat_ws('; ', {', '.join(reasons)}), '') "
             f"AS {REASON} FROM typed{_joins(table, held)}"
         )
-    warnings = _empty_columns(connection, table, given) if whole else []
+    warnings = suspect.empty_columns(connection, table, given) if whole else []
     if table.name == "bid":
-        warnings += _unknown_companies(connection, held)
+        warnings += suspect.unknown_companies(connection, held)
     connection.execute(f"DROP VIEW typed; DROP TABLE {source}")
     return Checked(given=rows, warnings=warnings).counting(connection, f"checked_{table.name}")
 
@@ -214,60 +216,6 @@ def _joins(table: Table, held: bool) -> str:
             "UNION ALL SELECT notice_id, published_at, 1 FROM lake_notice_now) GROUP BY id"
         )
     return f" LEFT JOIN ({notices}) AS parent ON typed.notice_id = parent.id"
-
-
-def _empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
-    """Faults that a row survives: columns without any value, notices without a title."""
-    counts = ", ".join(f"count({quoted(name)})" for name in given)
-    total, *present = connection.execute(f"SELECT count(*), {counts} FROM typed").fetchall()[0]
-    filled = dict(zip((name.lower() for name in given), present, strict=True))
-    empty = [name for name, number in filled.items() if not number]
-    warnings = [f"{table.name}: no row has a value of {', '.join(empty)}"] if empty else []
-    if table.name == "notice" and 0 < filled.get("title", 0) < total:
-        warnings.append(f"notice: title is empty in {total - filled['title']} of {total} rows")
-    return warnings
-
-
-def _unknown_companies(connection: duckdb.DuckDBPyConnection, held: bool) -> list[str]:
-    known = "SELECT company_id FROM checked_company WHERE company_id IS NOT NULL"
-    if held:
-        known += " UNION ALL SELECT company_id FROM lake_company"
-    companies, bids = connection.execute(
-        f"SELECT count(DISTINCT company_id), count(*) FROM typed WHERE company_id NOT IN ({known})"
-    ).fetchall()[0]
-    return [f"bid: {bids} bids by {companies} companies that are not in the company table (kept)"] if companies else []
-
-
-def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Limits and companies in two different code lists: taken as they are, nobody could bid on those notices."""
-    warnings = []
-    for limit, held in (("region_limit", "[region]"), ("licence_limit", "licences")):
-        named, met, holders = connection.execute(
-            f"WITH named AS (SELECT DISTINCT unnest({limit}) AS item FROM checked_notice), "
-            f"held AS (SELECT DISTINCT unnest({held}) AS item FROM checked_company) "
-            "SELECT count(*), count_if(item IN (SELECT item FROM held WHERE item IS NOT NULL)), "
-            "(SELECT count(item) FROM held) FROM named"
-        ).fetchall()[0]
-        if named and holders and not met:
-            warnings.append(f"notice: no company meets any of the {named} values of {limit}: another list of codes?")
-    return warnings
-
-
-def _currencies(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Values in several currencies. A stray one does no harm: the model knows each notice's currency."""
-    counted = connection.execute(
-        "SELECT currency, count(*) FROM checked_notice WHERE value IS NOT NULL AND currency IS NOT NULL "
-        "GROUP BY currency ORDER BY count(*) DESC, currency"
-    ).fetchall()
-    rows, others = sum(number for _, number in counted), counted[1:]
-    elsewhere = sum(number for _, number in others)
-    if elsewhere < max(1, 0.01 * rows):
-        return []
-    named = ", ".join(currency for currency, _ in others[:5]) + (", ..." if len(others) > 5 else "")
-    return [
-        f"notice: the values are in {counted[0][0]}, but in {named} in {elsewhere} of {rows} rows: sizes are compared "
-        "as plain numbers"
-    ]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:

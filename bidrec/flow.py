@@ -73,9 +73,14 @@ def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]
     schema, inputs = prepare(config)
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
     run = runs.start_or_resume(config, inputs, backtest=backtest, force=force, begun=begun)
-    log.get("train").info("this was trained before: nothing has changed" if run.finished else "run", id=run.id)
-    if run.finished and not run.page.is_file():
-        describe(config, run)  # killed when all but that was done
+    if run.finished:
+        # Changed code makes no other run by itself: only data, settings and bidrec's version are compared.
+        same, hint = "this was trained before, of the same data and settings", "bidrec train --force makes another run"
+        log.get("train").info(same, id=run.id, hint=hint)
+        if not run.page.is_file():
+            describe(config, run)  # killed when all but that was done
+    else:
+        log.get("train").info("run", id=run.id)
     sweep(config.home_path, SPILL)  # killed when the training set was there and its workspace not yet gone
     if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)

@@ -12,7 +12,7 @@ ORDER = [
     *("errors", "refusals", "damage", "progress", "passwords", "log", "signals", "machine"),
     *("config", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
     *("sql", "casting", "watched", "workspace", "database", "runs"),
-    *("contract", "own_source", "lake", "checks", "quarantine", "increment"),
+    *("contract", "own_source", "lake", "suspect", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
     *("model", "training", "ranking", "publishing", "reporting", "tracking", "run_comparison"),
@@ -25,6 +25,7 @@ FILES = {"pathlib", "os", "shutil", "tempfile", "duckdb", "pyarrow", "safetensor
 KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},
+    "suspect": TORCH | {"feast"},
     "checks": TORCH | {"feast"},
     "database": TORCH | {"feast"},
     "lake": TORCH | {"feast"},

@@ -235,6 +235,30 @@ def test_limits_in_another_list_of_codes_than_the_companies_are_noticed(connecti
     ]
 
 
+FILLED_LATER = (
+    "notice: only notices with a bid have a value of bidders, winner: if it is filled in after the opening, no feature "
+    "may read it (docs/features.md)"
+)
+
+
+@pytest.mark.parametrize(
+    ("open_notices", "opened", "still_open", "warnings"),
+    [
+        (20, {"winner": "c0", "bidders": 3}, {"winner": None, "bidders": 0}, [FILLED_LATER]),
+        (20, {"winner": "c0", "bidders": 3}, {"winner": "c0", "bidders": 1}, []),
+        (19, {"winner": "c0", "bidders": 3}, {"winner": None, "bidders": 0}, []),
+        (20, {"withdrawn_at": NOW}, {"withdrawn_at": None}, []),
+    ],
+    ids=["filled in later", "there from the first", "too few to tell", "a time that is no feature"],
+)
+def test_a_column_that_says_nothing_before_a_bid_is_suspected_of_the_future(
+    connection, open_notices, opened, still_open, warnings
+):
+    rows = [notice(number, **(opened if number < 5 else still_open)) for number in range(5 + open_notices)]
+    found = checked(connection, notice=rows, bid=[bid(number) for number in range(5)])
+    assert found["notice"].warnings == warnings
+
+
 def test_further_columns_come_along_as_they_are(connection):
     checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
     assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]

@@ -304,3 +304,32 @@ def test_what_was_warned_of_at_the_ingest_before_is_not_warned_of_every_night(tm
         assert manifest["tables"]["company"]["warnings"] == ["company: no row has a value of region"]
     unknown = "bid: 1 bids by 1 companies that are not in the company table (kept)"
     assert warned == [["company: no row has a value of region"], [], [unknown]]
+
+
+RESTATED = (
+    "company: of most companies with a new version an earlier one has changed with it: a fact that knows what came "
+    "after its known_at? (docs/features.md)"
+)
+
+
+@pytest.mark.parametrize(
+    ("companies", "restated", "followed", "warnings"),
+    [
+        (10, {"employees": 9.0}, True, [RESTATED]),
+        (10, {}, True, []),
+        (9, {"employees": 9.0}, True, []),
+        (10, {"employees": 9.0}, False, []),
+    ],
+    ids=["known too early", "as it was", "too few to tell", "a correction, and no new version"],
+)
+def test_versions_that_change_when_later_ones_come_are_suspected_of_the_future(
+    tmp_path, companies, restated, followed, warnings
+):
+    first = [company(number) for number in range(companies)]
+    later = [company(number, known_at=NOW + DAY / 2, employees=9.0) for number in range(companies)] if followed else []
+    for night, versions in enumerate((first, [*(row | restated for row in first), *later])):
+        source = write_source(tmp_path / "source", notice=NOTICES, company=versions, bid=BIDS)
+        with capture_logs() as said:
+            ingest(config_of(tmp_path, source), now=NOW + night * DAY)
+    told = [line["event"] for line in said if line["log_level"] == "warning" and line["event"].startswith("company")]
+    assert told == warnings

@@ -5,9 +5,13 @@ Writes  what the command writes; one that writes to the registry or the online s
 """
 
 import io
-from collections.abc import Sequence
-from contextlib import chdir, nullcontext, redirect_stdout
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager, nullcontext, redirect_stdout
+from datetime import datetime
+from functools import partial
 from traceback import walk_tb
+from types import SimpleNamespace
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
@@ -33,7 +37,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
     )
     printed = io.StringIO()
-    with waits, writing_store(config), environment(config), redirect_stdout(printed), chdir("."):
+    with waits, writing_store(config), environment(config), redirect_stdout(printed), _printing_times(), chdir("."):
         # chdir: Feast goes elsewhere, and stays
         store_settings(config)
         try:
@@ -50,6 +54,20 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
                 hint="a time is ISO 8601, such as 2024-07-16T19:20:01; --help after the command says what it takes",
             ) from error
     return printed.getvalue().rstrip("\n"), code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _printing_times() -> Iterator[None]:
+    """Feast's get-online-features prints JSON, which has no times, and ends with a traceback where a field is one."""
+    from feast.cli import features
+
+    theirs = features.json
+    dumps = partial(json.dumps, default=datetime.isoformat)
+    features.json = SimpleNamespace(loads=json.loads, dumps=dumps)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        features.json = theirs
 
 
 def _met_by_us(error: BaseException) -> bool:

@@ -69,13 +69,17 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
     """The model that `config` asks for, over the sides of the training set's schema.json."""
     notice, version, profile = (Shape.of(schema[side]) for side in ("notice", "version", "profile"))
     towers: tuple[nn.Module, nn.Module]
-    members = config.members if config.kind == "history" else 1
-    if config.kind == "history":
-        pairs = [(_notice_tower(config, notice), _history_tower(config, version, profile)) for _ in range(members)]
-        notices, companies = [list(side) for side in zip(*pairs, strict=True)]
-        towers = (NoticeTowers(notices), HistoryTowers(companies)) if members > 1 else pairs[0]
-    else:
-        towers = _static_tower(config, notice), _static_tower(config, profile)
+    members = 1
+    match config.kind:
+        case "history":
+            members = config.members
+            pairs = [(_notice_tower(config, notice), _history_tower(config, version, profile)) for _ in range(members)]
+            notices, companies = [list(side) for side in zip(*pairs, strict=True)]
+            towers = (NoticeTowers(notices), HistoryTowers(companies)) if members > 1 else pairs[0]
+        case "static":
+            towers = _static_tower(config, notice), _static_tower(config, profile)
+        case kind:
+            raise NotImplementedError(f"no towers for model.kind {kind!r}")
     return TwoTower(
         *towers,
         temperature=config.temperature,

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bidrec.config import Training
 from bidrec.model.adam import adam
-from bidrec.model.tables import Rate, Table, new_state, row_update
+from bidrec.model.row_rules import new_state
+from bidrec.model.tables import Rate, Table, row_update
 from bidrec.model.two_tower import TwoTower
 
 

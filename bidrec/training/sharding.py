@@ -30,7 +30,8 @@ from torchrec.distributed.types import ParameterSharding, ShardingType
 from bidrec import log, machine
 from bidrec.errors import DependencyDown
 from bidrec.model.adam import EPSILON
-from bidrec.model.tables import ROWS, Rate, State, Table, each_alone
+from bidrec.model.row_rules import State
+from bidrec.model.tables import ROWS, Rate, Table, each_alone
 from bidrec.training import distributed, processes
 
 

@@ -45,7 +45,12 @@ def steps_for(config: Config, data: Resident, known_before: int, device: torch.d
 
     Raises ConfigurationError (64) where the loss reads more of streamed data than its batches.
     """
-    if config.model.kind == "static":
-        return PairSteps(config, data, known_before, device)
-    kind = InBatchNoticeSteps if config.loss_kind == "in_batch" else NoticeSteps
-    return kind(config, data, known_before)
+    match config.model.kind, config.loss_kind:
+        case "history", "all_bidders":
+            return NoticeSteps(config, data, known_before)
+        case "history", "in_batch":
+            return InBatchNoticeSteps(config, data, known_before)
+        case "static", "in_batch":
+            return PairSteps(config, data, known_before, device)
+        case kinds:
+            raise NotImplementedError(f"no steps for (model.kind, loss.kind) = {kinds}")

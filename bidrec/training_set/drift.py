@@ -72,6 +72,8 @@ def hold(figures: Figures, training: Figures, schema: Schema, drift: Drift) -> N
     worst, others = shifts[0], {shift.name for shift in shifts} - {shifts[0].name}
     message = str(worst) + (f"; beyond a bound too: {_some(sorted(others))}" if others else "")
     hint = f"look at its column {_source(schema, worst)}, name it in drift.exceptions, or raise drift.{worst.key}"
+    if worst.window == SERVING and worst.now["null_share"] - worst.then["null_share"] > drift.max_null_share_rise:
+        hint = f"if {_source(schema, worst)} is filled in after the opening, no feature may read it; otherwise {hint}"
     if drift.refuse:
         raise ContractError(message, hint=hint)
     _logger.warning(message, hint=hint, others=sorted(others))

@@ -88,6 +88,7 @@ def open_tables(config: Config, schema: Schema) -> Iterator[FeatureTables]:
             relation, order = "activity" if name == "version" else name, ", ".join(_KEYS[name])
             given = _columns(connection, view.source, (*_KEYS[name], *(f.name for f in view.fields)))
             _refuse_types(given, view)
+            _tell_unnamed(given, view)
             _relation(connection, relation, f"SELECT * FROM {_rows(view.source)} ORDER BY {order}", str(spill))
         log = features / "bid_log" / "*.parquet"
         _columns(connection, log, _LOG_COLUMNS)
@@ -169,6 +170,13 @@ def _refuse_types(given: dict[str, str], view: View) -> None:
         raise ContractError(
             f"{view.source.parent.name}: {'; '.join(wrong)}", hint="correct the tag `read` or the column"
         )
+
+
+def _tell_unnamed(given: dict[str, str], view: View) -> None:
+    """Who has added a column to a source's SQL, and no field to the view, would look for its effect in vain."""
+    columns = sorted(given.keys() - {view.key, view.event_time, *(field.name for field in view.fields)})
+    if columns:
+        log.get("training_set").info("nobody reads columns that no field names", view=view.name, columns=columns)
 
 
 def _readable(given: str, read: str) -> bool:

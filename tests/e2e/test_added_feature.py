@@ -1,9 +1,13 @@
-"""One more feature, by the four lines that the README shows: they are read from it, done, and trained on."""
+"""One more feature, by the four lines that the README shows: they are read from it, done, and trained on.
+
+And a fact of a company over time, by the lines of docs/features.md.
+"""
 
 import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from bidrec.config.read import load
-from bidrec.features.registry import open_store
+from bidrec.features.build import build_features
+from bidrec.features.registry import apply, open_store
+from bidrec.features.schema import read_schema
+from bidrec.ingest import ingest
 from bidrec.runs import find
 from bidrec.training_set.load import TrainingSet
 from jobs.cli import main
@@ -42,7 +49,7 @@ TABLES = {
             published + to_days(10) AS deadline, 'Road works ' || i % 5 AS subject, 'Roads' AS department,
             'Town ' || i % 3 AS town, 1000 + i AS estimate, ['city', 'state', 'fund'][1 + i % 3] AS funding
         FROM range(300) t(i)""",
-    "suppliers": "SELECT 500 + i AS tax_number, DATE '2010-01-01' AS registered, 'Town' AS town, i AS staff"
+    "suppliers": "SELECT 500 + i AS tax_number, DATE '2010-01-01' AS registered, 'Town ' || i % 3 AS town, i AS staff"
     " FROM range(30) t(i)",
     "offers": "SELECT 'T' || i AS tender, 500 + i % 5 * 6 + j AS tax_number, 900 + j AS price, j = 0 AS accepted"
     " FROM range(300) t(i), range(3) s(j)",
@@ -97,3 +104,63 @@ def test_the_four_lines_of_the_readme_make_a_feature_for_the_model_and_for_feast
     funding = next(field for field in json.loads(listed.stdout)["fields"] if field["name"] == "funding")
     assert (funding["meaning"], funding["source"], funding["read"]) == ("who pays", "notice.funding", "categorical")
     assert funding["windows"]["training"]["cardinality"] == 3
+
+
+FEATURES = ROOT / "docs" / "features.md"
+FACTS, CUT = [text for language, text in blocks(FEATURES) if language == "sql"]
+
+
+def winners() -> list[tuple[str, str, pd.Timestamp, bool]]:
+    """(tender, company, deadline in UTC, whether it is in the winner's own town) of TABLES."""
+    published = pd.Timestamp("2024-01-01 10:00", tz="Europe/Lisbon")
+    found = []
+    for i in range(300):
+        supplier = i % 5 * 6
+        deadline = (published + pd.DateOffset(days=i + 10)).tz_convert("UTC")
+        found.append((f"T{i}", str(500 + supplier), deadline, i % 3 == supplier % 3))
+    return found
+
+
+def test_the_lines_of_the_docs_make_a_fact_of_a_company_over_time_that_knows_no_later_win(clone: Path) -> None:
+    (clone / "my_tables" / "company.sql").write_text(FACTS)
+    added = next(text for language, text in blocks(FEATURES) if language == "diff" and "home_win_share" in text)
+    views = clone / "my_features" / "company_views.py"
+    lines = "".join(line.removeprefix("+") for line in added.splitlines(keepends=True) if line.startswith("+"))
+    before, anchor, after = views.read_text().partition("schema=[\n")
+    views.write_text(before + anchor + lines + after)
+    config = load(Path("mine.toml"))
+    ingest(config)
+    build_features(config)
+    apply(config)
+    fields = {field.name: field.read for view in read_schema(config).views for field in view.fields}
+    assert (fields["last_won_at"], fields["home_win_share"]) == ("age", "dense")
+
+    asked = pd.DataFrame({"company_id": ["500", "500", "506", "509"]})
+    asked["event_timestamp"] = pd.to_datetime(["2024-01-11 09:59:59", *["2024-03-01 00:00:00"] * 3], utc=True)
+    names = ["last_won_at", "home_win_share"]
+    answer = open_store(config).get_historical_features(asked, [f"company_profile:{name}" for name in names]).to_df()
+    for row in answer.itertuples():
+        won = [win for win in winners() if win[1] == row.company_id and win[2] <= row.event_timestamp]
+        assert (pd.isna(row.last_won_at) and not won) or row.last_won_at == max(win[2] for win in won)
+        assert (pd.isna(row.home_win_share) and not won) or row.home_win_share == pytest.approx(
+            sum(win[3] for win in won) / len(won)
+        )
+
+
+@pytest.mark.parametrize(("ordered", "leaks"), [("ORDER BY known_at", False), ("", True)])
+def test_a_fact_that_knows_later_wins_is_found_by_the_dumps_without_them(
+    clone: Path, ordered: str, leaks: bool
+) -> None:
+    assert FACTS.count("ORDER BY known_at") == 1
+    (clone / "my_tables" / "company.sql").write_text(FACTS.replace("ORDER BY known_at", ordered))
+    config = load(Path("mine.toml"))
+    ingest(replace(config, home="whole"))
+    shutil.copytree("dumps", "cut_dumps")
+    (later,) = re.findall(r"TIMESTAMPTZ '(.*)\+00'", CUT)
+    duckdb.execute(f"COPY (FROM 'dumps/tenders.csv' WHERE published < '{later}') TO 'cut_dumps/tenders.csv' (HEADER)")
+    duckdb.execute(
+        "COPY (FROM 'dumps/offers.csv' WHERE tender IN "
+        f"(SELECT number FROM 'dumps/tenders.csv' WHERE deadline < '{later}')) TO 'cut_dumps/offers.csv' (HEADER)"
+    )
+    ingest(replace(config, home="cut", source=replace(config.source, path="cut_dumps")))
+    assert bool(duckdb.sql(CUT).fetchall()) == leaks

@@ -21,6 +21,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(bidrec [a-z][^`]*)`")
 SIZE, SMALLER = "--notices 5000 --companies 2500 --bids 45000", "--notices 2000 --companies 1000 --bids 18000"
 """The tutorial's market, and the one that is invented here: its towers still beat every rival by far."""
+FOLDERS = "bidrec|jobs|tests|examples|feature_repo|benchmarks|docs|requirements"
+FILE = re.compile(rf"`((?:{FOLDERS})/[\w./-]*)`(?: \(((?:`\w+`(?:, )?)+)\))?")
+"""A file or folder of the repository, and in brackets names that are in it."""
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]*)?\)")
 
 
@@ -84,6 +87,14 @@ def test_the_reference_is_what_the_code_says() -> None:
 def test_every_link_leads_to_a_file(page: Path) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_code_that_a_page_names_is_there_and_has_the_names_beside_it(page: Path) -> None:
+    for file, names in FILE.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / file).exists(), file
+        text = (ROOT / file).read_text(encoding="utf-8") if names else ""
+        assert [name for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", text)] == [], file
 
 
 @pytest.mark.skipif(

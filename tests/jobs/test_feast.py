@@ -42,11 +42,12 @@ def session(cwd: Path, *commands: list[str]) -> list[tuple[int, str, str]]:
 
 
 def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variable(tmp_path, toml):
-    applied, materialized, read, as_json, unknown, wrong = session(
+    applied, materialized, read, times, as_json, unknown, wrong = session(
         tmp_path,
         ["apply"],
         ["materialize", "--disable-event-timestamp", "-v", "company_activity"],
         ONLINE,
+        ["get-online-features", "-f", "company_activity:last_bid_at", "-e", "company_id=apex", "-e", "company_id=none"],
         ["--json", *ONLINE],
         ["get-online-features", "-f", "nothing:bids_all", "-e", "company_id=apex"],
         ["materialize", "--no-such-option"],
@@ -55,6 +56,8 @@ def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variab
     assert materialized[0] == 0, materialized
     assert read[0] == 0, read
     assert json.loads(read[1])["bids_all"] == [2]
+    assert times[0] == 0, times
+    assert json.loads(times[1])["last_bid_at"] == ["2024-01-21T00:00:00+00:00", None]
     assert json.loads(json.loads(as_json[1])["printed"]) == json.loads(read[1])
     assert unknown[0] == 66
     assert unknown[1] == ""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bidrec.model.adam import EPSILON
+from bidrec.model.row_rules import new_state, sparse_adam, stochastically_rounded
 from bidrec.model.tables import (
     FusedRows,
     PlainRows,
@@ -19,10 +20,7 @@ from bidrec.model.tables import (
     RowUpdate,
     Table,
     each_summed,
-    new_state,
     row_update,
-    sparse_adam,
-    stochastically_rounded,
     summed,
 )
 from tests.pretend_gpu import GPU, pretend_gpu

@@ -19,7 +19,8 @@ from torch import Tensor
 from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import DependencyDown, InputMissing, Interrupted
-from bidrec.model.tables import Rate, Table, new_state, row_update
+from bidrec.model.row_rules import new_state
+from bidrec.model.tables import Rate, Table, row_update
 from bidrec.model.two_tower import build
 from bidrec.training import distributed, processes
 from bidrec.training.loop import train

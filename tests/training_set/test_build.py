@@ -222,6 +222,15 @@ def test_a_column_the_service_names_but_the_table_lacks_is_refused(tmp_path):
         build_training_set(config_of(tmp_path), schema, tmp_path / "set")
 
 
+def test_a_column_that_no_field_names_is_told_to_who_has_forgotten_it(tmp_path):
+    write_features(tmp_path, *small_world())
+    forgotten = tuple(one for one in NOTICE_FIELDS if one.name != "place")
+    with capture_logs() as logs:
+        build_training_set(config_of(tmp_path), schema_of(tmp_path, forgotten), tmp_path / "set")
+    (told,) = [entry for entry in logs if entry["event"].startswith("nobody reads")]
+    assert (told["view"], told["columns"]) == ("notice_features", ["place"])
+
+
 def test_every_field_whose_column_does_not_suit_its_tag_is_named(tmp_path):
     write_features(tmp_path, *small_world())
     wrong = (field("title", "String", "dense"), field("log_value", "Float64", "age"), field("place", "String", "bag"))

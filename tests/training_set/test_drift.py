@@ -117,6 +117,14 @@ def test_the_newest_days_are_held_to_the_training_window_of_the_run(tmp_path):
     assert today(config, schema, at_a_notice)["notice"]["place"][SERVING]["rows"] == 94  # those of 14 days, and it
 
 
+def test_a_column_missing_of_the_newest_notices_alone_may_be_one_that_only_the_opening_fills(tmp_path):
+    config, schema = build(tmp_path, Drift(), *world(broken_from=75.0, buyer_id=None))
+    with capture_logs() as logs:
+        today(config, schema)
+    hint = next(entry["hint"] for entry in logs if "buyer_id" in entry["event"] and "serving" in entry["event"])
+    assert "is filled in after the opening, no feature may read it; otherwise look" in hint
+
+
 def test_a_run_whose_statistics_are_gone_is_damaged_and_not_held_to_nothing(tmp_path):
     config, schema = build(tmp_path, REFUSE, *world())
     (tmp_path / "set" / "statistics.json").unlink()

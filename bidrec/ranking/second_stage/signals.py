@@ -58,26 +58,30 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
         met_BM[row] = met_C[company_BM[row]]
     newcomer_BM = evidence.newcomer_C[company_BM] & (company_BM >= 0)
     lent_BM = evidence.peers.lent(near, company_BM, newcomer_BM)
-    zeros = np.zeros(company_BM.shape, np.float32)
-    signals = [
-        score_BM,
-        *(np.log(entries(votes, company_BM) + LEAST) for votes in (alike, near)),
-        np.log(np.maximum(met_BM, 0) + LEAST),
-        evidence.recent_C[company_BM],
-        evidence.lasting_C[company_BM],
-        evidence.last_bid_C[company_BM],
-        newcomer_BM,
-        newcomer_BM * np.log(lent_BM + LEAST),
-        newcomer_BM * evidence.record_age_C[company_BM],
-        newcomer_BM * score_BM,
-        *(
-            np.log1p(SCALE * looked_up(evidence.counts[name], evidence.fields.counted[name][notice_rows], company_BM))
-            if name in evidence.counts
-            else zeros
-            for name in counted
-        ),
-    ]
-    return Candidates(company_BM, np.stack(signals, axis=2).astype(np.float32))
+    signals = {
+        "towers": score_BM,
+        "alike notices": np.log(entries(alike, company_BM) + LEAST),
+        "near notices": np.log(entries(near, company_BM) + LEAST),
+        "co-bidders": np.log(np.maximum(met_BM, 0) + LEAST),
+        "bids of late": evidence.recent_C[company_BM],
+        "bids": evidence.lasting_C[company_BM],
+        "last bid": evidence.last_bid_C[company_BM],
+        "newcomer": newcomer_BM,
+        "newcomer's peers": newcomer_BM * np.log(lent_BM + LEAST),
+        "newcomer's record": newcomer_BM * evidence.record_age_C[company_BM],
+        "newcomer's towers": newcomer_BM * score_BM,
+        **{f"same {name}": _same(evidence, name, notice_rows, company_BM) for name in counted},
+    }
+    in_order = [signals[name] for name in names_of(counted)]
+    return Candidates(company_BM, np.stack(in_order, axis=2).astype(np.float32))
+
+
+def _same(evidence: Evidence, name: str, notice_rows: Int64, company_BM: Int64) -> Float32:
+    """(B, M) bids of each candidate on notices with the same value of a counted field."""
+    if name not in evidence.counts:
+        return np.zeros(company_BM.shape, np.float32)
+    bids_BM = looked_up(evidence.counts[name], evidence.fields.counted[name][notice_rows], company_BM)
+    return np.asarray(np.log1p(SCALE * bids_BM), np.float32)
 
 
 def _by_towers(evidence: Evidence, notice_rows: Int64, most: int) -> Int64:

@@ -69,18 +69,21 @@ def test_every_signal_is_what_a_plain_loop_over_the_known_bids_says(known):
     met = np.stack(list(made.company_bidders.spread(likely(near))))
     for row, place in zip(*np.nonzero(found.company_BM >= 0), strict=True):
         notice, company = ASKED[row], found.company_BM[row, place]
-        expected = [
-            NOTICE_ND[notice] @ COMPANY_CD[company],
-            np.log(alike.toarray()[row, company] + LEAST),
-            np.log(near.toarray()[row, company] + LEAST),
-            np.log(max(met[row, company], 0) + LEAST),
-            made.recent_C[company],
-            made.lasting_C[company],
-            made.last_bid_C[company],
-            *[0] * len(NEWCOMERS),
-            *(same(known, company, notice, parts) for parts in (["unit"], ["place"], ["unit", "place"])),
-        ]
-        np.testing.assert_allclose(found.signal_BMS[row, place], expected, rtol=1e-4, atol=1e-6)
+        expected = {
+            "towers": NOTICE_ND[notice] @ COMPANY_CD[company],
+            "alike notices": np.log(alike.toarray()[row, company] + LEAST),
+            "near notices": np.log(near.toarray()[row, company] + LEAST),
+            "co-bidders": np.log(max(met[row, company], 0) + LEAST),
+            "bids of late": made.recent_C[company],
+            "bids": made.lasting_C[company],
+            "last bid": made.last_bid_C[company],
+            **dict.fromkeys(NEWCOMERS, 0),
+            "same unit": same(known, company, notice, ["unit"]),
+            "same place": same(known, company, notice, ["place"]),
+            "same unit and place": same(known, company, notice, ["unit", "place"]),
+        }
+        told = dict(zip(names_of(COUNTED), found.signal_BMS[row, place].tolist(), strict=True))
+        assert told == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 RECORDS = st.dictionaries(st.integers(0, COMPANIES - 1), st.integers(0, TODAY + 2), min_size=1)
