@@ -194,6 +194,7 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
             "current_device": lambda: 0,
             "get_device_properties": lambda _: SimpleNamespace(uuid=UUID),
             "is_bf16_supported": lambda *_: True,
+            "is_current_stream_capturing": lambda: False,
             "synchronize": lambda *_: None,
             "Event": _Event,
             "Stream": _Stream,
