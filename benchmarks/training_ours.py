@@ -61,9 +61,8 @@ class Floor:
     def step(self) -> None:
         """Not waited for where a GPU computes it, as the training does not wait for its steps either."""
         graphs.start_step(self.optimiser.settings)
-        loss = self.steps.learn(self.model, next(self.batches))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.optimiser.zero_grad(set_to_none=True)  # before: with graphs they lie where this step's will
+        self.steps.learn(self.model, next(self.batches)).backward()
         self.optimiser.step()
 
 

@@ -125,6 +125,8 @@ class _Calls(TorchFunctionMode):
         own = args[0] if args and isinstance(args[0], Tensor) else None
         if func == torch.Tensor.device.__get__:
             return GPU if gpu.has(args[0]) else HOST
+        if func == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
+            return gpu.has(args[0])
         if own is not None and name in {"numpy", "__array__", "data_ptr", "pin_memory"} and gpu.has(own):
             raise TypeError(f"{name} of a tensor on a GPU")
         if own is not None and name == "pin_memory":

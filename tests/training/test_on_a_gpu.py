@@ -235,6 +235,7 @@ def test_a_pretended_gpu_refuses_what_a_gpu_refuses(monkeypatch: pytest.MonkeyPa
     with pretend_gpu(monkeypatch):
         there, here = torch.arange(3, device=GPU), torch.arange(3)
         assert (there.device, here.device, (there * 2)[1:].device) == (GPU, here.cpu().device, GPU)
+        assert (there.is_cuda, here.is_cuda, there.cpu().is_cuda) == (True, False, False)
         assert torch.equal(there.cpu() + here, torch.tensor([0, 2, 4]))
         for wrong in (
             lambda: there + here,
