@@ -39,7 +39,7 @@ def test_a_profile_is_a_trace_of_some_steps_and_the_milliseconds_of_their_parts(
 
 
 def event(name: str, micros: int, where: DeviceType, *, annotation: bool) -> FunctionEvent:
-    return FunctionEvent(0, name, 0, 0, micros, device_type=where, is_user_annotation=annotation)
+    return FunctionEvent(0, name, 0, 0, micros, device_type=where, use_device="cuda", is_user_annotation=annotation)
 
 
 def test_a_step_is_one_though_a_gpu_has_an_entry_of_its_own_for_it() -> None:
