@@ -33,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -53,6 +54,8 @@ ON_A_CPU = {"static": STATIC, "fast": FAST}
 RECIPES = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
 LEAST_STEPS = {"cpu": 20, "cuda": 300}
 """Of a larger batch. On a GPU the first steps of each size record CUDA graphs, and all of them take a few seconds."""
+LONGEST = {"cpu": 3_600, "cuda": 240}
+"""Seconds after which a contender is given up: some hang, and a GPU is lent by the minute."""
 SEED = ("collate", "async", "overlap", "tuned")
 REMARKS = {
     "seed:collate": "DataLoader, a dict a row, no workers",
@@ -143,8 +146,8 @@ def forget(world: Path) -> None:
             os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+def python(*arguments: str, longest: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=longest)
 
 
 def run(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
@@ -156,7 +159,9 @@ def run(name: str, world: Path, settings: dict[str, Any], python: Python = pytho
 def tried(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
     """`run`, or what ended it: the other contenders are compared all the same."""
     try:
-        return run(name, world, settings, python)
+        return run(name, world, settings, partial(python, longest=LONGEST[settings["device"]]))
+    except subprocess.TimeoutExpired as late:
+        return {"remark": f"failed: given up after {late.timeout:g} s"}
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return {"remark": f"failed: {str(error).splitlines()[-1][:90]}"}

@@ -213,7 +213,7 @@ def test_our_steps_are_compared_with_the_best_of_the_seeds_loops_and_our_best_ba
 
 
 def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
-    world: TrainingSet, capsys: pytest.CaptureFixture[str]
+    world: TrainingSet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = training.tried(
         "pipeline:static", world.folder, {"device": "cpu", "steps": 3, "recipe": {"cuda_graphs": True}}
@@ -221,6 +221,8 @@ def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
     assert found.keys() == {"remark"}
     assert found["remark"].startswith("failed: bidrec.errors.DependencyDown: training.cuda_graphs needs a GPU")
     assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setitem(training.LONGEST, "cpu", 0.05)
+    assert training.tried("resident", world.folder, {"device": "cpu"}) == {"remark": "failed: given up after 0.05 s"}
     row = {"over_floor": 0.9, "chunks_over_floor": [0.9], "cpu_over_floor": 0.9, "it_s": 8.0, "pairs_s": 80.0}
     row |= {"p99_over_median": 1, "max_over_median": 1, "undisturbed_max_over_median": 1, "cpu_ms": 1.0}
     rows = {f"seed:{loop}": {"remark": "failed"} for loop in training.SEED}
@@ -241,14 +243,14 @@ def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> 
 def test_a_set_is_streamed_in_a_control_group_or_it_is_said_why_not(
     world: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ratios = training.streamed_ratios(training.streamed(world.folder, {"steps": 12}))
+    ratios = training.streamed_ratios(training.streamed(world.folder, {"steps": 12, "device": "cpu"}))
     assert (ratios.get("streamed_over_floor", 0) > 0) == (cgroup.missing() is None)
 
     def none_of_ones_own() -> str:
         return "no control group of one's own"
 
     monkeypatch.setattr(cgroup, "missing", none_of_ones_own)
-    row = training.streamed(world.folder, {"steps": 12})
+    row = training.streamed(world.folder, {"steps": 12, "device": "cpu"})
     assert row == {"remark": "not measured: no control group of one's own"}
     assert training.streamed_ratios(row) == {}
 
