@@ -177,6 +177,7 @@ def test_what_a_gpu_would_draw_is_drawn_on_the_host(monkeypatch: pytest.MonkeyPa
 
     wanted = drawn(torch.device("cpu"))
     draw_on_the_host(monkeypatch)
+    assert torch.rand.__name__ == "rand"  # for which the compiler asks
     with pretend_gpu(monkeypatch):
         found = drawn(GPU)
         assert {each.device for each in found} == {GPU}
