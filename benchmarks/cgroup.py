@@ -17,8 +17,10 @@ class Group:
     folder: Path
     is_v2: bool
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `python ARGUMENTS` in it."""
+    def run(
+        self, *arguments: str, longest: float | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS` in it, `longest` seconds at most."""
         return subprocess.run(
             [sys.executable, *arguments],
             env=os.environ | environment,
@@ -26,6 +28,7 @@ class Group:
             capture_output=True,
             text=True,
             encoding="utf-8",
+            timeout=longest,
         )
 
 

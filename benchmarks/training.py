@@ -32,6 +32,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -50,6 +52,10 @@ STREAMED = STATIC | {"stream_notices": 100_000}
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
 ON_A_CPU = {"static": STATIC, "fast": FAST}
 RECIPES = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
+LEAST_STEPS = {"cpu": 20, "cuda": 300}
+"""Of a larger batch. On a GPU the first steps of each size record CUDA graphs, and all of them take a few seconds."""
+LONGEST = {"cpu": 3_600, "cuda": 240}
+"""Seconds after which a contender is given up: some hang, and a GPU is lent by the minute."""
 SEED = ("collate", "async", "overlap", "tuned")
 REMARKS = {
     "seed:collate": "DataLoader, a dict a row, no workers",
@@ -95,14 +101,16 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, dict[str, Any]] = {}
     for _ in range(options.rounds):
         for name in REMARKS:
-            keep_best(rows, name, run(name, world, bound))
+            keep_best(rows, name, tried(name, world, bound))
         for (kind, given), size in product(RECIPES[options.device].items(), (BATCH, *options.sizes)):
-            steps = options.steps if size == BATCH else max(20, options.steps * BATCH // size // 2)
+            least = min(options.steps, LEAST_STEPS[options.device])
+            steps = options.steps if size == BATCH else max(least, options.steps * BATCH // size // 2)
             settings = {"steps": steps, "recipe": given | {"batch_size": size}} | device
-            keep_best(rows, row_of(kind, size), run("pipeline:static", world, settings))
-    rows["pipeline:history"] = run("pipeline:history", world, {"steps": max(20, options.steps // 10)} | device)
+            keep_best(rows, row_of(kind, size), tried("pipeline:static", world, settings))
+    rows["pipeline:history"] = tried("pipeline:history", world, {"steps": max(20, options.steps // 10)} | device)
     found = {"scale": options.scale, "rows": rows} | device | ratios(rows, RECIPES[options.device], options.sizes)
-    found |= starts(world, device)  # before the set is read from the disk again
+    with suppress(RuntimeError):  # told by then
+        found |= starts(world, device)  # before the set is read from the disk again
     rows["pipeline:streamed"] = streamed(world, {"steps": options.steps} | device)
     found |= streamed_ratios(rows["pipeline:streamed"])
     return found | (ranked(world, device) if options.recall else {})
@@ -127,11 +135,8 @@ def streamed(world: Path, settings: dict[str, Any]) -> dict[str, Any]:
     if reason := cgroup.missing():
         return {"remark": f"not measured: {reason}"}
     forget(world)
-    with cgroup.limited(GROUP) as group:
-        try:
-            return run("pipeline:static", world, settings | {"recipe": STREAMED}, group.run)
-        except RuntimeError as error:  # the other rows are measured by now; a GPU's driver alone may be too large
-            return {"remark": f"failed: {str(error).splitlines()[-1][:90]}"}
+    with cgroup.limited(GROUP) as group:  # for which a GPU's driver alone may be too large
+        return tried("pipeline:static", world, settings | {"recipe": STREAMED}, group.run)
 
 
 def forget(world: Path) -> None:
@@ -141,14 +146,25 @@ def forget(world: Path) -> None:
             os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+def python(*arguments: str, longest: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=longest)
 
 
 def run(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
     arguments = ("benchmarks.training_contenders", name, str(world), json.dumps(settings))
     found: dict[str, Any] = said(python("-W", "ignore", "-m", *arguments))
     return found
+
+
+def tried(name: str, world: Path, settings: dict[str, Any], python: Python = python) -> dict[str, Any]:
+    """`run`, or what ended it: the other contenders are compared all the same."""
+    try:
+        return run(name, world, settings, partial(python, longest=LONGEST[settings["device"]]))
+    except subprocess.TimeoutExpired as late:
+        return {"remark": f"failed: given up after {late.timeout:g} s"}
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return {"remark": f"failed: {str(error).splitlines()[-1][:90]}"}
 
 
 def said(finished: subprocess.CompletedProcess[str]) -> Any:
@@ -165,26 +181,39 @@ def keep_best(rows: dict[str, dict[str, Any]], name: str, found: dict[str, Any])
 
 
 def ratios(rows: dict[str, dict[str, Any]], kinds: Iterable[str], tried: Iterable[int]) -> dict[str, Any]:
-    default, seed = rows["pipeline:history"], max((rows[f"seed:{loop}"] for loop in SEED), key=lambda row: row["it_s"])
-    found: dict[str, Any] = {"default_pipeline_over_floor": default["over_floor"]}
+    """Between those that ran."""
+    ran = {name: row for name, row in rows.items() if "it_s" in row}
+    seeds = [ran[f"seed:{loop}"] for loop in SEED if f"seed:{loop}" in ran]
+    found: dict[str, Any] = {}
+    if "pipeline:history" in ran:
+        found["default_pipeline_over_floor"] = ran["pipeline:history"]["over_floor"]
     for kind in kinds:
-        prefix = "" if kind == "static" else f"{kind}_"
-        ours = rows[row_of(kind, BATCH)]
-        sizes = {size: rows[row_of(kind, size)]["pairs_s"] for size in (BATCH, *tried)}
-        best = max(sizes, key=sizes.__getitem__)
-        of_kind = {
-            "pipeline_over_floor": ours["over_floor"],
-            "pipeline_over_floor_least_chunk": min(ours["chunks_over_floor"]),
-            "pipeline_over_floor_cpu": ours["cpu_over_floor"],
-            "p99_over_median": ours["p99_over_median"],
-            "max_over_median": ours["max_over_median"],
-            "undisturbed_max_over_median": ours["undisturbed_max_over_median"],
-            "over_best_seed_loop": ours["it_s"] / seed["it_s"],
-            "over_seed_collate_cpu": rows["seed:collate"]["cpu_ms"] / ours["cpu_ms"],
-            "best_batch_size": best,
-            "pairs_over_best_seed_loop": sizes[best] / seed["pairs_s"],
-        }
-        found |= {f"{prefix}{name}": value for name, value in of_kind.items()}
+        sizes = {size: ran[row_of(kind, size)]["pairs_s"] for size in (BATCH, *tried) if row_of(kind, size) in ran}
+        if BATCH in sizes:
+            of_kind = _ratios_of(ran[row_of(kind, BATCH)], sizes, seeds)
+            if "seed:collate" in ran:
+                of_kind["over_seed_collate_cpu"] = ran["seed:collate"]["cpu_ms"] / ran[row_of(kind, BATCH)]["cpu_ms"]
+            prefix = "" if kind == "static" else f"{kind}_"
+            found |= {f"{prefix}{name}": value for name, value in of_kind.items()}
+    return found
+
+
+def _ratios_of(ours: dict[str, Any], sizes: dict[int, float], seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of our row at the seed's size, and of the pairs a second at each size."""
+    best = max(sizes, key=sizes.__getitem__)
+    found = {
+        "pipeline_over_floor": ours["over_floor"],
+        "pipeline_over_floor_least_chunk": min(ours["chunks_over_floor"]),
+        "pipeline_over_floor_cpu": ours["cpu_over_floor"],
+        "p99_over_median": ours["p99_over_median"],
+        "max_over_median": ours["max_over_median"],
+        "undisturbed_max_over_median": ours["undisturbed_max_over_median"],
+        "best_batch_size": best,
+    }
+    if seeds:
+        seed = max(seeds, key=lambda row: row["it_s"])
+        found["over_best_seed_loop"] = ours["it_s"] / seed["it_s"]
+        found["pairs_over_best_seed_loop"] = sizes[best] / seed["pairs_s"]
     return found
 
 

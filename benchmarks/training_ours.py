@@ -7,7 +7,7 @@ already, with no loader, log or checkpoint. So both see the same machine at the 
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, repeat
 from pathlib import Path
@@ -61,9 +61,8 @@ class Floor:
     def step(self) -> None:
         """Not waited for where a GPU computes it, as the training does not wait for its steps either."""
         graphs.start_step(self.optimiser.settings)
-        loss = self.steps.learn(self.model, next(self.batches))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.optimiser.zero_grad(set_to_none=True)  # before: with graphs they lie where this step's will
+        self.steps.learn(self.model, next(self.batches)).backward()
         self.optimiser.step()
 
 
@@ -80,6 +79,9 @@ class Watch:
     floor_marks: list[tuple[Any, Any]] = field(default_factory=list)
     stolen: list[int] = field(default_factory=list)
     """Of each step, the ticks that the machine's host took."""
+    busy: dict[str, float] = field(default_factory=dict)
+    """What gpu_busy says of the time from the first step to the last: a GPU waits while a training is set up."""
+    asking: ExitStack = field(default_factory=ExitStack)
     cpu: float = 0.0
     floor_cpu: float = 0.0
     _left: Any = None
@@ -89,7 +91,9 @@ class Watch:
 
     def __call__(self) -> bool:
         now, now_cpu = self.clock.mark(), time.process_time()
-        if self._left is not None:
+        if self._left is None:
+            self.busy = self.asking.enter_context(gpu_busy(self.clock.device))
+        else:
             self.step_marks.append((self._left, now))
             self.stolen.append(stolen() - self._left_stolen)
             self.cpu += now_cpu - self._left_cpu
@@ -97,7 +101,10 @@ class Watch:
             self._measure_floor(self.floor)
         self._left_stolen = stolen()
         self._left, self._left_cpu = self.clock.mark(), time.process_time()
-        return len(self.step_marks) >= self.steps
+        enough = len(self.step_marks) >= self.steps
+        if enough:
+            self.asking.close()
+        return enough
 
     def _measure_floor(self, step: Callable[[], None]) -> None:
         for _ in range(self.floor_steps):
@@ -117,9 +124,9 @@ def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> di
     for _ in range(5):
         floor.step()
     clock, (every, floor_steps) = Clock(choose_device(config.training.device)), between(config)
-    with gpu_busy(clock.device) as busy:  # of each epoch, however short, the floor is measured
-        watch = run(ts, config, Watch(steps, clock, floor.step, min(every, epoch_steps), floor_steps))
-    return summary(watch, epoch_steps, learned_pairs(ts) / epoch_steps) | busy
+    # Of each epoch, however short, the floor is measured.
+    watch = run(ts, config, Watch(steps, clock, floor.step, min(every, epoch_steps), floor_steps))
+    return summary(watch, epoch_steps, learned_pairs(ts) / epoch_steps) | watch.busy
 
 
 def learned_pairs(ts: TrainingSet) -> int:
@@ -129,7 +136,7 @@ def learned_pairs(ts: TrainingSet) -> int:
 
 def run(ts: TrainingSet, config: Config, watch: Watch) -> Watch:
     """`train`, until the watch has seen enough."""
-    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder, suppress(Interrupted):
+    with tempfile.TemporaryDirectory(prefix="bidrec-training-") as folder, suppress(Interrupted), watch.asking:
         train(config, ts, Path(folder), watch)
     return watch
 

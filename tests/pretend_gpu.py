@@ -125,6 +125,8 @@ class _Calls(TorchFunctionMode):
         own = args[0] if args and isinstance(args[0], Tensor) else None
         if func == torch.Tensor.device.__get__:
             return GPU if gpu.has(args[0]) else HOST
+        if func == torch.Tensor.is_cuda.__get__:  # type: ignore[attr-defined]
+            return gpu.has(args[0])
         if own is not None and name in {"numpy", "__array__", "data_ptr", "pin_memory"} and gpu.has(own):
             raise TypeError(f"{name} of a tensor on a GPU")
         if own is not None and name == "pin_memory":
@@ -194,6 +196,7 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
             "current_device": lambda: 0,
             "get_device_properties": lambda _: SimpleNamespace(uuid=UUID),
             "is_bf16_supported": lambda *_: True,
+            "is_current_stream_capturing": lambda: False,
             "synchronize": lambda *_: None,
             "Event": _Event,
             "Stream": _Stream,

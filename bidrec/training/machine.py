@@ -5,8 +5,10 @@ Serves  the training loop; every switch is a key of [training], and at its defau
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -18,9 +20,9 @@ from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import graphs
 
-COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang", "cc"))}
+COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang"))}
 """Of torch.compile: the variable that names one, its language, and those looked for. A GPU's kernels need none, what
-launches them does."""
+launches them does: a module for Python, which Triton compiles at a training's start."""
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -63,7 +65,7 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     CUDA graphs, where that is asked for.
 
     The networks' weights, all names, the vectors that the towers return and the loss stay float32.
-    Raises DependencyDown (69) where compiling needs a compiler and there is none, or graphs a GPU.
+    Raises DependencyDown (69) where compiling needs a compiler or headers that are not there, or graphs a GPU.
     """
     if settings.table_precision == "bfloat16":
         for table in model.modules():
@@ -105,6 +107,11 @@ def _need_compiler(device: torch.device, key: str) -> None:
         raise DependencyDown(
             f"training.{key} needs a {language} compiler, and none is on the PATH",
             hint=f"apt-get install {usual[0]}, or leave training.{key} off",
+        )
+    if device.type == "cuda" and not Path(sysconfig.get_path("include"), "Python.h").exists():
+        raise DependencyDown(
+            f"training.{key} needs Python's headers, and {sysconfig.get_path('include')} has no Python.h",
+            hint=f"apt-get install python3-dev, of the same Python, or leave training.{key} off",
         )
 
 

@@ -54,7 +54,8 @@ def summary(events: list[FunctionEvent], cuda: bool) -> dict[str, Any]:
     `other` is what no part accounts for: the losses kept, a checkpoint's copy. On a GPU the host's times are those of
     launching: the trace shows when the device ran what was launched.
     """
-    steps = max(1, sum(event.name == STEP for event in events))
+    # Of a part that launched something, a GPU's own timeline has an entry of the same name.
+    steps = max(1, sum(event.name == STEP and event.device_type == DeviceType.CPU for event in events))
     micros = {name: sum(e.cpu_time_total for e in events if e.name == name) for name in (*PARTS, STEP)}
     micros["other"] = micros[STEP] - sum(micros[name] for name in PARTS)
     if cuda:

@@ -27,6 +27,7 @@ from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
 from bidrec.training_set.load import TrainingSet
 from tests.pretend_gpu import pretend_gpu
+from tests.training.sets import ON_A_GPU
 
 STEPS = 4
 MODEL = replace(SEED_MODEL, dropout=0.0)
@@ -103,14 +104,15 @@ def test_torchrecs_pipeline_has_the_losses_of_the_seeds_step_on_the_same_batches
     assert len(set(losses)) == STEPS
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_all_contenders_run_and_are_compared(world: TrainingSet, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a GPU too, which is pretended."""
+@pytest.mark.parametrize("machine", ["cpu", "pretended gpu", pytest.param("gpu", marks=ON_A_GPU)])
+def test_all_contenders_run_and_are_compared(world: TrainingSet, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = "cpu" if machine == "cpu" else "cuda"
     names = [*training.REMARKS, "pipeline:static", "pipeline:history"]
     alone = {"torchrec:sparse_dist"}  # a process group, which would stay with the tests
     settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "device": device, "recipe": {}}
     monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 14)
-    with pretend_gpu(monkeypatch) if device == "cuda" else nullcontext(), torch.compiler.set_stance("force_eager"):
+    pretended = pretend_gpu(monkeypatch) if machine == "pretended gpu" else nullcontext()
+    with pretended, torch.compiler.set_stance("default" if machine == "gpu" else "force_eager"):
         rows = {
             name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
             for name in names
@@ -194,7 +196,7 @@ def test_our_steps_are_compared_with_the_best_of_the_seeds_loops_and_our_best_ba
     ours_row |= {"p99_over_median": 1.5, "max_over_median": 4.0, "undisturbed_max_over_median": 2.0, "cpu_ms": 8.0}
     for name, it_s, pairs_s in (("static", 100.0, 25_600.0), ("static:1024", 60.0, 61_440.0), ("static:4096", 10, 4e4)):
         rows[f"pipeline:{name}"] = ours_row | {"it_s": it_s, "pairs_s": pairs_s}
-    rows["pipeline:history"] = {"over_floor": 0.95}
+    rows["pipeline:history"] = {"over_floor": 0.95, "it_s": 2.0}
     assert training.ratios(rows, ["static"], [1024, 4096]) == {
         "default_pipeline_over_floor": 0.95,
         "pipeline_over_floor": 0.96,
@@ -210,6 +212,28 @@ def test_our_steps_are_compared_with_the_best_of_the_seeds_loops_and_our_best_ba
     }
 
 
+def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
+    world: TrainingSet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = training.tried(
+        "pipeline:static", world.folder, {"device": "cpu", "steps": 3, "recipe": {"cuda_graphs": True}}
+    )
+    assert found.keys() == {"remark"}
+    assert found["remark"].startswith("failed: bidrec.errors.DependencyDown: training.cuda_graphs needs a GPU")
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setitem(training.LONGEST, "cpu", 0.05)
+    assert training.tried("resident", world.folder, {"device": "cpu"}) == {"remark": "failed: given up after 0.05 s"}
+    row = {"over_floor": 0.9, "chunks_over_floor": [0.9], "cpu_over_floor": 0.9, "it_s": 8.0, "pairs_s": 80.0}
+    row |= {"p99_over_median": 1, "max_over_median": 1, "undisturbed_max_over_median": 1, "cpu_ms": 1.0}
+    rows = {f"seed:{loop}": {"remark": "failed"} for loop in training.SEED}
+    rows |= {"pipeline:static": row, "pipeline:static:1024": found, "pipeline:fast": found, "pipeline:history": found}
+    found = training.ratios(rows, ["static", "fast"], [1024])
+    assert (found["pipeline_over_floor"], found["best_batch_size"]) == (0.9, 256)
+    assert not [name for name in found if "seed" in name or "fast" in name or "default" in name]
+    rows["seed:tuned"] = {"it_s": 2.0, "pairs_s": 20.0}
+    assert training.ratios(rows, ["static"], [1024])["over_best_seed_loop"] == 4
+
+
 def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:
     found = training.starts(world.folder, {"device": "cpu"})
     assert set(found) == {"imports_s", "startup_s", "after_writing_s", "startup_peak_mib"}
@@ -219,14 +243,14 @@ def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> 
 def test_a_set_is_streamed_in_a_control_group_or_it_is_said_why_not(
     world: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ratios = training.streamed_ratios(training.streamed(world.folder, {"steps": 12}))
+    ratios = training.streamed_ratios(training.streamed(world.folder, {"steps": 12, "device": "cpu"}))
     assert (ratios.get("streamed_over_floor", 0) > 0) == (cgroup.missing() is None)
 
     def none_of_ones_own() -> str:
         return "no control group of one's own"
 
     monkeypatch.setattr(cgroup, "missing", none_of_ones_own)
-    row = training.streamed(world.folder, {"steps": 12})
+    row = training.streamed(world.folder, {"steps": 12, "device": "cpu"})
     assert row == {"remark": "not measured: no control group of one's own"}
     assert training.streamed_ratios(row) == {}
 

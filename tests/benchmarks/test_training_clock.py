@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import training_clock
 from benchmarks.training_clock import Clock, gpu_busy, stolen
+from benchmarks.training_ours import Watch
 from tests.pretend_gpu import GPU, UUID, pretend_gpu
 
 CPU = torch.device("cpu")
@@ -37,19 +38,44 @@ def test_marks_of_a_gpu_lie_in_its_queue(monkeypatch: pytest.MonkeyPatch) -> Non
         clock.wait()
 
 
-def test_a_gpu_is_as_busy_as_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What nvidia-smi was asked; a stand-in answers."""
     asked = tmp_path / "asked"
     stand_in = tmp_path / "nvidia-smi"
     stand_in.write_text(f'#!/bin/sh\necho "$@" > {asked}\necho 40\necho "[N/A]"\necho 60\nexec sleep 60\n')
     stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return asked
+
+
+def wait_for(asked: Path) -> None:
+    until = time.monotonic() + 20
+    while not asked.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def test_a_gpu_is_as_busy_as_nvidia_smi_says(asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pretend_gpu(monkeypatch), gpu_busy(GPU) as found:
-        until = time.monotonic() + 20
-        while not asked.exists() and time.monotonic() < until:
-            time.sleep(0.01)
-        time.sleep(0.2)
+        wait_for(asked)
     assert found == {"gpu_busy": 0.5}
     assert f"--id=GPU-{UUID}" in asked.read_text().split()
+
+
+def test_how_busy_a_gpu_is_is_asked_from_the_first_step_of_a_training_to_its_last(
+    asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while the set is sent there, nor while a checkpoint is written."""
+    with pretend_gpu(monkeypatch):
+        watch = Watch(2, Clock(GPU))
+        assert not asked.exists()
+        assert not watch()
+        wait_for(asked)
+        assert not watch()
+        assert not watch.busy
+        assert watch()
+    assert watch.busy == {"gpu_busy": 0.5}
 
 
 def test_nothing_is_said_of_how_busy_a_gpu_is_where_there_is_none(

@@ -1,4 +1,5 @@
 import shutil
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,28 @@ def test_what_launches_a_gpus_graphs_needs_a_compiler_too(tmp_path: Path, monkey
     monkeypatch.delenv("CC", raising=False)
     with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match="cuda_graphs needs a C compiler"):
         fit_to(build(SMALL, SET.schema), replace(CONFIG.training, cuda_graphs=True), GPU)
+
+
+@pytest.mark.parametrize("key", ["compile", "cuda_graphs"])
+def test_what_launches_a_gpus_kernels_is_compiled_against_pythons_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """Debian's python3 comes without: the compiler would end in the middle of the first step, in C."""
+    compiler = tmp_path / "gcc"
+    compiler.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / name))
+    settings = replace(CONFIG.training, **{key: True})
+    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match=f"{key} needs Python's headers"):
+        fit_to(build(SMALL, SET.schema), settings, GPU)
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "Python.h").touch()
+    with pretend_gpu(monkeypatch):
+        fit_to(build(SMALL, SET.schema), settings, GPU)
+    compiler.rename(tmp_path / "cc")
+    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match="C compiler"):  # Triton looks for no such name
+        fit_to(build(SMALL, SET.schema), settings, GPU)
 
 
 @needs_compiler
