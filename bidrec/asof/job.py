@@ -80,7 +80,7 @@ class Question:
         their number from another, so files that changed meanwhile make the answer void: Interrupted (75), at the end.
         """
         files = {file for view in self.views for file in view.files}
-        with unchanged(files), _told(files), self.limits.connect() as connection:
+        with unchanged(files), told("as-of join", files), self.limits.connect() as connection:
             room = self.limits.part or _divide_memory(connection)
             self._ask(connection)
             self._refuse_types(types_of(connection, quoted(ASKED)))
@@ -179,22 +179,22 @@ class AsofRetrievalJob(RetrievalJob):
 
 
 @contextmanager
-def _told(files: Collection[str]) -> Iterator[None]:
-    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors."""
+def told(of: str, files: Collection[str]) -> Iterator[None]:
+    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors. of: what is asked, for messages."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
-            f"as-of join: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
+            f"{of}: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
         ) from error
     except duckdb.ConversionException as error:
-        raise ContractError(f"as-of join: {first_line(error)}", hint="see the types of the views' columns") from error
+        raise ContractError(f"{of}: {first_line(error)}", hint="see the types of the views' columns") from error
     except duckdb.Error as error:
         unread = next((file for file in files if file in str(error) or not is_readable(file)), None)
         if unread:
-            raise InputMissing(f"as-of join: cannot read {unread}: {first_line(error)}") from error
+            raise InputMissing(f"{of}: cannot read {unread}: {first_line(error)}") from error
         if isinstance(error, duckdb.IOException):
-            raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
+            raise CannotWrite(f"{of}: {first_line(error)}", hint="check space and permission") from error
         raise
 
 

@@ -242,8 +242,7 @@ def _view(
 
     def column(name: str) -> str:
         found = renamed.get(name, name)
-        if found not in types:
-            raise ContractError(f"view {view.name}: {path} has no column {found!r}", hint="see the view's schema")
+        files.refuse_missing([found])
         return found
 
     prefix = f"{view.projection.name_to_use()}:"
