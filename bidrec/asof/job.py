@@ -82,20 +82,28 @@ class Question:
         files = {file for view in self.views for file in view.files}
         with unchanged(files), told("as-of join", files), self.limits.connect() as connection:
             room = self.limits.part or _divide_memory(connection)
-            self._ask(connection)
+            untyped = self._ask(connection)
             self._refuse_types(types_of(connection, quoted(ASKED)))
-            yield from gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room)
+            for piece in gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room):
+                yield _as_given(piece, untyped)
 
-    def _ask(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Write the entity rows into a table of DuckDB's, which can spill and whose size is known."""
-        rows = f"({self.entity_rows})"
-        if not isinstance(self.entity_rows, str):
-            # Registered as Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
-            connection.register("entity_rows", pa.Table.from_pandas(self.entity_rows, preserve_index=False))
-            rows = "entity_rows"
-        connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
-        if not isinstance(self.entity_rows, str):
-            connection.unregister("entity_rows")
+    def _ask(self, connection: duckdb.DuckDBPyConnection) -> list[int]:
+        """Write the entity rows into a table of DuckDB's, which can spill and whose size is known.
+
+        Returns the places of the columns that have no type, being NULL in every row; DuckDB gives them one.
+        """
+        if isinstance(self.entity_rows, str):
+            connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM ({self.entity_rows})")
+            return []
+        try:
+            # As Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
+            rows = pa.Table.from_pandas(self.entity_rows, preserve_index=False)
+        except pa.ArrowException as error:
+            raise ContractError(f"entity rows: {' '.join(map(str, error.args))}", hint="one type a column") from error
+        connection.register("entity_rows", rows)
+        connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM entity_rows")
+        connection.unregister("entity_rows")
+        return [place for place, kind in enumerate(rows.schema.types) if pa.types.is_null(kind)]
 
     def _refuse_types(self, given: dict[str, str]) -> None:
         """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
@@ -176,6 +184,13 @@ class AsofRetrievalJob(RetrievalJob):
         else:
             table = ibis.memtable(self.to_arrow())
             _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
+
+
+def _as_given(piece: pa.Table, untyped: list[int]) -> pa.Table:
+    """With the columns of the entity rows that have no type without one again."""
+    for place in untyped:
+        piece = piece.set_column(place, piece.column_names[place], pa.nulls(len(piece)))
+    return piece
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import os
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -22,15 +21,14 @@ from feast.data_source import DataSource
 from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
-from feast.infra.offline_stores.ibis import _get_entity_df_event_timestamp_range, _to_utc
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
-from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from pydantic import StrictStr, field_validator
 
 from bidrec import log
+from bidrec.asof import entity_rows
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
@@ -38,7 +36,6 @@ from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.other_home import refuse_another_home
 from bidrec.asof.served import log_served, served_between
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.sql import first_line, quoted
 
 _logger = log.get("asof")
 
@@ -85,8 +82,9 @@ class AsofOfflineStore(DuckDBOfflineStore):
         """A lazy job: each entity row once, with the features that were known at its event timestamp (naive: UTC).
 
         entity_df: a DataFrame, or a SELECT in DuckDB's SQL whose rows then never pass through pandas.
-        Raises ContractError (65) where names of the answer collide or a column is missing, InputMissing (66) where a
-        source cannot be read, or there are no entity rows: a stretch of time (start_date, end_date) alone asks nothing.
+        Raises ContractError (65) where names of the answer collide, a column is missing or the entity rows are no such
+        rows; InputMissing (66) where a source cannot be read, or there are no entity rows: a stretch of time
+        (start_date, end_date) alone asks nothing.
         """
         if entity_df is None:
             raise InputMissing("no entity rows", hint="give each key with its event_timestamp (feast: --dataframe)")
@@ -107,15 +105,16 @@ class AsofOfflineStore(DuckDBOfflineStore):
             )
         limits = _limits(config)
         with limits.connect() as connection:
-            columns, as_of, span, entity_df = _entity_rows(connection, entity_df)
+            asked = entity_rows.read(connection, entity_df)
             views = [
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
-        _refuse_missing_keys(columns, views)
-        _refuse_collisions([*columns, *(name for view in views for name in view.features)])
-        metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
-        question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
+        _refuse_missing_keys(asked.columns, views)
+        _refuse_collisions([*asked.columns, *(name for view in views for name in view.features)])
+        keys = [column for column in asked.columns if column != asked.as_of]
+        metadata = RetrievalMetadata(feature_refs, keys, *asked.span)
+        question = Question(asked.rows, columns=asked.columns, as_of=asked.as_of, views=views, limits=limits)
         return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
 
     @staticmethod
@@ -202,26 +201,6 @@ def _limits(config: RepoConfig) -> Limits:
         threads=getattr(config.offline_store, "threads", None),
         temp_directory=getattr(config.offline_store, "temp_directory", None),
     )
-
-
-def _entity_rows(
-    connection: duckdb.DuckDBPyConnection, entity_df: pd.DataFrame | str
-) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
-    """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
-    if isinstance(entity_df, str):
-        try:
-            empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
-            as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
-            moment = f"{quoted(as_of)}::TIMESTAMPTZ"
-            span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
-        except duckdb.Error as error:
-            raise InputMissing(
-                f"entity rows: {first_line(error)}", hint="they are a DataFrame, or a SELECT in DuckDB's SQL"
-            ) from error
-        return list(empty.columns), as_of, span, entity_df
-    as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
-    span = _get_entity_df_event_timestamp_range(entity_df, as_of)
-    return [*map(str, entity_df.columns)], as_of, span, _to_utc(entity_df, as_of)
 
 
 def _view(
