@@ -3,16 +3,18 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`; all else is inherited
-from Feast's DuckDB store: saved datasets.
+What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`, what is pushed is added
+by `appended.py`; all else is inherited from Feast's DuckDB store: saved datasets.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -21,6 +23,7 @@ from feast.data_source import DataSource
 from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
+from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
@@ -29,6 +32,7 @@ from pydantic import StrictStr, field_validator
 
 from bidrec import log
 from bidrec.asof import entity_rows
+from bidrec.asof.appended import append
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
@@ -193,6 +197,29 @@ class AsofOfflineStore(DuckDBOfflineStore):
             DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
         else:
             log_served(Path(destination.path), data)
+
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        """Add rows to the view's file; see `appended.py`, which says what it raises."""
+        source = feature_view.batch_source
+        if not is_plain_parquet(source):
+            DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
+            return
+        names = {new: old for old, new in source.field_mapping.items()}  # Feast has renamed the rows already
+        append(f"view {feature_view.name}", Path(path_of(config.repo_path, source)), table, names)
+
+    def get_table_column_names_and_types_from_data_source(
+        self, config: RepoConfig, data_source: DataSource
+    ) -> Iterable[tuple[str, str]]:
+        """Of a pattern or a folder the columns of its first file; Feast knows single files alone."""
+        if is_plain_parquet(data_source):
+            with _limits(config).connect() as connection:
+                path = path_of(config.repo_path, data_source)
+                data_source = FileSource(path=find(connection, data_source.name, path).names[0])
+        return data_source.get_table_column_names_and_types(config)
 
 
 def _limits(config: RepoConfig) -> Limits:
