@@ -4,13 +4,13 @@ Reads   the entity rows it was given, the files of its views
 Writes  Arrow and pandas in memory; Parquet whole or not at all, without the table ever being in memory as a whole
 """
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import ibis
@@ -131,7 +131,7 @@ class AsofRetrievalJob(RetrievalJob):
         on_demand_feature_views: list[OnDemandFeatureView],
         full_feature_names: bool,
         metadata: RetrievalMetadata,
-        repo_path: str,
+        repo_path: Path | None,
     ) -> None:
         self._question = question
         self._on_demand_feature_views = on_demand_feature_views
@@ -174,16 +174,25 @@ class AsofRetrievalJob(RetrievalJob):
                     writer.write_table(piece)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
+        """Write a saved dataset; features on demand are part of it. Local Parquet is streamed, into one file.
+
+        Of a folder that may be overwritten, the Parquet files that were there are deleted afterwards.
+        """
         source = storage.to_data_source()
-        path = path_of(self._repo_path, source) if is_plain_parquet(source) else ""
-        if path.endswith(".parquet"):
-            if os.path.exists(path) and not allow_overwrite:
-                raise SavedDatasetLocationAlreadyExists(location=source.path)
-            self.to_parquet(path)
-        else:
+        if not is_plain_parquet(source):
             table = ibis.memtable(self.to_arrow())
-            _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
+            _write_data_source(table, source, str(self._repo_path), "overwrite", allow_overwrite)
+            return
+        path = Path(path_of(self._repo_path, source))
+        if path.exists() and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=source.path)
+        if path.suffix == ".parquet":
+            self.to_parquet(path)
+            return
+        earlier = list(path.glob("*.parquet"))
+        self.to_parquet(path / f"{uuid4().hex}.parquet")
+        for file in earlier:
+            file.unlink()
 
 
 def _as_given(piece: pa.Table, untyped: list[int]) -> pa.Table:

@@ -3,8 +3,8 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`, what is pushed is added
-by `appended.py`; all else is inherited from Feast's DuckDB store: saved datasets.
+What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`, and what is pushed is
+added by `appended.py`.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
@@ -32,6 +32,7 @@ from pydantic import StrictStr, field_validator
 
 from bidrec import log
 from bidrec.asof import entity_rows
+from bidrec.asof.all_rows import all_rows
 from bidrec.asof.appended import append
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
@@ -119,7 +120,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         keys = [column for column in asked.columns if column != asked.as_of]
         metadata = RetrievalMetadata(feature_refs, keys, *asked.span)
         question = Question(asked.rows, columns=asked.columns, as_of=asked.as_of, views=views, limits=limits)
-        return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
+        return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, config.repo_path)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -170,18 +171,23 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """A lazy job: every row from start_date to end_date, both included. Of a log, see `served.py`."""
-        if timestamp_field == LOG_TIMESTAMP_FIELD and is_plain_parquet(data_source):
+        if not is_plain_parquet(data_source):
+            return DuckDBOfflineStore.pull_all_from_table_or_query(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+        if timestamp_field == LOG_TIMESTAMP_FIELD:
             return served_between(config, data_source, feature_name_columns, start_date, end_date)
-        return DuckDBOfflineStore.pull_all_from_table_or_query(
-            config,
-            data_source,
-            join_key_columns,
-            feature_name_columns,
-            timestamp_field,
-            created_timestamp_column,
-            start_date,
-            end_date,
-        )
+        path = path_of(config.repo_path, data_source)
+        refuse_another_home(config, data_source.name, path)
+        columns = [*join_key_columns, *feature_name_columns, *filter(None, [created_timestamp_column])]
+        return all_rows(config, data_source, path, columns, timestamp_field, start_date, end_date, _limits(config))
 
     @staticmethod
     def write_logged_features(
@@ -197,7 +203,6 @@ class AsofOfflineStore(DuckDBOfflineStore):
             DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
         else:
             log_served(Path(destination.path), data)
-
 
     @staticmethod
     def offline_write_batch(

@@ -145,6 +145,16 @@ def test_of_a_view_of_no_entity_the_newest_row_of_all_is_online(tmp_path):
     assert materialized(ours) == [1]
 
 
+@pytest.mark.parametrize("path", ["versions", "versions/*.parquet"])
+def test_files_of_a_folder_are_materialized_also_where_feast_chooses_the_newest_rows(tmp_path, path):
+    (tmp_path / "versions").mkdir()
+    write(tmp_path / "versions" / "v1.parquet", [("a", 3, 1)])
+    write(tmp_path / "versions" / "v2.parquet", [("a", 1, 1)], value=pa.array([9]))
+    ours = serving(tmp_path, view(tmp_path / path))
+    ours.config.materialization_config.pull_latest_features = False
+    assert materialized(ours) == [0]
+
+
 def test_a_row_without_a_key_is_not_online_and_the_others_are(tmp_path):
     """Feast's DuckDB store ends the whole view in: Value type not supported."""
     ours = serving(tmp_path, view(write(tmp_path / "v.parquet", [(None, 1, 1), ("a", 1, 1)])))
