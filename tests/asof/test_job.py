@@ -63,6 +63,17 @@ def test_a_saved_dataset_of_a_relative_path_is_read_where_it_was_written(home, m
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental:RuntimeWarning")
+def test_a_saved_dataset_made_again_of_another_time_needs_another_name(home):
+    """Feast's registry keeps the times of the first. docs/feast.md gives each training window a name."""
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
+    storage = SavedDatasetFileStorage(str(home / "saved.parquet"))
+    for name, moment, rows in (("early", 1, 1), ("early", 99, 0), ("late", 99, 1)):
+        job = ours.get_historical_features(asked(("a", moment)), ["versions:value"])
+        ours.create_saved_dataset(job, name, storage, allow_overwrite=True)
+        assert len(ours.get_saved_dataset(name).to_df()) == rows
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental:RuntimeWarning")
 def test_a_saved_dataset_that_is_gone_is_named_when_it_is_read(home):
     ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
     job = ours.get_historical_features(asked(("a", 1)), ["versions:value"])
