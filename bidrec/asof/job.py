@@ -106,10 +106,10 @@ class Question:
         return [place for place, kind in enumerate(rows.schema.types) if pa.types.is_null(kind)]
 
     def _refuse_types(self, given: dict[str, str]) -> None:
-        """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
+        """Raise ContractError (65) where text would be compared with numbers, say: '007' is not 7."""
         for view in self.views:
             for column, kind in view.key_types.items():
-                if column not in self._untyped and _is_text(given[column]) != _is_text(kind):
+                if column not in self._untyped and _family(given[column]) != _family(kind):
                     raise ContractError(
                         f"entity rows: {column} is {given[column]}, but {kind} in {view.files[0]}",
                         hint="give the keys the type they have in the view",
@@ -242,5 +242,11 @@ def _divide_memory(connection: duckdb.DuckDBPyConnection) -> int:
     return int(limit * 2 // 5)
 
 
-def _is_text(kind: str) -> bool:
-    return kind == "VARCHAR" or kind.startswith("ENUM")
+def _family(kind: str) -> str:
+    """Of a DuckDB type, those whose values can be equal; numbers and times of all widths are."""
+    name = kind.partition("(")[0].partition(" ")[0]
+    if name.endswith("INT") or name in ("INTEGER", "FLOAT", "DOUBLE", "DECIMAL"):
+        return "number"
+    if name.startswith("TIMESTAMP") or name == "DATE":
+        return "time"
+    return "VARCHAR" if name == "ENUM" else name

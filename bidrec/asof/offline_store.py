@@ -115,7 +115,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
-        _refuse_missing_keys(asked.columns, views)
+        _refuse_missing(asked.columns, views, on_demand)
         _refuse_collisions([*asked.columns, *(name for view in views for name in view.features)])
         keys = [column for column in asked.columns if column != asked.as_of]
         metadata = RetrievalMetadata(feature_refs, keys, *asked.span)
@@ -275,10 +275,15 @@ def _view(
     return found
 
 
-def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
-    missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
+def _refuse_missing(columns: list[str], views: list[View], on_demand: list[OnDemandFeatureView]) -> None:
+    needed = {key for view in views for key in view.keys.values()}
+    needed.update(name for view in on_demand for name in view.get_request_data_schema())
+    missing = sorted(needed.difference(columns))
     if missing:
-        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="it is the key of a view")
+        raise ContractError(
+            f"entity rows have no column {', '.join(missing)}",
+            hint="it is the key of a view, or what a view on demand is made of",
+        )
 
 
 def _refuse_collisions(names: list[str]) -> None:

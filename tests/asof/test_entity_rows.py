@@ -1,12 +1,18 @@
 """What may be given as entity rows, beside Feast's own store, and what of it is refused in one line."""
 
+from datetime import date
+from decimal import Decimal
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feast import Field, RequestSource
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Int64
 
 from bidrec.errors import ContractError
-from tests.asof.worlds import answers, asked, stores, view, write
+from tests.asof.worlds import answers, asked, minute, stores, view, write
 
 VALUE = ["versions:value"]
 
@@ -77,6 +83,49 @@ def test_a_select_may_end_as_selects_do(both, end):
 def test_moments_that_are_no_times_are_refused(both, moments, said):
     ours, _ = both
     refused(ours, pd.DataFrame({"company_id": ["a"], "event_timestamp": moments}), said)
+
+
+@pytest.mark.parametrize(
+    ("asked_key", "kind", "stored", "other"),
+    [
+        (True, "BOOLEAN", 1, "BIGINT"),
+        (1, "BIGINT", True, "BOOLEAN"),
+        (date(2024, 1, 1), "DATE", 1, "BIGINT"),
+        (1, "BIGINT", date(2024, 1, 1), "DATE"),
+        (b"a", "BLOB", "a", "VARCHAR"),
+        (1, "BIGINT", "1", "VARCHAR"),
+    ],
+)
+def test_keys_of_another_kind_than_the_view_s_are_refused_rather_than_cast(home, asked_key, kind, stored, other):
+    path = write(home / "v.parquet", [("a", 1, 1)], company_id=pa.array([stored]))
+    ours, _ = stores(home, view(path))
+    questions = asked(("a", 2)).assign(company_id=pd.Series([asked_key]))
+    refused(ours, questions, f"entity rows: company_id is {kind}, but {other} in ")
+
+
+@pytest.mark.parametrize(
+    ("asked_key", "stored"),
+    [(1, 1.0), (1.0, 1), (1, Decimal("1.00")), (minute(0), date(2024, 1, 1)), (date(2024, 1, 1), minute(0))],
+)
+def test_keys_of_one_kind_are_compared_by_value(home, asked_key, stored):
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)], company_id=pa.array([stored]))))
+    questions = asked(("a", 2)).assign(company_id=pd.Series([asked_key], dtype=object))
+    assert answers(ours, questions, VALUE) == [(0,)]
+
+
+def test_a_select_without_what_a_view_on_demand_needs_is_refused_by_name(home):
+    versions = view(write(home / "v.parquet", [("a", 1, 1)]))
+    bonus = RequestSource(name="bonus", schema=[Field(name="bonus", dtype=Int64)])
+
+    @on_demand_feature_view(sources=[versions, bonus], schema=[Field(name="more", dtype=Int64)])
+    def raised(rows):
+        return rows.assign(more=rows["value"] + rows["bonus"])[["more"]]
+
+    ours, _ = stores(home, versions, raised)
+    select = "SELECT 'a' AS company_id, TIMESTAMP '2024-01-01 00:02:00' AS event_timestamp"
+    with pytest.raises(ContractError, match="entity rows have no column bonus") as caught:
+        ours.get_historical_features(select, ["raised:more"])
+    assert caught.value.hint == "it is the key of a view, or what a view on demand is made of"
 
 
 def test_keys_of_several_types_are_refused_by_name(both):
