@@ -7,8 +7,11 @@ The as-of join takes the last of the rows that are equal in all times, so what i
 DuckDB store puts it first.
 """
 
+import fcntl
 import glob
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,18 +30,38 @@ def append(of: str, file: Path, rows: pa.Table, names: Mapping[str, str]) -> Non
     """
     if file.is_dir() or (glob.has_magic(str(file)) and not file.exists()):
         raise ConfigurationError(f"{of}: {file} is no single file", hint="write a file of your own beside the others")
-    try:
-        stored = parquet.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise InputMissing(f"{of}: cannot read {file}: {first_line(error)}") from error
+    with _alone(file):
+        try:
+            stored = parquet.ParquetFile(file)
+        except (OSError, pa.ArrowException) as error:
+            raise InputMissing(f"{of}: cannot read {file}: {first_line(error)}") from error
+        _write(of, file, stored, rows.rename_columns([names.get(name, name) for name in rows.column_names]))
+
+
+def _write(of: str, file: Path, stored: parquet.ParquetFile, rows: pa.Table) -> None:
     with stored:
         schema = stored.schema_arrow
         try:
-            added = rows.rename_columns([names.get(name, name) for name in rows.column_names])
-            added = added.select(schema.names).cast(schema)
+            added = rows.select(schema.names).cast(schema)
         except (KeyError, ValueError, pa.ArrowException) as error:
             raise ContractError(f"{of}: {first_line(error)}", hint=f"the rows need the columns of {file}") from error
         with whole_file(file) as partial, parquet.ParquetWriter(partial, schema, compression="snappy") as writer:
             for batch in stored.iter_batches():
                 writer.write_batch(batch)
             writer.write_table(added)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Who adds to a file of this folder meanwhile waits: the file is read, and written again with more in it."""
+    try:
+        descriptor = os.open(file.parent, os.O_RDONLY)
+    except FileNotFoundError:
+        yield  # the file is missing too, which is told
+        return
+    try:
+        with suppress(OSError):  # NFS locks no folders: there, one at a time is up to the caller
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,5 +1,7 @@
 """Rows added to a source by store.push and store.write_to_offline_store."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -70,6 +72,16 @@ def test_a_disk_that_refuses_leaves_the_file_as_it_was(home):
     with read_only(home), pytest.raises(CannotWrite):
         ours.write_to_offline_store("versions", row())
     assert pq.read_table(path).num_rows == 1
+
+
+def test_rows_that_are_added_at_the_same_time_are_all_there(home):
+    """As by requests to `feast serve`; Feast's DuckDB store keeps those of the last to write."""
+    path = write(home / "v.parquet", [("a", 1, 1)])
+    ours, _ = stores(home, view(path))
+    with ThreadPoolExecutor(4) as writers:
+        for added in [writers.submit(ours.write_to_offline_store, "versions", row(value=n)) for n in range(1, 21)]:
+            added.result()
+    assert sorted(pq.read_table(path)["value"].to_pylist()) == list(range(21))
 
 
 @pytest.mark.parametrize("path", ["versions/*.parquet", "versions"])
