@@ -52,6 +52,8 @@ def _of_select(connection: duckdb.DuckDBPyConnection, select: str) -> EntityRows
 
 def _of_frame(frame: pd.DataFrame) -> EntityRows:
     as_of = _as_of(frame)
+    if isinstance(frame[as_of], pd.DataFrame):
+        raise ContractError(f"entity rows have several columns {as_of}", hint="keep one of them")
     times = _times(frame[as_of], as_of)
     rows = frame.copy(deep=False)
     rows[as_of] = times

@@ -128,6 +128,13 @@ def test_a_select_without_what_a_view_on_demand_needs_is_refused_by_name(home):
     assert caught.value.hint == "it is the key of a view, or what a view on demand is made of"
 
 
+def test_moments_given_twice_are_refused(both):
+    ours, _ = both
+    questions = asked(("a", 2))
+    twice = pd.concat([questions, questions[["event_timestamp"]]], axis=1)
+    refused(ours, twice, "entity rows have several columns event_timestamp")
+
+
 def test_keys_of_several_types_are_refused_by_name(both):
     ours, _ = both
     said = "entity rows: .*'int' object.*column company_id"

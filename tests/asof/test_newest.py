@@ -128,11 +128,13 @@ def test_a_view_whose_file_is_gone_is_66_and_what_is_online_stays_readable(tmp_p
     assert ours.get_online_features(["versions:value"], [{"company_id": "a"}]).to_dict()["value"] == [0]
 
 
-def test_what_is_stamped_as_it_is_written_may_be_written_after_the_first_materialize(tmp_path):
+def test_what_is_stamped_as_it_is_written_may_be_written_after_the_first_materialize(tmp_path, capsys):
     source = FileSource(name="lists_source", path=str(tmp_path / "lists*.parquet"), timestamp_field="written_at")
     lists = FeatureView(name="lists", entities=[company], schema=[Field(name="value", dtype=Int64)], source=source)
     ours = serving(tmp_path, lists)
     assert materialized(ours, name="lists") == [None]
+    said = capsys.readouterr()
+    assert ("nothing is written yet" in said.out, "nothing is written yet" in said.err) == (False, True)
     write(tmp_path / "lists.parquet", [("a", None, 120)])
     ours.materialize_incremental(minute(130), feature_views=["lists"])
     assert ours.get_online_features(["lists:value"], [{"company_id": "a"}]).to_dict()["value"] == [0]
