@@ -29,7 +29,9 @@ def append(of: str, file: Path, rows: pa.Table, names: Mapping[str, str]) -> Non
     ContractError (65) where a column has another type, CannotWrite (73).
     """
     if file.is_dir() or (glob.has_magic(str(file)) and not file.exists()):
-        raise ConfigurationError(f"{of}: {file} is no single file", hint="write a file of your own beside the others")
+        raise ConfigurationError(
+            f"{of}: {file} is no single file", hint="bidrec makes its own; of yours, write another one beside them"
+        )
     with _alone(file):
         try:
             stored = parquet.ParquetFile(file)

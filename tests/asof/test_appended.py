@@ -91,7 +91,7 @@ def test_a_source_of_several_files_is_not_added_to(home, path):
     ours, _ = stores(home, view(home / path))
     with pytest.raises(ConfigurationError, match=r"view versions: .* is no single file") as caught:
         ours.write_to_offline_store("versions", row())
-    assert caught.value.hint == "write a file of your own beside the others"
+    assert caught.value.hint == "bidrec makes its own; of yours, write another one beside them"
     assert [file.name for file in (home / "versions").iterdir()] == ["v.parquet"]
 
 
