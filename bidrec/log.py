@@ -55,4 +55,13 @@ def only_warnings() -> None:
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    return structlog.get_logger(job=name)
+    return structlog.wrap_logger(_Written(), job=name)
+
+
+class _Written:
+    """What writes a line, as configured. Within another program, Feast's commands say, structlog would take stdout."""
+
+    def __getattr__(self, method: str) -> Any:
+        if structlog.is_configured():
+            return getattr(structlog.get_config()["logger_factory"](), method)
+        return getattr(structlog.PrintLogger(sys.stderr), method)

@@ -152,7 +152,10 @@ def _locked(make: Callable[[], str]) -> tuple[Path, int]:
     """What `make` makes, and a descriptor that holds its lock: it is not swept while its writer lives."""
     while True:
         path = Path(make())
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        except FileNotFoundError:
+            continue  # swept already, by another writer of the same target
         with suppress(OSError):  # NFS locks no folders: there, what is left of one stays
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if path.exists():

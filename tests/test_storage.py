@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -256,3 +257,11 @@ def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_w
     write_text(tmp_path / "pairs.parquet", "second")
     assert sorted(os.listdir(tmp_path)) == [".pairs.parquet.notes", "pairs.parquet"]
     assert (tmp_path / "pairs.parquet").read_text() == "second"
+
+
+def test_writers_of_one_file_at_once_do_not_sweep_what_another_one_is_about_to_lock(tmp_path):
+    """As two threads that write Feast's registry do: what each writes to is there before it can be locked."""
+    with ThreadPoolExecutor(4) as writers:
+        for written in [writers.submit(write_text, tmp_path / "registry.db", "whole") for _ in range(1000)]:
+            written.result()
+    assert os.listdir(tmp_path) == ["registry.db"]

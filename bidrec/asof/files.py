@@ -36,6 +36,14 @@ class ParquetFiles:
         """Of the first file."""
         return next(iter(self.kinds.values()))
 
+    def refuse_missing(self, columns: Iterable[str]) -> None:
+        """Raise ContractError (65) where the first file lacks one of the columns."""
+        for column in columns:
+            if column not in self.types:
+                raise ContractError(
+                    f"{self.of}: {next(iter(self.kinds))} has no column {column!r}", hint="see the view's schema"
+                )
+
     def refuse_changed_types(self, columns: Iterable[str]) -> None:
         """Raise ContractError (65) where one of the columns is missing in a file or has another type than in the first.
 

@@ -4,13 +4,13 @@ Reads   the entity rows it was given, the files of its views
 Writes  Arrow and pandas in memory; Parquet whole or not at all, without the table ever being in memory as a whole
 """
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import ibis
@@ -80,28 +80,36 @@ class Question:
         their number from another, so files that changed meanwhile make the answer void: Interrupted (75), at the end.
         """
         files = {file for view in self.views for file in view.files}
-        with unchanged(files), _told(files), self.limits.connect() as connection:
+        with unchanged(files), told("as-of join", files), self.limits.connect() as connection:
             room = self.limits.part or _divide_memory(connection)
-            self._ask(connection)
+            untyped = self._ask(connection)
             self._refuse_types(types_of(connection, quoted(ASKED)))
-            yield from gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room)
+            for piece in gather.answer(connection, self.columns, self.as_of, self.views, self._untyped, room):
+                yield _as_given(piece, untyped)
 
-    def _ask(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Write the entity rows into a table of DuckDB's, which can spill and whose size is known."""
-        rows = f"({self.entity_rows})"
-        if not isinstance(self.entity_rows, str):
-            # Registered as Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
-            connection.register("entity_rows", pa.Table.from_pandas(self.entity_rows, preserve_index=False))
-            rows = "entity_rows"
-        connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM {rows}")
-        if not isinstance(self.entity_rows, str):
-            connection.unregister("entity_rows")
+    def _ask(self, connection: duckdb.DuckDBPyConnection) -> list[int]:
+        """Write the entity rows into a table of DuckDB's, which can spill and whose size is known.
+
+        Returns the places of the columns that have no type, being NULL in every row; DuckDB gives them one.
+        """
+        if isinstance(self.entity_rows, str):
+            connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM ({self.entity_rows})")
+            return []
+        try:
+            # As Arrow: of a pandas column of objects DuckDB would guess the type from a sample.
+            rows = pa.Table.from_pandas(self.entity_rows, preserve_index=False)
+        except pa.ArrowException as error:
+            raise ContractError(f"entity rows: {' '.join(map(str, error.args))}", hint="one type a column") from error
+        connection.register("entity_rows", rows)
+        connection.execute(f"CREATE TEMP TABLE {quoted(ASKED)} AS SELECT * FROM entity_rows")
+        connection.unregister("entity_rows")
+        return [place for place, kind in enumerate(rows.schema.types) if pa.types.is_null(kind)]
 
     def _refuse_types(self, given: dict[str, str]) -> None:
-        """Raise ContractError (65) where text would be compared with numbers: '007' is not 7."""
+        """Raise ContractError (65) where text would be compared with numbers, say: '007' is not 7."""
         for view in self.views:
             for column, kind in view.key_types.items():
-                if column not in self._untyped and _is_text(given[column]) != _is_text(kind):
+                if column not in self._untyped and _family(given[column]) != _family(kind):
                     raise ContractError(
                         f"entity rows: {column} is {given[column]}, but {kind} in {view.files[0]}",
                         hint="give the keys the type they have in the view",
@@ -123,7 +131,7 @@ class AsofRetrievalJob(RetrievalJob):
         on_demand_feature_views: list[OnDemandFeatureView],
         full_feature_names: bool,
         metadata: RetrievalMetadata,
-        repo_path: str,
+        repo_path: Path | None,
     ) -> None:
         self._question = question
         self._on_demand_feature_views = on_demand_feature_views
@@ -166,35 +174,51 @@ class AsofRetrievalJob(RetrievalJob):
                     writer.write_table(piece)
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Write a saved dataset; features on demand are part of it. A local Parquet file is streamed."""
+        """Write a saved dataset; features on demand are part of it. Local Parquet is streamed, into one file.
+
+        Of a folder that may be overwritten, the Parquet files that were there are deleted afterwards.
+        """
         source = storage.to_data_source()
-        path = path_of(self._repo_path, source) if is_plain_parquet(source) else ""
-        if path.endswith(".parquet"):
-            if os.path.exists(path) and not allow_overwrite:
-                raise SavedDatasetLocationAlreadyExists(location=source.path)
-            self.to_parquet(path)
-        else:
+        if not is_plain_parquet(source):
             table = ibis.memtable(self.to_arrow())
-            _write_data_source(table, source, self._repo_path, "overwrite", allow_overwrite)
+            _write_data_source(table, source, str(self._repo_path), "overwrite", allow_overwrite)
+            return
+        path = Path(path_of(self._repo_path, source))
+        if path.exists() and not allow_overwrite:
+            raise SavedDatasetLocationAlreadyExists(location=source.path)
+        if path.suffix == ".parquet":
+            self.to_parquet(path)
+            return
+        earlier = list(path.glob("*.parquet"))
+        self.to_parquet(path / f"{uuid4().hex}.parquet")
+        for file in earlier:
+            file.unlink()
+
+
+def _as_given(piece: pa.Table, untyped: list[int]) -> pa.Table:
+    """With the columns of the entity rows that have no type without one again."""
+    for place in untyped:
+        piece = piece.set_column(place, piece.column_names[place], pa.nulls(len(piece)))
+    return piece
 
 
 @contextmanager
-def _told(files: Collection[str]) -> Iterator[None]:
-    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors."""
+def told(of: str, files: Collection[str]) -> Iterator[None]:
+    """Turn what DuckDB refuses on the way to an answer into one of bidrec's errors. of: what is asked, for messages."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
-            f"as-of join: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
+            f"{of}: {first_line(error)}", hint="raise memory_limit, or make room in temp_directory"
         ) from error
     except duckdb.ConversionException as error:
-        raise ContractError(f"as-of join: {first_line(error)}", hint="see the types of the views' columns") from error
+        raise ContractError(f"{of}: {first_line(error)}", hint="see the types of the views' columns") from error
     except duckdb.Error as error:
         unread = next((file for file in files if file in str(error) or not is_readable(file)), None)
         if unread:
-            raise InputMissing(f"as-of join: cannot read {unread}: {first_line(error)}") from error
+            raise InputMissing(f"{of}: cannot read {unread}: {first_line(error)}") from error
         if isinstance(error, duckdb.IOException):
-            raise CannotWrite(f"as-of join: {first_line(error)}", hint="check space and permission") from error
+            raise CannotWrite(f"{of}: {first_line(error)}", hint="check space and permission") from error
         raise
 
 
@@ -218,5 +242,11 @@ def _divide_memory(connection: duckdb.DuckDBPyConnection) -> int:
     return int(limit * 2 // 5)
 
 
-def _is_text(kind: str) -> bool:
-    return kind == "VARCHAR" or kind.startswith("ENUM")
+def _family(kind: str) -> str:
+    """Of a DuckDB type, those whose values can be equal; numbers and times of all widths are."""
+    name = kind.partition("(")[0].partition(" ")[0]
+    if name.endswith("INT") or name in ("INTEGER", "FLOAT", "DOUBLE", "DECIMAL"):
+        return "number"
+    if name.startswith("TIMESTAMP") or name == "DATE":
+        return "time"
+    return "VARCHAR" if name == "ENUM" else name

@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
 from bidrec import log
 from bidrec.asof.files import find, unchanged
-from bidrec.asof.job import Limits
+from bidrec.asof.job import Limits, told
 from bidrec.errors import InputMissing
-from bidrec.sql import first_line, literal, quoted
+from bidrec.sql import literal, quoted
 
 WRITING_TIME = "written_at"
 """Event time of a source that is stamped as it is written: while it is not, no stretch of time can miss a row of it."""
@@ -56,17 +56,21 @@ class Stretch:
         return [*dict.fromkeys([*self.keys, *self.features, self.event_time, *created])]
 
     def select(self, files: Sequence[str]) -> str:
-        """(keys, features, event time, created): one row per key; rows with a NULL key or event time are left out."""
+        """(keys, features, event time, created): one row per key; rows with a NULL key or event time are left out.
+
+        Of a source without keys it is one row in all, with the key that Feast looks it up by.
+        """
         moment = f"{quoted(self.event_time)}::TIMESTAMPTZ"
         written = f"coalesce({quoted(self.created)}::TIMESTAMPTZ, '-infinity')" if self.created else "0"
-        keys = ", ".join(map(quoted, self.keys))
-        known = " AND ".join(f"{quoted(key)} IS NOT NULL" for key in self.keys)
+        key = "" if self.keys else f", {literal(DUMMY_ENTITY_VAL)} AS {quoted(DUMMY_ENTITY_ID)}"
+        grouped = f" GROUP BY {', '.join(map(quoted, self.keys))}" if self.keys else ""
+        known = "".join(f" AND {quoted(key)} IS NOT NULL" for key in self.keys)
         rows = f"read_parquet([{', '.join(map(literal, files))}])"
         # Chosen by row number over narrow columns; the features, most of the bytes, are fetched once and never sorted.
         return (
-            f"SELECT {', '.join(map(quoted, self.columns))} FROM {rows} WHERE {_ROW} IN ("
+            f"SELECT {', '.join(map(quoted, self.columns))}{key} FROM {rows} WHERE {_ROW} IN ("
             f"SELECT max_by({_ROW}, ({moment}, {written}, {_ROW})) FROM {rows} "
-            f"WHERE {moment} BETWEEN {_moment(self.start)} AND {_moment(self.end)} AND {known} GROUP BY {keys})"
+            f"WHERE {moment} BETWEEN {_moment(self.start)} AND {_moment(self.end)}{known}{grouped})"
         )
 
 
@@ -91,7 +95,8 @@ class NewestRetrievalJob(RetrievalJob):
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         """Without rows where the source is only to be written yet. Raises InputMissing (66) where it cannot be read,
-        ContractError (65) where its files differ in a column's type, Interrupted (75) where one changed meanwhile."""
+        ContractError (65) where it lacks a column or its files differ in one's type, ConfigurationError (64) where
+        memory_limit is too small, Interrupted (75) where a file changed meanwhile."""
         stretch = self._stretch
         if stretch.event_time == WRITING_TIME and not glob.glob(stretch.path):
             _logger.warning("nothing is written yet", source=stretch.source, path=stretch.path)
@@ -100,15 +105,12 @@ class NewestRetrievalJob(RetrievalJob):
         try:
             with self._limits.connect() as connection:
                 files = find(connection, stretch.source, stretch.path)
-                files.refuse_changed_types(column for column in stretch.columns if column in files.types)
-                with unchanged(files.names):
+                files.refuse_missing(stretch.columns)
+                files.refuse_changed_types(stretch.columns)
+                with unchanged(files.names), told(stretch.source, files.names):
                     return connection.execute(stretch.select(files.names)).to_arrow_table()
         except InputMissing as error:
             raise InputMissing(error.message, hint=_HINT) from error
-        except (duckdb.IOException, duckdb.BinderException, duckdb.InvalidInputException) as error:
-            raise InputMissing(
-                f"{stretch.source}: cannot read {stretch.path}: {first_line(error)}", hint=_HINT
-            ) from error
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         return self._to_arrow_internal(timeout).to_pandas()

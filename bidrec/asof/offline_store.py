@@ -3,14 +3,15 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`; all else is inherited
-from Feast's DuckDB store: saved datasets.
+What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`, and what is pushed is
+added by `appended.py`.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,17 @@ from feast.data_source import DataSource
 from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
-from feast.infra.offline_stores.ibis import _get_entity_df_event_timestamp_range, _to_utc
+from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
-from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from pydantic import StrictStr, field_validator
 
 from bidrec import log
+from bidrec.asof import entity_rows
+from bidrec.asof.all_rows import all_rows
+from bidrec.asof.appended import append
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
@@ -38,7 +41,6 @@ from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.other_home import refuse_another_home
 from bidrec.asof.served import log_served, served_between
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.sql import first_line, quoted
 
 _logger = log.get("asof")
 
@@ -85,8 +87,9 @@ class AsofOfflineStore(DuckDBOfflineStore):
         """A lazy job: each entity row once, with the features that were known at its event timestamp (naive: UTC).
 
         entity_df: a DataFrame, or a SELECT in DuckDB's SQL whose rows then never pass through pandas.
-        Raises ContractError (65) where names of the answer collide or a column is missing, InputMissing (66) where a
-        source cannot be read, or there are no entity rows: a stretch of time (start_date, end_date) alone asks nothing.
+        Raises ContractError (65) where names of the answer collide, a column is missing or the entity rows are no such
+        rows; InputMissing (66) where a source cannot be read, or there are no entity rows: a stretch of time
+        (start_date, end_date) alone asks nothing.
         """
         if entity_df is None:
             raise InputMissing("no entity rows", hint="give each key with its event_timestamp (feast: --dataframe)")
@@ -107,16 +110,17 @@ class AsofOfflineStore(DuckDBOfflineStore):
             )
         limits = _limits(config)
         with limits.connect() as connection:
-            columns, as_of, span, entity_df = _entity_rows(connection, entity_df)
+            asked = entity_rows.read(connection, entity_df)
             views = [
                 _view(connection, view, feature_refs, config, full_feature_names, filter_by_created_timestamp)
                 for view in feature_views
             ]
-        _refuse_missing_keys(columns, views)
-        _refuse_collisions([*columns, *(name for view in views for name in view.features)])
-        metadata = RetrievalMetadata(feature_refs, [column for column in columns if column != as_of], *span)
-        question = Question(entity_df, columns=columns, as_of=as_of, views=views, limits=limits)
-        return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, str(config.repo_path))
+        _refuse_missing(asked.columns, views, on_demand)
+        _refuse_collisions([*asked.columns, *(name for view in views for name in view.features)])
+        keys = [column for column in asked.columns if column != asked.as_of]
+        metadata = RetrievalMetadata(feature_refs, keys, *asked.span)
+        question = Question(asked.rows, columns=asked.columns, as_of=asked.as_of, views=views, limits=limits)
+        return AsofRetrievalJob(question, on_demand, full_feature_names, metadata, config.repo_path)
 
     @staticmethod
     def pull_latest_from_table_or_query(
@@ -167,18 +171,23 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime | None = None,
     ) -> RetrievalJob:
         """A lazy job: every row from start_date to end_date, both included. Of a log, see `served.py`."""
-        if timestamp_field == LOG_TIMESTAMP_FIELD and is_plain_parquet(data_source):
+        if not is_plain_parquet(data_source):
+            return DuckDBOfflineStore.pull_all_from_table_or_query(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+        if timestamp_field == LOG_TIMESTAMP_FIELD:
             return served_between(config, data_source, feature_name_columns, start_date, end_date)
-        return DuckDBOfflineStore.pull_all_from_table_or_query(
-            config,
-            data_source,
-            join_key_columns,
-            feature_name_columns,
-            timestamp_field,
-            created_timestamp_column,
-            start_date,
-            end_date,
-        )
+        path = path_of(config.repo_path, data_source)
+        refuse_another_home(config, data_source.name, path)
+        columns = [*join_key_columns, *feature_name_columns, *filter(None, [created_timestamp_column])]
+        return all_rows(config, data_source, path, columns, timestamp_field, start_date, end_date, _limits(config))
 
     @staticmethod
     def write_logged_features(
@@ -195,6 +204,28 @@ class AsofOfflineStore(DuckDBOfflineStore):
         else:
             log_served(Path(destination.path), data)
 
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
+    ) -> None:
+        """Add rows to the view's file; see `appended.py`, which says what it raises."""
+        source = feature_view.batch_source
+        if not is_plain_parquet(source):
+            DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
+            return
+        names = {new: old for old, new in source.field_mapping.items()}  # Feast has renamed the rows already
+        append(f"view {feature_view.name}", Path(path_of(config.repo_path, source)), table, names)
+
+    def get_table_column_names_and_types_from_data_source(
+        self, config: RepoConfig, data_source: DataSource
+    ) -> Iterable[tuple[str, str]]:
+        """Of a pattern or a folder the columns of its first file; Feast knows single files alone."""
+        if is_plain_parquet(data_source):
+            with _limits(config).connect() as connection:
+                path = path_of(config.repo_path, data_source)
+                data_source = FileSource(path=find(connection, data_source.name, path).names[0])
+        return data_source.get_table_column_names_and_types(config)
+
 
 def _limits(config: RepoConfig) -> Limits:
     return Limits(
@@ -202,26 +233,6 @@ def _limits(config: RepoConfig) -> Limits:
         threads=getattr(config.offline_store, "threads", None),
         temp_directory=getattr(config.offline_store, "temp_directory", None),
     )
-
-
-def _entity_rows(
-    connection: duckdb.DuckDBPyConnection, entity_df: pd.DataFrame | str
-) -> tuple[list[str], str, tuple[Any, Any], pd.DataFrame | str]:
-    """Columns, the one that holds the as-of, its (min, max), and the rows with real times in it."""
-    if isinstance(entity_df, str):
-        try:
-            empty = connection.sql(f"SELECT * FROM ({entity_df}) LIMIT 0").df()
-            as_of = infer_event_timestamp_from_entity_df(dict(zip(empty.columns, empty.dtypes, strict=True)))
-            moment = f"{quoted(as_of)}::TIMESTAMPTZ"
-            span = connection.sql(f"SELECT min({moment}), max({moment}) FROM ({entity_df})").fetchall()[0]
-        except duckdb.Error as error:
-            raise InputMissing(
-                f"entity rows: {first_line(error)}", hint="they are a DataFrame, or a SELECT in DuckDB's SQL"
-            ) from error
-        return list(empty.columns), as_of, span, entity_df
-    as_of = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
-    span = _get_entity_df_event_timestamp_range(entity_df, as_of)
-    return [*map(str, entity_df.columns)], as_of, span, _to_utc(entity_df, as_of)
 
 
 def _view(
@@ -242,8 +253,7 @@ def _view(
 
     def column(name: str) -> str:
         found = renamed.get(name, name)
-        if found not in types:
-            raise ContractError(f"view {view.name}: {path} has no column {found!r}", hint="see the view's schema")
+        files.refuse_missing([found])
         return found
 
     prefix = f"{view.projection.name_to_use()}:"
@@ -265,10 +275,15 @@ def _view(
     return found
 
 
-def _refuse_missing_keys(columns: list[str], views: list[View]) -> None:
-    missing = sorted({key for view in views for key in view.keys.values() if key not in columns})
+def _refuse_missing(columns: list[str], views: list[View], on_demand: list[OnDemandFeatureView]) -> None:
+    needed = {key for view in views for key in view.keys.values()}
+    needed.update(name for view in on_demand for name in view.get_request_data_schema())
+    missing = sorted(needed.difference(columns))
     if missing:
-        raise ContractError(f"entity rows have no column {', '.join(missing)}", hint="add it: it is the key of a view")
+        raise ContractError(
+            f"entity rows have no column {', '.join(missing)}",
+            hint="it is the key of a view, or what a view on demand is made of",
+        )
 
 
 def _refuse_collisions(names: list[str]) -> None:

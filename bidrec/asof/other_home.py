@@ -3,6 +3,7 @@
 Serves  offline_store.py: of two homes on one machine, Feast would bring the other one's rows online without a word
 """
 
+import glob
 from pathlib import Path
 
 from feast.repo_config import RepoConfig
@@ -14,12 +15,15 @@ _BOXES = ("features", "published/current")
 
 
 def refuse_another_home(config: RepoConfig, of: str, path: str) -> None:
-    """Raise InputMissing (66) where `path`, a source's, lies in another home than the registry's file does."""
+    """Raise InputMissing (66) where `path`, a source's, lies in another home than the registry's file does.
+
+    That is where the registry's home has such files too: a folder of one's own may be named `features` as well.
+    """
     if config.registry.registry_type != "file":
         return
     home = Path(config.registry.path).parent.parent
-    other, box = max((path.rpartition(f"/{box}/")[0], box) for box in _BOXES)
-    if not other or Path(path).is_relative_to(home) or not (home / box).is_dir():
+    other, box, within = max(path.rpartition(f"/{box}/") for box in _BOXES)
+    if not other or Path(path).is_relative_to(home) or not glob.glob(f"{glob.escape(str(home))}{box}{within}"):
         return
     if Path(other).resolve() != home.resolve():
         raise InputMissing(

@@ -20,7 +20,12 @@ def refuse_what_is_not_applied(registry: "Registry") -> None:
     command = click.get_current_context(silent=True)
     if command is None or command.info_name not in READING:
         return
-    kinds = (registry.feature_views, registry.on_demand_feature_views, registry.stream_feature_views)
+    kinds = (
+        registry.feature_views,
+        registry.on_demand_feature_views,
+        registry.stream_feature_views,
+        registry.label_views,
+    )
     views = {view.spec.name for kind in kinds for view in kind}
     for feature in command.params.get("features") or ():
         view = feature.split(":")[0].split("@")[0]

@@ -46,6 +46,43 @@ def test_a_saved_dataset_holds_the_answer_and_is_not_overwritten_unasked(home):
     job.persist(storage, allow_overwrite=True)
 
 
+@pytest.mark.parametrize("given", ["saved.parquet", "saved"])
+@pytest.mark.parametrize("repository", [None, "repository"])
+@pytest.mark.filterwarnings("ignore:.*experimental:RuntimeWarning")
+def test_a_saved_dataset_of_a_relative_path_is_read_where_it_was_written(home, monkeypatch, given, repository):
+    """From the repository, or where the store has none from the working directory. Feast's DuckDB store writes to one
+    of them and reads from the other; without a repository it writes to a folder named None, and a folder not at all."""
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
+    monkeypatch.chdir(home)
+    ours.config.repo_path = home / repository if repository else None
+    for moment, rows in ((2, [(0,)]), (4, [(0,), (0,)])):
+        job = ours.get_historical_features(asked(*[("a", moment)] * len(rows)), ["versions:value"])
+        saved = ours.create_saved_dataset(job, f"at {moment}", SavedDatasetFileStorage(given), allow_overwrite=True)
+        assert list(saved.to_df()[["value"]].itertuples(index=False, name=None)) == rows
+    assert (home / (repository or "") / given).exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental:RuntimeWarning")
+def test_a_saved_dataset_made_again_of_another_time_needs_another_name(home):
+    """Feast's registry keeps the times of the first. docs/feast.md gives each training window a name."""
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
+    storage = SavedDatasetFileStorage(str(home / "saved.parquet"))
+    for name, moment, rows in (("early", 1, 1), ("early", 99, 0), ("late", 99, 1)):
+        job = ours.get_historical_features(asked(("a", moment)), ["versions:value"])
+        ours.create_saved_dataset(job, name, storage, allow_overwrite=True)
+        assert len(ours.get_saved_dataset(name).to_df()) == rows
+
+
+@pytest.mark.filterwarnings("ignore:.*experimental:RuntimeWarning")
+def test_a_saved_dataset_that_is_gone_is_named_when_it_is_read(home):
+    ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
+    job = ours.get_historical_features(asked(("a", 1)), ["versions:value"])
+    ours.create_saved_dataset(job, "saved", SavedDatasetFileStorage(str(home / "saved.parquet")))
+    (home / "saved.parquet").unlink()
+    with pytest.raises(InputMissing, match=r"cannot read .*saved\.parquet"):
+        ours.get_saved_dataset("saved").to_df()
+
+
 def test_a_parquet_file_is_whole_or_not_there(home):
     ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))
     job = ours.get_historical_features(asked(("a", 1)), ["versions:value"])

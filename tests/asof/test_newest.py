@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bidrec.asof.job import Limits
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
-from bidrec.errors import ContractError, InputMissing, Interrupted
+from bidrec.errors import ConfigurationError, ContractError, InputMissing, Interrupted
 from tests.asof.worlds import company, minute, store, view, write
 
 versions = st.lists(
@@ -128,11 +128,57 @@ def test_a_view_whose_file_is_gone_is_66_and_what_is_online_stays_readable(tmp_p
     assert ours.get_online_features(["versions:value"], [{"company_id": "a"}]).to_dict()["value"] == [0]
 
 
-def test_what_is_stamped_as_it_is_written_may_be_written_after_the_first_materialize(tmp_path):
+def test_what_is_stamped_as_it_is_written_may_be_written_after_the_first_materialize(tmp_path, capsys):
     source = FileSource(name="lists_source", path=str(tmp_path / "lists*.parquet"), timestamp_field="written_at")
     lists = FeatureView(name="lists", entities=[company], schema=[Field(name="value", dtype=Int64)], source=source)
     ours = serving(tmp_path, lists)
     assert materialized(ours, name="lists") == [None]
+    said = capsys.readouterr()
+    assert ("nothing is written yet" in said.out, "nothing is written yet" in said.err) == (False, True)
     write(tmp_path / "lists.parquet", [("a", None, 120)])
     ours.materialize_incremental(minute(130), feature_views=["lists"])
     assert ours.get_online_features(["lists:value"], [{"company_id": "a"}]).to_dict()["value"] == [0]
+
+
+def test_of_a_view_of_no_entity_the_newest_row_of_all_is_online(tmp_path):
+    """As by Feast's other stores; its DuckDB store ends in: Column __dummy_id not found in table."""
+    rows = [("a", 1, 1), ("b", 5, 1), ("a", 3, 1), ("c", None, 9)]
+    ours = serving(tmp_path, view(write(tmp_path / "v.parquet", rows), of=()))
+    assert materialized(ours) == [1]
+
+
+@pytest.mark.parametrize("path", ["versions", "versions/*.parquet"])
+def test_files_of_a_folder_are_materialized_also_where_feast_chooses_the_newest_rows(tmp_path, path):
+    (tmp_path / "versions").mkdir()
+    write(tmp_path / "versions" / "v1.parquet", [("a", 3, 1)])
+    write(tmp_path / "versions" / "v2.parquet", [("a", 1, 1)], value=pa.array([9]))
+    ours = serving(tmp_path, view(tmp_path / path))
+    ours.config.materialization_config.pull_latest_features = False
+    assert materialized(ours) == [0]
+
+
+def test_a_row_without_a_key_is_not_online_and_the_others_are(tmp_path):
+    """Feast's DuckDB store ends the whole view in: Value type not supported."""
+    ours = serving(tmp_path, view(write(tmp_path / "v.parquet", [(None, 1, 1), ("a", 1, 1)])))
+    assert materialized(ours) == [1]
+
+
+@pytest.mark.parametrize("field", ["height", "Value"])
+def test_a_field_without_a_column_is_refused_as_it_is_for_training(tmp_path, field):
+    ours = serving(tmp_path, view(write(tmp_path / "v.parquet", [("a", 1, 1)]), fields=(field,)))
+    with pytest.raises(ContractError, match=rf"versions_source: .*v\.parquet has no column '{field}'"):
+        materialized(ours)
+
+
+def test_times_that_are_no_times_are_refused_as_they_are_for_training(tmp_path):
+    path = write(tmp_path / "v.parquet", [("a", 1, 1)], known_at=pa.array([1_704_067_260]))
+    with pytest.raises(ContractError, match=r"versions: Conversion Error: .*BIGINT -> TIMESTAMP WITH TIME ZONE"):
+        NewestRetrievalJob(of_minutes(path), Limits()).to_arrow()
+
+
+def test_a_limit_in_which_the_newest_rows_cannot_be_found_says_what_to_raise(tmp_path):
+    path = write(tmp_path / "v.parquet", [(str(number), 1, 1) for number in range(100_000)])
+    limits = Limits(memory_limit="5MB", temp_directory=str(tmp_path / "spill"))
+    with pytest.raises(ConfigurationError, match=r"versions: Out of Memory") as caught:
+        NewestRetrievalJob(of_minutes(path), limits).to_arrow()
+    assert caught.value.hint == "raise memory_limit, or make room in temp_directory"

@@ -260,7 +260,7 @@ def test_a_source_that_is_no_parquet_is_left_to_the_stock_store(home, capsys):
     (home / "v.parquet").unlink()
     for one in (ours, stock):
         assert answers(one, asked(("a", 0), ("a", 1), ("a", 2)), ["versions:value"]) == [(None,), (0,), (1,)]
-    assert "views left to Feast's own DuckDB store" in capsys.readouterr().out
+    assert "views left to Feast's own DuckDB store" in capsys.readouterr().err
 
 
 # Where the stock store is wrong or undefined (docs/asof.md).

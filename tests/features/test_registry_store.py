@@ -9,6 +9,7 @@ from bidrec.config import Config
 from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.features.registry import apply, materialize, open_registry, open_store
 from bidrec.storage import PARTIAL
+from tests.asof.worlds import view, write
 from tests.feature_repo.homes import day, write_home
 
 BEGUN = datetime(2026, 1, 1, 3, 0, 0, 123456, tzinfo=UTC)
@@ -110,6 +111,19 @@ def test_a_home_that_is_reached_by_a_link_is_no_other_one(tmp_path):
     apply(config)
     (tmp_path / "link").symlink_to("home")
     materialize(Config(home=str(tmp_path / "link")), ["company_activity"])
+
+
+def test_a_file_of_one_s_own_may_lie_in_a_folder_that_is_named_as_one_of_a_home_s(tmp_path):
+    config = write_home(tmp_path / "home")
+    apply(config)
+    (tmp_path / "features").mkdir()
+    ratings = view(write(tmp_path / "features" / "ratings.parquet", [("apex", 1, 1)]), name="ratings")
+    store = open_store(config)
+    store.apply([ratings])
+    asked = pd.DataFrame({"company_id": ["apex"], "event_timestamp": [day(30)]})
+    assert store.get_historical_features(asked, ["ratings:value"]).to_df()["value"].tolist() == [0]
+    materialize(config, ["ratings"])
+    assert store.get_online_features(["ratings:value"], [{"company_id": "apex"}]).to_dict()["value"] == [0]
 
 
 def test_an_online_store_that_was_deleted_is_made_again(config):
