@@ -22,7 +22,7 @@ def rows(at, **features):
 def test_the_log_is_read_from_one_moment_to_another_also_where_a_feature_was_added_between(tmp_path):
     config, folder = store(tmp_path).config, tmp_path / "made" / "log"
     log = FileSource(path=str(folder), file_format=ParquetFormat())
-    with pytest.raises(InputMissing, match=r"cannot read the log .* begins with store.write_logged_features"):
+    with pytest.raises(InputMissing, match=r"cannot read the log .* store.write_logged_features writes it"):
         served_between(config, log, ["old"], NOON, NOON)
     for after, features in [(0, {"old": [1]}), (1, {"old": [2], "new": [7]}), (2, {"old": [3], "new": [8]})]:
         log_served(folder, rows(NOON + after * HOUR, **features))
