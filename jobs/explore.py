@@ -13,7 +13,8 @@ from jobs.output import Result
 @command
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 lets everybody in.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
-def explore(config: Config, host: str, port: int) -> Result:
+@click.option("--name", "names", multiple=True, help="A name that it is asked by, beside this machine's own.")
+def explore(config: Config, host: str, port: int, names: tuple[str, ...]) -> Result:
     """Serve what was published as a page on this machine, read-only, until Ctrl-C.
 
     Search a notice or company by words or number, see the other side with reasons, filter it, download it.
@@ -35,8 +36,8 @@ def explore(config: Config, host: str, port: int) -> Result:
             f"cannot listen on {host}:{port}: {error.strerror}", hint=f"give another {other}"
         ) from error
     url = f"http://{host}:{listening.getsockname()[1]}/"
-    hosts = ["*"] if host == "0.0.0.0" else [host, "127.0.0.1", "localhost"]
-    server = uvicorn.Server(uvicorn.Config(app(config.home_path, hosts), log_level="warning", server_header=False))
+    pages = app(config.home_path, {name.lower() for name in (host, socket.gethostname(), *names)})
+    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", server_header=False))
     log.get("explore").info("listening", url=url)
     with until_stopped():
         server.run(sockets=[listening])
