@@ -72,7 +72,8 @@ ENV PATH=/opt/bidrec/bin:$PATH \
 RUN install -d -o 10001 -g 0 -m 2775 /data
 COPY examples/stores /usr/share/bidrec/stores
 USER 10001:0
-WORKDIR /data
+# Not the volume: a bidrec.toml there would be read before /etc/bidrec.toml, and torchrun's -m would take modules from it.
+WORKDIR /
 VOLUME /data
 ENTRYPOINT ["bidrec"]
 CMD ["--help"]

@@ -17,18 +17,18 @@ REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
 setup: $(STAMP)
 
-# The order matters, see the comments in requirements/: torch first, so that a local +cpu wheel is taken where there is one.
+# The order matters: torch, which has no hash, after all that it needs, which has; then what is installed without its needs.
 $(STAMP): pyproject.toml $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 		{ echo "error: $(PYTHON) is not Python 3.11 with venv: install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/installed-*
-	@echo "installing the pinned stack into $(VENV), some five minutes at first: torch, the largest part"
+	@echo "installing the pinned stack into $(VENV), some five minutes at first: some 120 packages"
 	@# Both builds of fbgemm install the same folder: where the other one was, the files left of ours are not to be trusted.
 	@if $(BIN)/pip show -q $(OTHER_FBGEMM) 2>/dev/null; then $(BIN)/pip uninstall -q -y fbgemm-gpu fbgemm-gpu-cpu; fi
-	@$(BIN)/pip install -q 'torch==2.13.*'
-	@echo "  and all else, some 120 packages"
 	@$(BIN)/pip install -q $(foreach file,$(filter-out requirements/torchrec-%,$(REQUIREMENTS)),-r $(file))
+	@echo "  and torch, the largest"
+	@$(BIN)/pip install -q 'torch==2.13.*'
 	@$(BIN)/pip install -q --no-deps -r requirements/torchrec-$(DEVICE).txt
 	@$(BIN)/pip install -q --no-deps -e .
 	@# torchrec asks for fbgemm-gpu, whose CPU build has another name; any other complaint is a broken set-up.

@@ -20,6 +20,10 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.sql import literal, quoted, types_of
 from bidrec.watched import watched
 
+_CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]"
+"""What is no character for people, in DuckDB's regular expressions: PostgreSQL takes no NUL, a terminal obeys an ESC,
+some readers begin a new line at U+2028, and an override of the writing's direction (U+202E) turns the rest round."""
+
 
 @dataclass(kw_only=True)
 class Checked:
@@ -161,7 +165,7 @@ def _canonical(column: Column, lower: dict[str, str], given: dict[str, str]) -> 
     value = cast(name, given[name], column.type)
     if column.type == "VARCHAR":
         if not column.needed:
-            value = f"regexp_replace({value}, '\\p{{Cc}}+', ' ', 'g')"  # PostgreSQL takes no NUL; a terminal obeys ESC
+            value = f"regexp_replace({value}, '{_CONTROL}+', ' ', 'g')"
         value = f"nullif(trim({value}), '')"  # fixed-width columns come padded, and '' is no title
     return f"{value} AS {column.name}"
 
@@ -187,6 +191,10 @@ def _bad(table: Table, rules: Contract, latest: datetime) -> list[tuple[str, str
     """(reason, SQL condition) of every rule of the table; a condition that is NULL does not hold."""
     bad = [(f"{name} is missing", f"typed.{name} IS NULL") for name in table.needed]
     for column in table.columns:
+        if column.needed and column.type == "VARCHAR":
+            # An id; made clean, it might be another one's.
+            condition = f"regexp_matches(typed.{column.name}, '{_CONTROL}')"
+            bad.append((f"{column.name} holds a control character", condition))
         if column.bounded:
             name = f"typed.{column.name}"
             bad.append((f"{column.name} is before {rules.earliest}", f"{name} < '{rules.earliest} 00:00:00+00'"))

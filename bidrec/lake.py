@@ -21,7 +21,7 @@ from bidrec.contract import TABLES, Table
 from bidrec.errors import InputMissing
 from bidrec.sealed import FORMAT_VERSION, MANIFEST, read_json, read_manifest, write_json
 from bidrec.sql import literal
-from bidrec.storage import sync, writing
+from bidrec.storage import open_to_whom_the_umask_lets, sync, writing
 from bidrec.sums import facts_of
 
 PART = "part"
@@ -95,7 +95,7 @@ def add_parts(
         name = part_file(table, number)
         with writing(lake):
             (lake / table).mkdir(parents=True, exist_ok=True)
-            (staging / name).chmod(0o644)
+            open_to_whom_the_umask_lets(staging / name)
             sync(staging / name)
             os.replace(staging / name, lake / name)
             sync(lake / table)

@@ -38,7 +38,7 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
     require_own(home)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         _take(descriptor, path, box, wait)
         with suppress(OSError):  # on a full disk the lock holds all the same

@@ -9,12 +9,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 _PASSWORDS = (
     # First: an '@' in one of these would pass for the end of an address's.
     re.compile(r"(password=)(?:'[^']*'|\"[^\"]*\"|[^\s,&]+)", re.IGNORECASE),
+    # YAML and JSON, such as a configuration that a library prints: without quotes it goes on to the line's end.
+    re.compile(r"(password[\"']?:[ \t]*)(?:'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"|[^\n]+)", re.IGNORECASE),
     re.compile(r"(://[^:/@\s]*:)\S+(?=@)"),
 )
 
 
 def masked(text: str, url: str = "") -> str:
-    """The text with the password of any address, or after any `password=`, masked.
+    """The text with the password of any address, or after any `password=` or `password:`, masked.
 
     That of the address `url`, as it is written there or decoded, is masked without such words before it too.
     """

@@ -10,6 +10,7 @@ import glob
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 
 PARTIAL = ".partial"
+_asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
 
@@ -58,10 +60,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         with writing(target, begun=staging):
             yield staging
-            staging.chmod(0o755)
+            open_to_whom_the_umask_lets(staging)
             for file in sorted(staging.rglob("*")):
                 if file.is_file():
-                    file.chmod(0o644)  # some writers make private files, which a job under another uid cannot resume
+                    open_to_whom_the_umask_lets(file)
                     sync(file)
             for folder in (*staging.rglob("*/"), staging):
                 sync(folder)
@@ -85,7 +87,7 @@ def whole_file(target: Path) -> Iterator[Path]:
     try:
         with writing(target, begun=partial):
             yield partial
-            partial.chmod(0o644)
+            open_to_whom_the_umask_lets(partial)
             sync(partial)
             os.replace(partial, target)
             sync(target.parent)
@@ -137,6 +139,15 @@ def write_text(target: Path, text: str) -> None:
     """Write one file whole."""
     with whole_file(target) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def open_to_whom_the_umask_lets(path: Path) -> None:
+    """Give a file or folder the rights that it would have had at once. Some writers make private ones, which a job
+    under another uid could not go on with."""
+    with _asking:
+        umask = os.umask(0o077)  # there is no other way to ask for it; what is made meanwhile is private
+        os.umask(umask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
 
 
 def sync(file: Path) -> None:

@@ -23,6 +23,8 @@ FOLDER = "tensorboard"
 FILES = ("report.html", "model_card.md", "model_card.json", "metrics.json")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """A server that is not there costs seconds and not a quarter of an hour, unless the environment says otherwise."""
+SILENCE = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+"""MLflow's client would report to its makers over the internet, wherever the server is; likewise."""
 
 _logger = log.get("tracking")
 
@@ -47,8 +49,8 @@ def _tell(name: str, record: Callable[[], str]) -> None:
 
 def to_mlflow(address: str, run: Run) -> str:
     """One MLflow run: settings as parameters, curve and metrics, page and card as artifacts; returns its id."""
-    for name, patience in PATIENCE.items():
-        os.environ.setdefault(name, patience)
+    for name, setting in (PATIENCE | SILENCE).items():
+        os.environ.setdefault(name, setting)
     if address.startswith("file:"):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     from mlflow.tracking import MlflowClient

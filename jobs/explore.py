@@ -15,7 +15,8 @@ from jobs.output import Result
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one."
 )
-def explore(config: Config, host: str, port: int) -> Result:
+@click.option("--name", "names", multiple=True, help="A name it is asked by, besides this machine's own.")
+def explore(config: Config, host: str, port: int, names: tuple[str, ...]) -> Result:
     """Serve what was published as a page on this machine, read-only, until Ctrl-C.
 
     Search a notice or company by words or number; see its list with the reasons, filter and download it.
@@ -37,8 +38,8 @@ def explore(config: Config, host: str, port: int) -> Result:
             f"cannot listen on {host}:{port}: {error.strerror}", hint=f"give another {other}"
         ) from error
     url = f"http://{host}:{listening.getsockname()[1]}/"
-    hosts = ["*"] if host == "0.0.0.0" else [host, "127.0.0.1", "localhost"]
-    server = uvicorn.Server(uvicorn.Config(app(config.home_path, hosts), log_level="warning", server_header=False))
+    pages = app(config.home_path, {name.lower() for name in (host, socket.gethostname(), *names)})
+    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", server_header=False))
     log.get("explore").info("listening", url=url)
     with until_stopped():
         server.run(sockets=[listening])

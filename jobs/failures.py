@@ -3,6 +3,7 @@
 Knows the libraries by the names of their errors alone and imports none of them.
 """
 
+import re
 import traceback
 
 import click
@@ -20,6 +21,8 @@ _OUT_OF_REACH = (
 )
 _LONGEST = 800
 """Characters of a message."""
+_ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys, or turns round, instead of showing it: a message may quote a file's name or a value."""
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
@@ -74,10 +77,15 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _one_line(text: str) -> str:
     """The text in one line; of one that quotes a whole document, its beginning and its end."""
-    line = " ".join(text.split())
+    line = _shown(" ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 200]} ... {line[-200:]}"
+
+
+def _shown(text: str) -> str:
+    """The text with what a terminal would obey spelt out."""
+    return _ORDERS.sub(lambda order: ascii(order[0])[1:-1], text)
 
 
 def _say(text: str) -> None:
     """Print to stderr, with the password of any address in it masked."""
-    click.echo(masked(text), err=True)
+    click.echo(masked(_shown(text)), err=True)

@@ -193,15 +193,30 @@ def test_an_empty_title_is_kept_as_null_and_counted(connection):
 
 def test_of_what_is_no_character_for_people_a_text_has_a_space(connection):
     """PostgreSQL would refuse all lists for a NUL in one title; an ESC is an order to the terminal that shows it."""
-    titles = ["road\0works", "\x1b[31mred\x07", "two\r\nlines\x85", "\t", "도로 포장"]
+    titles = ["road\0works", "\x1b[31mred\x07", "two\r\nlines\x85", "\t", "도로 포장", "gnp\u202eexe\u2028!\u2066"]
     checked(connection, notice=[notice(number, title=title) for number, title in enumerate(titles)])
     kept = connection.sql("SELECT title FROM checked_notice ORDER BY notice_id").fetchall()
-    assert [title for (title,) in kept] == ["road works", "[31mred", "two lines", None, "도로 포장"]
+    assert [title for (title,) in kept] == ["road works", "[31mred", "two lines", None, "도로 포장", "gnp exe !"]
 
 
-def test_two_ids_that_differ_by_what_is_no_character_stay_two(connection):
-    checked(connection, notice=[notice(0, notice_id="7\t1"), notice(1, notice_id="7 1")])
-    assert connection.sql("SELECT notice_id FROM checked_notice ORDER BY 1").fetchall() == [("7\t1",), ("7 1",)]
+@pytest.mark.parametrize("odd", ["\t", "\x1b]0;title\x07", "\n", "\0", "\u202e", "\u2028"])
+def test_an_id_with_what_is_no_character_for_people_is_quarantined_and_not_made_another_one(connection, odd):
+    """An id is printed, by itself or in a hint, and stands in files of others; cleaned, two might become one."""
+    odd_id = f"7{odd}1"
+    found = checked(
+        connection,
+        notice=[notice(), notice(0, notice_id=odd_id), notice(1, notice_id="7 1")],
+        company=[company(), company(company_id=odd_id)],
+        bid=[bid(), bid(0, company_id=odd_id), bid(0, notice_id=odd_id, company_id="7 1")],
+    )
+    why = "{} holds a control character"
+    assert found["notice"].reasons == {why.format("notice_id"): 1}
+    assert found["company"].reasons == {why.format("company_id"): 1}
+    assert found["bid"].reasons == {
+        why.format("company_id"): 1,
+        why.format("notice_id"): 1,
+        "its notice is quarantined": 1,
+    }
 
 
 def test_a_column_without_any_value_is_named_in_a_warning(connection):

@@ -136,3 +136,15 @@ def test_a_volume_that_keeps_no_locks_is_refused(tmp_path, monkeypatch, flock):
     monkeypatch.setattr(locks.fcntl, "flock", flock)
     with pytest.raises(CannotWrite, match="keeps no locks"), one_job_at_a_time(tmp_path, "train", 0):
         pass
+
+
+def test_a_lock_that_is_a_link_to_another_file_is_refused_and_that_file_stays(tmp_path):
+    """Who may write the home may not empty by it what only the job may write."""
+    ledger = tmp_path / "ledger"
+    ledger.write_text("precious")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".train.lock").symlink_to(ledger)
+    with pytest.raises(CannotWrite), one_job_at_a_time(home, "train", 0):
+        pass
+    assert ledger.read_text() == "precious"

@@ -1,9 +1,11 @@
 """What is installed is pinned by version and by the hashes of its files."""
 
 import re
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 FOLDER = Path(__file__).parents[1] / "requirements"
 PINNED = re.compile(r"[a-z0-9.-]+(\[[a-z0-9, -]+\])?==\S+")
@@ -32,3 +34,10 @@ def test_torch_has_no_pin_of_its_own_since_its_wheel_is_the_machines_choice() ->
     }
     assert "torch" not in names
     assert {"torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu"} <= names
+
+
+def test_what_torch_needs_is_pinned_too_so_that_pip_brings_nothing_with_it_but_nvidias() -> None:
+    locked = {re.split(r"[\[=]", entry)[0] for entry in entries((FOLDER / "runtime.txt").read_text(encoding="utf-8"))}
+    needed = {Requirement(one) for one in requires("torch") or ()}
+    plain = {one.name.replace("_", "-").lower() for one in needed if one.marker is None or one.marker.evaluate()}
+    assert {name for name in plain if not name.startswith(("nvidia-", "cuda-", "triton"))} <= locked

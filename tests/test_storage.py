@@ -200,16 +200,21 @@ def test_a_file_that_is_left_normally_is_there_whole_and_replaces_the_old_one(tm
         assert os.listdir(tmp_path / "deep") == ["pairs.parquet"]
 
 
-def test_a_job_of_another_user_can_read_what_was_written_by_whatever_made_it_private(tmp_path):
-    with whole_folder(tmp_path / "lake") as folder, whole_file(tmp_path / "pairs.parquet") as partial:
-        (folder / "part").mkdir()
-        for file in (folder / "part" / "bid.parquet", partial):
-            file.touch()
-            file.chmod(0o600)
-    modes = {
-        name: (tmp_path / name).stat().st_mode & 0o777 for name in ("lake", "lake/part/bid.parquet", "pairs.parquet")
-    }
-    assert modes == {"lake": 0o755, "lake/part/bid.parquet": 0o644, "pairs.parquet": 0o644}
+@pytest.mark.parametrize(
+    ("umask", "folders", "files"), [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600), (0o007, 0o770, 0o660)]
+)
+def test_who_may_read_what_was_written_is_the_umasks_to_say_whatever_made_it_private(tmp_path, umask, folders, files):
+    before = os.umask(umask)
+    try:
+        with whole_folder(tmp_path / "lake") as folder, whole_file(tmp_path / "pairs.parquet") as partial:
+            (folder / "part").mkdir()
+            for file in (folder / "part" / "bid.parquet", partial):
+                file.touch()
+                file.chmod(0o640)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"lake": folders, "part": folders, "bid.parquet": files, "pairs.parquet": files}
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """A run's figures told to the real MLflow file store and the real TensorBoard; what goes wrong stops nothing."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,3 +132,25 @@ def test_a_run_that_lacks_its_metrics_is_a_warning_and_leaves_no_half_folder(run
         track(replace(Config(), tracking=Tracking(tensorboard=True)), run)
     assert [one["log_level"] for one in logs] == ["warning"]
     assert not (run.folder / "tensorboard").exists()
+
+
+ASKED = """
+import atexit, sys
+asked = set()
+atexit.register(lambda: print(sorted(map(str, asked))))  # before all others, so that it is called after them
+sys.addaudithook(lambda event, given: asked.add(given[0]) if event == "socket.getaddrinfo" else None)
+from pathlib import Path
+from bidrec.runs import Run
+from bidrec.tracking import to_mlflow
+to_mlflow(sys.argv[1], Run(Path(sys.argv[2])))
+"""
+
+
+@needs_mlflow
+def test_nobody_but_the_server_is_told_of_a_run(run: Run, tmp_path: Path) -> None:
+    """MLflow's client would tell its makers what it is used for; it holds its tongue in a CI and below pytest alone."""
+    silent = ("CI", "PYTEST_", "MLFLOW_", "DO_NOT_TRACK", "GITHUB_", "JENKINS_", "GITLAB_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(silent)}
+    command = [sys.executable, "-c", ASKED, (tmp_path / "mlflow").as_uri(), str(run.folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

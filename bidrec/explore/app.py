@@ -4,11 +4,13 @@ Reads   published/current through lists.py
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 import pyarrow as pa
@@ -16,13 +18,13 @@ from pyarrow import csv, parquet
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bidrec.errors import BidrecError
-from bidrec.explore.lists import FOUND, Filters, Listing, companies_of, notices_of, search
+from bidrec.explore.lists import FOUND, LONGEST, Filters, Listing, companies_of, notices_of, search
 from bidrec.reporting.templates import buyer, money, words
 
 HEADERS = {
@@ -53,15 +55,16 @@ DOWNLOAD = {
     ),
 }
 """Columns of a downloaded list: of a notice's, of a company's."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
-def app(home: Path, hosts: list[str]) -> Starlette:
-    """`hosts`: the names the server is asked by; a page elsewhere that resolves to this machine is refused."""
+def app(home: Path, names: Collection[str]) -> Starlette:
+    """names: what the server is called, in small letters, beside localhost and any address."""
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
     )
     pages.filters |= {"day": _day, "buyer": buyer, "money": money, "words": words}
+    pages.globals["longest"] = LONGEST
 
     def page(name: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
@@ -101,7 +104,7 @@ def app(home: Path, hosts: list[str]) -> Starlette:
             Route("/notice/{id:path}", notice, methods=["GET"]),
             Route("/company/{id:path}", company, methods=["GET"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)],
+        middleware=[Middleware(_Closed, names={*names, "localhost"})],
         exception_handlers={BidrecError: refused},
     )
 
@@ -110,11 +113,35 @@ def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
 
 
-class _Headers(BaseHTTPMiddleware):
+class _Closed(BaseHTTPMiddleware):
+    """Every answer has the headers, and who asks by a name that is none of ours gets none.
+
+    A page elsewhere whose name is made to lead here would be asked by that name, and could then read all."""
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        super().__init__(app)
+        self.names = names
+
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
+        if _is_ours(request.headers.get("host", ""), self.names):
+            response = await call_next(request)
+        else:
+            response = PlainTextResponse("This is not the name of this server: bidrec explore --name NAME", 400)
         response.headers.update(HEADERS)
         return response
+
+
+def _is_ours(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header, with or without a port, is one of the names, or an address, which leads nowhere else."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return name in names
+    return True
 
 
 def _download(found: Listing, kind: str, key: str, ending: str) -> Response:

@@ -19,6 +19,8 @@ from bidrec.sql import dicts
 
 FOUND = 50
 """Notices, and companies, of a search, at most."""
+LONGEST = 300
+"""Letters of a question that are read: a title fits, and 20,000 words would keep all cores busy for minutes."""
 LISTED = 1000
 """Rows of a list, at most: of a notice that has closed all companies are ranked."""
 Row = dict[str, Any]
@@ -128,14 +130,23 @@ def _listing(asked: Row, rows: list[Row], filters: Filters, as_of: datetime) -> 
 def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        # Text and words are made plain once, not each text for each word.
         result = connection.execute(
-            f"""SELECT * FROM read_parquet($file)
-                WHERE len(list_filter($words::VARCHAR[], lambda word: NOT (
-                    contains(replace({_plain(text)}, ' ', ''), {_plain("word")})
-                    OR (regexp_full_match(word, '\\d[\\d-]+') AND contains({text}, replace(word, '-', '')))
-                ))) = 0
+            f"""SELECT * EXCLUDE (whole, squeezed)
+                FROM (
+                    SELECT *, {text} AS whole, replace({_plain(text)}, ' ', '') AS squeezed FROM read_parquet($file)
+                )
+                WHERE len(list_filter(
+                    list_transform($words::VARCHAR[], lambda word: {{
+                        'plain': {_plain("word")},
+                        'number': CASE WHEN regexp_full_match(word, '\\d[\\d-]+') THEN replace(word, '-', '') END
+                    }}),
+                    lambda word: NOT (
+                        contains(squeezed, word.plain) OR coalesce(contains(whole, word.number), false)
+                    )
+                )) = 0
                 ORDER BY {order} LIMIT $found""",
-            {"file": str(file), "words": words.split(), "found": FOUND},
+            {"file": str(file), "words": words[:LONGEST].split(), "found": FOUND},
         )
         return dicts(result)
 

@@ -19,12 +19,13 @@ from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
 from bidrec.features.registry import writing_store
 from bidrec.locks import one_job_at_a_time
+from bidrec.passwords import masked
 
 _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
 
 
 def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
-    """Run `feast ARGUMENTS`. Returns what it printed and its exit code.
+    """Run `feast ARGUMENTS`. Returns what it printed, passwords masked, and its exit code.
 
     Raises InputMissing (66) where it names what is not there, ConfigurationError (64) where Feast refuses otherwise or
     cannot make sense of an argument, CannotWrite (73) where the disk refuses.
@@ -53,7 +54,8 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
                 f"feast {' '.join(arguments)}: {error}",
                 hint="a time is ISO 8601, such as 2024-07-16T19:20:01; --help after the command says what it takes",
             ) from error
-    return printed.getvalue().rstrip("\n"), code if isinstance(code, int) else 0
+    # `feast configuration` prints what the environment was put in for, too.
+    return masked(printed.getvalue().rstrip("\n")), code if isinstance(code, int) else 0
 
 
 @contextmanager

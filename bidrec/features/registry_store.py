@@ -7,6 +7,7 @@ Feast's own store writes in place, so a reader meets half a registry; a garbled 
 file or a newer format is taken for a registry without anything in it, and overwritten.
 """
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from uuid import uuid4
 from feast.infra.registry.file import FileRegistryStore
 from feast.infra.registry.registry import REGISTRY_SCHEMA_VERSION
 from feast.protos.feast.core.Registry_pb2 import Registry
+from feast.repo_config import RegistryConfig
 from google.protobuf.message import DecodeError
 
 from bidrec.errors import ContractError
@@ -24,9 +26,14 @@ from bidrec.storage import whole_file
 
 
 class WholeRegistryStore(FileRegistryStore):
+    def __init__(self, registry_config: RegistryConfig, repo_path: Path) -> None:
+        super().__init__(registry_config, repo_path)
+        self._takes_code = getattr(registry_config, "views_with_code", False) is True
+        """What feature_store.yaml says; the Feast repository that bidrec comes with has no such view."""
+
     def get_registry_proto(self) -> Registry:
-        """Raises ContractError (65) where the file is no registry that this Feast can read, InputMissing (66) where a
-        command asks for what is not in it."""
+        """Raises ContractError (65) where the file is no registry that this Feast can read, or holds code that is not
+        expected, InputMissing (66) where a command asks for what is not in it."""
         try:
             registry = super().get_registry_proto()
         except FileNotFoundError:
@@ -36,12 +43,14 @@ class WholeRegistryStore(FileRegistryStore):
             raise self._unreadable("it is garbled") from error
         if registry.registry_schema_version != REGISTRY_SCHEMA_VERSION:
             raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
+        self._refuse_code(registry)
         self._forget_lost_tables(registry)
         refuse_what_cannot_be_validated(registry)
         refuse_what_is_not_applied(registry)
         return registry
 
     def _write_registry(self, registry_proto: Registry) -> None:
+        self._refuse_code(registry_proto)
         registry_proto.version_id = str(uuid4())
         registry_proto.last_updated.GetCurrentTime()
         for view in (*registry_proto.feature_views, *registry_proto.stream_feature_views):
@@ -62,6 +71,15 @@ class WholeRegistryStore(FileRegistryStore):
         del registry.infra.infra_objects[:]
         registry.infra.infra_objects.extend(kept)
 
+    def _refuse_code(self, registry: Registry) -> None:
+        found = [] if self._takes_code else sorted(_with_code(registry))
+        if found:
+            raise ContractError(
+                f"{self._filepath}: {', '.join(found)} would run code that stands in the registry",
+                hint="if it is yours: views_with_code: true below registry in feature_store.yaml; else move it away, "
+                "apply and materialize",
+            )
+
     def _is_beside(self, online: Path) -> bool:
         return online.is_file() and online.parent == self._filepath.parent
 
@@ -70,6 +88,12 @@ class WholeRegistryStore(FileRegistryStore):
             f"{self._filepath} is no registry that Feast {version('feast')} can read: {reason}",
             hint="use the Feast that wrote it; or move it away, apply and materialize: it holds definitions only",
         )
+
+
+def _with_code(registry: Registry) -> Iterator[str]:
+    """Names of the views that are, or may be, computed by code which stands in the registry."""
+    yield from (view.spec.name for view in (*registry.on_demand_feature_views, *registry.stream_feature_views))
+    yield from (view.spec.name for view in registry.feature_views if view.spec.HasField("feature_transformation"))
 
 
 def _join_stretches(intervals: Any) -> None:

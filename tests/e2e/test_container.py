@@ -65,6 +65,7 @@ def test_help_is_what_the_image_does_by_default(image):
 def test_the_image_says_who_made_it_from_what_and_who_it_runs_as(image):
     config = json.loads(docker("image", "inspect", image).stdout)[0]["Config"]
     assert config["User"] == "10001:0"
+    assert config["WorkingDir"] == "/"
     assert list(config["Volumes"]) == ["/data"]
     assert "Healthcheck" not in config
     labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.explore.app import HEADERS, app, plain
-from bidrec.explore.lists import FOUND, Filters, companies_of
+from bidrec.explore.lists import FOUND, LONGEST, Filters, companies_of
 from bidrec.publishing.recommend import Published
 from jobs.cli import main
 from jobs.output import SCHEMA_VERSION
@@ -32,7 +33,7 @@ from tests.browser import AXE, browser, needs_axe, needs_chromium
 @pytest.fixture(scope="module")
 def address(config: Config) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app(config.home_path, ["127.0.0.1"]), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app(config.home_path, ["market.example"]), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -117,7 +118,40 @@ def test_only_get_is_answered_only_for_its_own_name_and_with_headers_that_close_
         assert b"Traceback" not in page
     for method in ("POST", "PUT", "DELETE"):
         assert get(f"{address}/", method)[0] == 405
-    assert get(f"{address}/", Host="evil.example")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("market.example", 200),
+        ("Market.Example:8000", 200),
+        ("localhost:1", 200),
+        ("10.1.2.3:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 400),
+        ("market.example.evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("market.example@evil.example", 400),
+        ("evil.example#@market.example", 400),
+        ("[", 400),
+        ("", 400),
+    ],
+)
+def test_it_answers_to_an_address_and_to_its_names_and_to_no_other(address: str, host: str, status: int) -> None:
+    """A page elsewhere can have its own name lead here, and would then read all: it cannot do so with an address."""
+    answered, headers, page = get(f"{address}/", Host=host)
+    assert answered == status
+    assert {name.lower() for name in HEADERS} <= {name.lower() for name in headers}
+    assert (b"</html>" if status == 200 else b"--name") in page
+
+
+def test_what_is_asked_costs_no_more_than_a_search_box_holds(address: str) -> None:
+    """A page elsewhere could not read the answer, but have the browser ask: 20,000 words took all cores for minutes."""
+    started = time.monotonic()
+    status, _, page = get(f"{address}/?q={'a+b+' * 10_000}")
+    assert status == 200
+    assert time.monotonic() - started < 20
+    assert f'maxlength="{LONGEST}"' in page.decode()
 
 
 @pytest.mark.parametrize("hostile", ["'; DROP TABLE notices; --", "<script>alert(1)</script>", "../../etc/passwd", "%"])
@@ -129,9 +163,9 @@ def test_what_is_asked_is_never_more_than_a_value(address: str, hostile: str) ->
 
 
 def test_no_cell_of_a_downloaded_csv_is_a_formula() -> None:
-    names = ["=1+1", "+82", "-x", "@x", "plain", "", None, "길동건설"]
-    given = pa.table({"name": names, "score": [float(row) for row in range(8)]})
-    assert plain(given)["name"].to_pylist() == ["'=1+1", "'+82", "'-x", "'@x", "plain", "", None, "길동건설"]
+    names = ["=1+1", "+82", "-x", "@x", "＝1+1", "plain", "", None, "길동건설"]
+    given = pa.table({"name": names, "score": [float(row) for row in range(9)]})
+    assert plain(given)["name"].to_pylist() == ["'=1+1", "'+82", "'-x", "'@x", "'＝1+1", "plain", "", None, "길동건설"]
     assert plain(given)["score"].equals(given["score"])
 
 
@@ -202,14 +236,15 @@ def wait(page) -> None:
 
 def test_the_command_listens_on_this_machine_and_ends_well_with_ctrl_c(config: Config) -> None:
     environment = {**os.environ, "BIDREC_HOME": config.home}
-    command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", "--port", "0", "--json"]
+    options = ["--port", "0", "--name", "Market.example", "--json"]
+    command = [sys.executable, "-c", "from jobs.cli import main; main()", "explore", *options]
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             url = next(json.loads(line)["url"] for line in process.stderr if '"listening"' in line)
             assert url.startswith("http://127.0.0.1:")
-            assert get(url)[0] == 200
+            assert get(url)[0] == get(url, Host="market.example")[0] == get(url, Host=socket.gethostname())[0] == 200
             assert get(url, Host="evil.example")[0] == 400  # a page elsewhere whose name leads here reads nothing
         finally:  # else a failure would wait for the server without an end
             process.send_signal(signal.SIGINT)

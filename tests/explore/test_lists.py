@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from bidrec.explore.lists import search
+from bidrec.explore.lists import LONGEST, search
 from tests.publishing.versions import publish
 
 
@@ -35,3 +35,11 @@ def test_a_business_number_is_found_with_its_hyphens(tmp_path):
     assert [row["company_id"] for row in search(tmp_path, "123-45-67890")[1]] == ["1234567890"]
     assert [row["notice_id"] for row in search(tmp_path, "20240100001-000")[0]] == ["20240100001-000"]
     assert search(tmp_path, "123-45-6a") == ([], [])
+
+
+def test_every_word_of_a_question_counts_up_to_its_longest_and_none_beyond(tmp_path):
+    publish(tmp_path, ["1234567890"], [" ".join(f"w{number}" for number in range(60))])
+    all_words = " ".join(f"w{number}" for number in range(60))
+    assert len(search(tmp_path, all_words)[0]) == 1
+    assert search(tmp_path, f"{all_words} nowhere") == ([], [])
+    assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere")[0]) == 1

@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -7,12 +8,26 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 
 from bidrec.config import Config
 from bidrec.errors import CannotWrite, ContractError, InputMissing
+from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_registry, open_store
 from bidrec.storage import PARTIAL
 from tests.asof.worlds import view, write
 from tests.feature_repo.homes import day, write_home
 
 BEGUN = datetime(2026, 1, 1, 3, 0, 0, 123456, tzinfo=UTC)
+COMPUTED = """
+import pandas as pd
+from company_views import company_activity
+from feast import Field
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Int64
+
+
+@on_demand_feature_view(sources=[company_activity], schema=[Field(name="twice", dtype=Int64)], mode="pandas")
+def doubled(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"twice": 2 * rows["bids_all"]})
+"""
+"""A view of a repository of one's own."""
 
 
 @pytest.fixture
@@ -167,3 +182,49 @@ def test_what_was_materialized_piece_by_piece_is_one_stretch_and_a_gap_stays_a_g
 def test_a_stretch_that_is_materialized_again_within_a_longer_one_does_not_shorten_it(config):
     hour = timedelta(hours=1)
     assert noted(config, [(BEGUN, BEGUN + 6 * hour), (BEGUN + hour, BEGUN + 2 * hour)]) == [(BEGUN, BEGUN + 6 * hour)]
+
+
+def holding(code: str, kind: str) -> Callable[[bytes], bytes]:
+    """A registry's content with a view of a kind that has code of its own."""
+
+    def changed(content: bytes) -> bytes:
+        registry = Registry.FromString(content)
+        view = getattr(registry, kind)[0] if kind == "feature_views" else getattr(registry, kind).add()
+        view.spec.name, view.spec.project, view.spec.mode = "odd", "bidrec", "pandas"
+        view.spec.feature_transformation.user_defined_function.body_text = code
+        return registry.SerializeToString()
+
+    return changed
+
+
+@pytest.mark.parametrize("kind", ["feature_views", "on_demand_feature_views", "stream_feature_views"])
+@pytest.mark.parametrize("job", [apply, open_store, open_registry], ids=lambda job: job.__name__)
+def test_code_in_the_registry_is_refused_and_not_run(config, tmp_path, kind, job):
+    """Feast runs it as soon as it lists the views; who may write the home would run it as the next job, with its
+    passwords."""
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'w')\ndef odd(rows):\n    return rows\n"
+    file(config).write_bytes(holding(code, kind)(file(config).read_bytes()))
+    with pytest.raises(ContractError, match="odd would run code") as refused:
+        job(config).list_all_feature_views() if job is open_store else job(config)
+    assert refused.value.exit_code == 65
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_view_that_computes_is_taken_where_feature_store_yaml_says_so(tmp_path, taken):
+    repo = tmp_path / "repo"
+    shutil.copytree(repository(), repo)
+    (repo / "computed.py").write_text(COMPUTED)
+    if taken:
+        text = (repo / "feature_store.yaml").read_text()
+        (repo / "feature_store.yaml").write_text(text.replace("registry:\n", "registry:\n  views_with_code: true\n"))
+    config = Config(home=str(tmp_path / "home"), feature_repo=str(repo))
+    if taken:
+        apply(config)
+        assert open_store(config).get_on_demand_feature_view("doubled").features[0].name == "twice"
+    else:
+        with pytest.raises(ContractError, match="doubled would run code") as refused:
+            apply(config)
+        assert "views_with_code: true" in refused.value.hint
+        assert not Registry.FromString(file(config).read_bytes()).on_demand_feature_views

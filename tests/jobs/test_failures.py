@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bidrec.errors import InputMissing
 from jobs.failures import report
 
 TOO_MUCH = 10**15
@@ -26,3 +27,15 @@ def test_another_runtime_error_of_torch_is_a_bug(capsys):
         torch.zeros(2) @ torch.zeros(3)
     assert report(raised.value, interrupted=False, verbose=False)[0] == 70
     assert "this is a bug" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_a_message_quotes_gives_no_order_to_the_terminal_that_shows_it(verbose, capsys):
+    """The name of a file beside the dumps, a value that is no number: somebody else wrote it."""
+    name = "no\x1b]0;title\x07\x9b31m\u202etice.txt"
+    _, said = report(InputMissing("no 공고　dump", hint=f"there: {name}"), interrupted=False, verbose=verbose)
+    shown = capsys.readouterr().err
+    assert said["hint"] == r"there: no\x1b]0;title\x07\x9b31m\u202etice.txt"
+    assert said["hint"] in shown
+    assert "no 공고 dump" in shown
+    assert not {*name} - {*r"no\x1b]0;title\x07\x9b31m\u202etice.txt"} & {*shown}

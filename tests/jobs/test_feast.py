@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bidrec.config import Config
 from bidrec.features import feast_command
 from bidrec.locks import one_job_at_a_time
 from jobs.cli import main
 from tests.feature_repo.homes import write_home
+
+STORES = Path(__file__).parents[2] / "examples" / "stores"
 
 SESSION = """
 import json, sys
@@ -117,3 +120,21 @@ def test_a_command_that_writes_waits_for_the_other_jobs_of_the_home(tmp_path, to
         assert waiting.poll() is None
     _, rest = waiting.communicate(timeout=120)
     assert waiting.returncode == 0, rest
+
+
+@pytest.mark.parametrize(
+    ("store", "password"),
+    [("redis", "redis:6379,password=hush-Secret"), ("postgres", "hush-Secret: a #'b")],
+)
+def test_the_configuration_that_feast_prints_has_no_password_in_it(home, monkeypatch, store, password):
+    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGSSLMODE"):
+        monkeypatch.setenv(name, "5432" if name == "PGPORT" else "prefer")
+    monkeypatch.setenv("BIDREC_REDIS", password)
+    monkeypatch.setenv("PGPASSWORD", password.replace("'", "''"))
+    config = Config(home=str(home), feature_store=str(STORES / f"{store}.yaml"))
+    printed, code = feast_command.run(config, ["configuration"])
+    assert code == 0
+    assert "***" in printed
+    assert "hush" not in printed
+    assert "'b" not in printed
+    assert "entity_key_serialization_version" in printed

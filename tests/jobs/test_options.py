@@ -267,6 +267,9 @@ def test_a_password_in_an_address_is_never_shown():
         ("no postgresql://db:5432/koneps?password=an@s3cret&sslmode=no", "db:5432/koneps?password=***&sslmode=no"),
         ("no postgresql://kim:me@db/koneps?sslpassword=s3cret", "//kim:***@db/koneps?sslpassword=***"),
         ("in host=db PassWord='an s3cret' port=1", "host=db PassWord=*** port=1"),
+        ("online_store:\n  password: an s3cret\n  port: 1", "  password: ***\\n  port: 1"),
+        ("  password: 'an''s3cret'\n  port: 1", "  password: ***\\n  port: 1"),
+        ('{"password": "an\\"s3cret", "port": 1}', '{\\"password\\": ***, \\"port\\": 1}'),
     ],
 )
 def test_a_password_in_what_a_library_says_is_not_logged(said, shown):

@@ -153,14 +153,18 @@ def test_no_secret_is_in_the_manifests_and_those_that_are_named_come_by_referenc
             assert "://" not in json.dumps(plain)
 
 
-@pytest.mark.parametrize(
-    ("name", "wanted"), [("demo", set()), ("cpu", {"BIDREC_SOURCE_URL", "BIDREC_REDIS"})], ids=["demo", "cpu"]
-)
-def test_a_training_gets_the_secrets_it_needs_and_the_demo_none(name, wanted):
-    (container,) = of_kind(name, "CronJob")["bidrec-train"]["spec"]["jobTemplate"]["spec"]["template"]["spec"][
-        "containers"
-    ]
-    assert {entry["name"] for entry in container.get("env", []) if "valueFrom" in entry} == wanted
+@in_every_overlay
+def test_a_job_gets_the_secrets_it_needs_and_the_demo_none(name):
+    both = {"BIDREC_SOURCE_URL", "BIDREC_REDIS"}
+    needed = {
+        "bidrec-train": both,
+        "bidrec-write-back": both,
+        "bidrec-materialize": {"BIDREC_REDIS"},
+        "bidrec-prune": set(),
+    }
+    for where in jobs_of(name):
+        got = {entry["name"] for one in where.containers for entry in one.get("env", []) if "valueFrom" in entry}
+        assert got - {"JOB"} == (set() if name == "demo" else needed[where.cron_job["metadata"]["name"]])
 
 
 @in_every_overlay
