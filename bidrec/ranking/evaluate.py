@@ -79,6 +79,7 @@ def evaluate_periods(
     )
     for period in periods:
         lists.add(period)
+        del period  # or it would still be held while the next one's rankers are made
     result = {
         "window": _window(truth, lists.candidates_C, lists.known_P),
         "seconds": lists.seconds,

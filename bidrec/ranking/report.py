@@ -27,7 +27,7 @@ from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.segments import Labels, categories_of, labels_of
+from bidrec.ranking.segments import categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs import Run
@@ -49,10 +49,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     rankers = _Rankers.of(config, run)
     ts = rankers.ts
     truth = Truth.of(ts, ts.cutoff, ts.test_before).thinned(config.evaluation.notices)
-    final = rankers.final_as_of(ts.cutoff)
-    _count_ineligible(truth, final.evidence.eligible)
-    whole = rankers.period(slice(0, len(truth.notices)), ts.cutoff, final)
-    metrics = _frozen(config.evaluation, truth, whole, final, labels_of(ts, truth))
+    metrics, shown = _frozen(truth, rankers)
     if config.evaluation.refresh_days:
         rolling = _rolling(config.evaluation, truth, rankers)
         metrics["metrics"] |= rolling["metrics"]
@@ -60,11 +57,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
         metrics["for_companies"] = rolling["for_companies"]
         metrics["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=metrics["window"]["notices"], seconds=metrics["seconds"])
-    details = {
-        "examples": examples(final, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids()),
-        "map": embedding_map(rankers.towers.notice_ND.numpy(), categories_of(ts)),
-    }
-    return metrics, details
+    return metrics, {"examples": shown, "map": embedding_map(rankers.towers.notice_ND.numpy(), categories_of(ts))}
 
 
 @dataclass(frozen=True)
@@ -100,18 +93,20 @@ class _Rankers:
         return Period(queries, rankers, known_companies(self.ts, moment), final.evidence.eligible)
 
 
-def _frozen(
-    settings: Evaluation, truth: Truth, whole: Period, final: FinalRanker, labels: dict[str, Labels]
-) -> dict[str, Any]:
-    """Everything that is told of the mode `frozen`."""
-    metrics = evaluate_periods([whole], truth, settings, model=MODEL, mode="frozen", segments=labels)
+def _frozen(truth: Truth, rankers: _Rankers) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Everything that is told of the mode `frozen`, and examples. Its rankers, gigabytes in a large market, go then."""
+    ts, settings = rankers.ts, rankers.config.evaluation
+    final = rankers.final_as_of(ts.cutoff)
+    _count_ineligible(truth, final.evidence.eligible)
+    whole = rankers.period(slice(0, len(truth.notices)), ts.cutoff, final)
+    metrics = evaluate_periods([whole], truth, settings, model=MODEL, mode="frozen", segments=labels_of(ts, truth))
     _warn_of_few(metrics["window"]["candidates"])
     metrics["newcomers"] = newcomers(metrics["segments"]["company"], MODEL)
     pairs = final.pairs(truth.notices)
     metrics["calibration"] = _calibration(truth, pairs, final.blend)
     lasting_C = final.evidence.lasting_C
     metrics["exposure"] = at_strengths(pairs, lasting_C, truth, whole.candidates_C, settings.exposures)
-    return metrics
+    return metrics, examples(final, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids())
 
 
 def _rolling(settings: Evaluation, truth: Truth, rankers: _Rankers) -> dict[str, Any]:

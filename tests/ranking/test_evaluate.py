@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -68,6 +69,23 @@ def test_progress_counts_the_lists_of_all_rankers_over_all_periods():
         evaluate_periods(periods, TRUTH, SETTINGS, model="final")
     told = [one["done"] for one in logs if one["event"] == "ranking, rolling"]
     assert told == ["1/4", "2/4", "3/4", "4/4"]
+
+
+def test_the_rankers_of_a_period_are_let_go_before_those_of_the_next_are_made():
+    made = []
+
+    def periods():
+        for queries in (slice(0, 1), slice(1, 2)):
+            assert not [ranker for ranker in made if ranker()]
+            ranker = replace(PERFECT)
+            made.append(weakref.ref(ranker))
+            period = Period(queries, {"final": ranker}, EVERYBODY)
+            del ranker
+            yield period
+            del period
+
+    evaluate_periods(periods(), TRUTH, SETTINGS, model="final")
+    assert len(made) == 2
 
 
 def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold():
