@@ -91,7 +91,7 @@ def test_a_table_of_whose_times_one_is_text_is_read_whole_since_that_one_may_be_
 
 def test_a_time_that_the_table_lacks_is_said(url, tmp_path, capsys):
     assert read(url, tmp_path, company=("seen", "no_such"))["company"] == set()
-    assert re.search("without a time that it lacks.*lacks=no_such.*table=company", capsys.readouterr().out)
+    assert re.search("without a time that it lacks.*lacks=no_such.*table=company", capsys.readouterr().err)
 
 
 def test_a_number_and_a_text_that_say_the_same_belong_together(url, tmp_path):

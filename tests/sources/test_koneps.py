@@ -279,7 +279,7 @@ def test_an_optional_column_that_goes_overnight_is_missed_every_night(tmp_path, 
     def said_of(notice: Row) -> str:
         write_dump(tmp_path / "dump", [notice], [raw_company()], [raw_bid()])
         run(tmp_path, tmp_path / "dump")
-        return str(capsys.readouterr().out)
+        return str(capsys.readouterr().err)
 
     assert "are gone" not in said_of(raw_notice())
     for night in ("1", "2"):
