@@ -15,8 +15,8 @@ Numbers = npt.NDArray[np.integer]
 def from_places(
     value: npt.NDArray[np.floating], row: Numbers, column: Numbers, shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """The values (n,) at their rows and columns (n,); those at one place are summed. The columns of
-    a row ascend."""
+    """The values (n,) at their rows and columns (n,); those at one place are summed. A row's columns
+    ascend."""
     kind = _kind(len(value), shape)
     at = row.astype(kind, copy=False), column.astype(kind, copy=False)
     return sparse.csr_array((value, at), shape=shape)

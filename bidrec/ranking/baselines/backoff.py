@@ -29,7 +29,8 @@ class BackOff:
         heights = [int(codes.max(initial=0)) + 1 for codes in self.chain]
         self._begin = np.cumsum([0, *heights])
         # A notice weighs as much as one of its bids, however many there are.
-        notices, first = np.unique(bids.notice, return_index=True)
+        notices, _, bidders = bids.notices()
+        first = np.cumsum(bidders) - bidders
         self._mass = [
             np.bincount(codes[notices], weights=weight_P[first], minlength=height)
             for codes, height in zip(self.chain, heights, strict=True)
