@@ -101,3 +101,7 @@ class Wins:
             np.concatenate([past.won_buyers.values, buyer[turns]])[sequence.order],
             np.concatenate([past.won_signs.values, events.wins[turns]])[sequence.order],
         )
+
+    def part(self, rows: slice) -> "Wins":
+        """As some of the versions see them."""
+        return replace(self, turns=self.turns.part(rows))

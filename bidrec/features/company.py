@@ -4,11 +4,14 @@ Reads   the arrays of the market (bidrec.features.market)
 Writes  company_activity (numbers), company_history (lists) and company_state (what the next build goes on from)
 
 Companies are worked through in blocks, so that memory does not grow with their number; a block is written while the
-next one is made.
+next one is made. Of a block the lists take by far the most, so that those of a company that bids on everything are made
+a stretch of versions at a time.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import pairwise, starmap
 from pathlib import Path
 
 import duckdb
@@ -32,7 +35,7 @@ def write_companies(
 ) -> None:
     """Write `file` of the three tables below `folder`, sorted by company_id, known_at.
 
-    sql: company_activity.sql. block_events: about how many bids are worked on at a time.
+    sql: company_activity.sql. block_events: about how many bids are worked on at a time; a company's lie in one block.
     """
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
@@ -47,18 +50,20 @@ def write_companies(
         with ThreadPoolExecutor(1) as writer:
             before: Future[None] | None = None
             for block in blocks(market, block_events):
-                tables = _tables(block, connection, sql)
-                if before:
-                    before.result()
-                before = writer.submit(write, tables)
+                for tables in _tables(block, connection, sql, block_events):
+                    if before:
+                        before.result()
+                    before = writer.submit(write, tables)
                 done = block.first + block.companies
                 log.get("features").info("following companies", done=f"{done}/{len(market.company_ids)}")
             if before:
                 before.result()
 
 
-def _tables(block: Block, connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, pa.Table]:
-    """The block's rows of each table."""
+def _tables(
+    block: Block, connection: duckdb.DuckDBPyConnection, sql: str, stretch: int
+) -> Iterator[dict[str, pa.Table]]:
+    """The block's rows of each table; those of company_history less than twice `stretch` at a time."""
     events, past, market = block.events, block.past, block.market
     versions = Versions.of(events)
     is_bid = block.is_bid
@@ -74,9 +79,12 @@ def _tables(block: Block, connection: duckdb.DuckDBPyConnection, sql: str) -> di
     activity = connection.execute(sql).to_arrow_table()
     connection.unregister("running")
     known_at = activity["known_at"]
-    history = pa.table({"company_id": ids, "known_at": known_at, **history_of(block, versions, bids, told, won)})
     state = state_of(block, running.append_column("known_at", known_at), versions, bids, told, seen, won)
-    return {"company_activity": activity, "company_history": history, "company_state": state}
+    yield {"company_activity": activity, "company_state": state}
+    bounds = np.linspace(0, len(ids), max(1, len(ids) // stretch) + 1).astype(np.int64)
+    for rows in starmap(slice, pairwise(bounds.tolist())):
+        lists = history_of(block, versions.part(rows), bids.part(rows), told, won.part(rows))
+        yield {"company_history": pa.table({"company_id": ids[rows], "known_at": known_at[rows], **lists})}
 
 
 def _stated(block: Block, column: Coded) -> npt.NDArray[np.int32]:

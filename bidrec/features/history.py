@@ -23,7 +23,7 @@ FIELD = 20
 
 
 def history_of(block: Block, versions: Versions, bids: BidSequence, told: Told, won: Wins) -> dict[str, pa.Array]:
-    """The columns of company_history."""
+    """The columns of company_history, for the versions: all of the block, or a stretch of them."""
     market, rows = block.market, len(versions.event)
     back = Back.over(bids.newest, bids.begin[versions.company], LAST)
     notice = told.notice[back.event]
@@ -63,16 +63,19 @@ def history_of(block: Block, versions: Versions, bids: BidSequence, told: Told, 
 def _rivals(block: Block, bids: BidSequence, told: Told) -> Ranked:
     """Who else bid on several of a company's last notices, as far as known when its own bid there became known."""
     market = block.market
-    company = np.repeat(np.arange(block.companies), np.diff(bids.begin))
-    field = market.bidder_field[told.place]
-    bid, place = spread(market.bidder_begin[told.notice], np.where(field <= FIELD, field, 0))
+    newest = bids.newest
+    oldest = max(int(newest[0]) - RIVALS_BACK + 1, 0) if len(newest) else 0
+    seen = np.arange(oldest, newest[-1] + 1 if len(newest) else 0)  # by any of the versions, which are in order
+    company = np.searchsorted(bids.begin, seen, side="right") - 1
+    field = market.bidder_field[told.place[seen]]
+    at, place = spread(market.bidder_begin[told.notice[seen]], np.where(field <= FIELD, field, 0))
     rival = market.bidder_company[place]
-    other = rival != company[bid] + block.first
-    bid, rival = bid[other], rival[other]
-    met = again(bid, rival, company, RIVALS_BACK)
-    bid, rival = bid[met], rival[met].astype(np.int64)
+    other = rival != company[at] + block.first
+    at, rival = at[other], rival[other]
+    met = again(at, rival, company, RIVALS_BACK)
+    bid, of, rival = seen[at[met]], company[at[met]], rival[met].astype(np.int64)
     # Each meeting is told of by the versions whose newest bid is it, or one of the next few of the company.
-    first = np.searchsorted(bids.newest, bid)
-    last = np.minimum(bid + RIVALS_BACK, bids.begin[company[bid] + 1]) - 1
-    meeting, row = spread(first, np.searchsorted(bids.newest, last, side="right") - first)
-    return ranked(row, rival[meeting], bids.newest[row] - bid[meeting], RIVALS, least=2)
+    first = np.searchsorted(newest, bid)
+    last = np.minimum(bid + RIVALS_BACK, bids.begin[of + 1]) - 1
+    meeting, row = spread(first, np.searchsorted(newest, last, side="right") - first)
+    return ranked(row, rival[meeting], newest[row] - bid[meeting], RIVALS, least=2)

@@ -7,7 +7,7 @@ Every number is the one before plus what is new, so a build that goes on from a 
 from the start gives: counts and sums are integers, and the decayed count is always made in the same steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,10 @@ class BidSequence:
         newest = begin[versions.company] + held[versions.company] + versions.so_far(is_new) - 1
         return cls(order, begin, newest)
 
+    def part(self, rows: slice) -> "BidSequence":
+        """As some of the versions see it."""
+        return replace(self, newest=self.newest[rows])
+
 
 @dataclass(frozen=True)
 class Versions:
@@ -64,6 +68,9 @@ class Versions:
         last[:-1] = (company[1:] != company[:-1]) | (known[1:] != known[:-1])
         event = np.flatnonzero(last)
         return cls(event, company[event], known[event], np.searchsorted(company, company[event]))
+
+    def part(self, rows: slice) -> "Versions":
+        return Versions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def so_far(self, change: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
         """(V,) sum of the company's changes (E,) up to each version."""

@@ -30,8 +30,6 @@ from bidrec.training_set.rows import SideRows, seconds
 from bidrec.training_set.scaling import Scale, check_vectors, fit_scale
 from bidrec.training_set.vocabulary import Vocabulary, fit_vocabulary, read_vocabularies, write_vocabularies
 
-TEXT_BLOCK_ROWS = 8_192
-"""Titles hashed at once: their code points then stay in the processor's cache."""
 _logger = log.get("training_set")
 MISSING_TIME = np.iinfo(np.int64).min
 
@@ -93,12 +91,13 @@ def expression(f: Field) -> str:
 
 
 def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
-    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time.
+    """Fit every field on the rows of a side that were known before the moment `before`, one column at a time; of texts,
+    which may be as long as they like, a block of one.
 
     Raises ContractError (65) where a vector is broken or of another length than the others.
     """
     training = np.flatnonzero(side.known_at < before)
-    fitted = Counted(_logger, f"fitting {side.table}", sum(f.read != "age" for f in fields))
+    fitted = Counted(_logger, f"fitting {side.table}", sum(f.read not in ("age", "text") for f in fields))
 
     def columns(*reads: str) -> Iterator[tuple[Field, pa.Array]]:
         for f in fields:
@@ -110,7 +109,7 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
         scales={f.name: _fit_scale(values, f) for f, values in columns("dense", "vector")},
         vocabularies={f.name: fit_vocabulary(values) for f, values in columns("categorical", "bag")},
         bags=frozenset(f.name for f in fields if f.read == "bag"),
-        idf={f.name: _fit_idf(values, f) for f, values in columns("text")},
+        idf={f.name: _fit_idf(side, f, before) for f in fields if f.read == "text"},
         terms={f.name: f.terms for f in fields if f.read == "text"},
         analysers={f.name: analyser_of(f.terms) for f in fields if f.read == "text"},
         ages=tuple(f.name for f in fields if f.read == "age"),
@@ -126,14 +125,23 @@ def _fit_scale(values: pa.Array, f: Field) -> Scale:
     return fit_scale(values, f.read == "vector")
 
 
-def _fit_idf(titles: pa.Array, f: Field) -> npt.NDArray[np.float32]:
+def _fit_idf(side: SideRows, f: Field, before: int) -> npt.NDArray[np.float32]:
     frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)), f.terms)
-    counted = Counted(_logger, f"counting the terms of {f.name}", len(titles))
-    for begin in range(0, len(titles), TEXT_BLOCK_ROWS):
-        block = titles.slice(begin, TEXT_BLOCK_ROWS)
-        frequency.add(block.to_pylist())
-        counted(len(block))
+    counted = Counted(_logger, f"counting the terms of {f.name}", len(side.known_at))
+    first = 0
+    for batch in side.batches({f.name: expression(f)}):
+        titles = batch[f.name].filter(pa.array(side.known_at[first : first + len(batch)] < before))
+        for rows in _stretches([titles], len(titles)):
+            frequency.add(titles[rows].to_pylist())
+        counted(len(batch))
+        first += len(batch)
     return frequency.idf()
+
+
+def _stretches(texts: list[pa.Array], rows: int) -> Iterator[slice]:
+    """The rows in parts, none of whose texts together are many more bytes than are hashed at once."""
+    lengths = [pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False) for values in texts]
+    return text.stretches(sum(lengths, np.zeros(rows, np.int64)))
 
 
 def write_fit(folder: Path, fitted: Fit) -> None:
@@ -199,8 +207,8 @@ def encode(
             values.append(block_values)
             lengths.append(block_lengths)
             ages.append(_columns(len(batch), [_age(batch[name]) for name in fitted.ages], np.int64))
-            for begin in range(0, len(batch), TEXT_BLOCK_ROWS):
-                block = _texts(batch.slice(begin, TEXT_BLOCK_ROWS), fitted, entry)
+            for rows in _stretches([batch[t["name"]] for t in entry["text"]], len(batch)):
+                block = _texts(batch[rows], fitted, entry)
                 for file, part in zip((terms, weights, title_lengths), block, strict=True):
                     file.append(part)
             encoded(len(batch))

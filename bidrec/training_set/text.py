@@ -14,6 +14,7 @@ alone, so it is the same in every process, version and machine.
 """
 
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -24,6 +25,8 @@ from bidrec.training_set.morphemes import morphemes
 
 MAXIMUM_TERMS = 64
 BUCKETS = 65_536
+AT_ONCE = 1 << 18
+"""Bytes of titles hashed at once: their code points then stay in the processor's cache, however long a title is."""
 
 _SEPARATOR, _LETTER, _HANGUL = 0, 1, 2
 _BASE = 0x9E3779B97F4A7C15
@@ -32,6 +35,17 @@ _WORD, _WORD_PAIR, _SYLLABLES = 1, 2, 3
 Rows = npt.NDArray[np.int64]
 Buckets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+
+
+def stretches(lengths: npt.NDArray[np.integer]) -> Iterator[slice]:
+    """Titles of these lengths (R,) in stretches of AT_ONCE bytes at most, or of a single title."""
+    ends = np.cumsum(lengths + 1)  # an empty title is something too
+    begin = 0
+    while begin < len(lengths):
+        past = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, past + AT_ONCE, side="right")))
+        yield slice(begin, end)
+        begin = end
 
 
 def hashed_terms(titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS) -> tuple[Rows, Buckets]:

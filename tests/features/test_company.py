@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -149,6 +150,19 @@ def test_working_on_few_companies_at_a_time_changes_no_row(home):
     whole = {table: read(home, table) for table in EVENT_TIMES}
     build_features(Config(home=str(home)), run_rows=5)
     assert {table: read(home, table) for table in EVENT_TIMES} == whole
+
+
+def test_the_lists_of_a_company_that_bids_on_everything_are_made_a_stretch_of_versions_at_a_time(home):
+    """As many rows as are worked on at a time become a row group of their own."""
+    notices = [tables.notice(number) for number in range(60)]
+    write_lake(home, notice=notices, bid=[tables.bid(n, by) for n in range(60) for by in (0, 1 + n % 2, 3 + n % 5)])
+    build_features(Config(home=str(home)))
+    whole = {table: read(home, table) for table in EVENT_TIMES}
+    build_features(Config(home=str(home)), run_rows=10)
+    assert {table: read(home, table) for table in EVENT_TIMES} == whole
+    (file,) = (home / "features" / "company_history").glob("*.parquet")
+    metadata = pq.ParquetFile(file).metadata
+    assert max(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)) < 20
 
 
 def test_a_long_history_told_in_many_ingests_is_the_one_told_at_once(tmp_path):

@@ -7,7 +7,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.training_set.text import MAXIMUM_TERMS, DocumentFrequency, counted_terms, hashed_terms, weighted_terms
+from bidrec.training_set.text import (
+    AT_ONCE,
+    MAXIMUM_TERMS,
+    DocumentFrequency,
+    counted_terms,
+    hashed_terms,
+    stretches,
+    weighted_terms,
+)
 
 BUCKETS = 2**40
 """So many that two terms of a test never share one."""
@@ -120,3 +128,10 @@ def test_a_long_title_keeps_its_heaviest_terms():
 def test_no_titles_give_no_terms():
     values, weights, lengths = weighted_terms([], np.ones(8, np.float32))
     assert (len(values), len(weights), len(lengths)) == (0, 0, 0)
+
+
+@given(st.lists(st.sampled_from([0, 3, AT_ONCE // 3, AT_ONCE, 3 * AT_ONCE]), max_size=12))
+def test_a_stretch_of_titles_is_no_longer_than_is_hashed_at_once_but_for_a_single_title(lengths):
+    parts = [np.array(lengths, np.int64)[part] for part in stretches(np.array(lengths, np.int64))]
+    assert np.concatenate([np.zeros(0, np.int64), *parts]).tolist() == lengths
+    assert all(len(part) == 1 or part.sum() <= AT_ONCE for part in parts)

@@ -23,17 +23,17 @@ REGION, LICENCES = "region", "licences"
 def groups_of(profile: Side) -> sparse.csr_array:
     """(P, G) the groups of each record, one for its region with each of its licences, as shares that sum to 1.
 
-    What is unknown is a value like others. The codes are those of the training set's vocabulary, in which rare values
-    are one.
+    Groups that no record is in have no column: there may be as many as all regions times all licences. What is unknown
+    is a value like others. The codes are those of the training set's vocabulary, in which rare values are one.
     """
     region, licences = _items(profile, REGION), _items(profile, LICENCES)
     # One region a record, some licences each: a group's number is made of both codes.
     first = region.indices[region.indptr[:-1]] if profile.rows else np.empty(0, np.int64)
     per_row = np.diff(licences.indptr)
     group = np.repeat(first.astype(np.int64), per_row) * licences.shape[1] + licences.indices
+    found, group = np.unique(group, return_inverse=True)
     share = np.repeat(1 / np.maximum(per_row, 1), per_row).astype(np.float32)
-    shape = (profile.rows, region.shape[1] * licences.shape[1])
-    return from_ends(share, group, licences.indptr, shape)
+    return from_ends(share, group, licences.indptr, (profile.rows, len(found)))
 
 
 def _items(side: Side, name: str) -> sparse.csr_array:
@@ -67,9 +67,11 @@ class Peers:
         not `asked`, and for a company without a record."""
         found = np.zeros(company_BM.shape, np.float32)
         row, place = np.nonzero(asked_BM)
-        vote_BG = (votes @ self._mean_CG).toarray()
         share_AG = self._share_CG[company_BM[row, place]]
+        if not share_AG.nnz:
+            return found
+        vote_BG = votes @ self._mean_CG
         of = np.repeat(np.arange(len(row)), np.diff(share_AG.indptr))
-        part = share_AG.data * vote_BG[row[of], share_AG.indices]
+        part = share_AG.data * np.asarray(vote_BG[row[of], share_AG.indices])
         found[row, place] = np.bincount(of, part, len(row))
         return found

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,3 +80,19 @@ def test_no_record_at_all_lends_nothing():
     made = Peers(groups_of(profile([])), np.full(2, -1))
     votes = sparse.csr_array(np.ones((1, 2), np.float32))
     assert made.lent(votes, np.array([[0, 1]]), np.ones((1, 2), bool)).tolist() == [[0, 0]]
+
+
+def test_memory_goes_by_the_groups_that_occur_and_not_by_all_regions_times_all_licences(monkeypatch):
+    companies = 3000
+    monkeypatch.setattr("tests.ranking.second_stage.test_peers.REGIONS", companies)
+    monkeypatch.setattr("tests.ranking.second_stage.test_peers.LICENCES", companies)
+    records = profile([(number, [number]) for number in range(companies)])
+    votes = sparse.csr_array(np.eye(2, companies, dtype=np.float32))
+    tracemalloc.start()
+    lent = Peers(groups_of(records), np.arange(companies)).lent(
+        votes, np.array([[0, 1], [0, 1]]), np.ones((2, 2), bool)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lent.tolist() == [[1, 0], [0, 1]]
+    assert peak < 5e6  # nine million groups would take 72 MB
