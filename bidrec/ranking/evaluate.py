@@ -107,7 +107,7 @@ class _Lists:
         self.known_P[of_period] = period.candidates_C[truth.company[of_period]]
         self.listable_P[of_period] = self.known_P[of_period] & _may_bid(period, truth, of_period)
         self.candidates_C |= period.candidates_C
-        active_A = self.sideways.begin(queries, self.known_P) if self.sideways else NOBODY
+        active_A = self.sideways.begin(queries, self.known_P, period.eligible) if self.sideways else NOBODY
         self.tell.whole = len(truth.notices) * len(period.rankers)
         for name, ranker in period.rankers.items():
             began = time.perf_counter()

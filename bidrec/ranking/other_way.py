@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bidrec.ranking import metrics
 from bidrec.ranking.compare import compare
+from bidrec.ranking.eligibility import Eligible
 from bidrec.ranking.topk import best
 from bidrec.ranking.truth import Truth
 
@@ -35,10 +36,13 @@ class OtherWay:
         self.values: dict[str, dict[str, list[Float64]]] = {}
         self.open_notices: list[int] = []
         """Of each query."""
+        self.eligible_notices: list[int] = []
+        """Of these, on how many its company may bid: a list is made of them alone."""
 
-    def begin(self, queries: slice, known_P: Bool) -> Int64:
+    def begin(self, queries: slice, known_P: Bool, eligible: Eligible | None = None) -> Int64:
         """Start a period, the notices at `queries` of the truth; `known_P`: whether each bid's company was known by
-        then. Returns the rows (A,) of the companies whose scores are wanted."""
+        then; `eligible`: who may bid on what, None for all on all. Returns the rows (A,) of the companies whose scores
+        are wanted."""
         truth = self.truth
         inside = (truth.query >= queries.start) & (truth.query < queries.stop) & known_P
         active = np.unique(truth.company[inside])
@@ -49,6 +53,8 @@ class OtherWay:
         order = np.argsort(company, kind="stable")
         self._company, self._notice = company[order], (truth.query[inside] - queries.start)[order]
         self.open_notices += [notices] * len(active)
+        may_bid = eligible and eligible.mask(truth.notices[queries], active).sum(axis=0).tolist()
+        self.eligible_notices += may_bid or [notices] * len(active)
         return active
 
     def add(self, ranker: str, score_QA: Float32) -> None:
@@ -64,7 +70,8 @@ class OtherWay:
             of_ranker[name].append(found[name])
 
     def result(self, resamples: int, seed: int, model: str, mode: str) -> dict[str, Any] | None:
-        """As evaluate_periods, with `queries` and `open_notices` (mean per query); None where nobody bid."""
+        """As evaluate_periods, with `queries`, `open_notices` and `eligible_notices` (means per query); None where
+        nobody bid."""
         if not self.values:
             return None
         values = {
@@ -72,4 +79,9 @@ class OtherWay:
             for ranker, of_ranker in self.values.items()
         }
         compared = compare(values, {}, resamples, seed, model=model, mode=mode, chosen_by=CHOSEN_BY)
-        return {"queries": len(self.open_notices), "open_notices": float(np.mean(self.open_notices)), **compared}
+        return {
+            "queries": len(self.open_notices),
+            "open_notices": float(np.mean(self.open_notices)),
+            "eligible_notices": float(np.mean(self.eligible_notices)),
+            **compared,
+        }

@@ -22,7 +22,7 @@ FEW_NOTICES = 200
 REFUSED_SHARE = 0.001
 """Share of a table's rows in the quarantine that is worth a word."""
 MISCOUNTED = 0.25
-"""How far, in parts of it, the expected number of bidders may be off the true one."""
+"""How far, in parts of it, the expected number of bidders may be off that of the candidates who bid."""
 UNOPENED_SHARE = 0.1
 SHIFTS = 5
 """Fields beyond their bounds that are named."""
@@ -113,10 +113,13 @@ def _doubts(facts: dict[str, Any]) -> Iterator[str]:
     if lead and lead["ci"] and lead["ci"][0] <= 0 <= lead["ci"][1]:
         yield f"The difference to the best baseline, {lead['baseline']}, is within chance: its interval holds 0."
     held = facts["calibration"]
-    if held and abs(held["expected_bidders"] - held["bidders"]) > MISCOUNTED * held["bidders"]:
-        yield (
-            f"The probabilities add up to {held['expected_bidders']:.1f} bidders a notice where there were "
-            f"{held['bidders']:.1f}: trust their order more than their size."
-        )
+    if held:
+        # A run measured by an older version has the bidders that were no candidates in its only count of them.
+        expected, bidders = held["expected_bidders"], held.get("bidders_among_candidates", held["bidders"])
+        if abs(expected - bidders) > MISCOUNTED * bidders:
+            yield (
+                f"The probabilities add up to {expected:.1f} bidders a notice where the candidates held "
+                f"{bidders:.1f}: trust their order more than their size."
+            )
     if facts["market"]["changed"]:
         yield "The home's tables have changed since this run: counts by month and region are of today's."

@@ -236,10 +236,12 @@ def test_the_figures_in_the_sentences_are_the_runs(facts: dict[str, Any], page: 
         f"A mean over {facts['window']['notices']} notices",
         f"{audit['violations']} violations in {audit['pairs']:,} pairs, {audit['versions']:,} company versions and "
         f"{audit['fitted_rows']:,} rows",
-        f"{held['expected_bidders']:.1f} expected, {held['bidders']:.1f} true; off by "
-        f"{held['bidders_mean_absolute_error']:.1f} on average",
+        f"{held['expected_bidders']:.1f} expected of the candidates, of whom {held['bidders_among_candidates']:.1f} "
+        f"did bid; {held['bidders']:.1f} with those who were no candidates, from which the expected number of a notice "
+        f"is {held['bidders_mean_absolute_error']:.1f} off on average",
         f"Brier score {held['brier']:.4f}, against {held['brier_of_base_rate']:.4f}",
-        f"{facts['for_companies']['queries']:,} lists of {facts['for_companies']['open_notices']:,.0f} notices",
+        f"{facts['for_companies']['queries']:,} lists of {facts['for_companies']['open_notices']:,.0f} notices "
+        f"on average, {facts['for_companies']['eligible_notices']:,.0f} of which the company may bid on",
         *(
             f"Of {one['bidders']} bidder{'s' * (one['bidders'] != 1)}, {one['found@10']} in the first 10 and "
             f"{one['found@100']} in the first 100."

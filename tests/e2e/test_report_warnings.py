@@ -32,8 +32,8 @@ WARNED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         facts, "windows", validation={"notices": 199, "bids": 1}
     ),
     "is within chance: its interval holds 0": lambda facts: with_part(facts, "difference", ci=[-0.1, 0.1]),
-    "add up to 9.0 bidders a notice where there were 3.0": lambda facts: with_part(
-        facts, "calibration", expected_bidders=9.0, bidders=3.0
+    "add up to 9.0 bidders a notice where the candidates held 3.0": lambda facts: with_part(
+        facts, "calibration", expected_bidders=9.0, bidders=9.0, bidders_among_candidates=3.0
     ),
     "The home's tables have changed since this run": lambda facts: with_part(facts, "market", changed=True),
 }
@@ -48,7 +48,7 @@ def test_what_makes_figures_doubtful_is_warned_of_and_nothing_else_is(config: Co
     quiet = with_part(quiet, "market", refused={}, changed=False)
     quiet = with_part(quiet, "difference", ci=[0.1, 0.2])
     quiet = with_part(quiet, "range", bid_known_at=["2024-01-01", "2030-01-01"])
-    quiet = with_part(quiet, "calibration", expected_bidders=3.0, bidders=3.0)
+    quiet = with_part(quiet, "calibration", expected_bidders=3.0, bidders=9.0, bidders_among_candidates=3.0)
 
     def warned(facts: dict[str, Any]) -> list[str]:
         training_set = read_manifest(run.training_set) or {}

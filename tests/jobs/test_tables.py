@@ -70,6 +70,13 @@ def test_the_table_says_of_how_many_notices_the_ranked_ones_are() -> None:
     assert ": 4 notices," in printed(metrics_table(metrics(0)), 120)
 
 
+def test_the_table_of_notices_for_a_company_says_on_how_many_it_may_bid() -> None:
+    """Ten first places find nearly everything where there are hardly more than ten to be listed."""
+    other_way = {**metrics(0), "queries": 3_797, "open_notices": 72.45, "eligible_notices": 9.52}
+    words = " ".join(printed(metrics_table({**metrics(0), "for_companies": other_way}), 120).split())
+    assert "Notices for a company, by period: 3,797 lists, it may bid on 10 of 72" in words
+
+
 @pytest.mark.parametrize("top_k", [(10,), (5, 50, 200)])
 def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) -> None:
     words = printed(metrics_table(metrics(20, top_k)), 160)

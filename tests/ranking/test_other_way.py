@@ -1,9 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.ranking import other_way
+from bidrec.ranking.eligibility import Eligible, Rule
 from bidrec.ranking.other_way import OtherWay
 from bidrec.ranking.truth import Truth
 
@@ -56,9 +58,22 @@ def test_recall_is_that_of_a_plain_loop_over_companies_and_periods(pairs, seed, 
         assert result is None
         return
     assert result["queries"] == len(expected)
-    assert result["open_notices"] == pytest.approx(np.mean(open_notices))
+    assert result["open_notices"] == result["eligible_notices"] == pytest.approx(np.mean(open_notices))
     row = result["metrics"]["rolling"]["model"]
     assert (row["recall@10"], row["recall@50"]) == pytest.approx((np.mean(expected), np.mean(expected_50)))
+
+
+def test_how_many_of_the_notices_a_company_may_bid_on_is_told_because_the_others_are_never_listed():
+    """Company 0 bids and may bid on notice 0 alone, company 1 on every second one: 1 and 12 of the 24."""
+    standings = pa.array([["north"], ["south"]])
+    limits = pa.array([["north"], ["south"], ["west"]])
+    of_notice = np.where(np.arange(QUERIES) == 0, 0, np.where(np.arange(QUERIES) % 2 == 1, 1, 2))
+    eligible = Eligible((Rule.of(limits, standings),), of_notice, np.array([0, 1, *[0] * (COMPANIES - 2)]))
+    made = OtherWay(truth_of([(0, 0), (1, 1)]))
+    active = made.begin(slice(0, QUERIES), np.ones(2, bool), eligible)
+    made.add("model", np.zeros((QUERIES, len(active)), np.float32))
+    found = made.result(10, 7, "model", "rolling")
+    assert (found["open_notices"], found["eligible_notices"]) == (QUERIES, (1 + QUERIES / 2) / 2)
 
 
 def test_the_best_rival_is_named_by_recall_among_the_first_ten():

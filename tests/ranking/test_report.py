@@ -19,3 +19,14 @@ def test_the_probabilities_are_held_against_who_bid_and_bidders_that_were_no_can
     assert found["brier"] == pytest.approx((1 - likely) ** 2)
     assert (found["pairs"], found["brier_of_base_rate"]) == (4, 1 / 4)
     assert (found["expected_bidders"], found["bidders"]) == (pytest.approx(1.0), 3 / 2)
+
+
+def test_the_expected_bidders_stand_beside_those_among_the_candidates_who_alone_could_be_expected():
+    """Of three bidders on two notices one was no candidate: no probability, however true, adds up to it."""
+    truth = Truth(
+        0, 1, np.array([7, 9]), np.zeros(2, int), np.array([0, 0, 1]), np.array([1, 3, 2]), 0, np.zeros(4, int)
+    )
+    pairs = np.array([0, 1]), np.array([1, 2]), np.array([9.0, 9.0], np.float32)
+    found = _calibration(truth, pairs, blend([1.0]))
+    assert found["expected_bidders"] == pytest.approx(found["bidders_among_candidates"], abs=1e-3)
+    assert (found["bidders_among_candidates"], found["bidders"]) == (1.0, 1.5)

@@ -52,7 +52,8 @@ def _loss(curve: Float64, x_P2: Float64, target_P: Float64) -> float:
 
 def reliability(probability_P: Float32, bid_P: Bool, query_P: Int64, bidders_Q: Int64) -> dict[str, Any]:
     """How well the probabilities of P candidates hold: `brier` beside that of the base rate, the expected number of
-    bidders a notice beside the true one (`bidders_Q`, those included that were no candidates), and BINS bins."""
+    bidders a notice beside that of the candidates who bid, and BINS bins. Bidders that were no candidates have no
+    probability: only `bidders` and the absolute error count them (`bidders_Q`)."""
     predicted = probability_P.astype(np.float64)
     expected_Q = np.bincount(query_P, predicted, len(bidders_Q))
     order = np.argsort(predicted)
@@ -64,6 +65,7 @@ def reliability(probability_P: Float32, bid_P: Bool, query_P: Int64, bidders_Q: 
         "brier": float(((predicted - bid_P) ** 2).mean()) if len(predicted) else None,
         "brier_of_base_rate": float(rate * (1 - rate)),
         "expected_bidders": float(expected_Q.mean()),
+        "bidders_among_candidates": float(bid_P.sum() / len(bidders_Q)),
         "bidders": float(bidders_Q.mean()),
         "bidders_mean_absolute_error": float(np.abs(expected_Q - bidders_Q).mean()),
         "bins": [

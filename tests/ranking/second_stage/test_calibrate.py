@@ -52,7 +52,7 @@ def test_reliability_holds_the_expected_bidders_of_each_notice_against_the_true_
     found = reliability(probability, bid, query, np.array([1, 3]))
     assert found["brier"] == pytest.approx((0.25 + 0.0625 + 0.0625 + 1) / 4)
     assert found["brier_of_base_rate"] == pytest.approx(1 / 4 * 3 / 4)
-    assert (found["expected_bidders"], found["bidders"]) == (1.0, 2.0)
+    assert (found["expected_bidders"], found["bidders"], found["bidders_among_candidates"]) == (1.0, 2.0, 0.5)
     assert found["bidders_mean_absolute_error"] == pytest.approx((0.25 + 1.75) / 2)
 
 
