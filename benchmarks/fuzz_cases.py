@@ -237,5 +237,5 @@ def _without_reasons(output: str) -> Any:
 
 
 def _rows(box: Path, table: str) -> int:
-    files = (box / table).glob("*.parquet") if box.name == "lake" else [box / f"{table}.parquet"]
+    files = (box / table).glob("*.parquet") if box.name == "lake" else box.glob(f"{table}.parquet")
     return sum(parquet.read_metadata(file).num_rows for file in files)

@@ -1,6 +1,7 @@
 """The quarantine: rows that broke the contract, each with its reasons, kept apart for each ingest.
 
-    quarantine/000001/{notice,company,bid}.parquet + manifest.json      what the first ingest refused
+    quarantine/000001/{notice,company,bid}.parquet + manifest.json      what the first ingest refused; a table of which
+                                                                        nothing was refused has no file
 
 Reads   bad_<table> (`bidrec/increment.py`)
 Writes  quarantine/NNNNNN, and refuses the ingest (65) where too many rows are bad
@@ -24,9 +25,14 @@ def folder_of(home: Path, ingest: int) -> Path:
 
 
 def write(connection: duckdb.DuckDBPyConnection, target: Path, checked: dict[str, Checked]) -> None:
-    """Write the bad rows, their reasons counted in the manifest; whole or not at all."""
+    """Write the bad rows, their reasons counted in the manifest; whole or not at all.
+
+    Nothing for a table without any: each later ingest reads every file.
+    """
     with whole_folder(target) as folder:
         for name, table in TABLES.items():
+            if not checked[name].quarantined:
+                continue
             copy_sorted(connection, table, f"SELECT * FROM bad_{name}", folder / f"{name}.parquet")
         facts = {
             name: {"given": found.given, "quarantined": found.quarantined, "reasons": found.reasons}

@@ -62,7 +62,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
             yield staging
             open_to_whom_the_umask_lets(staging)
             for file in sorted(staging.rglob("*")):
-                if file.is_file():
+                # One that was linked in is of an older folder, which has synced it: of those there are thousands.
+                if file.is_file() and file.stat().st_nlink == 1:
                     open_to_whom_the_umask_lets(file)
                     sync(file)
             for folder in (*staging.rglob("*/"), staging):

@@ -63,3 +63,11 @@ def test_of_bad_rows_that_are_the_same_in_every_column_each_counts(tmp_path):
     manifest = run(tmp_path, 1, [*BIDS, nobody, nobody, bid(0, 200)], share=0.5)
     assert manifest["tables"]["bid"]["quarantined"] == 1
     assert refused(tmp_path, 2) == [(None, "company_id is missing")]
+
+
+def test_a_table_of_which_nothing_was_refused_has_no_file_that_each_later_ingest_would_read(tmp_path):
+    run(tmp_path, 0, BIDS)
+    run(tmp_path, 1, [*BIDS, bid(0, 200), bid(0, 101, amount=-1.0)], share=0.5)
+    written = {str(file.relative_to(tmp_path / "quarantine")) for file in (tmp_path / "quarantine").rglob("*.parquet")}
+    assert written == {"000002/bid.parquet"}
+    assert read_manifest(tmp_path / "quarantine" / "000002")["tables"]["notice"]["quarantined"] == 0

@@ -240,6 +240,17 @@ def test_a_folder_is_on_the_disk_with_all_that_is_in_it_before_it_has_its_name_a
     assert done[named + 1 :] == [tmp_path.stat().st_ino]
 
 
+def test_what_is_linked_over_from_the_folder_before_is_not_synced_again(tmp_path, done):
+    with whole_folder(tmp_path / "features") as folder:
+        (folder / "1.parquet").touch()
+    done.clear()
+    with whole_folder(tmp_path / "features") as folder:
+        os.link(tmp_path / "features" / "1.parquet", folder / "1.parquet")
+        (folder / "2.parquet").touch()
+    assert (tmp_path / "features" / "2.parquet").stat().st_ino in done
+    assert (tmp_path / "features" / "1.parquet").stat().st_ino not in done
+
+
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_afterwards(tmp_path, done):
     write_text(tmp_path / "metrics.json", "{}")
     assert done == [(tmp_path / "metrics.json").stat().st_ino, "named", tmp_path.stat().st_ino]
