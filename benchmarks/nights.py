@@ -1,0 +1,210 @@
+"""What a home of many nights costs a night, beside one that holds the same rows in one part.
+
+    python -m benchmarks.nights [--nights 1000] [--a-night 6] [--json]
+
+A market is invented, ingested and trained on but for its last day. A copy of that home is cut into what as many nightly
+ingests and builds would have left: a part of each lake table, a segment of each feature table and a quarantine a night.
+(In company_state each row is its company's newest, at every night that told something of it.) Then the last day comes,
+and each job runs on both homes in a process of its own, with at most 1,024 open files. Of each: CPU and wall seconds,
+the largest resident size of the process; of both homes: files, bytes, bytes of the manifests. As nothing else differs,
+what the second takes longer is the price of the parts.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks.memory import BIDREC, SETTINGS
+from bidrec import quarantine
+from bidrec.contract import TABLES
+from bidrec.features.build import EVENT_TIMES
+from bidrec.lake import part_file
+from bidrec.sealed import MANIFEST, read_manifest, write_json
+from bidrec.simulator import simulate
+from bidrec.sums import facts_of
+
+FIRST_DAYS = 400
+"""Days of the first ingest, before the nights."""
+OPEN_FILES = 1024
+JOBS = {
+    "ingest": [*BIDREC, "ingest"],
+    "features": ["-c", "from benchmarks.chaos_jobs import build; build()"],
+    "write-back": [*BIDREC, "write-back"],
+    "recommend": [*BIDREC, "recommend", "--company", "{company}"],
+    "get-historical-features": [
+        *(*BIDREC, "feast", "get-historical-features", "-f", "company_activity:bids_90d"),
+        *("-d", '[{{"company_id": "{company}", "event_timestamp": "{now}"}}]'),
+    ],
+    "materialize-incremental": [*BIDREC, "feast", "materialize-incremental", "{now}"],
+    "doctor": [*BIDREC, "doctor"],
+    "runs": [*BIDREC, "runs"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=1000)
+    parser.add_argument("--a-night", type=int, default=6, help="notices; bids are five times as many")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bidrec-nights-") as folder:
+        found = measure(Path(folder), options.nights, options.a_night)
+    print(json.dumps(found) if options.json else table(found))
+    sys.exit(any(one["exit_code"] for home in found.values() for one in home["jobs"].values()))
+
+
+def measure(folder: Path, nights: int, a_night: int) -> dict[str, dict[str, Any]]:
+    """Of the home of one part (`once`) and that of the `nights`: its jobs, files, bytes and manifests."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    end = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    settings = SETTINGS.format(folder=folder, memory_limit="1GB").replace(f"{folder}/home", "${BIDREC_HOME}")
+    (folder / "bidrec.toml").write_text(settings, encoding="utf-8")
+    _in_child(invent, folder, nights + FIRST_DAYS, a_night, end)
+    use(folder, "before")
+    _run(folder, "once", [*BIDREC, "train"])
+    shutil.copytree(folder / "once", folder / "nights")
+    _in_child(cut, folder / "nights", [end - timedelta(days=day) for day in range(nights, -1, -1)])
+    use(folder, "after")
+    return {home: {"home": _size(folder / home), "jobs": _jobs(folder, home)} for home in ("once", "nights")}
+
+
+def _in_child(work: Any, *given: Any) -> None:
+    """A process begins at the memory of what started it: this one stays small."""
+    child = multiprocessing.Process(target=work, args=given)
+    child.start()
+    child.join()
+    if child.exitcode:
+        sys.exit(f"{work.__name__} exits {child.exitcode}")
+
+
+def invent(folder: Path, days: int, a_night: int, end: datetime) -> None:
+    """The source with its last day, and before it."""
+    notices = days * a_night
+    simulate(folder / "after", notices=notices, companies=300, bids=5 * notices, seed=3, days=days, end=end)
+    moment = f"TIMESTAMP '{end - timedelta(days=1)}'"
+    opened = f"(SELECT bidntceno, bidntceord FROM '{folder}/after/notice/*.parquet' WHERE opengdt < {moment})"
+    known = {"notice": f"rgstdt < {moment}", "company": "true", "bid": f"(bidntceno, bidntceord) IN {opened}"}
+    for name, condition in known.items():
+        (folder / "before" / name).mkdir(parents=True)
+        rows = f"FROM '{folder}/after/{name}/*.parquet' WHERE {condition}"
+        duckdb.execute(f"COPY ({rows}) TO '{folder}/before/{name}/1.parquet' (FORMAT parquet)")
+
+
+def use(folder: Path, source: str) -> None:
+    shutil.rmtree(folder / "source", ignore_errors=True)
+    shutil.copytree(folder / source, folder / "source")
+
+
+def cut(home: Path, nights: list[datetime]) -> None:
+    """Make of the one part of each table what an ingest and a build each night would have left."""
+    lake, features = read_manifest(home / "lake"), read_manifest(home / "features")
+    assert lake
+    assert features
+    numbers = range(1, len(nights) + 1)
+    files: dict[str, Any] = {}
+    for name in TABLES:
+        parts = [*_cut_file(home / "lake", part_file(name, 1), "known_at", nights)]
+        files |= {file: facts_of(home / "lake" / file) for file, _, _ in parts}
+        lake["parts"][name] = [
+            {"file": file, "part": part, "rows": rows, "sha256": files[file]["sha256"]} for file, part, rows in parts
+        ]
+    ingests = [lake["ingests"][0] | {"ingest": part, "read_at": f"{nights[part - 1]}+00:00"} for part in numbers]
+    write_json(home / "lake" / MANIFEST, lake | {"ingest": len(nights), "ingests": ingests, "files": files})
+    files = {}
+    _state_of_every_night(home / "features")
+    for name, time_column in EVENT_TIMES.items():
+        segments = [*_cut_file(home / "features", part_file(name, 1), time_column, nights)]
+        features["tables"][name]["segments"] = [{"file": file, "rows": rows} for file, _, rows in segments]
+        files |= {file: facts_of(home / "features" / file) for file, _, _ in segments}
+    features["parts"] = {name: [part["sha256"] for part in lake["parts"][name]] for name in TABLES}
+    write_json(home / "features" / MANIFEST, features | {"build": len(nights), "files": files})
+    for number in numbers[1:]:
+        shutil.copytree(quarantine.folder_of(home, 1), quarantine.folder_of(home, number))
+
+
+def _state_of_every_night(features: Path) -> None:
+    """A build writes the state of each company of which it was told something: one that does all of them, once."""
+    state, activity = (features / part_file(name, 1) for name in ("company_state", "company_activity"))
+    told = f"SELECT company_id, max(known_at) AS told FROM '{activity}' GROUP BY company_id, known_at::DATE"
+    rows = f"SELECT * EXCLUDE (told) REPLACE (told AS known_at) FROM '{state}' JOIN ({told}) USING (company_id)"
+    with duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = 'UTC'; COPY ({rows}) TO '{state}.nights' (FORMAT parquet)")
+    os.replace(f"{state}.nights", state)
+
+
+def _cut_file(box: Path, file: str, time_column: str, nights: list[datetime]) -> Iterator[tuple[str, int, int]]:
+    """Cut a file of the box between the nights; yields the (file, number, rows) of those that have any."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TABLE whole AS FROM '{box / file}'")
+        moments = ", ".join(f"TIMESTAMPTZ '{night}'" for night in nights[:-1])
+        night = f"1 + list_count(list_filter([{moments}], lambda moment: moment < {time_column}))"
+        connection.execute(f"CREATE TABLE by_night AS SELECT *, {night} AS night FROM whole ORDER BY night, rowid")
+        counted = connection.execute("SELECT night, count(*) FROM by_night GROUP BY night ORDER BY night").fetchall()
+        (box / file).unlink()
+        for number, rows in counted:
+            name = part_file(str(Path(file).parent), number)
+            one = f"SELECT * EXCLUDE (night) FROM by_night WHERE night = {number}"
+            connection.execute(f"COPY ({one}) TO '{box / name}' (FORMAT parquet, COMPRESSION zstd)")
+            yield name, number, rows
+
+
+def _jobs(folder: Path, home: str) -> dict[str, dict[str, Any]]:
+    files = f"{folder / home}/features/company_activity/*.parquet"
+    (company,) = duckdb.execute(f"SELECT min(company_id) FROM '{files}'").fetchall()[0]
+    given = {"company": company, "now": datetime.now().isoformat(timespec="seconds")}
+    return {name: _run(folder, home, [word.format(**given) for word in job]) for name, job in JOBS.items()}
+
+
+def _run(folder: Path, home: str, job: list[str]) -> dict[str, Any]:
+    environment = os.environ | {"BIDREC_CONFIG": str(folder / "bidrec.toml"), "BIDREC_HOME": str(folder / home)}
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *job], env=environment, capture_output=True, text=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr)
+    peak = re.search(r'"peak_rss_mb": (\d+)', done.stderr)
+    return {
+        "exit_code": done.returncode,
+        "cpu_s": round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "wall_s": round(time.monotonic() - started, 1),
+        "peak_mb": int(peak[1]) if peak else None,
+    }
+
+
+def _size(home: Path) -> dict[str, int]:
+    files = [file for file in home.rglob("*") if file.is_file() and not file.is_relative_to(home / "runs")]
+    manifests = sum((home / box / MANIFEST).stat().st_size for box in ("lake", "features"))
+    return {"files": len(files), "bytes": sum(file.stat().st_size for file in files), "manifests": manifests}
+
+
+def table(found: dict[str, dict[str, Any]]) -> str:
+    lines = [f"{'':24} {'in one part: CPU s':>18} {'s':>6} {'MB':>5} {'a part a night: CPU s':>22} {'s':>6} {'MB':>5}"]
+    for name in JOBS:
+        once, nights = (found[home]["jobs"][name] for home in ("once", "nights"))
+        lines.append(
+            f"{name:24} {once['cpu_s']:18.1f} {once['wall_s']:6.1f} {once['peak_mb'] or '':>5} "
+            f"{nights['cpu_s']:22.1f} {nights['wall_s']:6.1f} {nights['peak_mb'] or '':>5}"
+        )
+    for home, one in found.items():
+        size = ", ".join(f"{value:,} {name}" for name, value in one["home"].items())
+        lines.append(f"{home}, without runs/: {size} (of lake and features)")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
