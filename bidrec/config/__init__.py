@@ -231,7 +231,7 @@ class Publish:
     """Companies written per open notice, and open notices per company."""
     margin: float = 0.0
     """How far a model's Recall@100 may be below the best baseline's and still be published. The same holds against the
-    published run, if both were measured on the same window of the same data."""
+    published run, if both were measured on the same window of the same data. Below zero: how far above it must be."""
     url: str = "${BIDREC_EXPORT_URL}"
     """`postgresql://` address that `bidrec recommend --all --format postgres` writes to. Keep it in the environment: it
     holds a password."""

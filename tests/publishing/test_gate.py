@@ -40,3 +40,9 @@ def test_a_model_worse_than_the_published_one_is_refused_on_the_same_test_and_on
         check(metrics(0.6), metrics(0.7), 0.0)
     check(metrics(0.6), metrics(0.7, window="an earlier one"), 0.0)
     check(metrics(0.6), metrics(0.7, inputs="older data"), 0.0)
+
+
+def test_a_margin_below_zero_asks_for_more_than_the_best_and_a_refusal_says_how_much():
+    check(metrics(0.56), None, -0.05)
+    with pytest.raises(GateRefused, match=r"0\.540 is below knn's 0\.500 and 0\.05 more \(publish\.margin\)"):
+        check(metrics(0.54), None, -0.05)
