@@ -25,6 +25,7 @@ WITH needed AS (
 )
 SELECT
     notice_id,
+    published_at,
     buyer_id,
     place,
     category,
@@ -40,7 +41,9 @@ ORDER BY published_at, notice_id;
 CREATE TEMP VIEW story AS
 WITH held AS (
     SELECT notice_id, company_id, known_at, won, coalesce(decided_at > known_at, false) AS is_open, decided_at, part
-    FROM lake_bid SEMI JOIN fact USING (notice_id)
+    FROM lake_bid JOIN fact USING (notice_id)
+    -- Not one whose notice was put off past it, when both were still to come: its buyer was not known by then.
+    WHERE known_at >= published_at
 ),
 several AS (
     SELECT DISTINCT notice_id, company_id FROM held WHERE part > getvariable('first_part') OR is_open

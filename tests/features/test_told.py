@@ -177,3 +177,22 @@ def test_the_features_say_of_every_moment_what_could_be_told_at_it_and_never_say
         if table != "company_state":
             order = f"ORDER BY COLUMNS('company_id|notice_id'), {EVENT_TIMES[table]}"
             assert read(home, table, order) == read(at_once, table, order), table
+
+
+def test_a_bid_on_a_notice_that_was_put_off_past_the_opening_tells_nothing_of_the_notice(tmp_path):
+    """Both are stated for the future. Then the notice is put off; of the bid nothing more is said, and so it stays."""
+    first = notice(1, published_at=NOW - 9 * DAY, closes_at=None, opened_at=None)
+    opened = bid(1, event_at=NOW - DAY, known_at=NOW - DAY)
+    coming = notice(2, published_at=NOW + 2 * DAY, closes_at=None, opened_at=None, buyer_id="b", value=9e9)
+    early = bid(2, event_at=NOW + 3 * DAY, known_at=NOW + 3 * DAY)
+    source = {"notice": [first, coming], "company": [company()], "bid": [opened, early]}
+    put_off = {**source, "notice": [first, coming | {"published_at": NOW + 8 * DAY}], "bid": [opened]}
+    for home, days in ((tmp_path / "at once", [20]), (tmp_path / "day by day", [1, 5, 20])):
+        for read_at, given in ((0, source), (1, put_off), (5, put_off), (20, put_off)):
+            config = Config(home=str(home), source=write_source(home / "source", **given))
+            ingest(config, now=NOW + read_at * DAY)
+            if read_at in days:
+                build_features(config)
+        assert [(row["known_at"], row["bids_all"]) for row in read(home, "company_activity")] == [(NOW - DAY, 1)]
+        assert [row["notice_id"] for row in read(home, "bid_log")] == ["n1"]
+        assert sorted(row["notice_id"] for row in read(home, "notice")) == ["n1", "n2"]
