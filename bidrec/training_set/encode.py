@@ -82,7 +82,8 @@ def expression(f: Field) -> str:
     name = quoted(f.name)
     number = f"CAST({name} AS DOUBLE)"
     return {
-        "dense": f"ln(1 + greatest({number}, 0))" if f.scale == "log1p" else number,
+        # Not greatest(): of NULL and 0 that is 0.
+        "dense": f"ln(1 + CASE WHEN {number} < 0 THEN 0 ELSE {number} END)" if f.scale == "log1p" else number,
         "vector": f"CAST({name} AS FLOAT[])",
         "categorical": f"CAST({name} AS VARCHAR)",
         "bag": f"CAST({name} AS VARCHAR[])",

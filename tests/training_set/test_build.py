@@ -149,6 +149,21 @@ def test_a_scale_tag_takes_the_logarithm_first(tmp_path):
     np.testing.assert_allclose(ts.version.dense[row, 0] * entry["std"][0] + entry["mean"][0], np.log1p(4), rtol=1e-5)
 
 
+def test_on_a_logarithmic_scale_too_what_is_missing_is_the_mean_and_flagged_and_no_zero(tmp_path):
+    notices, bids, profiles = small_world()
+    for notice, days in zip(notices, [3.0, None, 0.0, 8.0, None, 3.0, -1.0], strict=False):
+        notice["lead_days"] = days
+    schema = schema_of(tmp_path, (*NOTICE_FIELDS, field("lead_days", "Float64", "dense", scale="log1p")))
+    ts = build(tmp_path, notices, bids, profiles, schema)
+    assert ts.notice.schema["dense_columns"][-2:] == ["lead_days", "lead_days is missing"]
+    training = ts.notice.dense[ts.notice_published_at < ts.cutoff, -2:]
+    assert training[:, 1].tolist() == [0, 1, 0, 0, 1, 0, 0]
+    assert training[[1, 4], 0].tolist() == [0, 0]
+    there = np.log1p([3, 0, 8, 3, 0])  # below zero there is no logarithm
+    decoded = training[[0, 2, 3, 5, 6], 0] * np.std(there) + np.mean(there)
+    np.testing.assert_allclose(decoded, there, rtol=1e-5, atol=1e-6)
+
+
 def test_extreme_values_are_clipped(tmp_path):
     notices, bids, profiles = small_world()
     notices[9]["log_value"] = 1e9
