@@ -129,7 +129,7 @@ company_history = FeatureView(
         unread(
             "won_buyers",
             Array(String),
-            "buyers of its last 20 wins, the 10 it won at most often first",
+            "buyers of its last 20 wins, the 10 it won at most often first; a win taken back counts minus one",
             source="bid.won",
         ),
         unread("won_buyer_wins", Array(Int64), "how often it won at each of them", "bids", source="bid.won"),

@@ -20,7 +20,7 @@ status_source = parquet(
     "notice_status_source",
     "features/notice_status/*.parquet",
     timestamp_field="known_at",
-    description="One row per notice and moment at which its dates became known, or became others",
+    description="One row per notice and moment at which it was published, changed in anything, or withdrawn",
 )
 
 notice_features = FeatureView(
@@ -37,7 +37,7 @@ notice_features = FeatureView(
         categorical("department", "organisation between the top and the unit"),
         categorical("unit", "institution that needs the work"),
         # Where.
-        categorical("place", "place of the work, lower case"),
+        categorical("place", "place of the work, lower case, single blanks"),
         categorical("place_code", "postal or region code of the place"),
         categorical("region", "broad region"),
         # What, and how it is bought.
@@ -64,8 +64,8 @@ notice_features = FeatureView(
         # When.
         amount("lead_days", "time from publication to closing", "days", source="notice.published_at, notice.closes_at"),
         categorical("lead_band", "half-octave of the lead time", source="notice.published_at, notice.closes_at"),
-        unread("month", String, "month of the publication", "UTC", source="notice.published_at"),
-        unread("weekday", String, "weekday of the publication", "UTC", source="notice.published_at"),
+        unread("month", String, "month of the publication, in English", "UTC", source="notice.published_at"),
+        unread("weekday", String, "weekday of the publication, in English", "UTC", source="notice.published_at"),
         count("reissue", "how often it was announced before", "notices"),
         # What two facts say together.
         categorical("parent_place", "parent and place", source="notice.parent, notice.place"),
