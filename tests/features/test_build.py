@@ -103,7 +103,8 @@ def test_without_a_lake_the_build_says_what_to_run(config):
 
 
 def test_rows_are_sorted_within_a_segment(home, config):
-    notices = [tables.notice(number, published_at=tables.NOW - number * tables.DAY) for number in range(5)]
+    first = tables.notice()["published_at"]
+    notices = [tables.notice(number, published_at=first - number * tables.DAY) for number in range(5)]
     write_lake(home, notice=notices, bid=[tables.bid(of=number, by=number % 2) for number in range(5)])
     build_features(config)
     assert [row["notice_id"] for row in read(home, "notice")] == ["n4", "n3", "n2", "n1", "n0"]

@@ -71,7 +71,7 @@ def encoded(home: Any, new_notices: list[Any], new_profiles: list[Any], new_bids
     """What is fitted, and the rows and pairs known before the cutoff, of the small world and what came afterwards."""
     world, known, records = small_world()
     for number, notice in enumerate(world):
-        notice["lead_days"] = [None, 3.0, 0.0][number % 3]
+        notice["lead_days"] = [8.0, 3.0, 0.0][number % 3]  # none missing, but afterwards perhaps
     world += [notice | {"notice_id": f"new{number}"} for number, notice in enumerate(new_notices)]
     records += [
         {"company_id": company, "known_at": day(at), "region": region, "log_employees": people}
