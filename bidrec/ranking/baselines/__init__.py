@@ -20,7 +20,8 @@ Int64 = npt.NDArray[np.int64]
 BUYER_PRIOR = 1.0
 PLACE_PRIOR = 3.0
 """Notices' worth of trust in the coarser key."""
-
+KEPT_VOTES = 1 << 25
+"""256 MiB of the kNN's votes; those beyond are counted again by each of the three rankers that ask for them."""
 
 LIGHTFM = "lightfm"
 
@@ -41,7 +42,9 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
     buyer = fields.notice.codes(*BUYER)
     counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
-    knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity, keep_votes=True)
+    knn = Neighbours(
+        bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity, keep_votes=KEPT_VOTES
+    )
     cobidding = CoBidding(bids, knn, half_life)
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:

@@ -38,19 +38,20 @@ class Neighbours:
         half_life: float,
         popularity: Float64,
         most: int | None = None,
-        keep_votes: bool = False,
+        keep_votes: int = 0,
     ) -> None:
         """`attributes` (N, ids) of ones and `text` (N, ids) of weights, of all notices. `neighbours` is k; `half_life`
         of a vote, in days; `popularity` (C,) orders the companies no neighbour votes for. `most`: only so many of the
         newest known notices are compared with, None for all. `keep_votes`: several rankers ask for those of the same
-        blocks, one ranker after the other; some 8 kB a notice."""
+        blocks, one ranker after the other; so many votes are kept for the next one, 8 bytes each."""
         self.neighbours = neighbours
         bids = bids if most is None else bids.newest(most)
         known, self._votes = votes_of(bids, half_life)
         weighted = (_weighted(attributes, known, by_rarity=True), _weighted(text, known, by_rarity=False))
         self._terms = unit_rows(sparse.hstack([unit_rows(block) for block in weighted], format="csr"))
         self._known_by_term = self._terms[known].T.tocsr()
-        self._kept: dict[bytes, sparse.csr_array] | None = {} if keep_votes else None
+        self._kept: dict[bytes, sparse.csr_array] = {}
+        self._room = keep_votes
         # Small enough never to outweigh a vote that counts.
         self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
 
@@ -64,12 +65,15 @@ class Neighbours:
 
     def votes(self, notice_rows: Int64) -> sparse.csr_array:
         """(B,) -> (B, C) the votes alone; B should be a block."""
-        if self._kept is None:
-            return self._count(notice_rows)
         block = notice_rows.tobytes()
-        if block not in self._kept:
-            self._kept[block] = self._count(notice_rows)
-        return self._kept[block]
+        votes = self._kept.get(block)
+        if votes is None:
+            votes = self._count(notice_rows)
+            # Some thousand a notice; where a notice has a crowd of bidders, all that are like it have as many.
+            if votes.nnz < self._room:
+                self._kept[block] = votes
+                self._room -= votes.nnz
+        return votes
 
     def _count(self, notice_rows: Int64) -> sparse.csr_array:
         likeness = self._terms[notice_rows] @ self._known_by_term

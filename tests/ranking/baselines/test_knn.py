@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ def _everything_counts(monkeypatch):
     monkeypatch.setattr(knn, "COMMON", 1.0)
 
 
-def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1, most=None, keep_votes=False):
+def ranker(attributes, titles, bids, companies, neighbours=10, half_life=EVER, known_at=1, most=None, keep_votes=0):
     ts = training_set([0] * len(attributes), [(*bid, known_at) for bid in bids], companies=companies)
     popularity = np.arange(companies, 0, -1.0)
     table, text = (sparse.csr_array(np.array(rows, np.float32)) for rows in (attributes, titles))
@@ -94,8 +96,22 @@ def test_the_largest_are_those_of_a_full_sort(values, k):
 
 def test_votes_that_are_kept_are_those_of_the_block_asked_about():
     attributes, bids = [[1, 0], [0, 1], [1, 1], [1, 0]], [(0, 0), (1, 1), (2, 2)]
-    plain, kept = (ranker(attributes, np.zeros((4, 1)), bids, 3, keep_votes=keep) for keep in (False, True))
+    plain, kept = (ranker(attributes, np.zeros((4, 1)), bids, 3, keep_votes=keep) for keep in (0, 1000))
     first = kept.votes(np.array([2, 3]))
     for rows in ([3], [2, 3], [3, 2]):
         np.testing.assert_array_equal(kept.votes(np.array(rows)).toarray(), plain.votes(np.array(rows)).toarray())
     assert kept.votes(np.array([2, 3])) is first
+
+
+def test_no_more_votes_are_kept_than_there_is_room_for_and_the_others_are_counted_again():
+    """Each of 400 notices is like one that 400 companies bid on: 160,000 votes, 1.3 MB."""
+    crowd = [(0, company) for company in range(400)]
+    made = ranker([[1]] * 401, np.ones((401, 1)), crowd, 400, keep_votes=10_000)
+    blocks = np.arange(1, 401).reshape(-1, 10)
+    tracemalloc.start()
+    first = [made.votes(block).sum() for block in blocks]
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 200e3
+    assert first == [made.votes(block).sum() for block in blocks]
+    assert first[0] > 0
