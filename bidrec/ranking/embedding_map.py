@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.ranking.segments import UNKNOWN
+from bidrec.ranking.segments import UNKNOWN, Labels
 
 POINTS = 1200
 COLOURS = 7
@@ -20,7 +20,7 @@ COLOURS = 7
 OTHERS = "others or unknown"
 
 
-def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: npt.NDArray[np.str_]) -> dict[str, Any]:
+def embedding_map(notice_ND: npt.NDArray[np.float32], label_N: Labels) -> dict[str, Any]:
     """`points`: [x, y, place in `categories`] of at most POINTS notices, evenly spread over time; `explained`: the
     share of the vectors' variance that x and y hold; of each category how many `notices` there are and their
     `cohesion`, the mean cosine with the category's mean direction, beside that of `all` notices."""

@@ -21,7 +21,8 @@ from bidrec.training_set.load import TrainingSet
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
-Labels = npt.NDArray[np.str_]
+Labels = npt.NDArray[np.object_ | np.str_]
+"""Words that a source has written are objects: numpy's own text is as wide everywhere as the longest word."""
 
 REGION = ("region", "place", "place_code")
 MOST = 12
@@ -64,16 +65,17 @@ def labels_of(ts: TrainingSet, truth: Truth) -> dict[str, Labels]:
     `value` is in bands of a factor of four, in the notice's currency, as `value_band` of the features.
     """
     bidders = np.bincount(truth.query, minlength=len(truth.notices))
-    found = {name: _values(ts, fields) for name, fields in (("region", REGION), ("category", CATEGORY))}
-    bands = _values(ts, ("value_band",))
+    rows = truth.notices
+    found = {name: _values(ts, fields, rows) for name, fields in (("region", REGION), ("category", CATEGORY))}
+    bands = _values(ts, ("value_band",), rows)
     found["value"] = None if bands is None else np.array([_band(band) for band in bands])
-    labels = {name: values[truth.notices] for name, values in found.items() if values is not None}
+    labels = {name: values for name, values in found.items() if values is not None}
     return labels | {"bidders": _banded(bidders, BIDDERS)}
 
 
 def categories_of(ts: TrainingSet) -> Labels:
     """(N,) the category of every notice."""
-    found = _values(ts, CATEGORY)
+    found = _values(ts, CATEGORY, np.arange(ts.notice.rows))
     return np.full(ts.notice.rows, UNKNOWN) if found is None else found
 
 
@@ -134,15 +136,16 @@ def _ordered(label_Q: Labels) -> tuple[Labels, list[str]]:
     return label_Q, kept + [OTHERS] * (len(kept) < len(by_size))
 
 
-def _values(ts: TrainingSet, names: tuple[str, ...]) -> Labels | None:
-    """(N,) the value of the first of these fields that says anything; None where none does."""
+def _values(ts: TrainingSet, names: tuple[str, ...], rows: npt.NDArray[np.int64]) -> Labels | None:
+    """The value, at each of the notices, of the first of these fields that says anything; None where none does."""
     fields = NoticeFields(ts.notice)
     for name in names:
         code_N = fields.codes(name)
         if code_N is not None:
             table = pq.ParquetFile(ts.folder / "notice" / "vocabulary.parquet").read().to_pylist()
             values = {row["id"]: row["value"] for row in table if row["field"] == name}
-            return np.array([values.get(code, UNKNOWN) for code in range(int(code_N.max()) + 1)])[code_N]
+            words = [values.get(code, UNKNOWN) for code in range(int(code_N.max()) + 1)]
+            return np.array(words, object)[code_N[rows]]
     return None
 
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,20 @@ def test_a_notices_segments_are_the_words_of_its_own_fields_and_the_number_of_it
         "bidders": ["2-3", "1", "2-3"],
     }
     assert categories_of(ts).tolist() == ["road"] * 5 + [UNKNOWN, "road"]
+
+
+def test_one_long_word_does_not_make_the_label_of_every_notice_as_wide(tmp_path):
+    (tmp_path / "notice").mkdir()
+    table = [{"field": "category", "id": 1, "value": "road"}, {"field": "category", "id": 2, "value": "works " * 1000}]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "notice" / "vocabulary.parquet")
+    notices = 2000
+    ts = replace(training_set([0] * notices, [], {"category": [2] + [1] * (notices - 1)}, companies=4), folder=tmp_path)
+    tracemalloc.start()
+    labels, categories = labels_of(ts, replace(TRUTH, notices=np.arange(3)))["category"], categories_of(ts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert labels.tolist() == categories.tolist()[:3] == ["works " * 1000, "road", "road"]
+    assert peak < 2e6  # 2,000 times 6,000 letters would take 48 MB
 
 
 def test_rare_segments_are_one_and_no_notice_is_lost():
