@@ -96,10 +96,9 @@ def _nulls(table: Table, windows: Windows) -> dict[str, dict[str, Any]]:
     figures: dict[str, dict[str, Any]] = {
         name: {window: {"rows": 0, "null_share": None} for window in windows} for name in names
     }
-    missing = []
-    for at, field in enumerate(table.fields):
-        empty = f" OR len(f{at}) = 0" if field.read == "bag" else ""
-        missing.append(f"count(*) FILTER (f{at} IS NULL{empty})")
+    # Not count(*) FILTER: for each of those DuckDB keeps a block of all columns, so that their square is what it takes.
+    stated = (f"nullif(len(f{at}), 0)" if field.read == "bag" else f"f{at}" for at, field in enumerate(table.fields))
+    missing = [f"count(*) - count({value})" for value in stated]
     values = (f"{_value(field, table.known_at)} AS f{at}" for at, field in enumerate(table.fields))
     for window, rows, *nulls in table.connection.execute(
         f"SELECT period, count(*), {', '.join(missing)} FROM ({table.rows(windows, *values)}) GROUP BY period"

@@ -2,6 +2,8 @@
 
 import bisect
 import math
+import subprocess
+import sys
 from collections import Counter
 from datetime import timedelta
 
@@ -183,3 +185,28 @@ def test_the_twenty_most_frequent_values_have_a_bin_of_their_own():
 def test_the_index_of_equal_shares_is_zero_and_grows_as_they_part():
     assert psi([200, 400, 0], [1000, 2000, 0]) == pytest.approx(0, abs=1e-5)
     assert 0.1 < psi([300, 300, 0], [1000, 2000, 0]) < psi([500, 100, 0], [1000, 2000, 0])
+
+
+MANY_FIELDS = """
+import resource
+import duckdb
+from bidrec.training_set.statistics import REFERENCE, Table, measure
+from tests.training_set.tables import field
+
+names = [f"f{number}" for number in range(1000)]
+values = ", ".join(f"random() AS {name}" for name in names)
+with duckdb.connect() as connection:
+    connection.execute("SET enable_progress_bar = false")  # it is written to stdout
+    rows = f"SELECT make_timestamptz(range) AS known_at, {values} FROM range(3000)"
+    connection.execute(f"CREATE TABLE activity AS {rows}")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    fields = tuple(field(name, "Float64", "ignore") for name in names)
+    figures, _ = measure([Table(connection, "version", fields)], {REFERENCE: (0, 10)})
+    assert figures["version"]["f999"] == {REFERENCE: {"rows": 3000, "null_share": 0}}
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_the_missing_values_of_a_thousand_fields_are_counted_without_a_block_of_all_fields_for_each():
+    process = subprocess.run([sys.executable, "-c", MANY_FIELDS], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 200  # megabytes; a block for each took 700
