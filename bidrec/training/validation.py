@@ -12,7 +12,9 @@ from bidrec.training.resident import Resident
 NOTICES = 3000
 """At most this many notices, evenly spread over the window, are looked at."""
 BLOCK = 512
-"""Notices that are ranked at a time."""
+"""Notices that are ranked at a time, at most."""
+SCORES_AT_ONCE = 1 << 25
+"""Scores in memory at a time, 128 MiB; a block has at least one notice."""
 FEW = 100
 """A mean recall of fewer notices is known to no better than about five points, more than epochs differ by."""
 
@@ -46,12 +48,12 @@ def recall(notice_QD: Tensor, bidders_QC: list[Tensor], company_KD: Tensor, comp
     if not len(company_K):
         return 0.0
     recalls = []
-    for begin in range(0, len(notice_QD), BLOCK):
-        score_BK = notice_QD[begin : begin + BLOCK] @ company_KD.T
-        top_BK = company_K[score_BK.topk(min(k, len(company_K)), dim=1).indices].cpu()
+    block = min(BLOCK, max(1, SCORES_AT_ONCE // len(company_K)))
+    for begin in range(0, len(notice_QD), block):
+        best_BK = (notice_QD[begin : begin + block] @ company_KD.T).topk(min(k, len(company_K)), dim=1).indices
         recalls += [
             float(torch.isin(bidders, top).sum()) / len(bidders)
-            for bidders, top in zip(bidders_QC[begin : begin + BLOCK], top_BK, strict=True)
+            for bidders, top in zip(bidders_QC[begin : begin + block], company_K[best_BK].cpu(), strict=True)
         ]
     return sum(recalls) / len(recalls)
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import torch
 from structlog.testing import capture_logs
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bidrec.config import Model
 from bidrec.model.two_tower import build
 from bidrec.training import validation
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.resident import Resident
-from bidrec.training.validation import validation_recall, warn_of_few
+from bidrec.training.validation import recall, validation_recall, warn_of_few
 from tests.training.sets import DAY, training_set
 
 SET = training_set(notices=120, companies=20, bidders=2)
@@ -56,6 +57,29 @@ def test_the_recall_is_that_of_a_plain_loop_over_the_windows_notices_and_the_com
     assert validation_recall(model, data, ts.validation_from, ts.cutoff, k) == pytest.approx(fmean(wanted))
     # Histories may name any notice; without them, only those that are ranked for are read.
     assert sum(read) == (len(looked_at) if kind == "static" else len(data.notice))
+
+
+class Largest(TorchDispatchMode):
+    """Of all tensors that are made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+@pytest.mark.parametrize(("scores_at_once", "blocks"), [(1 << 25, 1), (2000, 10), (1000, 20)])
+def test_the_scores_of_a_large_catalogue_are_made_a_block_at_a_time(monkeypatch, scores_at_once, blocks):
+    monkeypatch.setattr(validation, "SCORES_AT_ONCE", scores_at_once)
+    angle = torch.linspace(0, 1, 300)
+    companies = torch.stack([angle.cos(), angle.sin()], dim=1)
+    with Largest() as largest:
+        found = recall(companies[:60], list(torch.arange(60)[:, None]), companies, torch.arange(300), 1)
+    assert found == 1
+    assert largest.numbers == 300 * 60 / blocks
 
 
 def test_where_nobody_is_known_all_is_missed_and_of_no_bid_nothing_can_be_said() -> None:
