@@ -4,9 +4,9 @@ import bisect
 import math
 import subprocess
 import sys
-from pathlib import Path
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
