@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec import log
+from bidrec.progress import Counted
 from bidrec.publishing.today import Today
 from bidrec.ranking.topk import best
 
@@ -34,7 +35,8 @@ def best_of_both(today: Today, open_rows: Int64, k: int) -> tuple[Lists, Lists]:
 
     The rows of the first are places in today.vectors' companies, those of the second places in `open_rows`.
     """
-    notice, company_row, score = today.ranker.pairs(today.notice_row[open_rows])
+    looked_at = Counted(log.get("write-back"), "looking at open notices", len(open_rows))
+    notice, company_row, score = today.ranker.pairs(today.notice_row[open_rows], looked_at)
     company = np.searchsorted(today.company_row, company_row)
     notice_OD, company_CD = today.vectors.notice_ND[open_rows], today.vectors.company_CD
     notice_row, eligible = today.notice_row[open_rows], today.eligible

@@ -4,6 +4,7 @@ Reads   runs/ID/training_set, runs/ID/{model,validated,second_stage}
 Read by the evaluation, which asks for scores of all companies, and by the write-back, which asks for the candidates
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -47,9 +48,12 @@ class FinalRanker:
         scores_BC[notice, company] = np.maximum(score - self.penalty_C[company], np.float32(LOWEST))
         return np.asarray(scores_BC, np.float32)
 
-    def pairs(self, notice_rows: Int64) -> tuple[Int64, Int64, Float32]:
+    def pairs(
+        self, notice_rows: Int64, looked_at: Callable[[int], None] = lambda notices: None
+    ) -> tuple[Int64, Int64, Float32]:
         """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,). Without
-        the penalty: these are the scores that become probabilities."""
+        the penalty: these are the scores that become probabilities. `looked_at` is told of the notices as they are
+        done, so many at a time."""
         if not len(notice_rows):
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -59,8 +63,11 @@ class FinalRanker:
             return start + row, company_BM[row, place], score_BM[row, place]
 
         # SciPy's products, most of the work, run on one core each and let other threads run; torch's need no more then.
+        parts = []
         with ThreadPoolExecutor(machine.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            parts = list(pool.map(of_block, range(0, len(notice_rows), BLOCK)))
+            for part in pool.map(of_block, range(0, len(notice_rows), BLOCK)):
+                parts.append(part)
+                looked_at(min(BLOCK, len(notice_rows) - BLOCK * (len(parts) - 1)))
         notice, company, score = (np.concatenate(column) for column in zip(*parts, strict=True))
         return notice, company, score
 

@@ -71,6 +71,13 @@ def test_the_block_changes_nothing(monkeypatch):
         np.testing.assert_allclose(column, other, rtol=1e-4)
 
 
+def test_it_tells_of_every_notice_that_it_has_looked_at_as_it_goes(monkeypatch):
+    monkeypatch.setattr("bidrec.ranking.second_stage.final.BLOCK", 2)
+    told = []
+    ranker([1.0], 9, {(0, 0): 5}).pairs(np.arange(5), told.append)
+    assert told == [2, 2, 1]
+
+
 @pytest.mark.parametrize("known", [{}, {(0, 3): 5}])
 def test_one_known_company_or_none_is_ranked_without_any_field_or_word(known):
     made = ranker([1.0], 900, known, fields={}, titles=[[]] * NOTICES)
