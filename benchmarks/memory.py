@@ -9,8 +9,6 @@ large --memory-limit says what the jobs take where nothing holds them back. Need
 
 import argparse
 import json
-import re
-import resource
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cgroup
+from benchmarks.process import children_cpu_s, told_peak_mb
 from bidrec.simulator import simulate
 
 SETTINGS = """
@@ -86,25 +85,19 @@ def measure(folder: Path, bids: int, memory_limit: str, group: int, jobs: Sequen
     toml.write_text(SETTINGS.format(folder=folder, memory_limit=memory_limit), encoding="utf-8")
     found: dict[str, dict[str, Any]] = {}
     for name in jobs:
-        before = _cpu()
+        before = children_cpu_s()
         with cgroup.limited(group) as limited:
             command = [word.format(folder=folder) for word in COMMANDS[name]]
             done = limited.run(*command, BIDREC_CONFIG=str(toml))
-        peak = re.search(r'"peak_rss_mb": (\d+)', done.stderr)
         found[name] = {
             "exit_code": done.returncode,
-            "peak_mb": int(peak[1]) if peak else None,
-            "cpu_seconds": round(_cpu() - before, 1),
+            "peak_mb": told_peak_mb(done.stderr),
+            "cpu_seconds": round(children_cpu_s() - before, 1),
         }
         if done.returncode:
             print(done.stderr[-2000:], file=sys.stderr)
             break
     return found
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _text(found: dict[str, dict[str, Any]]) -> str:

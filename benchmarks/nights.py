@@ -14,7 +14,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -28,7 +27,8 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.memory import BIDREC, SETTINGS
+from benchmarks.memory import BIDREC, COMMANDS, SETTINGS
+from benchmarks.process import children_cpu_s, told_peak_mb
 from bidrec import quarantine
 from bidrec.contract import TABLES
 from bidrec.features.build import EVENT_TIMES
@@ -41,9 +41,7 @@ FIRST_DAYS = 400
 """Days of the first ingest, before the nights."""
 OPEN_FILES = 1024
 JOBS = {
-    "ingest": [*BIDREC, "ingest"],
-    "features": ["-c", "from benchmarks.chaos_jobs import build; build()"],
-    "write-back": [*BIDREC, "write-back"],
+    **{name: COMMANDS[name] for name in ("ingest", "features", "write-back")},
     "recommend": [*BIDREC, "recommend", "--company", "{company}"],
     "get-historical-features": [
         *(*BIDREC, "feast", "get-historical-features", "-f", "company_activity:bids_90d"),
@@ -172,17 +170,16 @@ def _jobs(folder: Path, home: str) -> dict[str, dict[str, Any]]:
 
 def _run(folder: Path, home: str, job: list[str]) -> dict[str, Any]:
     environment = os.environ | {"BIDREC_CONFIG": str(folder / "bidrec.toml"), "BIDREC_HOME": str(folder / home)}
-    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    started, before = time.monotonic(), children_cpu_s()
     done = subprocess.run([sys.executable, *job], env=environment, capture_output=True, text=True)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = children_cpu_s() - before
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
-    peak = re.search(r'"peak_rss_mb": (\d+)', done.stderr)
     return {
         "exit_code": done.returncode,
-        "cpu_s": round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "cpu_s": round(used, 1),
         "wall_s": round(time.monotonic() - started, 1),
-        "peak_mb": int(peak[1]) if peak else None,
+        "peak_mb": told_peak_mb(done.stderr),
     }
 
 

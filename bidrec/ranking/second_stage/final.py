@@ -63,11 +63,11 @@ class FinalRanker:
             return start + row, company_BM[row, place], score_BM[row, place]
 
         # SciPy's products, most of the work, run on one core each and let other threads run; torch's need no more then.
-        parts = []
+        parts, starts = [], range(0, len(notice_rows), BLOCK)
         with ThreadPoolExecutor(machine.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for part in pool.map(of_block, range(0, len(notice_rows), BLOCK)):
+            for start, part in zip(starts, pool.map(of_block, starts), strict=True):
                 parts.append(part)
-                looked_at(min(BLOCK, len(notice_rows) - BLOCK * (len(parts) - 1)))
+                looked_at(min(BLOCK, len(notice_rows) - start))
         notice, company, score = (np.concatenate(column) for column in zip(*parts, strict=True))
         return notice, company, score
 
