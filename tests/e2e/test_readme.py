@@ -150,9 +150,35 @@ def as_toml(value: object) -> str:
     return json.dumps(value)
 
 
-def test_both_readmes_have_the_same_code_blocks() -> None:
+def test_both_readmes_have_the_same_code_blocks_and_figures() -> None:
     english, korean = (blocks(readme) for readme in READMES)
     assert english == korean
+    english_table, korean_table = (figures(readme) for readme in READMES)
+    assert english_table == korean_table
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_the_first_table_has_the_figures_of_the_table_of_real_bids(readme: Path) -> None:
+    """bidrec's, the strongest rival's and those of popularity: frozen Recall@100."""
+    found, shown = figures(readme), readme.read_text(encoding="utf-8")
+    for state in ("Himachal Pradesh", "Odisha"):
+        recalls = {name: recall for (where, name), (_, recall, *_) in found.items() if where == state}
+        rival = max(recall for name, recall in recalls.items() if name not in ("final", "towers", "ceiling"))
+        assert f"| {state} | {recalls['final']} | {rival} | {recalls['popularity']} |" in shown
+
+
+def figures(readme: Path) -> dict[tuple[str, str], list[str]]:
+    """The table of real bids: its figures by state and ranker."""
+    found: dict[tuple[str, str], list[str]] = {}
+    state = ""
+    for name, *values in re.findall(
+        r"^\| ([*\w ]+) " + r"\| ([\d.]*) ?" * 6 + r"\|$", readme.read_text("utf-8"), re.MULTILINE
+    ):
+        if name.startswith("**"):
+            state = name.strip("*")
+        elif state:
+            found[state, name] = values
+    return found
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
