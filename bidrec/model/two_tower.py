@@ -26,7 +26,6 @@ class TwoTower(nn.Module):
         learn_temperature: bool,
         temperature_range: tuple[float, ...],
         history_length: int,
-        training_history: int,
         members: int,
         embedding_dim: int,
     ) -> None:
@@ -35,7 +34,8 @@ class TwoTower(nn.Module):
         self.axes: Tensor
         # Set at a training's end; until then the first member's own.
         self.register_buffer("axes", torch.eye(members * embedding_dim, embedding_dim))
-        self.history_length, self.training_history = history_length, training_history
+        self.history_length = history_length
+        """Bids of a company's history that are read, newest first; a training step reads fewer."""
         self.coldest, self.hottest = temperature_range
         self.notice = notice
         self.company = company
@@ -53,11 +53,6 @@ class TwoTower(nn.Module):
     def width(self) -> int:
         """W, of the towers' own vectors."""
         return self.axes.shape[0]
-
-    @property
-    def bids_read(self) -> int:
-        """Bids of a company's history that are read, newest first: fewer in a training step."""
-        return self.training_history if self.training else self.history_length
 
     @property
     def scale(self) -> Tensor:
@@ -86,7 +81,6 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         learn_temperature=config.learn_temperature,
         temperature_range=config.temperature_range,
         history_length=config.history_length,
-        training_history=min(config.training_history, config.history_length),
         members=members,
         embedding_dim=config.embedding_dim,
     )
