@@ -202,9 +202,12 @@ class InBatchNoticeSteps(NoticeSteps):
         if not len(drawn_P):
             return 0 * (notice_BD.sum() + company_CD.sum() + model.scale)
         position_P, place_K = stretch.position_E[drawn_P], torch.searchsorted(batch.company_K, company_K)
-        hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
+
+        def hits() -> Tensor:
+            return true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)[position_P]
+
         rate = self.losses.uniform_negatives / len(stretch.known)
-        bids = Bids(stretch.notice_B[position_P], company_K, hit_BK[position_P], rate)
+        bids = Bids(stretch.notice_B[position_P], company_K, hits, rate)
         return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids) / processes.size()
 
     def state(self) -> dict[str, Tensor]:
