@@ -1,7 +1,7 @@
 """The model: two towers and a temperature, built from the training set's schema and the configuration."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from bidrec.model.loss.temperature import bounded_scale
 from bidrec.model.members import HistoryTowers, NoticeTowers, turned
 from bidrec.model.rows import Shape
 from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
+
+OfRows = TypeVar("OfRows", NoticeTower, StaticTower)
+"""A tower over rows alone."""
 
 
 class TwoTower(nn.Module):
@@ -68,11 +71,13 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
     match config.kind:
         case "history":
             members = config.members
-            pairs = [(_notice_tower(config, notice), _history_tower(config, version, profile)) for _ in range(members)]
+            pairs = [
+                (_tower(NoticeTower, config, notice), _history_tower(config, version, profile)) for _ in range(members)
+            ]
             notices, companies = [list(side) for side in zip(*pairs, strict=True)]
             towers = (NoticeTowers(notices), HistoryTowers(companies)) if members > 1 else pairs[0]
         case "static":
-            towers = _static_tower(config, notice), _static_tower(config, profile)
+            towers = _tower(StaticTower, config, notice), _tower(StaticTower, config, profile)
         case kind:
             raise NotImplementedError(f"no towers for model.kind {kind!r}")
     return TwoTower(
@@ -86,8 +91,8 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
     )
 
 
-def _notice_tower(config: Model, shape: Shape) -> NoticeTower:
-    return NoticeTower(
+def _tower(kind: type[OfRows], config: Model, shape: Shape) -> OfRows:
+    return kind(
         shape,
         table_dim=config.table_dim,
         hidden=config.hidden,
@@ -105,14 +110,4 @@ def _history_tower(config: Model, version: Shape, profile: Shape) -> HistoryTowe
         hidden=config.company_hidden,
         embedding_dim=config.embedding_dim,
         fact_dropout=config.fact_dropout,
-    )
-
-
-def _static_tower(config: Model, shape: Shape) -> StaticTower:
-    return StaticTower(
-        shape,
-        table_dim=config.table_dim,
-        hidden=config.hidden,
-        embedding_dim=config.embedding_dim,
-        dropout=config.dropout,
     )
