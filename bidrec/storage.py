@@ -79,9 +79,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
 def whole_file(target: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
-    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses.
+    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses, or
+    where `target` is there and no file.
     """
     with writing(target):
+        _refuse_device(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, target.name)
         partial, descriptor = _locked(lambda: _empty_file(target))
@@ -173,6 +175,13 @@ def _locked(make: Callable[[], str]) -> tuple[Path, int]:
         if path.exists():
             return path, descriptor
         os.close(descriptor)  # swept just before it was locked
+
+
+def _refuse_device(target: Path) -> None:
+    """A rename would put a file in the place of a device or a pipe, or of /dev/stdout: root may do that to /dev."""
+    open_file = target.is_symlink() and os.readlink(target).startswith("/proc/")
+    if open_file or (target.exists() and not (target.is_file() or target.is_dir())):
+        raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
 
 
 def _empty_file(target: Path) -> str:

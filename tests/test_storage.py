@@ -54,6 +54,22 @@ def test_a_new_folder_replaces_a_full_one_with_all_that_was_in_it(tmp_path):
     assert os.listdir(tmp_path) == ["lake"]
 
 
+def test_what_is_no_file_stays_what_it_is(tmp_path):
+    pipe, gone = tmp_path / "pipe", tmp_path / "link to a pipe"
+    os.mkfifo(pipe)
+    gone.symlink_to(pipe)
+    stdout = tmp_path / "stdout"  # as /dev/stdout is, here of a process whose output goes to a file
+    with (tmp_path / "out").open("w") as out:
+        stdout.symlink_to(f"/proc/self/fd/{out.fileno()}")
+        for target in (pipe, gone, stdout):
+            with pytest.raises(CannotWrite, match="is no file"):
+                write_text(target, "text")
+    assert pipe.is_fifo()
+    assert gone.is_symlink()
+    assert stdout.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link to a pipe", "out", "pipe", "stdout"]
+
+
 def test_a_process_killed_halfway_leaves_no_folder_of_that_name_and_the_next_run_succeeds(tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_folder\n"
