@@ -19,6 +19,7 @@ from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 
 PARTIAL = ".partial"
+"""How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -56,7 +57,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
         sweep(target.parent, target.name)
-        staging, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        staging, descriptor = _locked(lambda: _empty_folder(target))
     try:
         with writing(target, begun=staging):
             yield staging
@@ -101,14 +102,14 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def working_folder(home: Path, name: str) -> Iterator[Path]:
-    """A folder `.NAME.xxx` in the home for what is not to stay, gone afterwards.
+    """A folder `.NAME.xxx.partial` in the home for what is not to stay, gone afterwards.
 
     What killed jobs have left of that name is swept first. Raises CannotWrite where the disk refuses.
     """
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         sweep(home, name)
-        folder, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{name}.", dir=home))
+        folder, descriptor = _locked(lambda: _empty_folder(home / name))
     try:
         with writing(folder, begun=folder):
             yield folder
@@ -120,10 +121,8 @@ def working_folder(home: Path, name: str) -> Iterator[Path]:
 def sweep(folder: Path, name: str | None = None) -> None:
     """Delete what killed writers have left of the target `name` in this folder; None: of any target."""
     of = glob.escape(name) if name is not None else "*"
-    for stale in folder.glob(f".{of}.*"):
+    for stale in folder.glob(f".{of}.*{PARTIAL}"):
         is_folder = stale.is_dir() and not stale.is_symlink()
-        if not is_folder and not stale.name.endswith(PARTIAL):
-            continue
         try:
             descriptor = os.open(stale, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -184,6 +183,10 @@ def _refuse_device(target: Path) -> None:
         raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
 
 
+def _empty_folder(target: Path) -> str:
+    return tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+
+
 def _empty_file(target: Path) -> str:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
     os.close(descriptor)
@@ -229,7 +232,7 @@ def _replace(staging: Path, target: Path) -> None:
     if not target.exists():
         os.rename(staging, target)
     elif not _exchange(staging, target):
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
         os.rename(target, aside / target.name)
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
@@ -237,7 +240,7 @@ def _replace(staging: Path, target: Path) -> None:
 
 def _recover(target: Path) -> None:
     """Where a writer was killed between its two renames, give the old folder its name back."""
-    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*{PARTIAL}"):
         if not target.exists() and (aside / target.name).is_dir():
             os.rename(aside / target.name, target)
 

@@ -205,7 +205,7 @@ def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
 
 def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
     run = start_or_resume(Config(home=str(tmp_path)), "inputs")
-    for litter in (".training_set.a1b2", "checkpoints/.00000007.a1b2"):
+    for litter in (".training_set.a1b2.partial", "checkpoints/.00000007.a1b2.partial"):
         (run.folder / litter).mkdir(parents=True)
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()

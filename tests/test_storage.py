@@ -99,8 +99,8 @@ def test_what_a_living_writer_of_a_folder_has_begun_stays(tmp_path):
 
 
 def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_name_back(tmp_path):
-    (tmp_path / ".lake.old.a1b2" / "lake").mkdir(parents=True)
-    (tmp_path / ".lake.old.a1b2" / "lake" / "notice.parquet").write_text("old")
+    (tmp_path / ".lake.old.a1b2.partial" / "lake").mkdir(parents=True)
+    (tmp_path / ".lake.old.a1b2.partial" / "lake" / "notice.parquet").write_text("old")
     with pytest.raises(ValueError, match="halfway"):
         _fail_halfway(tmp_path / "lake", ValueError("halfway"))
     assert (tmp_path / "lake" / "notice.parquet").read_text() == "old"
@@ -108,15 +108,15 @@ def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_na
 
 
 def test_a_working_folder_is_gone_afterwards_and_so_are_those_of_killed_jobs(tmp_path):
-    (tmp_path / ".spill.killed").mkdir()
-    (tmp_path / ".spill.killed" / "block").write_text("half")
-    (tmp_path / ".spill-of-another.kind").mkdir()
+    (tmp_path / ".spill.killed.partial").mkdir()
+    (tmp_path / ".spill.killed.partial" / "block").write_text("half")
+    (tmp_path / ".spill-of-another.kind.partial").mkdir()
+    (tmp_path / ".spill.notes").mkdir()
+    somebodys = [".spill-of-another.kind.partial", ".spill.notes"]
     with working_folder(tmp_path, "spill") as one, working_folder(tmp_path, "spill") as other:
         assert one != other
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            [one.name, other.name, ".spill-of-another.kind"]
-        )
-    assert os.listdir(tmp_path) == [".spill-of-another.kind"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one.name, other.name, *somebodys])
+    assert sorted(os.listdir(tmp_path)) == somebodys
 
 
 def _wait_for(condition):
