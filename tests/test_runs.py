@@ -110,6 +110,8 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
     with pytest.raises(InputMissing):
         find(config.home_path)
     assert find(config.home_path, run.id) == run
+    with pytest.raises(InputMissing, match="no finished run ''"):  # a variable that was not set, not the newest
+        find(config.home_path, "")
     assert run in all_runs(config.home_path)
 
 
