@@ -27,7 +27,7 @@ from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.ranker import Ranker
-from bidrec.ranking.report import OracleRanker
+from bidrec.ranking.run_evaluation import OracleRanker
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.second_stage.learn import learn_blend

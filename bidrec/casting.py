@@ -6,11 +6,11 @@ Serves  the way to the lake, twice: the raw tables (`bidrec/sources/`) and the c
 import duckdb
 
 from bidrec.errors import ContractError
-from bidrec.sql import first_line, quoted
+from bidrec.sql import INTEGERS, first_line, quoted
 
 _HINT = "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL"
 _TIME_HINT = "; text with an offset (Z, +09:00) is a TIMESTAMPTZ"
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_CLOCK_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
 
@@ -50,7 +50,7 @@ def refuse_loss(
         if number
     }
     if bad:
-        has_times = any(wanted[column] in ("DATE", "TIMESTAMP") for column in bad)
+        has_times = any(wanted[column] in _CLOCK_TIMES for column in bad)
         raise ContractError(f"{table}: " + "; ".join(bad.values()), hint=_HINT + (_TIME_HINT if has_times else ""))
 
 
@@ -59,7 +59,7 @@ def _lost(column: str, given: str, wanted: str) -> str:
     value, name = cast(column, given, wanted), quoted(column)
     present = f"nullif(trim({name}), '') IS NOT NULL" if given == "VARCHAR" else f"{name} IS NOT NULL"
     changed = ""
-    if wanted in _INTEGERS and given not in _INTEGERS:
+    if wanted in INTEGERS and given not in INTEGERS:
         changed = f" OR TRY_CAST({name} AS DOUBLE) <> {value}"  # '1.5' would be rounded
     elif given == "VARCHAR" and wanted.endswith("[]"):
         # DuckDB makes an item of another shape, with a key more, a NULL.
@@ -70,6 +70,6 @@ def _lost(column: str, given: str, wanted: str) -> str:
         changed = f" OR {name} <> {value}"  # the time of day would go
     elif wanted == "DATE":
         changed = f" OR {cast(column, given, 'TIMESTAMP')} IS DISTINCT FROM {value}"  # likewise, and what stands behind
-    if given == "VARCHAR" and wanted in ("DATE", "TIMESTAMP"):
+    if given == "VARCHAR" and wanted in _CLOCK_TIMES:
         changed += f" OR regexp_matches({name}, '{_OFFSET}')"  # an offset would go
     return f"{present} AND ({value} IS NULL{changed})"

@@ -128,7 +128,7 @@ def describe(config: Config, run: Run) -> None:
 def evaluate(config: Config, run: Run) -> dict[str, Any]:
     """Rank the test window with the run's second stage and the baselines; writes details.json, and metrics.json, which
     is returned."""
-    from bidrec.ranking.report import evaluate_run
+    from bidrec.ranking.run_evaluation import evaluate_run
 
     settings = read_json(run.folder / "config.json")
     measured, details = evaluate_run(config, run)

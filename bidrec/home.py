@@ -41,7 +41,7 @@ def require_replaceable(folder: Path, kind: str) -> None:
         own = (read_manifest(folder) or {}).get("kind") == kind
     except BidrecError:
         own = False
-    if not own and (folder.is_file() or (folder.is_dir() and any(folder.iterdir()))):
+    if not own and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ConfigurationError(f"{folder} holds something else, and would be replaced", hint="name a new folder")
 
 

@@ -65,7 +65,7 @@ def of_lake(manifest: dict[str, Any], reading: dict[str, Any]) -> list[Gauge]:
     return [
         *of_rows("rows", {name: table["rows"] for name, table in tables.items()}),
         *of_rows("rows_given", reading.get("given", {})),
-        *of_rows("rows_quarantined", {name: sum(table["reasons"].values()) for name, table in tables.items()}),
+        *of_rows("rows_quarantined", {name: table["quarantined"] for name, table in tables.items()}),
         *(moment("newest_row_timestamp_seconds", time, {"table": name}) for name, time in newest.items() if time),
         moment("source_read_timestamp_seconds", reading["read_at"]),
     ]

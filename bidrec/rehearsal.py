@@ -73,8 +73,8 @@ def _good(table: str) -> str:
     return f"checked_{table} WHERE {REASON} IS NULL"
 
 
-def _range(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
-    """First and last time (UTC) of the good rows: of publication, of becoming known."""
+def _range(connection: duckdb.DuckDBPyConnection, table: str) -> list[str | None]:
+    """First and last time (UTC) of the good rows, of publication, of becoming known; None where no row is good."""
     column = "published_at" if table == "notice" else "known_at"
     ends = connection.execute(f"SELECT min({column})::VARCHAR, max({column})::VARCHAR FROM {_good(table)}").fetchall()
     return list(ends[0])

@@ -22,18 +22,15 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
         if not run.finished:
             raise InputMissing(f"run {run.id} is not finished", hint="bidrec train finishes it")
     one, other = a.metrics(), b.metrics()
+    same_window, same_data = one["window"] == other["window"], one["inputs"] == other["inputs"]
     return {
         "a": a.id,
         "b": b.id,
-        "same_window": one["window"] == other["window"],
-        "same_data": one["inputs"] == other["inputs"],
-        "comparable": one["window"] == other["window"] and one["inputs"] == other["inputs"],
+        "same_window": same_window,
+        "same_data": same_data,
+        "comparable": same_window and same_data,
         "figures": _figures(one, other),
-        "settings": [
-            {"key": key, "a": _flat(a.settings()).get(key), "b": _flat(b.settings()).get(key)}
-            for key in sorted(_flat(a.settings()).keys() | _flat(b.settings()).keys())
-            if _flat(a.settings()).get(key) != _flat(b.settings()).get(key)
-        ],
+        "settings": _differing(_flat(a.settings()), _flat(b.settings())),
     }
 
 
@@ -54,6 +51,11 @@ def _figures(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]
 def _value(metrics: dict[str, Any], mode: str, ranker: str, metric: str) -> float | None:
     name = metrics[BEST_BASELINE] if ranker == BEST_BASELINE else ranker
     return metrics["metrics"].get(mode, {}).get(name, {}).get(metric)
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = [key for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+    return [{"key": key, "a": one.get(key), "b": other.get(key)} for key in keys]
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -207,9 +207,9 @@ def newest(home: Path) -> Run | None:
 def find(home: Path, run_id: str | None = None) -> Run:
     """The finished run with this id; without one, the newest. Raises InputMissing (66) where there is none."""
     asked = (run for run in all_runs(home) if run.id == run_id and run.finished)
-    found = next(asked, None) if run_id else newest(home)
+    found = newest(home) if run_id is None else next(asked, None)
     if found is None:
-        what = f"no finished run {run_id}" if run_id else "no finished run"
+        what = "no finished run" if run_id is None else f"no finished run {run_id or repr(run_id)}"
         raise InputMissing(f"{what} in {home / 'runs'}", hint="bidrec train makes one; bidrec runs lists them")
     return found
 

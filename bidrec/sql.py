@@ -7,6 +7,9 @@ from typing import Any
 
 import duckdb
 
+INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
+"""DuckDB's types of whole numbers."""
+
 
 def types_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
     """Column name -> DuckDB type, in order."""
@@ -18,6 +21,11 @@ def dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Each row of what was executed last, in order: column name -> value."""
     names = [column[0] for column in result.description or []]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def is_number(kind: str) -> bool:
+    """Whether the type is of numbers, of whatever width."""
+    return kind in INTEGERS or kind in ("FLOAT", "DOUBLE") or (kind.startswith("DECIMAL(") and kind.endswith(")"))
 
 
 def quoted(name: str) -> str:

@@ -19,6 +19,7 @@ from bidrec.errors import CannotWrite
 from bidrec.refusals import is_full, refusal
 
 PARTIAL = ".partial"
+"""How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -56,7 +57,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
         sweep(target.parent, target.name)
-        staging, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        staging, descriptor = _locked(lambda: _empty_folder(target))
     try:
         with writing(target, begun=staging):
             yield staging
@@ -79,9 +80,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
 def whole_file(target: Path) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
-    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses.
+    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses, or
+    where `target` is there and no file.
     """
     with writing(target):
+        _refuse_device(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, target.name)
         partial, descriptor = _locked(lambda: _empty_file(target))
@@ -99,14 +102,14 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def working_folder(home: Path, name: str) -> Iterator[Path]:
-    """A folder `.NAME.xxx` in the home for what is not to stay, gone afterwards.
+    """A folder `.NAME.xxx.partial` in the home for what is not to stay, gone afterwards.
 
     What killed jobs have left of that name is swept first. Raises CannotWrite where the disk refuses.
     """
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         sweep(home, name)
-        folder, descriptor = _locked(lambda: tempfile.mkdtemp(prefix=f".{name}.", dir=home))
+        folder, descriptor = _locked(lambda: _empty_folder(home / name))
     try:
         with writing(folder, begun=folder):
             yield folder
@@ -118,10 +121,8 @@ def working_folder(home: Path, name: str) -> Iterator[Path]:
 def sweep(folder: Path, name: str | None = None) -> None:
     """Delete what killed writers have left of the target `name` in this folder; None: of any target."""
     of = glob.escape(name) if name is not None else "*"
-    for stale in folder.glob(f".{of}.*"):
+    for stale in folder.glob(f".{of}.*{PARTIAL}"):
         is_folder = stale.is_dir() and not stale.is_symlink()
-        if not is_folder and not stale.name.endswith(PARTIAL):
-            continue
         try:
             descriptor = os.open(stale, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -175,6 +176,17 @@ def _locked(make: Callable[[], str]) -> tuple[Path, int]:
         os.close(descriptor)  # swept just before it was locked
 
 
+def _refuse_device(target: Path) -> None:
+    """A rename would put a file in the place of a device or a pipe, or of /dev/stdout: root may do that to /dev."""
+    open_file = target.is_symlink() and os.readlink(target).startswith("/proc/")
+    if open_file or (target.exists() and not (target.is_file() or target.is_dir())):
+        raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
+
+
+def _empty_folder(target: Path) -> str:
+    return tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+
+
 def _empty_file(target: Path) -> str:
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
     os.close(descriptor)
@@ -220,7 +232,7 @@ def _replace(staging: Path, target: Path) -> None:
     if not target.exists():
         os.rename(staging, target)
     elif not _exchange(staging, target):
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
         os.rename(target, aside / target.name)
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
@@ -228,7 +240,7 @@ def _replace(staging: Path, target: Path) -> None:
 
 def _recover(target: Path) -> None:
     """Where a writer was killed between its two renames, give the old folder its name back."""
-    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*{PARTIAL}"):
         if not target.exists() and (aside / target.name).is_dir():
             os.rename(aside / target.name, target)
 

@@ -7,13 +7,12 @@ Writes  nothing
 import duckdb
 
 from bidrec.contract import COMPANY, NOTICE, REASON, Table
-from bidrec.sql import literal, quoted, types_of
+from bidrec.sql import is_number, literal, quoted, types_of
 
 OPEN_NOTICES = 20
 """Notices without a bid of which something can be told."""
 GROWN_COMPANIES = 10
 """Companies with a new version of whose earlier ones something can be told."""
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE")
 
 
 def empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
@@ -132,4 +131,4 @@ def _filled_in_later(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _speaks(column: str, kind: str) -> str:
     """SQL: whether the column says anything of a row. A number that is 0 may stand for one that is not known yet."""
-    return f"coalesce({column} <> 0, false)" if kind in _NUMBERS else f"{column} IS NOT NULL"
+    return f"coalesce({column} <> 0, false)" if is_number(kind) else f"{column} IS NOT NULL"

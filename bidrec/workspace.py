@@ -1,6 +1,6 @@
 """A DuckDB for one step of a job: times in UTC, within config.memory_limit, and what does not fit goes to the home.
 
-Writes  HOME/.NAME.xxx while the step lasts; what a killed job has left there is swept by the next one of that name
+Writes  HOME/.NAME.xxx.partial while the step lasts; the next one of that name sweeps what a killed job has left there
 """
 
 from collections.abc import Iterator

@@ -26,8 +26,8 @@ def check(config: Config) -> Result:
 def _text(found: dict[str, Any]) -> str:
     lines = [f"source {found['source']}, clock times of {found['zone']}"]
     for name, table in found["tables"].items():
-        first, last = (moment[:10] for moment in table["range"])
-        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {first} to {last}")
+        span = " to ".join(moment[:10] for moment in table["range"] if moment) or "none of them good"
+        lines.append(f"  {name:<8} {table['rows']:>10,} rows, {span}")
         lines += [f"  {'':<8} {number:>10,} to be quarantined: {reason}" for reason, number in table["reasons"].items()]
         lines += [f"  {'':<8} note: {warning.partition(': ')[2]}" for warning in table["warnings"]]
     if found["late"]:

@@ -37,7 +37,7 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
     schema = read_schema(config)
     if measure:
         flow.measure_importance(runs.find(config.home_path, run_id), repeats=repeats, seed=seed)
-    run = runs.find(config.home_path, run_id) if run_id or measure else runs.newest(config.home_path)
+    run = runs.find(config.home_path, run_id) if run_id is not None or measure else runs.newest(config.home_path)
     statistics, importance = _figures(run)
     fields = [
         {

@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -260,11 +261,18 @@ FILLED_LATER = (
     ("open_notices", "opened", "still_open", "warnings"),
     [
         (20, {"winner": "c0", "bidders": 3}, {"winner": None, "bidders": 0}, [FILLED_LATER]),
+        (20, {"winner": "c0", "bidders": Decimal(3)}, {"winner": None, "bidders": Decimal(0)}, [FILLED_LATER]),
         (20, {"winner": "c0", "bidders": 3}, {"winner": "c0", "bidders": 1}, []),
         (19, {"winner": "c0", "bidders": 3}, {"winner": None, "bidders": 0}, []),
         (20, {"withdrawn_at": NOW}, {"withdrawn_at": None}, []),
     ],
-    ids=["filled in later", "there from the first", "too few to tell", "a time that is no feature"],
+    ids=[
+        "filled in later",
+        "of another kind of number",
+        "there from the first",
+        "too few to tell",
+        "a time that is no feature",
+    ],
 )
 def test_a_column_that_says_nothing_before_a_bid_is_suspected_of_the_future(
     connection, open_notices, opened, still_open, warnings

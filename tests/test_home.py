@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from bidrec.errors import ConfigurationError
-from bidrec.home import OWN, require_own
+from bidrec.home import OWN, require_own, require_replaceable
 from bidrec.locks import one_job_at_a_time
 from bidrec.sealed import write_json
 
@@ -37,3 +38,20 @@ def test_a_home_in_which_a_job_was_killed_is_one(tmp_path: Path) -> None:
         (tmp_path / "lake" / "bid").mkdir(parents=True)
         (tmp_path / "lake" / "bid" / "000001.parquet").touch()
     require_own(tmp_path)
+
+
+def test_a_folder_to_be_written_anew_is_a_box_of_its_kind_or_nothing(tmp_path: Path) -> None:
+    pipe, file, full, empty, own = (tmp_path / name for name in ("pipe", "file", "full", "empty", "own"))
+    os.mkfifo(pipe)
+    file.touch()
+    for folder in (full, empty, own):
+        folder.mkdir()
+    (full / "theirs").touch()
+    write_json(own / "manifest.json", {"kind": "towers"})
+    for replaceable in (tmp_path / "new", empty, own):
+        require_replaceable(replaceable, "towers")
+    for kept in (pipe, file, full):
+        with pytest.raises(ConfigurationError, match="holds something else"):
+            require_replaceable(kept, "towers")
+    with pytest.raises(ConfigurationError, match="holds something else"):
+        require_replaceable(own, "simulated")

@@ -268,7 +268,7 @@ def test_two_ingests_never_work_in_one_home(tmp_path):
 
 def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    for left in (".ingest.a1b2c3/spill", "lake/bid", "quarantine/.000001.a1b2c3"):
+    for left in (".ingest.a1b2c3.partial/spill", "lake/bid", "quarantine/.000001.a1b2c3.partial"):
         (tmp_path / left).mkdir(parents=True)
     (tmp_path / "lake" / part_file("bid", 7)).write_text("half a part")
     (tmp_path / ".ingest.lock").touch()

@@ -110,6 +110,8 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
     with pytest.raises(InputMissing):
         find(config.home_path)
     assert find(config.home_path, run.id) == run
+    with pytest.raises(InputMissing, match="no finished run ''"):  # a variable that was not set, not the newest
+        find(config.home_path, "")
     assert run in all_runs(config.home_path)
 
 
@@ -205,7 +207,7 @@ def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
 
 def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
     run = start_or_resume(Config(home=str(tmp_path)), "inputs")
-    for litter in (".training_set.a1b2", "checkpoints/.00000007.a1b2"):
+    for litter in (".training_set.a1b2.partial", "checkpoints/.00000007.a1b2.partial"):
         (run.folder / litter).mkdir(parents=True)
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()

@@ -54,6 +54,22 @@ def test_a_new_folder_replaces_a_full_one_with_all_that_was_in_it(tmp_path):
     assert os.listdir(tmp_path) == ["lake"]
 
 
+def test_what_is_no_file_stays_what_it_is(tmp_path):
+    pipe, gone = tmp_path / "pipe", tmp_path / "link to a pipe"
+    os.mkfifo(pipe)
+    gone.symlink_to(pipe)
+    stdout = tmp_path / "stdout"  # as /dev/stdout is, here of a process whose output goes to a file
+    with (tmp_path / "out").open("w") as out:
+        stdout.symlink_to(f"/proc/self/fd/{out.fileno()}")
+        for target in (pipe, gone, stdout):
+            with pytest.raises(CannotWrite, match="is no file"):
+                write_text(target, "text")
+    assert pipe.is_fifo()
+    assert gone.is_symlink()
+    assert stdout.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link to a pipe", "out", "pipe", "stdout"]
+
+
 def test_a_process_killed_halfway_leaves_no_folder_of_that_name_and_the_next_run_succeeds(tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage import whole_folder\n"
@@ -83,8 +99,8 @@ def test_what_a_living_writer_of_a_folder_has_begun_stays(tmp_path):
 
 
 def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_name_back(tmp_path):
-    (tmp_path / ".lake.old.a1b2" / "lake").mkdir(parents=True)
-    (tmp_path / ".lake.old.a1b2" / "lake" / "notice.parquet").write_text("old")
+    (tmp_path / ".lake.old.a1b2.partial" / "lake").mkdir(parents=True)
+    (tmp_path / ".lake.old.a1b2.partial" / "lake" / "notice.parquet").write_text("old")
     with pytest.raises(ValueError, match="halfway"):
         _fail_halfway(tmp_path / "lake", ValueError("halfway"))
     assert (tmp_path / "lake" / "notice.parquet").read_text() == "old"
@@ -92,15 +108,15 @@ def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_na
 
 
 def test_a_working_folder_is_gone_afterwards_and_so_are_those_of_killed_jobs(tmp_path):
-    (tmp_path / ".spill.killed").mkdir()
-    (tmp_path / ".spill.killed" / "block").write_text("half")
-    (tmp_path / ".spill-of-another.kind").mkdir()
+    (tmp_path / ".spill.killed.partial").mkdir()
+    (tmp_path / ".spill.killed.partial" / "block").write_text("half")
+    (tmp_path / ".spill-of-another.kind.partial").mkdir()
+    (tmp_path / ".spill.notes").mkdir()
+    somebodys = [".spill-of-another.kind.partial", ".spill.notes"]
     with working_folder(tmp_path, "spill") as one, working_folder(tmp_path, "spill") as other:
         assert one != other
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-            [one.name, other.name, ".spill-of-another.kind"]
-        )
-    assert os.listdir(tmp_path) == [".spill-of-another.kind"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one.name, other.name, *somebodys])
+    assert sorted(os.listdir(tmp_path)) == somebodys
 
 
 def _wait_for(condition):

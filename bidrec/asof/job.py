@@ -30,7 +30,7 @@ from bidrec.asof import gather
 from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
-from bidrec.sql import first_line, literal, quoted, types_of
+from bidrec.sql import first_line, is_number, literal, quoted, types_of
 from bidrec.storage import whole_file, writing
 
 
@@ -244,9 +244,9 @@ def _divide_memory(connection: duckdb.DuckDBPyConnection) -> int:
 
 def _family(kind: str) -> str:
     """Of a DuckDB type, those whose values can be equal; numbers and times of all widths are."""
-    name = kind.partition("(")[0].partition(" ")[0]
-    if name.endswith("INT") or name in ("INTEGER", "FLOAT", "DOUBLE", "DECIMAL"):
+    if is_number(kind):
         return "number"
+    name = kind.partition("(")[0].partition(" ")[0]
     if name.startswith("TIMESTAMP") or name == "DATE":
         return "time"
     return "VARCHAR" if name == "ENUM" else name

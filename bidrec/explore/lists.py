@@ -165,7 +165,7 @@ def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) ->
     files = intact_tables(home / "features", (table,))[table]
     with duckdb.connect() as connection:
         for one, region, licences in connection.execute(sql, {"files": files, "as_of": as_of, "ids": ids}).fetchall():
-            facts[one] = {"region": region, "licences": licences or []}
+            facts[one] = {"region": region, "licences": [word for word in licences or [] if word is not None]}
     return facts
 
 

@@ -1,7 +1,7 @@
 """The model: two towers and a temperature, built from the training set's schema and the configuration."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from bidrec.model.loss.temperature import bounded_scale
 from bidrec.model.members import HistoryTowers, NoticeTowers, turned
 from bidrec.model.rows import Shape
 from bidrec.model.towers import HistoryTower, NoticeTower, StaticTower
+
+OfRows = TypeVar("OfRows", NoticeTower, StaticTower)
+"""A tower over rows alone."""
 
 
 class TwoTower(nn.Module):
@@ -26,7 +29,6 @@ class TwoTower(nn.Module):
         learn_temperature: bool,
         temperature_range: tuple[float, ...],
         history_length: int,
-        training_history: int,
         members: int,
         embedding_dim: int,
     ) -> None:
@@ -35,7 +37,8 @@ class TwoTower(nn.Module):
         self.axes: Tensor
         # Set at a training's end; until then the first member's own.
         self.register_buffer("axes", torch.eye(members * embedding_dim, embedding_dim))
-        self.history_length, self.training_history = history_length, training_history
+        self.history_length = history_length
+        """Bids of a company's history that are read, newest first; a training step reads fewer."""
         self.coldest, self.hottest = temperature_range
         self.notice = notice
         self.company = company
@@ -55,11 +58,6 @@ class TwoTower(nn.Module):
         return self.axes.shape[0]
 
     @property
-    def bids_read(self) -> int:
-        """Bids of a company's history that are read, newest first: fewer in a training step."""
-        return self.training_history if self.training else self.history_length
-
-    @property
     def scale(self) -> Tensor:
         """1 / temperature, kept within its bounds."""
         return bounded_scale(self.log_scale, self.coldest, self.hottest)
@@ -73,11 +71,13 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
     match config.kind:
         case "history":
             members = config.members
-            pairs = [(_notice_tower(config, notice), _history_tower(config, version, profile)) for _ in range(members)]
+            pairs = [
+                (_tower(NoticeTower, config, notice), _history_tower(config, version, profile)) for _ in range(members)
+            ]
             notices, companies = [list(side) for side in zip(*pairs, strict=True)]
             towers = (NoticeTowers(notices), HistoryTowers(companies)) if members > 1 else pairs[0]
         case "static":
-            towers = _static_tower(config, notice), _static_tower(config, profile)
+            towers = _tower(StaticTower, config, notice), _tower(StaticTower, config, profile)
         case kind:
             raise NotImplementedError(f"no towers for model.kind {kind!r}")
     return TwoTower(
@@ -86,14 +86,13 @@ def build(config: Model, schema: dict[str, Any]) -> TwoTower:
         learn_temperature=config.learn_temperature,
         temperature_range=config.temperature_range,
         history_length=config.history_length,
-        training_history=min(config.training_history, config.history_length),
         members=members,
         embedding_dim=config.embedding_dim,
     )
 
 
-def _notice_tower(config: Model, shape: Shape) -> NoticeTower:
-    return NoticeTower(
+def _tower(kind: type[OfRows], config: Model, shape: Shape) -> OfRows:
+    return kind(
         shape,
         table_dim=config.table_dim,
         hidden=config.hidden,
@@ -111,14 +110,4 @@ def _history_tower(config: Model, version: Shape, profile: Shape) -> HistoryTowe
         hidden=config.company_hidden,
         embedding_dim=config.embedding_dim,
         fact_dropout=config.fact_dropout,
-    )
-
-
-def _static_tower(config: Model, shape: Shape) -> StaticTower:
-    return StaticTower(
-        shape,
-        table_dim=config.table_dim,
-        hidden=config.hidden,
-        embedding_dim=config.embedding_dim,
-        dropout=config.dropout,
     )

@@ -95,7 +95,7 @@ def _companies(model: Any, data: Resident) -> tuple[nn.Module, tuple[Any, ...], 
     as_of = int(data.published_at[-1])
     version_C = data.versions_as_of(as_of)
     known_B = version_C[version_C >= 0][-ROWS:]
-    gathered = data.company_batch(known_B, as_of, model.bids_read)
+    gathered = data.company_batch(known_B, as_of, model.history_length)
     history = PaddedHistory.of(gathered.history)
     inputs = (
         *(notice_ND, history.notice_BL, history.known_BL, history.age_days_BL, history.count_B),

@@ -36,9 +36,9 @@ def _gone(name: str, table: pa.Table, published: Path) -> pa.Array:
     key = table.column_names[0]
     if not files:
         return pa.array([], table.schema.field(key).type)
-    connection = duckdb.connect()
-    connection.register("present", table.select([key]))
-    gone = connection.execute(
-        f"SELECT DISTINCT {key} FROM read_parquet(?) ANTI JOIN present USING ({key}) ORDER BY {key}", [files]
-    )
-    return gone.to_arrow_table()[key].combine_chunks()
+    with duckdb.connect() as connection:
+        connection.register("present", table.select([key]))
+        gone = connection.execute(
+            f"SELECT DISTINCT {key} FROM read_parquet(?) ANTI JOIN present USING ({key}) ORDER BY {key}", [files]
+        )
+        return gone.to_arrow_table()[key].combine_chunks()

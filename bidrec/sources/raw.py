@@ -26,10 +26,10 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
     ConfigurationError (64) on a type that DuckDB does not know.
     """
     given = types_of(connection, f"(SELECT * FROM {relation})")
-    actual = match_columns(raw, list(given))
-    wanted = {actual[name]: kind for name, kind in raw.all_columns.items() if name in actual}
+    actual, wanted = match_columns(raw, list(given)), _declared(connection, raw)
     try:
-        refuse_loss(connection, raw.table, relation, given, wanted)
+        there = {actual[name]: kind for name, kind in wanted.items() if name in actual}
+        refuse_loss(connection, raw.table, relation, given, there)
     except duckdb.Error as error:
         if "Could not write" in str(error):
             raise  # the home's disk, not the table
@@ -43,13 +43,19 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
         _logger.debug("optional columns are not there", table=raw.table, columns=", ".join(absent))
     columns = ", ".join(
         f"{cast(actual[name], given[actual[name]], kind) if name in actual else f'NULL::{kind}'} AS {quoted(name)}"
-        for name, kind in raw.all_columns.items()
+        for name, kind in wanted.items()
     )
+    connection.execute(f"CREATE VIEW {quoted('raw_' + raw.name)} AS SELECT {columns} FROM {relation}")
+    return [name for name in raw.optional if name in actual]
+
+
+def _declared(connection: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[str, str]:
+    """Declared column -> its type, as DuckDB spells it: `int` and `timestamp` are under the rules of casting.py too."""
+    columns = ", ".join(f"CAST(NULL AS {kind}) AS c{place}" for place, kind in enumerate(raw.all_columns.values()))
     try:
-        connection.execute(f"CREATE VIEW {quoted('raw_' + raw.name)} AS SELECT {columns} FROM {relation}")
+        return dict(zip(raw.all_columns, types_of(connection, f"(SELECT {columns})").values(), strict=True))
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
         raise ConfigurationError(f"[raw.{raw.name}] in source.toml: {first_line(error)}") from error
-    return [name for name in raw.optional if name in actual]
 
 
 def match_columns(raw: RawTable, given: list[str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ def _company_block(model: TwoTower, data: Resident, notices: list[Vectors], vers
     if isinstance(model.company, StaticTower):
         profiles = data.profiles(data.profiles_of(version_B), as_of)
         return model.company(profiles.to(model.device)).to(data.device)
-    return gathered_companies(model, notices, data.company_batch(version_B, as_of, model.bids_read))
+    return gathered_companies(model, notices, data.company_batch(version_B, as_of, model.history_length))
 
 
 def gathered_companies(model: TwoTower, notices: list[Vectors], companies: Companies) -> Tensor:

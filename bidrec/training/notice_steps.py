@@ -66,7 +66,7 @@ class NoticeSteps:
     def __init__(self, config: Config, data: Resident, known_before: int) -> None:
         self.data, self.known_before = data, known_before
         self.settings, self.losses = config.training, config.loss
-        self.history_length = min(config.model.training_history, config.model.history_length)
+        self.training_history = min(config.model.training_history, config.model.history_length)
         self.cache_ND = torch.zeros(0)
         self.epoch: list[Tensor] = []
         self.place_N = torch.zeros(len(data.notice), dtype=torch.int64, device=data.device)
@@ -108,7 +108,7 @@ class NoticeSteps:
         known_E = known_C[company_E].nonzero().flatten()
         stretch = Stretch(batch, as_of, known_C.nonzero().flatten(), position_E[known_E], company_E[known_E])
         company_K, drawn = self._candidates(stretch)
-        companies = data.company_batch(data.newest_versions(company_K, as_of), as_of, self.history_length)
+        companies = data.company_batch(data.newest_versions(company_K, as_of), as_of, self.training_history)
         fresh, cached = self._read(batch, companies.history)
         self.place_N[torch.cat([fresh, cached])] = torch.arange(len(fresh) + len(cached), device=data.device)
         history = replace(companies.history, notice_E=self.place_N[companies.history.notice_E])
@@ -202,9 +202,12 @@ class InBatchNoticeSteps(NoticeSteps):
         if not len(drawn_P):
             return 0 * (notice_BD.sum() + company_CD.sum() + model.scale)
         position_P, place_K = stretch.position_E[drawn_P], torch.searchsorted(batch.company_K, company_K)
-        hit_BK = true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)
+
+        def hits() -> Tensor:
+            return true_bids(stretch.position_E, stretch.company_E, len(stretch.notice_B), company_K)[position_P]
+
         rate = self.losses.uniform_negatives / len(stretch.known)
-        bids = Bids(stretch.notice_B[position_P], company_K, hit_BK[position_P], rate)
+        bids = Bids(stretch.notice_B[position_P], company_K, hits, rate)
         return self.in_batch(notice_BD[position_P], company_CD[place_K], model.scale, bids) / processes.size()
 
     def state(self) -> dict[str, Tensor]:

@@ -113,8 +113,12 @@ class PairSteps:
         if len(company_U):
             drawn = data.profiles(data.profiles_of(version_U), as_of_U)
             company_PD = torch.cat([company_PD, distributed.gathered(model.company, drawn)])
-        hit_UK = true_bids(*data.bids_of(batch.notice_U, self.known_before), len(batch.notice_U), company_K)
-        bids = Bids(notice_P, company_K, hit_UK[batch.notice_of_P], self.uniform / data.companies)
+
+        def hits() -> Tensor:
+            of_notices = data.bids_of(batch.notice_U, self.known_before)
+            return true_bids(*of_notices, len(batch.notice_U), company_K)[batch.notice_of_P]
+
+        bids = Bids(notice_P, company_K, hits, self.uniform / data.companies)
         return self.in_batch(notice_PD, company_PD, model.scale, bids) / processes.size()
 
     def _uniform(self, as_of_P: Tensor) -> tuple[Tensor, Tensor, Tensor]:

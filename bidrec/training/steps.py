@@ -28,13 +28,17 @@ class Steps(Protocol):
     def rows(self, at: int) -> Tensor:
         """The numbers of the pairs, or of the notices, that the epoch's batch `at` learns from."""
 
-    def start_epoch(self, model: TwoTower) -> None: ...
+    def start_epoch(self, model: TwoTower) -> None:
+        """After `batches`, before its first step: renew what steps read of the model."""
 
-    def gathered(self, at: int) -> Any: ...
+    def gathered(self, at: int) -> Any:
+        """All that the step over the epoch's batch `at` reads; what it draws is drawn here."""
 
-    def learn(self, model: TwoTower, batch: Any) -> Tensor: ...
+    def learn(self, model: TwoTower, batch: Any) -> Tensor:
+        """The loss () of what was gathered; of many processes this one's part, which add up to it."""
 
-    def state(self) -> dict[str, Tensor]: ...
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps for `restore`."""
 
     def restore(self, state: dict[str, Tensor]) -> None: ...
 

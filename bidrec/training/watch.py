@@ -23,7 +23,7 @@ class NotFinite:
 
 
 class Watch:
-    """`step` takes a step's loss and clips its gradients; `look` reads what has come together.
+    """`gradients` and `loss` take what a step gave, and clip the former; `look` reads what has come together.
 
     `clip_norm`: gradients are scaled down to this norm where they are longer; 0: as they are.
     """
@@ -46,7 +46,7 @@ class Watch:
         `first`: of its epoch, which may be too short for another turn."""
         if not self.clip_norm and step % LOOK_EVERY and not first:
             return
-        values = _gradients(parameters)
+        values = [parameter.grad for parameter in parameters if parameter.grad is not None]
         self.norm = torch.nn.utils.get_total_norm(values)
         self.largest_norm = torch.maximum(self.largest_norm, self.norm)
         if self.clip_norm:
@@ -84,15 +84,3 @@ _STATE = ("loss_sum", "norm", "largest_norm")
 def finite(weights: Iterable[Tensor]) -> bool:
     """Whether all of them are. By their sums, which take a tenth of the time of a copy; waits for a GPU once."""
     return bool(torch.stack([weight.sum(dtype=torch.float32) for weight in weights]).isfinite().all())
-
-
-def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
-    """The gradients that there are, as dense tensors that share their memory."""
-    values = []
-    for parameter in parameters:
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()  # a row that occurs twice is one gradient
-            values.append(parameter.grad.values())
-        elif parameter.grad is not None:
-            values.append(parameter.grad)
-    return values

@@ -126,7 +126,7 @@ def _fit_scale(values: pa.Array, f: Field) -> Scale:
 
 
 def _fit_idf(side: SideRows, f: Field, before: int) -> npt.NDArray[np.float32]:
-    frequency = text.DocumentFrequency(int(f.tags.get("buckets", text.BUCKETS)), f.terms)
+    frequency = text.DocumentFrequency(text.BUCKETS, f.terms)
     counted = Counted(_logger, f"counting the terms of {f.name}", len(side.known_at))
     first = 0
     for batch in side.batches({f.name: expression(f)}):

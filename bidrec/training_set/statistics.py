@@ -118,8 +118,8 @@ def _spread(
     if then is None:
         then = {"cuts": cuts, "counts": counts.get(REFERENCE, [0] * (len(cuts) + 2)), **figures[REFERENCE]}
     for window, one in figures.items():
-        one |= facts.get(window, {"cardinality": 0, "quantiles": None})
-        one |= _shift(then, counts.get(window), one["rows"])
+        one.update(facts.get(window, {"cardinality": 0, "quantiles": None}))
+        one.update(_shift(then, counts.get(window), one["rows"]))
     return then
 
 

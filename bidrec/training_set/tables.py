@@ -21,7 +21,7 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import ENCODED, Field, Schema, View
 from bidrec.intact import require_intact
 from bidrec.sealed import read_manifest
-from bidrec.sql import literal, quoted, types_of
+from bidrec.sql import is_number, literal, quoted, types_of
 from bidrec.training_set.load import SIDES
 from bidrec.training_set.rows import seconds
 from bidrec.watched import watched
@@ -34,7 +34,6 @@ _KEYS = {
     "version": ("company_id", "known_at"),
 }
 """Of each side; its rows are numbered in this order."""
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 _LOG_COLUMNS = ("company_id", "notice_id", "known_at")
 
 
@@ -181,10 +180,10 @@ def _tell_unnamed(given: dict[str, str], view: View) -> None:
 
 def _readable(given: str, read: str) -> bool:
     item, is_list = given.removesuffix("[]"), given.endswith("[]")
-    is_number = item.startswith(_NUMBERS)
+    numeric = is_number(item) or item == "BOOLEAN"
     return {
-        "dense": is_number and not is_list,
-        "vector": is_number and is_list,
+        "dense": numeric and not is_list,
+        "vector": numeric and is_list,
         "categorical": not is_list,
         "bag": is_list,
         "text": given == "VARCHAR",

@@ -80,6 +80,13 @@ def test_keys_that_are_numbers_here_and_text_there_are_refused_and_007_is_not_7(
     assert (code, line) == (65, f"entity rows: company_id is BIGINT, but VARCHAR in {home}/v.parquet")
 
 
+@pytest.mark.parametrize("width", ["int8", "int64", "uint16", "uint32", "uint64", "float64"])
+def test_keys_that_are_numbers_of_another_width_are_the_same_numbers(home, width):
+    seven = write(home / "v.parquet", [("7", 1, 1)], company_id=pa.array([7], pa.int32()))
+    ours, _ = stores(home, view(seven))
+    assert answers(ours, asked((7, 2)).astype({"company_id": width}), VALUE) == [(0,)]
+
+
 @pytest.mark.parametrize("select", ["SELEC 1", "SELECT * FROM 'pairs that are not there.parquet'"])
 def test_a_select_of_entity_rows_that_cannot_be_read_is_refused(home, select):
     ours, _ = stores(home, view(write(home / "v.parquet", [("a", 1, 1)])))

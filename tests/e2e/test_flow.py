@@ -213,7 +213,9 @@ def test_an_unfinished_run_is_gone_on_with_and_not_started_anew(copy: Config) ->
     run = find(copy.home_path)
     (run.folder / "manifest.json").unlink()
     weights = (run.model / "weights.safetensors").stat().st_mtime_ns
-    litter = copy.home_path / ".spill.killed"  # by a SIGKILL between the training set's rename and the sweeping up
+    litter = (
+        copy.home_path / ".spill.killed.partial"
+    )  # by a SIGKILL between the training set's rename and the sweeping up
     checkpoint = run.checkpoints / "00000007"  # by one between the model's rename and the checkpoints' deletion
     assert not run.checkpoints.exists()
     for left in (litter, checkpoint):

@@ -2,7 +2,11 @@ import unicodedata
 
 import pytest
 
-from bidrec.explore.lists import LONGEST, search
+from bidrec.config import Config
+from bidrec.explore.lists import LONGEST, Filters, companies_of, notices_of, search
+from bidrec.features.build import build_features
+from tests import tables
+from tests.features.lakes import write_lake
 from tests.publishing.versions import publish
 
 
@@ -43,3 +47,16 @@ def test_every_word_of_a_question_counts_up_to_its_longest_and_none_beyond(tmp_p
     assert len(search(tmp_path, all_words)[0]) == 1
     assert search(tmp_path, f"{all_words} nowhere") == ([], [])
     assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere")[0]) == 1
+
+
+def test_a_licence_that_a_source_leaves_open_among_others_is_none_to_choose(home):
+    write_lake(
+        home,
+        notice=[tables.notice(0, licence_limit=["water", None])],
+        company=[tables.company(0, licences=[None, "road", "water"])],
+        bid=[tables.bid(0, 0)],
+    )
+    build_features(Config(home=str(home)))
+    publish(home, ["c0"], ["n0"])
+    assert companies_of(home, "n0", Filters()).licences == ["road", "water"]
+    assert notices_of(home, "c0", Filters()).licences == ["water"]

@@ -155,7 +155,7 @@ def test_a_publication_that_fails_halfway_leaves_readers_what_they_had(tmp_path,
 
 def test_what_a_killed_write_back_left_is_swept_by_the_next(tmp_path):
     published = tmp_path / "published"
-    (published / ".20250101T000000000000Z-killed.a1b2").mkdir(parents=True)
+    (published / ".20250101T000000000000Z-killed.a1b2.partial").mkdir(parents=True)
     (published / ".current.new").symlink_to("20250101T000000000000Z-killed")
     version = publish(tmp_path, ["apex"])["version"]
     assert sorted(path.name for path in published.iterdir()) == sorted([version, "current"])

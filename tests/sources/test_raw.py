@@ -57,6 +57,20 @@ def test_a_number_that_is_neither_yes_nor_no_and_a_day_with_a_time_are_lost_valu
         view("SELECT 2 AS b, TIMESTAMP '2024-01-01 10:00:00' AS d", {"b": "BOOLEAN", "d": "DATE"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        *((kind, "'1.5'") for kind in ("integer", "INT", "long", "UINTEGER")),
+        *((kind, "'2024-01-01 10:00:00+09:00'") for kind in ("timestamp", "datetime", "TIMESTAMP_S", "TIMESTAMP_NS")),
+        ("date", "'2024-01-01 10:00:00'"),
+        ("bool", "2"),
+    ],
+)
+def test_what_a_type_loses_is_lost_however_the_type_is_spelt(kind, given):
+    with pytest.raises(ContractError, match="v must be"):
+        view(f"SELECT {given} AS v", {"v": kind})
+
+
 def test_a_list_as_text_whose_items_are_of_another_shape_is_a_lost_value():
     given = """SELECT '[{"id": "c1", "scheme": "GB-COH"}]' AS who, '["45233120-6", null]' AS codes"""
     kinds = {"who": "STRUCT(id VARCHAR, scheme VARCHAR)[]", "codes": "VARCHAR[]"}

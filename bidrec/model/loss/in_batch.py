@@ -1,5 +1,6 @@
 """The in-batch loss of a batch of bids, from the units that [loss] of the configuration names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +19,8 @@ class Bids:
     notice_P: Tensor
     """Ids of the notices, repeated where several bids on one are in the batch."""
     company_K: Tensor
-    hit_PK: Tensor
-    """Whether the candidate bid on the row's notice (bool); read where other bidders are no plain negatives."""
+    hits: Callable[[], Tensor]
+    """(P, K) bool, whether the candidate bid on the row's notice: asked where other bidders are no plain negatives."""
     uniform_rate: float
     """How often a company of the catalogue is expected among the uniform draws."""
 
@@ -52,10 +53,12 @@ class InBatchLoss:
         own = len(bids.notice_P)
         logit_PK = notice_PD @ company_KD.T * scale
         company_rate_K, notice_rate_P = self._rates(bids) if self.frequencies else (None, None)
-        loss = self._one_way(logit_PK, company_rate_K, bids.hit_PK)
+        hit_PK = None if self.settings.other_bidders == "negative" else bids.hits()
+        loss = self._one_way(logit_PK, company_rate_K, hit_PK)
         if not self.settings.two_way:
             return loss
-        return (loss + self._one_way(logit_PK[:, :own].T, notice_rate_P, bids.hit_PK[:, :own].T)) / 2
+        back_PP = None if hit_PK is None else hit_PK[:, :own].T
+        return (loss + self._one_way(logit_PK[:, :own].T, notice_rate_P, back_PP)) / 2
 
     def by_rows(
         self,
@@ -88,14 +91,14 @@ class InBatchLoss:
         frequency.observe(id_K[:own])
         return frequency.rate(id_K)
 
-    def _one_way(self, logit_RK: Tensor, rate_K: Tensor | None, hit_RK: Tensor) -> Tensor:
+    def _one_way(self, logit_RK: Tensor, rate_K: Tensor | None, hit_RK: Tensor | None) -> Tensor:
         if rate_K is not None:
             logit_RK = corrected(logit_RK, rate_K)
+        if hit_RK is None:
+            return diagonal_softmax(logit_RK)
         if self.settings.other_bidders == "positive":
             return multi_positive_softmax(logit_RK, hit_RK)
-        if self.settings.other_bidders == "masked":
-            logit_RK = without_hits(logit_RK, hit_RK)
-        return diagonal_softmax(logit_RK)
+        return diagonal_softmax(without_hits(logit_RK, hit_RK))
 
     def state(self) -> dict[str, Tensor]:
         return {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bidrec.ranking.report import _calibration
+from bidrec.ranking.run_evaluation import _calibration
 from bidrec.ranking.truth import Truth
 from tests.ranking.second_stage.worlds import blend
 
