@@ -6,7 +6,7 @@ Reads   runs/A and runs/B: metrics.json, config.json
 from typing import Any
 
 from bidrec.errors import InputMissing
-from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
+from bidrec.ranking.names import BEST_BASELINE, MEASURED_BY, MODEL, TOWERS, comparable
 from bidrec.runs import Run
 
 METRICS = ("recall@10", "recall@100", "ndcg@10", "mrr", "warm_recall@100")
@@ -14,7 +14,8 @@ RANKERS = (MODEL, TOWERS, BEST_BASELINE)
 
 
 def compare(a: Run, b: Run) -> dict[str, Any]:
-    """`comparable` (the same test window of the same data), `figures` and `settings`, each with `a`, `b`.
+    """`comparable` (measured by the same code on the same test window of the same data), `figures` and `settings`, each
+    with `a`, `b`.
 
     Raises InputMissing (66) where one is not finished.
     """
@@ -27,7 +28,8 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
         "b": b.id,
         "same_window": one["window"] == other["window"],
         "same_data": one["inputs"] == other["inputs"],
-        "comparable": one["window"] == other["window"] and one["inputs"] == other["inputs"],
+        "same_measure": one.get(MEASURED_BY) == other.get(MEASURED_BY),
+        "comparable": comparable(one, other),
         "figures": _figures(one, other),
         "settings": [
             {"key": key, "a": _flat(a.settings()).get(key), "b": _flat(b.settings()).get(key)}
