@@ -43,10 +43,10 @@ def prepare(config: Config) -> tuple["Schema", str]:
 def train(config: Config, *, backtest: bool = False, force: bool = False, profile: bool = False) -> Run:
     """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
-    A finished run that learned the same from the same is taken as it is, unless by `force`. SIGTERM or Ctrl-C saves the
-    training's state and raises Interrupted (75); the next call goes on from there. A `backtest` makes runs that are not
-    published. One training of a home at a time. `profile` records where the time of some training steps goes, in the
-    folder of a new run.
+    A finished run that learned the same from the same by this code is taken as it is, unless by `force`. SIGTERM or
+    Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A `backtest` makes
+    runs that are not published. One training of a home at a time. `profile` records where the time of some training
+    steps goes, in the folder of a new run.
     """
     from bidrec.ranking import baselines
     from bidrec.training import processes

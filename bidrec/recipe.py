@@ -27,15 +27,17 @@ SERVING = (
 """What today's data are read by with a run's fit, weights and blend: with other code they are not those it learned."""
 MEASURING = ("ranking/*.py",)
 """What the figures of a run mean."""
-LEARNING = (*SERVING, *MEASURING, "training/*.py")
-"""All that a run's content depends on, besides its data and settings."""
+TRAINING = ("training/*.py",)
+"""What a run's weights depend on besides."""
 _ROOT = Path(__file__).parent
 
 
 @cache
 def now() -> dict[str, str]:
-    """The fingerprints of this code, as they stand in the config.json of a run: `serving`, `measuring`, `learning`."""
-    return {"serving": of(SERVING), "measuring": of(MEASURING), "learning": of(LEARNING)}
+    """The fingerprints of this code, as they stand in a run's config.json: `serving`, `measuring`, and `learning`, all
+    that a run's content depends on besides its data and settings."""
+    parts = {"serving": of(SERVING), "measuring": of(MEASURING)}
+    return parts | {"learning": fingerprint(parts | {"training": of(TRAINING)})}
 
 
 def of(patterns: Sequence[str]) -> str:

@@ -223,9 +223,10 @@ def all_runs(home: Path) -> list[Run]:
 
 
 def newest(home: Path) -> Run | None:
-    """The newest finished run that is no backtest's; None where there is none."""
+    """The newest finished run that is no backtest's, and of this code where any is; None where there is none."""
     finished = [run for run in all_runs(home) if not run.backtest and run.finished]
-    return finished[-1] if finished else None
+    own = [run for run in finished if run.of_this_code]
+    return max(own or finished, key=lambda run: run.id, default=None)
 
 
 def find(home: Path, run_id: str | None = None) -> Run:

@@ -100,6 +100,20 @@ def test_what_was_learned_by_other_code_is_not_read_with_this_one(
     assert "bidrec train" in refused.value.hint
 
 
+def test_who_goes_back_to_the_code_before_publishes_what_that_has_made(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = start_or_resume(config, "data")
+    finish(before)
+    with pytest.MonkeyPatch.context() as upgraded:
+        of_another_bidrec(upgraded)
+        assert newest(config.home_path) == before  # for the one line that refuses it
+        after = start_or_resume(config, "data")
+        finish(after)
+        assert newest(config.home_path) == after
+    assert newest(config.home_path) == start_or_resume(config, "data") == before
+
+
 def test_a_run_that_does_not_say_what_made_it_is_of_another_bidrec(config: Config) -> None:
     run = Run(config.home_path / "runs" / "20250101T000000Z-aaaaaa")
     write_json(run.folder / "config.json", {"config": {}})

@@ -36,7 +36,7 @@ def require_columns(version: Path) -> None:
     if lacking:
         raise ContractError(
             f"{version} was published by another bidrec: it has no {', '.join(lacking)}",
-            hint="run: bidrec write-back, which publishes anew; until then readers of its files and of Feast keep it",
+            hint="bidrec train, then bidrec write-back, publish anew; its files and Feast's views stay until then",
         )
 
 

@@ -25,7 +25,8 @@ def describe_run(config: Config, run: Run) -> dict[str, Path]:
     if run.metrics().get(MEASURED_BY) != recipe.now()["measuring"]:
         raise ContractError(
             f"run {run.id} was measured by another bidrec, and this one would explain its figures wrongly",
-            hint=f"what was written of it then stays; bidrec evaluate --run {run.id} measures it anew",
+            hint="what was written of it then stays"
+            + f"; bidrec evaluate --run {run.id} measures it anew" * run.of_this_code,
         )
     facts = gather(config, run)
     return {"report": write_page(run, facts), "model_card": write_card(run, facts)}

@@ -90,13 +90,18 @@ def _splits(config: Config, schema: Schema, cutoffs: Sequence[date]) -> list[Spl
 
 
 def _training_set(config: Config, schema: Schema, inputs: str, split: Split) -> TrainingSet:
-    """The set of a cutoff, built where the home has none of these features and this split yet."""
+    """The set of a cutoff, built where the home has none of these features and this split by this code yet."""
     at = dataclasses.replace(config, split=split)
-    name = fingerprint({"inputs": inputs, "split": dataclasses.asdict(split), "code": recipe.now()["serving"]})[:12]
-    folder = config.home_path / BOX / "sets" / f"{split.train_before or 'newest'}-{name}"
+    folder = _set_folder(at, inputs)
     if read_manifest(folder) is None:
         build_training_set(at, schema, folder)
     return TrainingSet.open(folder)
+
+
+def _set_folder(config: Config, inputs: str) -> Path:
+    split = config.split
+    name = fingerprint({"inputs": inputs, "split": dataclasses.asdict(split), "code": recipe.now()["serving"]})[:12]
+    return config.home_path / BOX / "sets" / f"{split.train_before or 'newest'}-{name}"
 
 
 def _name(config: Config, inputs: str, sets: Sequence[TrainingSet], space: Sequence[Dimension]) -> str:
