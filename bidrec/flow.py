@@ -8,12 +8,13 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bidrec import lineage, log, runs
+from bidrec import lineage, log, recipe, runs
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
+from bidrec.ranking.names import MEASURED_BY
 from bidrec.runs import Run
 from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json
 from bidrec.signals import stop_requested
@@ -42,10 +43,10 @@ def prepare(config: Config) -> tuple["Schema", str]:
 def train(config: Config, *, backtest: bool = False, force: bool = False, profile: bool = False) -> Run:
     """Materialise, train, learn the second stage and evaluate; the run is finished when its manifest is there.
 
-    A finished run that learned the same from the same is taken as it is, unless by `force`. SIGTERM or Ctrl-C saves the
-    training's state and raises Interrupted (75); the next call goes on from there. A `backtest` makes runs that are not
-    published. One training of a home at a time. `profile` records where the time of some training steps goes, in the
-    folder of a new run.
+    A finished run that learned the same from the same by this code is taken as it is, unless by `force`. SIGTERM or
+    Ctrl-C saves the training's state and raises Interrupted (75); the next call goes on from there. A `backtest` makes
+    runs that are not published. One training of a home at a time. `profile` records where the time of some training
+    steps goes, in the folder of a new run.
     """
     from bidrec.ranking import baselines
     from bidrec.training import processes
@@ -74,7 +75,6 @@ def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
     run = runs.start_or_resume(config, inputs, backtest=backtest, force=force, begun=begun)
     if run.finished:
-        # Changed code makes no other run by itself: only data, settings and bidrec's version are compared.
         same, hint = "this was trained before, of the same data and settings", "bidrec train --force makes another run"
         log.get("train").info(same, id=run.id, hint=hint)
         if not run.page.is_file():
@@ -130,9 +130,10 @@ def evaluate(config: Config, run: Run) -> dict[str, Any]:
     is returned."""
     from bidrec.ranking.run_evaluation import evaluate_run
 
+    run.require_this_code()
     settings = read_json(run.folder / "config.json")
     measured, details = evaluate_run(config, run)
-    metrics = {"run": run.id, "inputs": settings["inputs"], **measured}
+    metrics = {"run": run.id, "inputs": settings["inputs"], MEASURED_BY: recipe.now()["measuring"], **measured}
     write_json(run.folder / "details.json", details)
     write_json(run.folder / "metrics.json", metrics)
     return metrics
@@ -143,6 +144,7 @@ def measure_importance(run: Run, *, repeats: int, seed: int) -> dict[str, Any]:
     from bidrec.training.importance import importance
     from bidrec.training.saved import load_model
 
+    run.require_this_code()
     ts = TrainingSet.open(run.training_set)
     found = importance(load_model(ts.schema, run.model), ts, repeats=repeats, seed=seed)
     write_json(run.folder / "importance.json", found)
@@ -153,7 +155,7 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
     """Write today's embeddings and recommendations with a finished run, and materialise them online.
 
     Raises InputMissing (66), before anything is made, where there is no such run, or only those of backtests and none
-    is named.
+    is named; ContractError (65) where another bidrec made it.
     """
     from bidrec.features.feature_store import online_store
     from bidrec.features.registry import materialize
@@ -180,4 +182,6 @@ def _to_publish(config: Config, run_id: str | None) -> Run:
             f"all finished runs in {home / 'runs'} are of backtests, which are published only where they are named",
             hint="bidrec train makes one to publish; or give one that bidrec runs lists with --run ID",
         )
-    return runs.find(home, run_id)
+    run = runs.find(home, run_id)
+    run.require_this_code()
+    return run

@@ -207,11 +207,14 @@ def refuse_to_lose(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
     said = ", ".join(f"{number:,} of {name}" for name, number in lost.items() if number)
     if said:
         raise ContractError(
-            f"the source's SQL, columns, zone or parameters are not those of the lake in {home}, and rows of it would "
-            f"be lost: the source no longer gives {said}",
-            hint="set them back, or use another home; bidrec ingest --force begins a lake of what the source gives",
+            f"the source's SQL, columns, zone or parameters, or bidrec's own columns, are not those of the lake in "
+            f"{home}, and rows of it would be lost: the source no longer gives {said}",
+            hint="set them back (after an upgrade: the old bidrec), or use another home; bidrec ingest --force begins "
+            "a lake of what the source gives",
         )
-    _logger.warning("the source's SQL, columns, zone or parameters have changed: the lake begins anew")
+    _logger.warning(
+        "the source's SQL, columns, zone or parameters, or bidrec's own columns, have changed: the lake begins anew"
+    )
 
 
 def _write(

@@ -6,7 +6,7 @@ Reads   runs/A and runs/B: metrics.json, config.json
 from typing import Any
 
 from bidrec.errors import InputMissing
-from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
+from bidrec.ranking.names import BEST_BASELINE, MEASURED_BY, MODEL, TOWERS, comparable
 from bidrec.runs import Run
 
 METRICS = ("recall@10", "recall@100", "ndcg@10", "mrr", "warm_recall@100")
@@ -14,7 +14,8 @@ RANKERS = (MODEL, TOWERS, BEST_BASELINE)
 
 
 def compare(a: Run, b: Run) -> dict[str, Any]:
-    """`comparable` (the same test window of the same data), `figures` and `settings`, each with `a`, `b`.
+    """`comparable` (measured by the same code on the same test window of the same data), `figures` and `settings`, each
+    with `a`, `b`.
 
     Raises InputMissing (66) where one is not finished.
     """
@@ -22,13 +23,13 @@ def compare(a: Run, b: Run) -> dict[str, Any]:
         if not run.finished:
             raise InputMissing(f"run {run.id} is not finished", hint="bidrec train finishes it")
     one, other = a.metrics(), b.metrics()
-    same_window, same_data = one["window"] == other["window"], one["inputs"] == other["inputs"]
     return {
         "a": a.id,
         "b": b.id,
-        "same_window": same_window,
-        "same_data": same_data,
-        "comparable": same_window and same_data,
+        "same_window": one["window"] == other["window"],
+        "same_data": one["inputs"] == other["inputs"],
+        "same_measure": one.get(MEASURED_BY) == other.get(MEASURED_BY),
+        "comparable": comparable(one, other),
         "figures": _figures(one, other),
         "settings": _differing(_flat(a.settings()), _flat(b.settings())),
     }

@@ -1,7 +1,7 @@
 """Run folders: one a training, named by its UTC time; finished when its manifest is there.
 
 runs/<yyyymmddThhmmssZ>-<6 hex>/
-    config.json     the configuration as resolved, the fingerprint of what the run was made from, how it began
+    config.json     the configuration as resolved, fingerprints of what the run is made from and by, how it began
     training_set/   see bidrec.training_set
     checkpoints/    until the model is whole
     profile/        where the time of some steps went, with `train --profile`
@@ -29,9 +29,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bidrec import __version__
+from bidrec import __version__, log, recipe
 from bidrec.config import Config
-from bidrec.errors import InputMissing
+from bidrec.errors import ContractError, InputMissing
 from bidrec.locks import is_held
 from bidrec.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_json, read_manifest, write_json
 from bidrec.storage import sweep, writing
@@ -96,8 +96,26 @@ class Run:
         return bool(read_json(self.folder / "config.json").get("backtest"))
 
     @property
+    def recipe(self) -> dict[str, str]:
+        """The fingerprints of the code that it was begun with (bidrec.recipe)."""
+        return read_json(self.folder / "config.json").get("recipe", {})
+
+    @property
     def pinned(self) -> bool:
         return (self.folder / PINNED).is_file()
+
+    @property
+    def of_this_code(self) -> bool:
+        """Whether the code that would read its fit, weights and blend now is that which they were made by."""
+        return self.recipe.get("serving") == recipe.now()["serving"]
+
+    def require_this_code(self) -> None:
+        """Raises ContractError (65) where it is of other code: what this one makes of it is not what it learned."""
+        if not self.of_this_code:
+            raise ContractError(
+                f"run {self.id} was made by another bidrec, whose features, model or signals are not those of this one",
+                hint="bidrec train makes a new run; what is published stays until the next bidrec write-back",
+            )
 
     def pin(self) -> None:
         """Keep the run: nothing prunes it."""
@@ -152,7 +170,8 @@ def produced() -> dict[str, str]:
 def start_or_resume(
     config: Config, inputs: str, *, backtest: bool = False, force: bool = False, begun: dict[str, Any] | None = None
 ) -> Run:
-    """The newest run that learns the same in the same way, to go on with or to take as it is, or else a new one.
+    """The newest run that learns the same in the same way by the same code, to go on with or to take as it is, or else
+    a new one.
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
     not matter, so a moved home goes on. A training rather goes on with what it began, and takes no run that a backtest
@@ -160,15 +179,20 @@ def start_or_resume(
     begins, for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
-    made_from = fingerprint({"bidrec": __version__, "settings": settings, "inputs": inputs})
-    alike = [run for run in all_runs(config.home_path) if _made_from(run) == made_from]
+    code = recipe.now()
+    made_from = fingerprint({"code": code["learning"], "settings": settings, "inputs": inputs})
+    there = all_runs(config.home_path)
+    alike = [run for run in there if _made_from(run) == made_from]
     alike = [run for run in alike if not run.finished or (run.whole and not force)]
     if not backtest:
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
+    if there and there[-1].recipe != code:
+        log.get("runs").info("bidrec has changed since the newest run: a new one begins", newest=there[-1].id)
     run = Run(config.home_path / "runs" / f"{_next_stamp(config.home_path)}-{secrets.token_hex(3)}")
-    facts = {"made_from": made_from, "inputs": inputs, "backtest": backtest, "config": config.as_dict()}
+    facts: dict[str, Any] = {"made_from": made_from, "recipe": code, "inputs": inputs, "backtest": backtest}
+    facts |= {"config": config.as_dict()}
     facts |= {"begun": begun or {}}
     write_json(run.folder / "config.json", facts)
     return run
@@ -199,9 +223,10 @@ def all_runs(home: Path) -> list[Run]:
 
 
 def newest(home: Path) -> Run | None:
-    """The newest finished run that is no backtest's; None where there is none."""
+    """The newest finished run that is no backtest's, and of this code where any is; None where there is none."""
     finished = [run for run in all_runs(home) if not run.backtest and run.finished]
-    return finished[-1] if finished else None
+    own = [run for run in finished if run.of_this_code]
+    return max(own or finished, key=lambda run: run.id, default=None)
 
 
 def find(home: Path, run_id: str | None = None) -> Run:

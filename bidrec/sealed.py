@@ -46,6 +46,11 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ContractError(
             f"{path} is in format {version!r}, and this bidrec reads format {FORMAT_VERSION}", hint=_OTHER_VERSION
         )
+    if found is None:
+        raise ContractError(
+            f"{path} is damaged, or older than format {FORMAT_VERSION}: it has no seal",
+            hint=f"{_RESTORE}; or {_OTHER_VERSION}",
+        )
     if seal.get("sum") != fingerprint(value):
         raise ContractError(f"{path} is damaged: it is not what was written there", hint=_RESTORE)
     return value

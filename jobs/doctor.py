@@ -16,7 +16,7 @@ from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.locks import is_held
 from bidrec.refusals import is_full
-from bidrec.runs import all_runs, published_run
+from bidrec.runs import all_runs, newest, published_run
 from bidrec.sealed import read_manifest
 from bidrec.sources import reached
 from bidrec.storage import MAKE_ROOM, give_back
@@ -30,6 +30,7 @@ _PAIRS = {"2.13": "1.8"}
 _LEAST_MEMORY_GB = 4
 _LEAST_DISK_GB = 5
 _MEND_STACK = "run `make setup`"
+_UPGRADED = "bidrec train makes one; until then write-back refuses, and what is published stays"
 _ANEW = {
     "lake": "restore it from a backup; bidrec ingest --force begins one without what the source no longer gives",
     "features": "move it away; bidrec train or bidrec write-back makes it anew of the lake",
@@ -52,7 +53,7 @@ class Finding:
 @command
 def doctor(config: Config) -> Result:
     """Look at this machine and say what is missing."""
-    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _boxes, _runs, _source)
+    checks = (_python, _stack, _gpu, _duckdb, _feast, _cores, _memory, _disk, _home, _boxes, _runs, _newest, _source)
     findings = [finding for check in checks for finding in check(config)]
     return Result(
         data={"ok": all(f.state != "fail" for f in findings), "checks": [asdict(f) for f in findings]},
@@ -237,6 +238,14 @@ def _runs(config: Config) -> Iterator[Finding]:
         if unfinished and not at_work:
             mend = "bidrec train goes on with it where nothing has changed; bidrec runs prune deletes it"
             yield Finding("health", "warn", f"run {run.id} is unfinished", mend)
+
+
+def _newest(config: Config) -> Iterator[Finding]:
+    """A write-back has a run to publish that this bidrec has made, as after an upgrade it may not."""
+    with suppress(BidrecError):  # said of the run
+        run = newest(config.home_path)
+        if run and not run.of_this_code:
+            yield Finding("health", "warn", f"no run was made by this bidrec's code; {run.id} by other", _UPGRADED)
 
 
 def _source(config: Config) -> Iterator[Finding]:

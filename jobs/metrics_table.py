@@ -84,11 +84,9 @@ def _rankers_table(title: str, figures: Sequence[str]) -> "Table":
 
 def _companies_table(metrics: Mapping[str, Any]) -> "RenderableType":
     """The other way round: notices for companies."""
-    # A run measured by an older version does not say on how many of them its company may bid.
-    eligible = metrics.get("eligible_notices", metrics["open_notices"])
     table = _rankers_table(
         f"Notices for a company, by period: {metrics['queries']:,} lists, "
-        f"it may bid on {eligible:,.0f} of {metrics['open_notices']:,.0f}",
+        f"it may bid on {metrics['eligible_notices']:,.0f} of {metrics['open_notices']:,.0f}",
         list(FOR_COMPANIES.values()),
     )
     for mode, rankers in metrics["metrics"].items():

@@ -26,7 +26,8 @@ def _list(config: Config) -> Result:
         table.add_column(heading, no_wrap=True)
     for row in rows:
         stays = ", ".join(word for word in ("published", "pinned") if row[word])
-        pairs = [(row["run"], stays), (row["state"], row["made_by"])]
+        other = "" if row["of_this_code"] else ", other code"
+        pairs = [(row["run"], stays), (row["state"], row["made_by"] + other)]
         pairs += [(row["train_before"], row["test_notices"]), (row["recall@100"], row["best_baseline"])]
         table.add_row(*("\n".join(str(value) for value in pair if value is not None) for pair in pairs))
     return Result(data={"runs": rows}, text=table)
@@ -37,6 +38,7 @@ def _facts(run: Any, published: str | None) -> dict[str, Any]:
         "run": run.id,
         "state": "finished" if run.finished else "unfinished",
         "made_by": "backtest" if run.backtest else "train",
+        "of_this_code": run.of_this_code,
     }
     measured = ("train_before", "test_notices", "recall@100", "best_baseline")
     if run.finished:
@@ -74,7 +76,11 @@ def compare(config: Config, a: str, b: str) -> Result:
         settings.add_column(heading, overflow="fold")
     for row in found["settings"]:
         settings.add_row(row["key"], str(row["a"]), str(row["b"]))
-    doubt = "" if found["comparable"] else "Not the same test window of the same data: the figures do not compare."
+    doubt = (
+        ""
+        if found["comparable"]
+        else "Not the same test window of the same data, measured by the same code: the figures do not compare."
+    )
     return Result(data=found, text=Group(*([doubt] if doubt else []), figures, settings))
 
 

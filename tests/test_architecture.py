@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     *("errors", "refusals", "damage", "progress", "passwords", "log", "signals", "machine"),
     *("config", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
-    *("sql", "casting", "watched", "workspace", "database", "runs"),
+    *("sql", "casting", "watched", "workspace", "database", "recipe", "runs"),
     *("contract", "own_source", "lake", "suspect", "checks", "quarantine", "increment"),
     *("sources", "ingest", "lineage", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bidrec import recipe
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
-from bidrec.errors import InputMissing
+from bidrec.errors import ContractError, InputMissing
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
 from bidrec.sealed import FORMAT_VERSION, write_json
@@ -28,6 +29,12 @@ def finish(run: Run) -> None:
         write_json(box / "manifest.json", {"format": FORMAT_VERSION})
     write_json(run.folder / "metrics.json", {})
     run.finish()
+
+
+def of_another_bidrec(monkeypatch: pytest.MonkeyPatch, *of: str) -> None:
+    """From here on this bidrec's code is other code than it was, in the parts named or in all."""
+    now = recipe.now()
+    monkeypatch.setattr("bidrec.recipe.now", lambda: now | {part: "other code" for part in of or now})
 
 
 def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_it_is(config: Config) -> None:
@@ -66,10 +73,52 @@ def test_a_run_that_lost_a_box_since_it_was_finished_is_made_again(config: Confi
     assert start_or_resume(config, "data") != run
 
 
-def test_a_run_of_another_bidrec_is_not_taken(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("done", [False, True])
+def test_a_run_of_other_code_is_neither_gone_on_with_nor_taken_as_it_is(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], done: bool
+) -> None:
     run = start_or_resume(config, "data")
-    monkeypatch.setattr("bidrec.runs.__version__", "99.0.0")
-    assert start_or_resume(config, "data") != run
+    if done:
+        finish(run)
+    of_another_bidrec(monkeypatch)
+    for backtest in (False, True):
+        assert start_or_resume(config, "data", backtest=backtest) != run
+    assert "bidrec has changed since the newest run: a new one begins" in capsys.readouterr().err
+    assert run.folder.is_dir()
+
+
+def test_what_was_learned_by_other_code_is_not_read_with_this_one(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start_or_resume(config, "data")
+    run.require_this_code()
+    of_another_bidrec(monkeypatch, "learning")
+    run.require_this_code()  # other steps of a training read its weights in the same way
+    of_another_bidrec(monkeypatch, "serving")
+    with pytest.raises(ContractError, match=f"run {run.id} was made by another bidrec") as refused:
+        run.require_this_code()
+    assert "bidrec train" in refused.value.hint
+
+
+def test_who_goes_back_to_the_code_before_publishes_what_that_has_made(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = start_or_resume(config, "data")
+    finish(before)
+    with pytest.MonkeyPatch.context() as upgraded:
+        of_another_bidrec(upgraded)
+        assert newest(config.home_path) == before  # for the one line that refuses it
+        after = start_or_resume(config, "data")
+        finish(after)
+        assert newest(config.home_path) == after
+    assert newest(config.home_path) == start_or_resume(config, "data") == before
+
+
+def test_a_run_that_does_not_say_what_made_it_is_of_another_bidrec(config: Config) -> None:
+    run = Run(config.home_path / "runs" / "20250101T000000Z-aaaaaa")
+    write_json(run.folder / "config.json", {"config": {}})
+    with pytest.raises(ContractError, match="made by another bidrec"):
+        run.require_this_code()
 
 
 @pytest.mark.parametrize(

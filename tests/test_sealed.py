@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bidrec.errors import ContractError, InputMissing
-from bidrec.sealed import content_of, fingerprint, read_manifest, write_manifest
+from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_manifest
 
 
 def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
@@ -16,11 +16,18 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path):
     assert read_manifest(tmp_path / "lake")["kind"] == "lake"
 
 
-@pytest.mark.parametrize("text", ["{half", "", "[]", "null", "\xff", "[" * 100_000, '{"rows": 1}'])
+@pytest.mark.parametrize("text", ["{half", "", "[]", "null", "\xff", "[" * 100_000])
 def test_a_file_that_is_not_what_was_written_is_refused_by_name(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(ContractError, match=r"manifest\.json is damaged"):
         read_manifest(tmp_path)
+
+
+def test_a_file_without_a_seal_may_be_damaged_or_old(tmp_path):
+    (tmp_path / "config.json").write_text('{"config": {}}')
+    with pytest.raises(ContractError, match=r"config\.json is damaged, or older than format 2") as refused:
+        read_json(tmp_path / "config.json")
+    assert "another home" in refused.value.hint
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

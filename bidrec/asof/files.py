@@ -41,7 +41,8 @@ class ParquetFiles:
         for column in columns:
             if column not in self.types:
                 raise ContractError(
-                    f"{self.of}: {next(iter(self.kinds))} has no column {column!r}", hint="see the view's schema"
+                    f"{self.of}: {next(iter(self.kinds))} has no column {column!r}",
+                    hint="see the view's schema; bidrec train or write-back makes anew what an earlier bidrec made",
                 )
 
     def refuse_changed_types(self, columns: Iterable[str]) -> None:

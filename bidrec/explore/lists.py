@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from bidrec.intact import intact_tables
+from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
@@ -163,7 +164,7 @@ def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) ->
     if not (home / "features").exists():  # a home without features says nothing
         return facts
     files = intact_tables(home / "features", (table,))[table]
-    with duckdb.connect() as connection:
+    with reading_features(home), duckdb.connect() as connection:
         for one, region, licences in connection.execute(sql, {"files": files, "as_of": as_of, "ids": ids}).fetchall():
             facts[one] = {"region": region, "licences": [word for word in licences or [] if word is not None]}
     return facts

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from bidrec import log
+from bidrec import log, recipe
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
@@ -51,8 +51,6 @@ _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
 _CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company_stood")}
 _OURS = (*OWN, "is_publication")
-_RULES = ("macros", "known", "notice", "notice_status", "company_profile", "market", "bid_log", "company_activity")
-_CODE = ("market", "running", "lists", "block", "history", "state", "company")
 _logger = log.get("features")
 
 
@@ -74,10 +72,10 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     lake = read_manifest(home / "lake")
     if lake is None:
         raise InputMissing(f"no lake in {home}", hint="run: bidrec ingest")
-    recipe, parts = _recipe(run_rows), _parts(lake)
+    made_by, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
     known_until = _known_until(home, lake)
-    same = before and (before.get("recipe"), before.get("parts")) == (recipe, parts) and not force
+    same = before and (before.get("recipe"), before.get("parts")) == (made_by, parts) and not force
     if before and same and not _has_come(lake, before["known_until"], known_until):
         for litter in ("features", SPILL):
             sweep(home, litter)  # killed after the last rename
@@ -85,7 +83,10 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
             sweep_unnamed(target, EVENT_TIMES)  # Feast reads a table by a pattern of files
         _logger.info("features are up to date")
         return before
-    if force or before is None or before.get("recipe") != recipe or not _continues(parts, before["parts"]):
+    if before and before.get("recipe") != made_by:
+        _logger.info("the rules of the features are others than those they were made by: they are made anew")
+        before = None
+    if force or before is None or not _continues(parts, before["parts"]):
         before = None
     with (
         whole_folder(target) as folder,
@@ -103,7 +104,7 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
         manifest = {
             "format": FORMAT_VERSION,
             "kind": "features",
-            "recipe": recipe,
+            "recipe": made_by,
             "build": build,
             "parts": parts,
             "known_until": known_until,
@@ -121,9 +122,7 @@ def _text(name: str) -> str:
 
 def _recipe(run_rows: int) -> str:
     """Fingerprint of all that decides what is made of a lake."""
-    texts = [_text(f"{name}.sql") for name in _RULES] + [_text(f"{name}.py") for name in _CODE]
-    texts.append(files("bidrec").joinpath("lake.py").read_text(encoding="utf-8"))  # which rows ever stood
-    return fingerprint({"texts": texts, "parquet": _PARQUET, "run_rows": run_rows})
+    return fingerprint({"rules": recipe.of(recipe.FEATURES), "parquet": _PARQUET, "run_rows": run_rows})
 
 
 def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:

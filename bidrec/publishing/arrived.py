@@ -20,6 +20,7 @@ from bidrec.errors import InputMissing
 from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
 from bidrec.intact import intact_tables
+from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.runs import Run
 from bidrec.sealed import read_json, read_manifest
@@ -40,13 +41,14 @@ class Arrived:
 
     @classmethod
     def of(cls, home: Path, run_id: str) -> "Arrived":
-        """Raises InputMissing (66) where the run is gone."""
+        """Raises InputMissing (66) where the run is gone, ContractError (65) where another bidrec made it."""
         run = Run(home / "runs" / run_id)
         if not run.finished:
             raise InputMissing(
                 f"the published run {run_id} is not in {home / 'runs'}",
                 hint="run bidrec write-back, which takes the newest run",
             )
+        run.require_this_code()
         return cls(run)
 
     @cached_property
@@ -105,7 +107,7 @@ def may_bid(
     damaged."""
     if regions is None and licences is None:
         return np.ones(len(company_ids), bool)
-    with duckdb.connect() as connection:
+    with reading_features(home), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         barred = connection.execute(
             f"""

@@ -3,15 +3,15 @@
 from typing import Any
 
 from bidrec.errors import GateRefused
-from bidrec.ranking.names import CHOSEN_BY, MODEL
+from bidrec.ranking.names import CHOSEN_BY, MODEL, comparable
 
 
 def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: float) -> None:
     """Compare a run's metrics.json with its baselines and with the published run's metrics.
 
     `margin` is how far below either the model may be, below zero how far above it must be. The published run only
-    counts where it was measured on the same test window of the same data. Raises GateRefused (78); what is published
-    then stays.
+    counts where it was measured by the same code on the same test window of the same data. Raises GateRefused (78);
+    what is published then stays.
     """
     own = metrics["metrics"]["frozen"]
     reached = own[MODEL][CHOSEN_BY]
@@ -24,7 +24,7 @@ def check(metrics: dict[str, Any], published: dict[str, Any] | None, margin: flo
             hint=f"{'the published version stays' if published else 'nothing is published yet'}; look at the run's "
             "metrics.json, or set publish.margin",
         )
-    if published and published["window"] == metrics["window"] and published["inputs"] == metrics["inputs"]:
+    if published and comparable(published, metrics):
         before = published["metrics"]["frozen"][MODEL][CHOSEN_BY]
         if reached < before - margin:
             raise GateRefused(

@@ -13,9 +13,8 @@ from typing import Any
 
 import duckdb
 
-from bidrec.errors import ContractError
 from bidrec.intact import intact_tables
-from bidrec.sql import first_line
+from bidrec.publishing.layout import reading_features
 
 BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
     nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id)) AS unit"""
@@ -27,13 +26,13 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
     """For each (notice id, company id): what speaks for it, the closest first, as {"of", "bids", "days_ago"}.
 
     `as_of`: aware; days are counted back from it, by the calendar (UTC). Without features in the home, nothing is said.
-    Raises ContractError (65) where they are damaged.
+    Raises ContractError (65) where they are damaged, or of another layout.
     """
     if not pairs or not (home / "features").exists():
         return [[] for _ in pairs]
     tables = intact_tables(home / "features", ("notice", "bid_log"))
     sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
-    with duckdb.connect() as connection:
+    with reading_features(home), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         asked = {
             "notices": [notice for notice, _ in pairs],
@@ -42,13 +41,7 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
             "log_files": tables["bid_log"],
             "as_of": int(as_of.timestamp()),
         }
-        try:
-            rows = connection.execute(sql, asked).fetchall()
-        except (duckdb.BinderException, duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise ContractError(
-                f"{home / 'features'} is damaged: {first_line(error)}",
-                hint="delete that folder; the next bidrec train or write-back makes it again",
-            ) from error
+        rows = connection.execute(sql, asked).fetchall()
     return [_reasons(row, as_of) for row in rows]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from bidrec.errors import BidrecError, ContractError, InputMissing
 from bidrec.intact import require_intact
 from bidrec.publishing.arrived import Arrived, may_bid
+from bidrec.publishing.layout import require_columns
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
@@ -30,7 +31,8 @@ PROBABILITY, COSINE = "probability", "cosine"
 class Published:
     """The version that is current when it is opened; a later write-back does not change what this one reads.
 
-    `k` is of at least 1 everywhere; otherwise ContractError (65).
+    Raises InputMissing (66) where nothing is published, ContractError (65) where another bidrec published it, with
+    other columns. `k` is of at least 1 everywhere; otherwise ContractError (65).
     """
 
     def __init__(self, home: str | os.PathLike[str]) -> None:
@@ -40,6 +42,7 @@ class Published:
             raise InputMissing(f"nothing is published in {home}", hint=_what_publishes(home))
         self.home, self.folder = home, folder.resolve()
         manifest = require_intact(self.folder, ())
+        require_columns(self.folder)
         self.as_of = datetime.fromisoformat(manifest["as_of"])
         self.written_at = datetime.fromisoformat(manifest["written_at"])
         self.run_id: str = manifest["run"]

@@ -51,10 +51,11 @@ INPUTS = {
 def export_towers(run: Run, folder: Path) -> dict[str, Any]:
     """Write the towers of a finished run; returns the manifest.
 
-    Raises ConfigurationError (64) for a model of kind `static`, and for a folder that holds something else; CannotWrite
-    (73).
+    Raises ConfigurationError (64) for a model of kind `static`, and for a folder that holds something else,
+    ContractError (65) where another bidrec made the run; CannotWrite (73).
     """
     require_replaceable(folder, "towers")
+    run.require_this_code()
     ts = TrainingSet.open(run.training_set)
     model = load_model(ts.schema, run.model)
     if isinstance(model.company, StaticTower):

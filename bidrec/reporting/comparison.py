@@ -6,7 +6,7 @@ Reads   runs/*/metrics.json
 from pathlib import Path
 from typing import Any
 
-from bidrec.ranking.names import MODEL
+from bidrec.ranking.names import MODEL, comparable
 from bidrec.runs import Run, all_runs
 
 LAST = 10
@@ -14,7 +14,7 @@ LAST = 10
 
 def compared_runs(home: Path, run: Run, published: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The last finished runs, this one and the published one, oldest first; `same_test` says which of them were
-    measured on this run's test window of the same data, so that their figures compare."""
+    measured by the same code on this run's test window of the same data, so that their figures compare."""
     finished = [one for one in all_runs(home) if one.finished]
     wanted = {one.id for one in finished[-LAST:]} | {run.id} | ({published["run"]} if published else set())
     own = run.metrics()
@@ -29,7 +29,7 @@ def _row(one: Run, own: dict[str, Any], published: dict[str, Any] | None) -> dic
         "backtest": one.backtest,
         "published": published is not None and published["run"] == one.id,
         "this": one.id == own["run"],
-        "same_test": metrics["window"] == own["window"] and metrics["inputs"] == own["inputs"],
+        "same_test": comparable(metrics, own),
         "from": metrics["window"]["from"][:10],
         "notices": metrics["window"]["notices"],
         "recall@100": row["recall@100"],

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from bidrec.publishing import reasons
+from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
 from bidrec.sql import dicts
@@ -54,7 +55,7 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
     files = feature_files(home, "notice", "company_profile")
     if files is None:
         return {}, {}
-    with duckdb.connect() as connection:
+    with reading_features(home), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         notices = connection.execute(
             f"""SELECT notice_id, title, {reasons.BUYER}, place_name AS place, region, category, value, currency,

@@ -8,6 +8,7 @@ from typing import Any
 
 from bidrec import quarantine
 from bidrec.config import Config
+from bidrec.publishing.layout import reading_features
 from bidrec.sealed import content_of, read_manifest
 from bidrec.sql import dicts, literal
 from bidrec.workspace import workspace
@@ -30,7 +31,8 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
     currencies: list[str] = []
     files = feature_files(home, "notice", "bid_log")
     if files and training_set.get("split"):
-        by_month, by_region, currencies = _counted(config, files, training_set["split"]["test_before"])
+        with reading_features(home):
+            by_month, by_region, currencies = _counted(config, files, training_set["split"]["test_before"])
     return {
         "source": lake.get("source"),
         "zone": lake.get("zone"),
@@ -44,7 +46,7 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
 
 
 def feature_files(home: Path, *tables: str) -> dict[str, str] | None:
-    """Table -> the pattern of its files; None where the home does not have them all, or an older version's."""
+    """Table -> the pattern of its files; None where the home does not have them all."""
     folders = {name: home / "features" / name for name in tables}
     if not all(any(folder.glob("*.parquet")) for folder in folders.values()):
         return None

@@ -114,8 +114,7 @@ def _doubts(facts: dict[str, Any]) -> Iterator[str]:
         yield f"The difference to the best baseline, {lead['baseline']}, is within chance: its interval holds 0."
     held = facts["calibration"]
     if held:
-        # A run measured by an older version has the bidders that were no candidates in its only count of them.
-        expected, bidders = held["expected_bidders"], held.get("bidders_among_candidates", held["bidders"])
+        expected, bidders = held["expected_bidders"], held["bidders_among_candidates"]
         if abs(expected - bidders) > MISCOUNTED * bidders:
             yield (
                 f"The probabilities add up to {expected:.1f} bidders a notice where the candidates held "

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidrec import flow, log
+from bidrec import flow, log, recipe
 from bidrec.config import Config, Split
 from bidrec.errors import BidrecError, ConfigurationError, DependencyDown
 from bidrec.features.schema import Schema
@@ -47,7 +47,7 @@ def tune(config: Config, trials: int, cutoffs: Sequence[date] = (), only: Sequen
 
     cutoffs: days before each of which a validation window lies; empty: the configured cutoff. only: keys of the space.
     Returns `trials` (number, state, value, settings, seconds), `configured` and `best` value, `settings`, those of the
-    best trial that are not configured, and `toml`. Data, cutoffs, other settings or space make another study.
+    best trial that are not configured, and `toml`. Data, cutoffs, other settings, space or code make another study.
     Raises DependencyDown (69) without Optuna, ConfigurationError (64) for a cutoff after the configured one or an empty
     window, Interrupted (75) on SIGTERM: finished trials stay, and the next call repeats the one that was stopped.
     """
@@ -90,20 +90,26 @@ def _splits(config: Config, schema: Schema, cutoffs: Sequence[date]) -> list[Spl
 
 
 def _training_set(config: Config, schema: Schema, inputs: str, split: Split) -> TrainingSet:
-    """The set of a cutoff, built where the home has none of these features and this split yet."""
+    """The set of a cutoff, built where the home has none of these features and this split by this code yet."""
     at = dataclasses.replace(config, split=split)
-    name = fingerprint({"inputs": inputs, "split": dataclasses.asdict(split)})[:12]
-    folder = config.home_path / BOX / "sets" / f"{split.train_before or 'newest'}-{name}"
+    folder = _set_folder(at, inputs)
     if read_manifest(folder) is None:
         build_training_set(at, schema, folder)
     return TrainingSet.open(folder)
+
+
+def _set_folder(config: Config, inputs: str) -> Path:
+    split = config.split
+    name = fingerprint({"inputs": inputs, "split": dataclasses.asdict(split), "code": recipe.now()["serving"]})[:12]
+    return config.home_path / BOX / "sets" / f"{split.train_before or 'newest'}-{name}"
 
 
 def _name(config: Config, inputs: str, sets: Sequence[TrainingSet], space: Sequence[Dimension]) -> str:
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     windows = [[ts.validation_from, ts.cutoff] for ts in sets]
     searched = [one.as_dict() for one in space]
-    return fingerprint({"inputs": inputs, "settings": settings, "windows": windows, "space": searched})[:12]
+    made_from = {"inputs": inputs, "settings": settings, "windows": windows, "space": searched}
+    return fingerprint({"code": recipe.now()["learning"], **made_from})[:12]
 
 
 def _database(config: Config) -> Path:

@@ -4,17 +4,19 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
+from bidrec import recipe
 from bidrec.config import Config
 from bidrec.runs import Run
 from bidrec.sealed import write_json
 from jobs.cli import main
 
 
-def metrics(recall: float, window: str = "2025-01-01T00:00:00") -> dict:
+def metrics(recall: float, window: str = "2025-01-01T00:00:00", measured_by: str = "code") -> dict:
     row = {"recall@10": 0.1, "recall@100": recall}
     return {
         "window": {"from": window, "notices": 5},
         "inputs": "data",
+        "measured_by": measured_by,
         "best_baseline": "knn",
         "metrics": {"frozen": {"final": row, "towers": {"recall@100": 0.125}, "knn": {"recall@100": 0.25}}},
     }
@@ -26,7 +28,8 @@ def ids(home) -> list[str]:
     made = {"20250101T000000Z-aaaaaa": 0.5, "20250102T000000Z-bbbbbb": 0.75}
     for run_id, recall in made.items():
         folder = home / "runs" / run_id
-        write_json(folder / "config.json", {"config": Config().as_dict() | {"memory_limit": f"{recall}GB"}})
+        facts = {"config": Config().as_dict() | {"memory_limit": f"{recall}GB"}, "recipe": recipe.now()}
+        write_json(folder / "config.json", facts)
         write_json(folder / "metrics.json", metrics(recall))
         Run(folder).finish()
     unfinished = "20250103T000000Z-cccccc"
@@ -46,6 +49,7 @@ def test_the_list_says_where_each_stands_and_what_stays(home, ids):
         "run": ids[1],
         "state": "finished",
         "made_by": "train",
+        "of_this_code": True,
         "train_before": "2025-01-01",
         "test_notices": 5,
         "recall@100": 0.75,
@@ -55,8 +59,10 @@ def test_the_list_says_where_each_stands_and_what_stays(home, ids):
     }
     assert first == second | {"run": ids[0], "recall@100": 0.5, "published": False, "pinned": True}
     unmeasured = dict.fromkeys(("train_before", "test_notices", "recall@100", "best_baseline"))
-    assert unfinished == second | unmeasured | {"run": ids[2], "state": "unfinished", "published": False}
+    of_other_code = {"state": "unfinished", "published": False, "of_this_code": False}
+    assert unfinished == second | unmeasured | {"run": ids[2]} | of_other_code
     cells = [[cell.strip() for cell in line.split("│")[1:3]] for line in run().stdout.splitlines() if "│" in line]
+    assert [other for _, other in cells if "code" in other] == ["train, other code"]
     stays = [(run_id, after[0]) for (run_id, _), after in pairwise(cells) if run_id in ids[:2]]
     assert stays == [(ids[0], "pinned"), (ids[1], "published")]
     assert run("unpin", ids[0]).exit_code == 0
@@ -72,6 +78,14 @@ def test_two_runs_are_compared_in_figures_and_settings(home, ids):
     assert found["comparable"]
     assert "+0.250" in run("compare", *ids[:2]).stdout
     write_json(home / "runs" / ids[1] / "metrics.json", metrics(0.75, "2025-02-01T00:00:00"))
+    assert "do not compare" in run("compare", *ids[:2]).stdout
+
+
+def test_figures_that_other_code_measured_are_not_said_to_compare(home, ids):
+    write_json(home / "runs" / ids[1] / "metrics.json", metrics(0.75, measured_by="other code"))
+    found = json.loads(run("compare", *ids[:2], "--json").stdout)
+    assert (found["same_window"], found["same_data"], found["same_measure"]) == (True, True, False)
+    assert not found["comparable"]
     assert "do not compare" in run("compare", *ids[:2]).stdout
 
 

@@ -4,10 +4,13 @@ from bidrec.errors import GateRefused
 from bidrec.publishing.gate import check
 
 
-def metrics(final: float, window: str = "w", inputs: str = "i", baselines: dict | None = None) -> dict:
+def metrics(
+    final: float, window: str = "w", inputs: str = "i", baselines: dict | None = None, measured_by: str = "m"
+) -> dict:
     baselines = baselines or {"popularity": 0.1, "knn": 0.5, "buyer": 0.2}
     frozen = {name: {"recall@100": value} for name, value in {"final": final, "oracle": 0.9, **baselines}.items()}
-    return {"window": window, "inputs": inputs, "baselines": [*baselines], "metrics": {"frozen": frozen}}
+    told = {"window": window, "inputs": inputs, "measured_by": measured_by}
+    return {**told, "baselines": [*baselines], "metrics": {"frozen": frozen}}
 
 
 def test_a_model_as_good_as_its_best_baseline_and_the_published_one_or_within_the_margin_passes():
@@ -35,11 +38,12 @@ def test_a_refusal_speaks_of_a_published_version_only_where_there_is_one(publish
 
 
 def test_a_model_worse_than_the_published_one_is_refused_on_the_same_test_and_on_no_other():
-    """Figures of another test window, or of other data, do not compare."""
+    """Figures of another test window, of other data, or by other code do not compare."""
     with pytest.raises(GateRefused, match=r"0\.600 is below the published run's 0\.700"):
         check(metrics(0.6), metrics(0.7), 0.0)
     check(metrics(0.6), metrics(0.7, window="an earlier one"), 0.0)
     check(metrics(0.6), metrics(0.7, inputs="older data"), 0.0)
+    check(metrics(0.6), metrics(0.7, measured_by="older code"), 0.0)
 
 
 def test_a_margin_below_zero_asks_for_more_than_the_best_and_a_refusal_says_how_much():

@@ -112,6 +112,15 @@ def test_a_table_of_somebody_else_is_not_replaced(server, config):
     assert rows(server, "SELECT * FROM theirs") == [(1,)]
 
 
+def test_a_table_of_an_older_bidrec_has_the_columns_of_today_afterwards(server, config):
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE older AS SELECT 'road' AS notice_id, 1 AS place_in_list")
+        connection.execute("COMMENT ON TABLE older IS 'bidrec: published recommendations'")
+    assert export_table(config, "notice", 3, "older")["rows"] == 6
+    columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'older' ORDER BY ordinal_position"
+    assert [name for (name,) in rows(server, columns)] == [*COLUMNS]
+
+
 def test_a_table_that_a_view_is_built_on_stays(server, config):
     export_table(config, "notice", 1, "viewed")
     with psycopg.connect(server.url, autocommit=True) as connection:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bidrec import recipe
 from bidrec.config import Config, Model, Training
 from bidrec.training.loop import train
 from bidrec.training_set.load import TrainingSet
-from bidrec.tuning.search import METRIC, _open, _settings, value_of
+from bidrec.tuning.search import METRIC, _name, _open, _set_folder, _settings, value_of
 from bidrec.tuning.space import differing, space_of
 from tests.training.sets import training_set
 
@@ -73,6 +74,20 @@ def test_the_first_trial_is_the_configured_setting_to_the_last_digit_and_drawn_n
     configured, drawn = (_settings(config, optuna.trial.FixedTrial(trial), space) for trial in trials)
     assert differing(config, configured) == {}
     assert differing(config, drawn) == {"training.learning_rate": 0.00568}
+
+
+def test_after_an_upgrade_no_trial_is_held_against_older_ones_and_no_older_training_set_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made() -> tuple[str, Path]:
+        return _name(CONFIG, "data", [SET], space_of(CONFIG)), _set_folder(CONFIG, "data")
+
+    (name, folder), now = made(), recipe.now()
+    monkeypatch.setattr("bidrec.recipe.now", lambda: now | {"learning": "upgraded"})
+    assert made()[0] != name
+    assert made()[1] == folder
+    monkeypatch.setattr("bidrec.recipe.now", lambda: now | {"serving": "upgraded"})
+    assert made()[1] != folder
 
 
 def test_a_report_that_raises_ends_the_trial(tmp_path: Path) -> None:

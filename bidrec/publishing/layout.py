@@ -1,0 +1,63 @@
+"""Tables of another bidrec, met by a reader that does not write them: one line says so, and what makes them anew.
+
+Reads   the columns of features/ and published/current, as far as they are asked for
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from pyarrow import ArrowException, parquet
+
+from bidrec.errors import ContractError
+from bidrec.intact import require_intact
+from bidrec.sql import first_line
+
+READ = {
+    "notices": ("notice_id", "title", "buyer", "unit", "place", "value", "currency", "published_at", "closes_at"),
+    "companies": ("company_id", "name", "region", "bids", "last_bid_at"),
+    "notice_recommendations": ("notice_id", "run_id", "company_ids", "scores"),
+    "company_recommendations": ("company_id", "run_id", "notice_ids", "scores"),
+    "notice_embedding": ("notice_id", "embedding"),
+    "company_embedding": ("company_id", "embedding"),
+}
+"""Table of a published version -> the columns that its readers here ask for."""
+
+
+def require_columns(version: Path) -> None:
+    """Raises ContractError (65) where a published version lacks a column of READ, or one of its files is damaged."""
+    lacking = [
+        f"{table}.{column}"
+        for table, columns in READ.items()
+        for column in columns
+        if column not in _of(version, table)
+    ]
+    if lacking:
+        raise ContractError(
+            f"{version} was published by another bidrec: it has no {', '.join(lacking)}",
+            hint="bidrec train, then bidrec write-back, publish anew; its files and Feast's views stay until then",
+        )
+
+
+def _of(version: Path, table: str) -> Sequence[str]:
+    file = f"{table}.parquet"
+    try:
+        names: list[str] = parquet.read_schema(version / file).names
+    except (OSError, ArrowException):
+        require_intact(version, [file])
+        raise
+    return names
+
+
+@contextmanager
+def reading_features(home: Path) -> Iterator[None]:
+    """Around SQL over features/ that some other command has made: raises ContractError (65) where it cannot be read, or
+    lacks a column."""
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise ContractError(
+            f"{home / 'features'} is damaged, or another bidrec made it: {first_line(error)}",
+            hint="the next bidrec train or write-back makes what another bidrec made anew; delete the folder otherwise",
+        ) from error
