@@ -22,6 +22,7 @@ from bidrec import log
 from bidrec.config import Config
 from bidrec.damage import is_damage
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.features.bringing import tell
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.locks import one_job_at_a_time
@@ -144,6 +145,7 @@ def materialize(config: Config, views: Sequence[str], end: datetime | None = Non
         names = [*views, *sorted(view.name for view in found if not _serves(view) and view.name not in views)]
         if len(names) > len(views):
             _logger.warning("a killed run left views half written; they are written again", views=names[len(views) :])
+        tell(store, [view for view in found if view.name in names])
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)  # ibis's concern, not the user's
             store.materialize(_BEGINNING, end or datetime.now(UTC), feature_views=names)

@@ -4,7 +4,8 @@ Writes  runs/ID/second_stage/blend.json
 
 The score of a candidate is the weighted sum of its signals, each less its mean and divided by its deviation; the
 weights minimise a softmax over a notice's candidates with every bidder as a target (as the towers' loss), plus a pull
-towards PRIOR, which is all there is where the window holds nothing to learn from.
+towards PRIOR, which is all there is where the window holds nothing to learn from. What makes the scores of different
+notices comparable, and probabilities of them, is learned after that (calibrate.py).
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ import torch
 
 from bidrec.errors import ContractError
 from bidrec.intact import is_whole
-from bidrec.ranking.second_stage.calibrate import calibrate
+from bidrec.ranking.second_stage.calibrate import calibrate, heights
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS
 from bidrec.sealed import read_json, write_json, write_manifest
 from bidrec.storage import whole_folder
@@ -45,7 +46,9 @@ class Blend:
     """Of the validation window, learned from."""
     slope: float
     offset: float
-    """A candidate bids with probability 1 / (1 + exp(-(slope * score + offset)))."""
+    """A candidate bids with probability 1 / (1 + exp(-(slope * levelled score + offset)))."""
+    level: float = 0.0
+    """How much of a notice's height its candidates' scores lose; 0 in the runs from before it was learned."""
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -53,13 +56,17 @@ class Blend:
         return tuple(name.removeprefix("same ") for name in self.signals[len(FIXED) :])
 
     def scores(self, signal_BMS: Float32) -> Float32:
-        """(B, M, S) -> (B, M)."""
+        """(B, M, S) -> (B, M), which compare within a notice."""
         scale_S = np.array(self.weight, np.float32) / np.array(self.deviation, np.float32)
         shift = np.float32(np.array(self.mean, np.float32) @ scale_S)
         return np.asarray(signal_BMS @ scale_S - shift, np.float32)
 
+    def levelled(self, score_BM: Float32, present_BM: Bool) -> Float32:
+        """(B, M) scores of all candidates of B notices -> the same in the same order, which compare across notices."""
+        return np.asarray(score_BM - np.float32(self.level) * heights(score_BM, present_BM)[:, None], np.float32)
+
     def probabilities(self, score: Float32) -> Float32:
-        """Scores, of any shape -> the probability that a candidate with such a score bids."""
+        """Levelled scores, of any shape -> the probability that a candidate with such a score bids."""
         with np.errstate(over="ignore"):  # of a score far below all others: the probability is 0
             return np.asarray(1 / (1 + np.exp(-(self.slope * score + self.offset))), np.float32)
 
@@ -105,8 +112,10 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     columns = (mean_S, deviation_S, weight_S.numpy())
     mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
     blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0)
-    slope, offset = calibrate(blend.scores(signal_QMS)[present_QM], bidder_QM[present_QM])
-    return replace(blend, slope=round(slope, 6), offset=round(offset, 6))
+    score_QM = blend.scores(signal_QMS)
+    height_QM = np.broadcast_to(heights(score_QM, present_QM)[:, None], score_QM.shape)
+    slope, offset, level = calibrate(score_QM[present_QM], height_QM[present_QM], bidder_QM[present_QM])
+    return replace(blend, slope=round(slope, 6), offset=round(offset, 6), level=round(level, 6))
 
 
 def _moments(seen_PS: Float32) -> tuple[Float32, Float32]:

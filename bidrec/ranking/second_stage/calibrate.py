@@ -1,13 +1,16 @@
 """What a score means: the probability that a candidate bids, and how well that holds on notices not learned from.
 
-Platt's scaling (Platt 1999, "Probabilistic outputs for support vector machines"): a logistic curve of two numbers,
-fitted on the validation window. It keeps the order of the candidates.
+Platt's scaling (Platt 1999, "Probabilistic outputs for support vector machines"), a logistic curve fitted on the
+validation window, with one number more. The blend learns to tell a notice's candidates apart: whatever all of them have
+in common is nothing to its loss, and drifts. How much of that the scores shall lose is fitted together with the curve.
+The order of a notice's candidates stays.
 """
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -19,34 +22,55 @@ BINS = 10
 """Of equally many expected bids, so that the rare likely pairs are not lost among the many unlikely ones."""
 
 
-def calibrate(score_P: Float32, bid_P: Bool) -> tuple[float, float]:
-    """(slope, offset) of the curve that makes the bids of the candidates (P,) likeliest, by Newton's method.
+def heights(score_QM: Float32, present_QM: Bool) -> Float32:
+    """(Q,) the logarithm of the sum of the candidates' exp(score): score - height is the logarithm of a candidate's
+    share in the softmax that the blend learns by. 0 for a notice without a candidate."""
+    height_Q = logsumexp(np.where(present_QM, score_QM, -np.inf), axis=1)
+    return np.asarray(np.where(np.isfinite(height_Q), height_Q, 0), np.float32)
+
+
+def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, float, float]:
+    """(slope, offset, level) that make the bids of the candidates (P,) likeliest: one bids with probability
+    1 / (1 + exp(-(slope * (score - level * height) + offset))), with a level from 0 to 1.
 
     As in Platt's paper, bids and non-bids are taken as slightly less than certain, so that candidates that can be told
     apart without an error still give a finite curve. Without any candidate: a slope of 1.
     """
     if not len(score_P):
-        return 1.0, 0.0
+        return 1.0, 0.0, 0.0
+    score_P, height_P = score_P.astype(np.float64), height_P.astype(np.float64)
+    (slope, part, offset), _ = _fitted(np.stack([score_P, -height_P], axis=1), bid_P)
+    if 0 <= part <= slope:
+        return slope, offset, part / slope if part else 0.0
+    # The likelihood is concave in these three: outside the bounds there is no better than on the nearer one.
+    at_bounds = [(*_fitted((score_P - level * height_P)[:, None], bid_P), level) for level in (0.0, 1.0)]
+    (slope, offset), _, level = min(at_bounds, key=lambda found: found[1])
+    return slope, offset, level
+
+
+def _fitted(x_PK: Float64, bid_P: Bool) -> tuple[list[float], float]:
+    """The K factors and the constant of a logistic regression, and its loss, by Newton's method."""
     bids, others = int(bid_P.sum()), int(len(bid_P) - bid_P.sum())
     target_P = np.where(bid_P, (bids + 1) / (bids + 2), 1 / (others + 2))
-    x_P2 = np.stack([score_P.astype(np.float64), np.ones(len(score_P))], axis=1)
-    curve = np.array([0.0, np.log((bids + 1) / (others + 1))])
-    loss = _loss(curve, x_P2, target_P)
+    x_PK = np.append(x_PK, np.ones((len(x_PK), 1)), axis=1)
+    curve = np.zeros(x_PK.shape[1])
+    curve[-1] = np.log((bids + 1) / (others + 1))
+    loss = _loss(curve, x_PK, target_P)
     for _ in range(STEPS):
-        share_P = 1 / (1 + np.exp(-x_P2 @ curve))
-        gradient = x_P2.T @ (share_P - target_P)
-        curvature = (x_P2 * (share_P * (1 - share_P))[:, None]).T @ x_P2 + 1e-9 * np.eye(2)
+        share_P = 1 / (1 + np.exp(-x_PK @ curve))
+        gradient = x_PK.T @ (share_P - target_P)
+        curvature = (x_PK * (share_P * (1 - share_P))[:, None]).T @ x_PK + 1e-9 * np.eye(len(curve))
         step, size = np.linalg.solve(curvature, gradient), 1.0
-        while size > 1e-6 and (better := _loss(curve - size * step, x_P2, target_P)) > loss:
+        while size > 1e-6 and (better := _loss(curve - size * step, x_PK, target_P)) > loss:
             size /= 2
         if size <= 1e-6 or loss - better < 1e-9 * abs(loss):
             break
         curve, loss = curve - size * step, better
-    return float(curve[0]), float(curve[1])
+    return [float(number) for number in curve], loss
 
 
-def _loss(curve: Float64, x_P2: Float64, target_P: Float64) -> float:
-    z_P = x_P2 @ curve
+def _loss(curve: Float64, x_PK: Float64, target_P: Float64) -> float:
+    z_P = x_PK @ curve
     return float((np.logaddexp(0, z_P) - target_P * z_P).sum())
 
 

@@ -29,7 +29,8 @@ LOWEST = -1000.0
 
 @dataclass(frozen=True)
 class FinalRanker:
-    """Scores of the blend for the candidates; every other company comes after them, in the towers' order."""
+    """Levelled scores of the blend for the candidates, which compare within a notice and across notices; every other
+    company comes after them, in the towers' order."""
 
     evidence: Evidence
     blend: Blend
@@ -73,4 +74,5 @@ class FinalRanker:
 
     def _candidates(self, notice_rows: Int64) -> tuple[Int64, Float32]:
         found = candidates_of(self.evidence, notice_rows, self.settings.candidates, self.blend.counted)
-        return found.company_BM, np.maximum(self.blend.scores(found.signal_BMS), np.float32(LOWEST))
+        score_BM = self.blend.levelled(self.blend.scores(found.signal_BMS), found.company_BM >= 0)
+        return found.company_BM, np.maximum(score_BM, np.float32(LOWEST))

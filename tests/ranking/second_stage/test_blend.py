@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from scipy.optimize import minimize
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.blend import PRIOR, PULL, Blend, learn
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS, names_of
+from bidrec.sealed import write_json, write_manifest
+from bidrec.storage import whole_folder
 
 NAMES = names_of(["unit", "place"])
 SIGNALS, QUERIES, CANDIDATES = len(NAMES), 30, 5
@@ -134,7 +136,7 @@ def test_the_probabilities_of_the_candidates_learned_from_add_up_to_their_bids_a
     present_QM = np.random.default_rng(1).random((QUERIES, CANDIDATES)) < 0.9
     signal_QMS, bidder_QM = drawn(2), present_QM & (np.random.default_rng(3).random((QUERIES, CANDIDATES)) < 0.2)
     made = learn(NAMES, signal_QMS, present_QM, bidder_QM)
-    score_P = made.scores(signal_QMS)[present_QM]
+    score_P = made.levelled(made.scores(signal_QMS), present_QM)[present_QM]
     bids, others = int(bidder_QM.sum()), int((present_QM & ~bidder_QM).sum())
     expected = bids * (bids + 1) / (bids + 2) + others / (others + 2)
     assert made.probabilities(score_P).sum() == pytest.approx(expected, rel=1e-3)
@@ -143,12 +145,37 @@ def test_the_probabilities_of_the_candidates_learned_from_add_up_to_their_bids_a
     assert made.slope > 0
 
 
+def test_what_all_candidates_of_a_notice_have_in_common_is_taken_from_their_scores_as_far_as_it_says_nothing():
+    """Every notice has some bidders, whatever the level of its candidates' signals; the first one tells which."""
+    random = np.random.default_rng(9)
+    signal_QMS = drawn(9) + random.normal(size=(QUERIES, 1, SIGNALS)).astype(np.float32) * np.float32(3) * SCALES
+    signal_QMS = signal_QMS.astype(np.float32)
+    made = learn(NAMES, signal_QMS, EVERYWHERE, largest_of(signal_QMS, 0))
+    assert made.level > 0.8
+    score_QM = made.scores(signal_QMS)
+    levelled_QM = made.levelled(score_QM, EVERYWHERE)
+    assert (np.argsort(levelled_QM, axis=1) == np.argsort(score_QM, axis=1)).all()
+    assert made.probabilities(levelled_QM).sum(axis=1) == pytest.approx(np.ones(QUERIES), abs=0.5)
+
+
+def test_a_blend_of_before_there_was_a_level_is_read_with_none(tmp_path):
+    folder = tmp_path / "second_stage"
+    made = learn(NAMES, drawn(1), EVERYWHERE, largest_of(drawn(1), 0))
+    facts = asdict(made)
+    del facts["level"]
+    with whole_folder(folder) as staging:
+        write_json(staging / "blend.json", facts)
+        write_manifest(staging, kind="second_stage")
+    assert Blend.load(folder) == replace(made, level=0.0)
+
+
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=SIGNALS, max_size=SIGNALS).map(tuple)
 BLENDS = st.builds(
     Blend,
     *(st.just(NAMES), NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3000)),
     slope=st.floats(-10, 10),
     offset=st.floats(-10, 10),
+    level=st.floats(0, 1),
 )
 
 

@@ -3,47 +3,85 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.ranking.second_stage.calibrate import BINS, calibrate, reliability
+from bidrec.ranking.second_stage.calibrate import BINS, calibrate, heights, reliability
 
-SCORES = np.random.default_rng(0).normal(size=20_000).astype(np.float32)
+NOTICES, CANDIDATES = 1000, 20
+_RANDOM = np.random.default_rng(0)
+SCORES = (_RANDOM.normal(size=(NOTICES, CANDIDATES)) + _RANDOM.normal(size=(NOTICES, 1))).astype(np.float32)
+"""The candidates of a notice have something in common."""
 
 
-def drawn(slope, offset):
+def everybody(score_QM):
+    """(score, height) of each candidate."""
+    height_QM = np.broadcast_to(heights(score_QM, np.ones(score_QM.shape, bool))[:, None], score_QM.shape)
+    return score_QM.ravel(), height_QM.ravel()
+
+
+def drawn(slope, offset, level, score_QM=SCORES):
     """Bids that happen with the probability the curve says."""
-    chance = 1 / (1 + np.exp(-(slope * SCORES + offset)))
-    return np.random.default_rng(1).random(len(SCORES)) < chance
+    score, height = everybody(score_QM)
+    chance = 1 / (1 + np.exp(-(slope * (score - level * height) + offset)))
+    return np.random.default_rng(1).random(len(score)) < chance
 
 
 @settings(max_examples=10)
-@given(st.floats(0.3, 2), st.floats(-4, 1))
-def test_the_curve_that_drew_the_bids_is_found_again(slope, offset):
-    found = calibrate(SCORES, drawn(slope, offset))
-    assert found == pytest.approx((slope, offset), abs=0.25)
+@given(st.floats(0.5, 2), st.floats(-3, 1), st.floats(0, 1))
+def test_the_curve_that_drew_the_bids_is_found_again(slope, offset, level):
+    found = calibrate(*everybody(SCORES), drawn(slope, offset, level))
+    assert found == pytest.approx((slope, offset, level), abs=0.35)
+    assert 0 <= found[2] <= 1
 
 
 @settings(max_examples=10)
-@given(st.floats(0.3, 2), st.floats(-4, 1), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
-def test_no_curve_near_the_found_one_makes_the_bids_likelier(slope, offset, more_slope, more_offset):
-    bids = drawn(slope, offset)
+@given(st.floats(0.5, 2), st.floats(-3, 1), st.floats(-0.5, 1.5), st.tuples(*[st.floats(-0.1, 0.1)] * 3))
+def test_no_curve_near_the_found_one_makes_the_bids_likelier(slope, offset, level, more):
+    bids = drawn(slope, offset, level)
+    score, height = (column.astype(np.float64) for column in everybody(SCORES))
     target = np.where(bids, (bids.sum() + 1) / (bids.sum() + 2), 1 / ((~bids).sum() + 2))
 
-    def loss(curve):
-        z = curve[0] * SCORES.astype(np.float64) + curve[1]
+    def loss(slope, offset, level):
+        z = slope * (score - np.clip(level, 0, 1) * height) + offset
         return (np.logaddexp(0, z) - target * z).sum()
 
-    found = calibrate(SCORES, bids)
-    assert loss(found) <= loss((found[0] + more_slope, found[1] + more_offset)) + 1e-3
+    found = calibrate(*everybody(SCORES), bids)
+    assert loss(*found) <= loss(*np.add(found, more)) + 1e-3
+
+
+@pytest.mark.parametrize(("level", "found"), [(-0.5, 0.0), (1.5, 1.0)])
+def test_a_notice_s_scores_never_lose_more_than_its_height_nor_gain_by_it(level, found):
+    assert calibrate(*everybody(SCORES), drawn(1.0, -2.0, level))[2] == found
+
+
+def test_when_the_scores_of_all_of_a_notice_s_candidates_rise_together_no_more_bids_are_expected():
+    """As they do where much is known of every candidate, though no more of them bid."""
+    random = np.random.default_rng(2)
+    bids = drawn(1.0, 1.0, 1.0)
+    slope, offset, level = calibrate(*everybody(SCORES), bids)
+    score, height = everybody(SCORES + random.normal(2, 1, size=(NOTICES, 1)).astype(np.float32))
+    expected = (1 / (1 + np.exp(-(slope * (score - level * height) + offset)))).sum()
+    assert expected == pytest.approx(bids.sum(), rel=0.1)
+
+
+def test_a_height_is_the_logarithm_of_the_sum_over_the_candidates_there_are():
+    score = np.array([[1, 2, 9], [-800, -801, 0], [500, 499, 498], [7, 7, 7]], np.float32)
+    present = np.array([[True, True, False], [True, True, False], [True] * 3, [False] * 3])
+    found = heights(score, present)
+    share = np.exp(np.where(present, score, -np.inf) - found[:, None])
+    np.testing.assert_allclose(share.sum(axis=1), [1, 1, 1, 0], rtol=1e-3)
+    assert found[3] == 0
+    assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize("bids", [np.ones(4, bool), np.zeros(4, bool), np.array([False, False, True, True])])
 def test_bids_that_can_be_told_without_an_error_still_give_a_finite_curve(bids):
-    slope, offset = calibrate(np.array([-2, -1, 1, 2], np.float32), bids)
-    assert np.isfinite([slope, offset]).all()
-    assert abs(slope) < 10
+    found = calibrate(np.array([-2, -1, 1, 2], np.float32), np.full(4, 2.4, np.float32), bids)
+    assert np.isfinite(found).all()
+    assert abs(found[0]) < 10
 
 
 def test_without_a_candidate_there_is_nothing_to_fit():
-    assert calibrate(np.empty(0, np.float32), np.empty(0, bool)) == (1.0, 0.0)
+    nothing = np.empty(0, np.float32)
+    assert calibrate(nothing, nothing, nothing > 0) == (1.0, 0.0, 0.0)
 
 
 def test_reliability_holds_the_expected_bidders_of_each_notice_against_the_true_ones():

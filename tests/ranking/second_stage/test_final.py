@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,6 +94,18 @@ def test_no_notice_has_no_pair():
     made = ranker([1.0], 900, {(0, 3): 5})
     assert [len(column) for column in made.pairs(ASKED[:0])] == [0, 0, 0]
     assert made.scores(ASKED[:0]).shape == (0, COMPANIES)
+
+
+def test_what_a_notice_s_candidates_have_in_common_is_taken_from_each_and_moves_nobody():
+    plain = ranker([1.0, -2.0], 900, {(row, row % 3): 5 for row in range(6)})
+    levelled = FinalRanker(plain.evidence, replace(plain.blend, level=0.5), plain.settings)
+    (notice, company, score), found = plain.pairs(EVERY_NOTICE), levelled.pairs(EVERY_NOTICE)
+    height_Q = np.log(np.bincount(notice, np.exp(score.astype(np.float64))))
+    for column, same in zip(found[:2], (notice, company), strict=True):
+        np.testing.assert_array_equal(column, same)
+    np.testing.assert_allclose(found[2], score - 0.5 * height_Q[notice], rtol=1e-4, atol=1e-4)
+    orders = (np.argsort(-one.scores(EVERY_NOTICE), axis=1, kind="stable") for one in (plain, levelled))
+    np.testing.assert_array_equal(*orders)
 
 
 def test_exposure_moves_who_has_bid_much_behind_who_has_not_and_no_score_that_becomes_a_probability():
