@@ -6,7 +6,9 @@ Without torchrun there is one process, and every function here hands back what i
 there are more: what comes before the training need not wait for it.
 """
 
+import gc
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -51,6 +53,12 @@ def joined(device: str) -> Iterator[None]:
         log.only_warnings()
     try:
         yield
+    except BaseException as error:
+        # The group ends with whatever refers to it last. Were that the model, in a frame of this error, its thread
+        # would be waited for with Python's lock held, which that thread may want: a wait without an end.
+        traceback.clear_frames(error.__traceback__)
+        gc.collect()
+        raise
     finally:
         _place = _ALONE
         distributed.destroy_process_group()

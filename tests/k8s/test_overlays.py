@@ -181,6 +181,16 @@ def test_a_job_is_never_two_at_once_and_never_without_an_end(name):
 
 
 @in_every_overlay
+def test_a_training_may_take_until_the_next_night_since_what_is_cut_off_is_lost(name):
+    cron_jobs = of_kind(name, "CronJob")
+    minute, hour, *_ = map(int, cron_jobs["bidrec-train"]["spec"]["schedule"].split()[:2])
+    before, early, *_ = map(int, cron_jobs["bidrec-prune"]["spec"]["schedule"].split()[:2])
+    until_prune = (24 + early - hour) * 3600 + (before - minute) * 60
+    deadline = cron_jobs["bidrec-train"]["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert 0.9 * until_prune < deadline < until_prune
+
+
+@in_every_overlay
 def test_every_exit_code_is_either_tried_again_or_fails_the_job_at_once(name):
     again = {kind.exit_code for kind in AGAIN}
     every = {kind.exit_code for kind in [errors.BidrecError, *errors.BidrecError.__subclasses__()]}
@@ -236,6 +246,19 @@ def test_what_a_pod_mounts_is_there_and_lies_where_bidrec_looks_for_it(name):
         assert mounts["/data"]["name"] == "home"  # BIDREC_HOME of the image
         mount = mounts[str(CONFIG_PLACES[-1])]
         assert mount["subPath"] in settings[volumes[mount["name"]]["configMap"]["name"]]["data"]
+
+
+@in_every_overlay
+def test_pods_that_run_at_once_share_a_node_where_the_volume_is_attached_to_one(name):
+    (claim,) = of_kind(name, "PersistentVolumeClaim").values()
+    for where in jobs_of(name):
+        if claim["spec"]["accessModes"] == ["ReadWriteMany"]:
+            assert "affinity" not in where.pod
+            continue
+        (term,) = where.pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        # Its own labels match too, or the first pod would wait for another.
+        assert term["labelSelector"]["matchLabels"].items() <= where.job["template"]["metadata"]["labels"].items()
 
 
 def test_the_store_that_the_jobs_are_told_of_is_one_that_the_image_holds():

@@ -1,16 +1,19 @@
 """What the processes of test_distributed.py run: `torchrun ... -m tests.training.ranks FOLDER`.
 
 Reads   FOLDER/handed-on, a training that was begun
-Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them, and FOLDER/RANK.json,
-        what each process was told by the others
+Writes  FOLDER/losses.json, the losses of every kind of training, as the first process saw them, FOLDER/RANK.json,
+        what each process was told by the others, and FOLDER/RANK-held.json, whether an error kept what it met
 """
 
 import json
+import os
 import sys
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from unittest.mock import patch
 
 import torch
@@ -138,22 +141,42 @@ def half_precision_copy(device: str = "cpu") -> list[list[float]]:
     return weight.tolist()
 
 
+class Held:
+    """What a frame of an error refers to, as one of a stopped training does to its model."""
+
+
+def stop_holding(seen: list[weakref.ref[Held]]) -> NoReturn:
+    held = Held()
+    seen.append(weakref.ref(held))
+    raise Interrupted("stopped by a signal")
+
+
 def main(folder: Path) -> None:
-    with processes.joined("cpu"):
-        heard = {
-            "size": processes.size(),
-            "refusal": refusal(),
-            "rows": [rows_held(members) for members in (1, 2)],
-            "too_small": too_small(),
-            "agreed": processes.agreed(processes.rank() == 1, False),
-            "bfloat16": half_precision_copy(),
-            "part": list(range(7))[distributed.part(7)],
-        }
-        (folder / f"{processes.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
-        losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
-        losses["handed on"] = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
-        if processes.is_first():
-            (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
+    rank = os.environ["RANK"]
+    seen: list[weakref.ref[Held]] = []
+    try:
+        with processes.joined("cpu"):
+            tell(folder)
+            stop_holding(seen)
+    except Interrupted:
+        (folder / f"{rank}-held.json").write_text(json.dumps(seen[0]() is not None), encoding="utf-8")
+
+
+def tell(folder: Path) -> None:
+    heard = {
+        "size": processes.size(),
+        "refusal": refusal(),
+        "rows": [rows_held(members) for members in (1, 2)],
+        "too_small": too_small(),
+        "agreed": processes.agreed(processes.rank() == 1, False),
+        "bfloat16": half_precision_copy(),
+        "part": list(range(7))[distributed.part(7)],
+    }
+    (folder / f"{processes.rank()}.json").write_text(json.dumps(heard), encoding="utf-8")
+    losses = {kind: interrupted_and_resumed(config, folder / kind) for kind, config in KINDS.items()}
+    losses["handed on"] = stopped(HANDED_ON, folder / "handed-on", HANDED_ON_AFTER)
+    if processes.is_first():
+        (folder / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
 
 
 if __name__ == "__main__":
