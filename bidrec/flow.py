@@ -56,24 +56,25 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
     with processes.joined(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
         processes.first(lambda: held.enter_context(alone))
-        run, inputs = processes.first(lambda: _materialise(config, backtest, force or profile))
+        run = processes.first(lambda: _materialise(config, backtest, force or profile))
         finished, trained = processes.first(lambda: (run.finished, read_manifest(run.model) is not None))
         if finished:
             return run
         if not trained:
             with stop_requested() as stop:
                 start(config, run.training_set, run.folder, stop, profile=profile)
-        processes.first(lambda: _finish(config, run, inputs))
+        processes.first(lambda: _finish(config, run))
     return run
 
 
-def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]:
-    """The run to go on with, its training set built, and the fingerprint of what it is made from."""
+def _materialise(config: Config, backtest: bool, force: bool) -> Run:
+    """The run to go on with, its training set built."""
     started_at = lineage.now()
     runs.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
-    run = runs.start_or_resume(config, inputs, backtest=backtest, force=force, begun=begun)
+    lasting = _lasting(config, schema)
+    run = runs.start_or_resume(config, inputs, lasting=lasting, backtest=backtest, force=force, begun=begun)
     if run.finished:
         same, hint = "this was trained before, of the same data and settings", "bidrec train --force makes another run"
         log.get("train").info(same, id=run.id, hint=hint)
@@ -84,10 +85,17 @@ def _materialise(config: Config, backtest: bool, force: bool) -> tuple[Run, str]
     sweep(config.home_path, SPILL)  # killed when the training set was there and its workspace not yet gone
     if not run.finished and read_manifest(run.training_set) is None:
         build_training_set(config, schema, run.training_set)
-    return run, inputs
+    return run
 
 
-def _finish(config: Config, run: Run, inputs: str) -> None:
+def _lasting(config: Config, schema: "Schema") -> str:
+    """The fingerprint of what stays where the source only has had news: the lake's first parts, and the fields read."""
+    features = read_manifest(config.home_path / "features") or {}
+    first = {table: sums[:1] for table, sums in features.get("parts", {}).items()}
+    return fingerprint({"first": first, "fields": fields_of(schema)})
+
+
+def _finish(config: Config, run: Run) -> None:
     """Second stage, evaluation and manifest of a run whose model is trained. Nobody goes on from its checkpoints, which
     are four times as large: they are deleted here, where also a training that was killed before comes along."""
     from bidrec.ranking.second_stage.learn import learn_blend
@@ -99,7 +107,7 @@ def _finish(config: Config, run: Run, inputs: str) -> None:
         learn_blend(config, run, ts).save(run.second_stage)
     metrics = evaluate(config, run)
     run.finish(
-        inputs=inputs,
+        inputs=metrics["inputs"],
         window=metrics["window"],
         curve=model["curve"],
         speed=model.get("speed", []),

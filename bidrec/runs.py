@@ -43,6 +43,8 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PRUNED = ".pruned."
 """In the home, the beginning of what a run is called while it is deleted."""
+GOES_ON = timedelta(days=2)
+"""A run begun longer ago is not gone on with if the source has had news since: it would end with figures of old."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
 
 
@@ -98,7 +100,12 @@ class Run:
     @property
     def recipe(self) -> dict[str, str]:
         """The fingerprints of the code that it was begun with (bidrec.recipe)."""
-        return read_json(self.folder / "config.json").get("recipe", {})
+        return self.begun_as("recipe") or {}
+
+    def begun_as(self, fact: str) -> Any:
+        """What its config.json says: `way`, the fingerprint of code, settings and what lasts of the data; `inputs`, of
+        the data; `recipe`. None in a run of a bidrec that did not say so."""
+        return read_json(self.folder / "config.json").get(fact)
 
     @property
     def pinned(self) -> bool:
@@ -168,40 +175,64 @@ def produced() -> dict[str, str]:
 
 
 def start_or_resume(
-    config: Config, inputs: str, *, backtest: bool = False, force: bool = False, begun: dict[str, Any] | None = None
+    config: Config,
+    inputs: str,
+    *,
+    lasting: str = "",
+    backtest: bool = False,
+    force: bool = False,
+    begun: dict[str, Any] | None = None,
 ) -> Run:
-    """The newest run that learns the same in the same way by the same code, to go on with or to take as it is, or else
-    a new one.
+    """The newest run that learns the same in the same way by the same code, to go on with or to take as it is; or one
+    that was stopped, though the source has had news since; or else a new one.
 
-    `inputs`: the fingerprint of the feature tables and of the fields read from them. Where home and source lie does
-    not matter, so a moved home goes on. A training rather goes on with what it began, and takes no run that a backtest
-    made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one. begun: how a new run
-    begins, for its lineage; one that is gone on with has its own.
+    `inputs`: the fingerprint of the feature tables and of the fields read from them. `lasting`: that of what stays of
+    these where the source only has had news. Where home and source lie does not matter, so a moved home goes on. A
+    training rather goes on with what it began, and takes no run that a backtest
+    made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one, and none of other
+    data. begun: how a new run begins, for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
-    code = recipe.now()
-    made_from = fingerprint({"code": code["learning"], "settings": settings, "inputs": inputs})
-    there = all_runs(config.home_path)
-    alike = [run for run in there if _made_from(run) == made_from]
+    code, there = recipe.now(), all_runs(config.home_path)
+    way = fingerprint({"code": code["learning"], "settings": settings, "lasting": lasting})
+    of_this_way = [run for run in there if run.begun_as("way") == way]
+    alike = [run for run in of_this_way if run.begun_as("inputs") == inputs]
     alike = [run for run in alike if not run.finished or (run.whole and not force)]
     if not backtest:
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
+    stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
+    if stopped and not force:
+        text, hint = "the source has had news since this run was begun: it ends without them", "--force begins anew"
+        log.get("runs").info(text, id=stopped[-1].id, hint=hint)
+        return stopped[-1]
     if there and there[-1].recipe != code:
         log.get("runs").info("bidrec has changed since the newest run: a new one begins", newest=there[-1].id)
     run = Run(config.home_path / "runs" / f"{_next_stamp(config.home_path)}-{secrets.token_hex(3)}")
-    facts: dict[str, Any] = {"made_from": made_from, "recipe": code, "inputs": inputs, "backtest": backtest}
+    facts: dict[str, Any] = {"way": way, "recipe": code, "inputs": inputs, "backtest": backtest}
     facts |= {"config": config.as_dict()}
     facts |= {"begun": begun or {}}
     write_json(run.folder / "config.json", facts)
     return run
 
 
+def _is_stopped(run: Run) -> bool:
+    """Whether the run can be gone on with when the source has had news: a training reads nothing but its training set.
+    On a source that lives there are news whenever a training is begun again."""
+    if run.finished or not _ID.fullmatch(run.id) or read_manifest(run.training_set) is None:
+        return False
+    return datetime.now(UTC) - _stamp(run) < GOES_ON
+
+
 def _next_stamp(home: Path) -> str:
     """Now (UTC), but later than every run there, also where the clock was set back: the newest is what is published."""
-    stamps = (datetime.strptime(run.id[:16], _STAMP).replace(tzinfo=UTC) for run in all_runs(home) if _ID.match(run.id))
+    stamps = (_stamp(run) for run in all_runs(home) if _ID.match(run.id))
     return max([datetime.now(UTC), *(stamp + timedelta(seconds=1) for stamp in stamps)]).strftime(_STAMP)
+
+
+def _stamp(run: Run) -> datetime:
+    return datetime.strptime(run.id[:16], _STAMP).replace(tzinfo=UTC)
 
 
 def sweep_runs(home: Path) -> None:
@@ -281,10 +312,6 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
 def _is_run(folder: Path) -> bool:
     """By its configuration, which is written first. A link to nothing there is damage, for its reader to name."""
     return os.path.lexists(folder / "config.json")
-
-
-def _made_from(run: Run) -> str:
-    return read_json(run.folder / "config.json").get("made_from", "")
 
 
 def _packages() -> dict[str, str]:

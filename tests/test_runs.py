@@ -4,6 +4,7 @@ import multiprocessing
 import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bidrec import recipe
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import ContractError, InputMissing
 from bidrec.locks import one_job_at_a_time
-from bidrec.runs import Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
+from bidrec.runs import GOES_ON, Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
 from bidrec.sealed import FORMAT_VERSION, write_json
 
 FORK = multiprocessing.get_context("fork")
@@ -43,6 +44,38 @@ def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_
     assert start_or_resume(config, "newer data") != run
     finish(run)
     assert start_or_resume(config, "data") == run
+
+
+def test_a_training_that_was_stopped_goes_on_though_the_source_has_news(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start_or_resume(config, "data", lasting="lake and fields")
+    news = partial(start_or_resume, lasting="lake and fields")
+    write_json(run.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    assert news(config, "newer data") == run
+    assert "the source has had news since this run was begun" in capsys.readouterr().err
+    assert news(config, "newer data", force=True) != run
+    assert news(config, "newer data", backtest=True) != run
+    assert news(replace(config, training=Training(seed=8)), "newer data") != run
+    assert start_or_resume(config, "newer data", lasting="other fields") != run
+
+
+def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_there_are_news(config: Config) -> None:
+    without = start_or_resume(config, "data")
+    assert start_or_resume(config, "newer data") != without
+    days_ago = datetime.now(UTC) - GOES_ON - timedelta(minutes=1)
+    old = Run(config.home_path / "runs" / f"{days_ago:%Y%m%dT%H%M%SZ}-ffffff")
+    shutil.copytree(without.folder, old.folder)
+    shutil.rmtree(config.home_path / "runs" / without.id)
+    write_json(old.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    assert start_or_resume(config, "data") == old
+    assert start_or_resume(config, "newest data") != old
+
+
+def test_a_finished_run_is_not_taken_for_one_of_newer_data(config: Config) -> None:
+    run = start_or_resume(config, "data")
+    finish(run)
+    assert start_or_resume(config, "newer data") != run
 
 
 def test_a_run_that_was_begun_by_a_clock_that_is_ahead_is_not_the_newest_for_ever(config: Config) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from bidrec.config import Config
@@ -51,7 +52,9 @@ def small_training(folder: Path, epochs: int) -> tuple[Path, list[str], dict[str
     return home, *command(home, toml)
 
 
-def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("news", [False, True])
+def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path, news: bool) -> None:
+    """Also where the source has had news in between: on one that lives it always has."""
     home, arguments, environment = small_training(tmp_path, epochs=8)
     stopped = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
@@ -71,13 +74,23 @@ def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_p
     assert "error: stopped at step" in log
     (run,) = (home / "runs").iterdir()
     assert any((run / "checkpoints").iterdir())
+    if news:
+        add_a_company(home / "source" / "company")
 
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert '"event": "resumed"' in done.stderr
+    assert json.loads((home / "lake" / "manifest.json").read_text())["ingest"] == 1 + news
+    assert ("the source has had news since this run was begun" in done.stderr) == news
     assert json.loads(done.stdout.splitlines()[-1])["run"] == run.name
     assert len(json.loads((run / "model" / "manifest.json").read_text())["curve"]) == 8
     assert not (run / "checkpoints").exists()
+
+
+def add_a_company(folder: Path) -> None:
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE ('0999999999' AS bizno) FROM '{folder}/*.parquet' LIMIT 1) TO '{folder}/9999.parquet'"
+    )
 
 
 def test_a_training_killed_when_its_model_is_whole_is_ended_without_another_step(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ class Blend:
     slope: float
     offset: float
     """A candidate bids with probability 1 / (1 + exp(-(slope * levelled score + offset)))."""
-    level: float = 0.0
-    """How much of a notice's height its candidates' scores lose; 0 in the runs from before it was learned."""
+    level: float
+    """How much of a notice's height its candidates' scores lose."""
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
         weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), bidder, prior_S, pull_S)
     columns = (mean_S, deviation_S, weight_S.numpy())
     mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
-    blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0)
+    blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0, level=0.0)
     score_QM = blend.scores(signal_QMS)
     height_QM = np.broadcast_to(heights(score_QM, present_QM)[:, None], score_QM.shape)
     slope, offset, level = calibrate(score_QM[present_QM], height_QM[present_QM], bidder_QM[present_QM])

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +10,6 @@ from scipy.optimize import minimize
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.blend import PRIOR, PULL, Blend, learn
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS, names_of
-from bidrec.sealed import write_json, write_manifest
-from bidrec.storage import whole_folder
 
 NAMES = names_of(["unit", "place"])
 SIGNALS, QUERIES, CANDIDATES = len(NAMES), 30, 5
@@ -156,17 +154,6 @@ def test_what_all_candidates_of_a_notice_have_in_common_is_taken_from_their_scor
     levelled_QM = made.levelled(score_QM, EVERYWHERE)
     assert (np.argsort(levelled_QM, axis=1) == np.argsort(score_QM, axis=1)).all()
     assert made.probabilities(levelled_QM).sum(axis=1) == pytest.approx(np.ones(QUERIES), abs=0.5)
-
-
-def test_a_blend_of_before_there_was_a_level_is_read_with_none(tmp_path):
-    folder = tmp_path / "second_stage"
-    made = learn(NAMES, drawn(1), EVERYWHERE, largest_of(drawn(1), 0))
-    facts = asdict(made)
-    del facts["level"]
-    with whole_folder(folder) as staging:
-        write_json(staging / "blend.json", facts)
-        write_manifest(staging, kind="second_stage")
-    assert Blend.load(folder) == replace(made, level=0.0)
 
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=SIGNALS, max_size=SIGNALS).map(tuple)
