@@ -60,4 +60,4 @@ def evidence(known, later=None, fields=FIELDS, titles=TITLES, settings=None, eli
 def blend(weights, counted=COUNTED):
     names = names_of(counted)
     weight = tuple(float(value) for value in np.resize(weights, len(names)))
-    return Blend(names, (0.0,) * len(names), (1.0,) * len(names), weight, notices=1, slope=1.0, offset=0.0)
+    return Blend(names, (0.0,) * len(names), (1.0,) * len(names), weight, notices=1, slope=1.0, offset=0.0, level=0.0)
