@@ -291,13 +291,13 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     on with. `dry_run` deletes nothing. Killed halfway, a run is there or gone; the rest is swept away next time. Raises
     CannotWrite (73).
     """
-    publishing = is_held(home, "published")  # asked first: a write-back that ends now has named its run
+    # Asked first: a write-back that ends now has named its run, and a training that does has finished its.
+    publishing, training = is_held(home, "published"), is_held(home, "train")
     there = all_runs(home)
     finished = [run for run in there if run.finished]
     stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
     begun_since = finished[-1].id if finished else ""
     stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
-    training = is_held(home, "train")
     old = [run for run in there if run.id not in stay and not (publishing if run.finished else training)]
     if not dry_run:
         for run in old:
