@@ -4,6 +4,7 @@ from contextlib import ExitStack
 import pytest
 from click.testing import CliRunner
 
+from bidrec import recipe
 from bidrec.config import Config
 from bidrec.errors import Interrupted
 from bidrec.locks import one_job_at_a_time
@@ -25,7 +26,7 @@ def toml(tmp_path):
 @pytest.mark.parametrize(("job", "box"), [("ingest", "ingest"), ("train", "train"), ("write-back", "ingest")])
 def test_a_second_job_waits_as_long_as_it_is_told_and_ends_with_75(home, toml, job, box):
     run = Run(home / "runs" / "20250101T000000Z-aaaaaa")  # without one, write-back need not wait
-    write_json(run.folder / "config.json", {"config": {}})
+    write_json(run.folder / "config.json", {"config": {}, "recipe": recipe.now()})
     run.finish()
     started = time.monotonic()
     with one_job_at_a_time(home, box, 0):
