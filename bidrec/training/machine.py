@@ -19,7 +19,11 @@ from bidrec.errors import DependencyDown
 from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 from bidrec.training import graphs
+from bidrec.training.filling import fill_up
 
+SIZES = 32
+"""Of a CPU's kernels for bfloat16, each made for one number of rows in the time that some hundred rows take: sizes
+between a power of two and the next, so that no more than one row in so many is added."""
 COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang"))}
 """Of torch.compile: the variable that names one, its language, and those looked for. A GPU's kernels need none, what
 launches them does: a module for Python, which Triton compiles at a training's start."""
@@ -86,6 +90,9 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
         _need_compiler(device, "compile")
         for tower in towers:
             _compile(tower.network)
+    elif settings.precision == "bfloat16" and device.type == "cpu":
+        for tower in towers:
+            fill_up(tower.network, tower.network.forward, SIZES)
     return model
 
 

@@ -2,8 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from bidrec.config import Model, Training
@@ -11,27 +9,8 @@ from bidrec.errors import DependencyDown
 from bidrec.model.towers import network
 from bidrec.model.two_tower import build
 from bidrec.training import graphs
-from bidrec.training.graphs import SIZES, filled_up, size_for
 from bidrec.training.machine import fit_to
 from tests.training.sets import ON_A_GPU, training_set
-
-
-@given(st.integers(0, 1 << 20))
-def test_a_size_holds_the_rows_and_at_most_an_eighth_more(rows: int) -> None:
-    assert rows <= size_for(rows) <= rows + max(0, rows - 1) / SIZES + 1
-    assert size_for(size_for(rows)) == size_for(rows)
-
-
-def test_a_million_numbers_of_rows_need_some_hundred_sizes() -> None:
-    assert len({size_for(rows) for rows in range(1, 1 << 20)}) == SIZES * 17 + 8
-
-
-def test_filling_up_adds_rows_of_zeros() -> None:
-    rows = torch.rand(17, 3)
-    filled = filled_up(rows)
-    assert filled.shape == (18, 3)
-    assert torch.equal(filled[:17], rows)
-    assert not filled[17:].any()
 
 
 @pytest.mark.parametrize("place", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])

@@ -71,6 +71,16 @@ def test_in_bfloat16_the_vectors_are_float32_of_length_one_and_near_the_exact_on
     assert 0 < (vectors[0] - vectors[1]).abs().max() < 0.02
 
 
+@pytest.mark.parametrize(("precision", "numbers"), [("float32", 32), ("bfloat16", 16)])
+def test_in_bfloat16_a_cpu_s_layers_meet_fewer_numbers_of_rows(precision: str, numbers: int) -> None:
+    data, met = Resident.of(SET, CPU), set()
+    model = fit_to(build(replace(SMALL, members=1), SET.schema), replace(CONFIG.training, precision=precision), CPU)
+    model.notice.network[0].register_forward_hook(lambda layer, given, out: met.add(len(out)))
+    for rows in range(65, 97):
+        assert len(model.notice(data.notice.take(torch.arange(rows) % len(data.notice)))) == rows
+    assert len(met) == numbers
+
+
 def test_deterministic_algorithms_are_on_while_it_trains_and_as_before_afterwards(tmp_path: Path) -> None:
     seen = set()
 
