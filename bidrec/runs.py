@@ -204,8 +204,8 @@ def start_or_resume(
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
     stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
     if stopped and not force:
-        text, hint = "the source has had news since this run was begun: it ends without them", "--force begins anew"
-        log.get("runs").info(text, id=stopped[-1].id, hint=hint)
+        text = "the source has had news since this run was begun: it ends without them"
+        log.get("runs").warning(text, id=stopped[-1].id, hint="bidrec train --force begins anew")
         return stopped[-1]
     if there and there[-1].recipe != code:
         log.get("runs").info("bidrec has changed since the newest run: a new one begins", newest=there[-1].id)
