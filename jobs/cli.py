@@ -42,7 +42,13 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with signals.starting():
-            return super().main(*args, **kwargs)
+            try:
+                return super().main(*args, **kwargs)
+            except SystemExit as end:
+                given = args or kwargs.get("args") is not None
+                if not given and isinstance(end.code, int):  # the process's own command line: nothing comes after it
+                    signals.leave(end.code)
+                raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -25,10 +25,14 @@ def command(home: Path, toml: Path) -> tuple[list[str], dict[str, str]]:
 def test_a_job_told_to_stop_while_it_imports_ends_with_75_or_had_finished_and_says_so(
     config: Config, after: float
 ) -> None:
-    script = "import sys; from jobs.cli import main; print('up', file=sys.stderr, flush=True); main(['report'])"
+    script = "import sys; from jobs.cli import main; print('up', file=sys.stderr, flush=True); main()"
     environment = os.environ | {"BIDREC_HOME": str(config.home_path)}
     job = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, "report"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert job.stderr
     assert job.stderr.readline() == "up\n"
