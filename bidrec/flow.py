@@ -16,7 +16,7 @@ from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
 from bidrec.ranking.names import MEASURED_BY
 from bidrec.runs import Run
-from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json
+from bidrec.sealed import content_of, fingerprint, read_manifest, write_json
 from bidrec.signals import stop_requested
 from bidrec.storage import sweep
 from bidrec.tracking import track
@@ -139,9 +139,8 @@ def evaluate(config: Config, run: Run) -> dict[str, Any]:
     from bidrec.ranking.run_evaluation import evaluate_run
 
     run.require_this_code()
-    settings = read_json(run.folder / "config.json")
     measured, details = evaluate_run(config, run)
-    metrics = {"run": run.id, "inputs": settings["inputs"], MEASURED_BY: recipe.now()["measuring"], **measured}
+    metrics = {"run": run.id, "inputs": run.begun_as("inputs"), MEASURED_BY: recipe.now()["measuring"], **measured}
     write_json(run.folder / "details.json", details)
     write_json(run.folder / "metrics.json", metrics)
     return metrics

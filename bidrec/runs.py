@@ -95,7 +95,7 @@ class Run:
     @property
     def backtest(self) -> bool:
         """Whether it was only made to measure an earlier cutoff: never the one that is published unless it is named."""
-        return bool(read_json(self.folder / "config.json").get("backtest"))
+        return bool(self.begun_as("backtest"))
 
     @property
     def recipe(self) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Run:
 
     def begun_as(self, fact: str) -> Any:
         """What its config.json says: `way`, the fingerprint of code, settings and what lasts of the data; `inputs`, of
-        the data; `recipe`. None in a run of a bidrec that did not say so."""
+        the data; and so on. None in a run of a bidrec that did not say so."""
         return read_json(self.folder / "config.json").get(fact)
 
     @property
@@ -147,7 +147,7 @@ class Run:
 
     def begun(self) -> dict[str, Any]:
         """How the run began (bidrec.lineage.begun)."""
-        return read_json(self.folder / "config.json").get("begun", {})
+        return self.begun_as("begun") or {}
 
     def finish(self, **facts: Any) -> None:
         """Write the manifest: the run is whole from here on. The boxes inside have manifests of their own."""

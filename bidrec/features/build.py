@@ -86,7 +86,7 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     if before and before.get("recipe") != made_by:
         _logger.info("the rules of the features are others than those they were made by: they are made anew")
         before = None
-    if force or before is None or not _continues(parts, before["parts"]):
+    if before and (force or not _continues(parts, before["parts"])):
         before = None
     with (
         whole_folder(target) as folder,
