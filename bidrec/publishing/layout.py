@@ -27,12 +27,10 @@ READ = {
 
 def require_columns(version: Path) -> None:
     """Raises ContractError (65) where a published version lacks a column of READ, or one of its files is damaged."""
-    lacking = [
-        f"{table}.{column}"
-        for table, columns in READ.items()
-        for column in columns
-        if column not in _of(version, table)
-    ]
+    lacking = []
+    for table, columns in READ.items():
+        there = _of(version, table)
+        lacking += [f"{table}.{column}" for column in columns if column not in there]
     if lacking:
         raise ContractError(
             f"{version} was published by another bidrec: it has no {', '.join(lacking)}",
