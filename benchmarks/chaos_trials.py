@@ -171,5 +171,5 @@ class _Trial:
             self.wrong.append(f"a traceback: {struck.stderr[-600:]}")
         if struck.code == CANNOT_WRITE and str(self.market.home) not in struck.stderr:
             self.wrong.append(f"does not say where: {struck.stderr[-300:]}")
-        if struck.code == CANNOT_WRITE and self.disk and "it needs more than" not in struck.stderr:
-            self.wrong.append(f"does not say what it needs: {struck.stderr[-300:]}")
+        if struck.code == CANNOT_WRITE and self.disk and " MB are free there" not in struck.stderr:
+            self.wrong.append(f"does not say how much room there is: {struck.stderr[-300:]}")

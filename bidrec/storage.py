@@ -205,13 +205,17 @@ def give_back() -> str:
 
 
 def _room(path: Path, begun: Path | None) -> str:
-    """How much is free, and how much was needed so far."""
+    """How much is free, and how much was needed so far: nothing, where the library has deleted what it had begun."""
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
-    megabytes = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB"
-    if begun is None or not begun.exists():
-        return f"; it needs more than the {megabytes} that are free there"
-    written = sum(file.stat().st_size for file in (begun, *begun.rglob("*")) if file.is_file()) / 1e6
-    return f"; it needs more than {written:,.1f} MB, {megabytes} are free there"
+    free = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are free there"
+    written = f"{_written(begun) / 1e6:,.1f}" if begun else "0.0"
+    return f"; {free}" if written == "0.0" else f"; it needs more than {written} MB, {free}"
+
+
+def _written(begun: Path) -> int:
+    """Bytes of a file, or of a folder's files; those that were linked in from an older folder took none."""
+    found = (file.stat() for file in (begun, *begun.rglob("*")) if file.is_file())
+    return sum(facts.st_size for facts in found if facts.st_nlink == 1)
 
 
 def _along(one: Path, target: Path) -> bool:

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -42,7 +44,7 @@ def by_safetensors(folder: Path) -> None:
 
 
 def by_sqlite(folder: Path) -> None:
-    with sqlite3.connect(folder / "online.db") as connection:
+    with closing(sqlite3.connect(folder / "online.db")) as connection:
         connection.execute("CREATE TABLE rows (value)")
         connection.executemany("INSERT INTO rows VALUES (zeroblob(100000))", [()] * 50)
 
@@ -62,14 +64,28 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def _made(target: Path, fill: Callable[[Path], None]) -> None:
+    with whole_folder(target) as folder:
+        fill(folder)
+
+
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
-def test_a_full_disk_is_named_with_what_is_needed_and_what_is_free_and_nothing_is_left(
+def test_a_full_disk_is_named_with_what_was_written_and_what_is_free_and_nothing_is_left(
     small_disk: Path, write: Callable[[Path], None]
 ) -> None:
-    with pytest.raises(CannotWrite) as caught, whole_folder(small_disk / "box") as folder:
-        write(folder)
-    assert f"cannot write {small_disk}/box: No space left on device; it needs more than " in caught.value.message
-    assert " MB are free there" in caught.value.message
+    written: list[int] = []
+
+    def fill(folder: Path) -> None:
+        try:
+            write(folder)
+        finally:  # some libraries delete what they had begun
+            written.extend(file.stat().st_size for file in folder.iterdir())
+
+    with pytest.raises(CannotWrite) as caught:
+        _made(small_disk / "box", fill)
+    room = caught.value.message.removeprefix(f"cannot write {small_disk}/box: No space left on device; ")
+    needed = f"it needs more than {sum(written) / 1e6:.1f} MB, " if written else ""
+    assert re.fullmatch(rf"{needed}\d\.\d MB are free there", room)
     assert "bidrec runs prune" in str(caught.value.hint)
     assert os.listdir(small_disk) == []
 
@@ -86,6 +102,19 @@ def test_a_full_disk_met_by_one_file_keeps_the_old_file(small_disk: Path) -> Non
     assert (small_disk / "metrics.json").read_text() == "old"
     assert os.listdir(small_disk) == ["metrics.json"]
     (small_disk / "metrics.json").unlink()
+
+
+def test_what_is_linked_in_from_an_older_folder_needs_no_room(small_disk: Path) -> None:
+    old = small_disk / "old"
+    old.write_text("0" * 1_500_000)
+
+    def fill(folder: Path) -> None:
+        os.link(old, folder / "old")
+        by_numpy(folder)
+
+    with pytest.raises(CannotWrite, match=r"; it needs more than 0\.\d MB, 0\.0 MB are free there"):
+        _made(small_disk / "box", fill)
+    old.unlink()
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
