@@ -4,13 +4,14 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
+import difflib
 import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from bidrec import lineage, log, recipe, runs
-from bidrec.config import Config
-from bidrec.errors import InputMissing
+from bidrec.config import Config, Drift
+from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
 from bidrec.locks import one_job_at_a_time
@@ -22,14 +23,17 @@ from bidrec.storage import sweep
 from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
-from bidrec.training_set.tables import SPILL
+from bidrec.training_set.tables import SPILL, views_of
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
 
 
 def prepare(config: Config) -> tuple["Schema", str]:
-    """Bring lake, features and registry up to date. Returns the model's schema, and a fingerprint of both."""
+    """Bring lake, features and registry up to date. Returns the model's schema, and a fingerprint of both.
+
+    Raises ConfigurationError (64) where drift.exceptions names what is no field of the schema.
+    """
     from bidrec.features.registry import apply
     from bidrec.features.schema import read_schema
 
@@ -37,7 +41,23 @@ def prepare(config: Config) -> tuple["Schema", str]:
     features = build_features(config)
     apply(config)
     schema = read_schema(config)
+    _refuse_unknown(config.drift, schema)
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
+
+
+def _refuse_unknown(drift: Drift, schema: "Schema") -> None:
+    """An exception that names no field would hold nothing, and say nothing. One's own feature repository may lack some
+    of those that are named by default."""
+    fields = {f"{side}.{field.name}": field.name for side, view in views_of(schema).items() for field in view.fields}
+    known = [*fields.values(), *fields]
+    errors = []
+    for name in set(drift.exceptions) - {*known, *Drift().exceptions}:
+        near = difflib.get_close_matches(name, known, n=1)
+        errors.append(f"unknown field {name}" + (f", did you mean {near[0]}?" if near else ""))
+    if errors:
+        raise ConfigurationError(
+            f"drift.exceptions: {'; '.join(sorted(errors))}", hint="bidrec features lists every field"
+        )
 
 
 def train(config: Config, *, backtest: bool = False, force: bool = False, profile: bool = False) -> Run:

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bidrec import flow, lineage
 from bidrec.config import Config, Drift, Publish, Split
 from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
+from bidrec.features.feature_store import repository
 from bidrec.features.registry import open_store
 from bidrec.features.schema import read_schema
 from bidrec.ingest import ingest
@@ -259,6 +260,34 @@ def test_a_write_back_as_of_a_time_when_no_notice_is_open_warns_that_there_is_no
     (warning,) = (json.loads(line) for line in done.stderr.splitlines() if "no notice is open" in line)
     assert (warning["level"], warning["as_of"]) == ("warning", "2040-06-01T00:00:00+00:00")
     assert "--as-of" in warning["hint"]
+    assert flow.publish(copy)["open_notices"] > 0  # left out, it is of today again, though that is older
+
+
+def test_an_exception_to_drift_that_names_no_field_is_refused_with_the_nearest_one(copy: Config) -> None:
+    def exempt(*names: str) -> None:
+        flow.prepare(replace(copy, drift=Drift(exceptions=names)))
+
+    exempt("buyer_id", "version.wins_all", "profile.region", "history_length")
+    with pytest.raises(ConfigurationError) as caught:
+        exempt("byer_id", "company.wins_all", *Drift().exceptions)
+    assert caught.value.message == (
+        "drift.exceptions: unknown field byer_id, did you mean buyer_id?; "
+        "unknown field company.wins_all, did you mean version.wins_all?"
+    )
+    with pytest.raises(ConfigurationError, match=r"unknown field 예산 \(hint: bidrec features lists every field\)$"):
+        exempt("예산")
+
+
+def test_a_repository_without_a_field_that_is_an_exception_by_default_is_not_refused(
+    copy: Config, tmp_path: Path
+) -> None:
+    shutil.copytree(repository(), tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    views = tmp_path / "mine" / "company_views.py"
+    kept = [line for line in views.read_text(encoding="utf-8").splitlines(True) if '"distinct_places"' not in line]
+    views.write_text("".join(kept), encoding="utf-8")
+    mine = replace(copy, feature_repo=str(tmp_path / "mine"), drift=Drift(exceptions=(*Drift().exceptions, "title")))
+    schema, _ = flow.prepare(mine)
+    assert "distinct_places" not in {field.name for view in schema.views for field in view.fields}
 
 
 def test_a_copied_home_leaves_the_online_store_of_the_first_alone(config: Config, copy: Config) -> None:
