@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -77,11 +78,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path, *, keep_rights: bool = False) -> Iterator[Path]:
     """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
 
-    What a killed writer leaves is swept as that of `whole_folder` is. Raises CannotWrite where the disk refuses, or
-    where `target` is there and no file.
+    What a killed writer leaves is swept as that of `whole_folder` is. `keep_rights`: who may read the file that was
+    there may read the new one, and nobody else; otherwise the umask says who may. Raises CannotWrite where the disk
+    refuses, or where `target` is there and no file.
     """
     with writing(target):
         _refuse_device(target)
@@ -91,7 +93,10 @@ def whole_file(target: Path) -> Iterator[Path]:
     try:
         with writing(target, begun=partial):
             yield partial
-            open_to_whom_the_umask_lets(partial)
+            if keep_rights and target.exists():
+                _give_the_rights_of(target, partial)
+            else:
+                open_to_whom_the_umask_lets(partial)
             sync(partial)
             os.replace(partial, target)
             sync(target.parent)
@@ -150,6 +155,14 @@ def open_to_whom_the_umask_lets(path: Path) -> None:
         umask = os.umask(0o077)  # there is no other way to ask for it; what is made meanwhile is private
         os.umask(umask)
     path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+
+
+def _give_the_rights_of(old: Path, new: Path) -> None:
+    """Group and mode."""
+    facts = old.stat()
+    with suppress(PermissionError):  # of a group that this user is not in
+        os.chown(new, -1, facts.st_gid)
+    new.chmod(stat.S_IMODE(facts.st_mode))
 
 
 def sync(file: Path) -> None:

@@ -113,11 +113,11 @@ def _sql(direction: str, published: Published) -> str:
 def export_file(config: Config, direction: str, top: int | None, file_format: str, target: Path) -> dict[str, Any]:
     """Write the recommendations to one `parquet` or `csv` file (UTF-8); returns what was written, as facts.
 
-    On failure the file is what it was. Raises InputMissing (66), CannotWrite (73).
+    On failure the file is what it was; a new one has its rights. Raises InputMissing (66), CannotWrite (73).
     """
     target = target.expanduser().absolute()
     with (
-        whole_file(target) as partial,
+        whole_file(target, keep_rights=True) as partial,
         recommendations(config, direction, top) as (reader, total),
         writing(target, begun=partial),
         _writer(file_format, partial, reader.schema) as writer,

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -113,6 +114,18 @@ def test_what_fails_halfway_leaves_the_file_as_it_was(config, tmp_path, monkeypa
         export_file(config, "notice", None, "parquet", target)
     assert target.read_text() == "yesterday's"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_who_may_read_the_file_of_yesterday_may_read_that_of_today_and_nobody_else(config, tmp_path):
+    target = tmp_path / "all.csv"
+    export_file(config, "notice", None, "csv", target)
+    target.chmod(0o604)
+    os.chown(target, -1, 12345 if os.getuid() == 0 else -1)
+    before = target.stat()
+    export_file(config, "notice", None, "csv", target)
+    after = target.stat()
+    assert after.st_ino != before.st_ino
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
 def run(config, *arguments):
