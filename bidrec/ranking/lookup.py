@@ -44,11 +44,25 @@ def entries(matrix: sparse.csr_array, company_BM: Int64) -> Float32:
 
 
 def largest(matrix: sparse.csr_array, k: int) -> Int64:
-    """(B, k) columns of the k largest entries of each row, in no order; -1 where the row has fewer."""
+    """(B, k) columns of the k largest entries of each row, in no order; -1 where the row has fewer. Of equal ones as
+    `places_of_largest`."""
     found = np.full((matrix.shape[0], k), -1, np.int64)
     for row, (start, end) in enumerate(pairwise(matrix.indptr)):
         columns = matrix.indices[start:end]
-        if len(columns) > k:
-            columns = columns[np.argpartition(matrix.data[start:end], len(columns) - k)[len(columns) - k :]]
-        found[row, : len(columns)] = columns
+        chosen = columns[places_of_largest(matrix.data[start:end], columns, k)]
+        found[row, : len(chosen)] = chosen
     return found
+
+
+def places_of_largest(values: npt.NDArray[np.floating], columns: npt.NDArray[np.integer], k: int) -> Int64:
+    """Where the k largest values of a row (n,) stand, ascending. Of equal ones those in the last of its `columns` (n,):
+    of notices, the newest. numpy's argpartition would take any of them, and on another processor others."""
+    if len(values) <= k:
+        return np.arange(len(values))
+    least = np.partition(values, len(values) - k)[len(values) - k]
+    found = np.flatnonzero(~(values < least))  # NaN too: who ranks by it refuses it
+    too_many = len(found) - k
+    if not too_many:
+        return found
+    equal = np.flatnonzero(values[found] == least)
+    return np.delete(found, equal[np.argpartition(columns[found[equal]], too_many - 1)[:too_many]])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bidrec.ranking.lookup import entries, largest, looked_up
+from bidrec.ranking.lookup import entries, largest, looked_up, places_of_largest
 from bidrec.ranking.sparse_rows import from_places
 
 ROWS, COMPANIES = 5, 4
@@ -34,13 +34,28 @@ def test_no_company_of_one_row_is_not_the_last_company_of_the_row_before():
 
 
 @given(PAIRS, st.integers(1, COMPANIES + 1))
-def test_the_largest_entries_are_those_of_a_full_sort(pairs, k):
+def test_the_largest_entries_are_those_of_a_full_sort_and_of_equal_ones_the_last(pairs, k):
     row, company, weight = columns(pairs)
     matrix = sparse.csr_array((weight, (row, company)), shape=(ROWS, COMPANIES))
     for columns_of_row, values in zip(largest(matrix, k), matrix.toarray(), strict=True):
         chosen = columns_of_row[columns_of_row >= 0]
-        assert len(set(chosen)) == len(chosen) == min(k, np.count_nonzero(values))
-        assert sorted(values[chosen]) == sorted(values[values > 0])[-k:]
+        in_order = sorted(np.flatnonzero(values), key=lambda column: (values[column], column))
+        assert sorted(chosen) == sorted(in_order[-k:])
+
+
+@given(st.permutations(range(40)), st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=40, max_size=40), st.data())
+def test_where_the_largest_stand_does_not_depend_on_the_order_of_the_columns(order, values, data):
+    """That of a sparse product is any."""
+    column, value, k = np.array(order), np.array(values, np.float32), data.draw(st.integers(1, 41))
+    places = places_of_largest(value, column, k)
+    assert places.tolist() == sorted(places)
+    in_order = sorted(range(40), key=lambda place: (value[place], column[place]))
+    assert set(places) == set(in_order[-k:])
+
+
+def test_a_value_that_is_nan_is_not_passed_over():
+    value = np.array([np.nan, 1, 2, 3], np.float32)
+    assert places_of_largest(value, np.arange(4), 2).tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])

@@ -4,12 +4,15 @@ A notice is its title's TF-IDF terms and its attributes weighted by inverse docu
 Each of the k nearest notices votes for its bidders, the more alike and the more recent the louder.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
 from bidrec.ranking.baselines.fields import unit_rows
 from bidrec.ranking.baselines.known_bids import KnownBids
+from bidrec.ranking.lookup import places_of_largest
 from bidrec.ranking.sparse_rows import from_ends, from_places
 
 Int64 = npt.NDArray[np.int64]
@@ -88,18 +91,14 @@ def votes_of(bids: KnownBids, half_life: float) -> tuple[Int64, sparse.csr_array
 
 
 def _ballots(likeness: sparse.csr_array, k: int) -> sparse.csr_array:
-    """The k largest entries of each row (of equals, any), to the power that a vote counts with."""
-    edges = zip(likeness.indptr[:-1], likeness.indptr[1:], strict=True)
-    kept = [start + _largest(likeness.data[start:end], k) for start, end in edges]
+    """The k largest entries of each row (of equals, the newest), to the power that a vote counts with."""
+    data, columns = likeness.data, likeness.indices
+    kept = [
+        start + places_of_largest(data[start:end], columns[start:end], k) for start, end in pairwise(likeness.indptr)
+    ]
     chosen = np.concatenate([*kept, np.empty(0, np.int64)])
     ends = np.cumsum([0, *(len(rows) for rows in kept)])
-    weights = likeness.data[chosen] ** LIKENESS_POWER
-    return from_ends(weights, likeness.indices[chosen], ends, likeness.shape)
-
-
-def _largest(values: Float32, k: int) -> Int64:
-    """Positions of the k largest values, in no order."""
-    return np.arange(len(values)) if len(values) <= k else np.argpartition(values, len(values) - k)[len(values) - k :]
+    return from_ends(data[chosen] ** LIKENESS_POWER, columns[chosen], ends, likeness.shape)
 
 
 def _weighted(rows: sparse.csr_array, known: Int64, by_rarity: bool) -> sparse.csr_array:

@@ -2,8 +2,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import sparse
 
 from bidrec.ranking.baselines import knn
@@ -88,10 +86,9 @@ def test_nothing_known_and_nothing_in_common_leave_popularity():
     assert np.argsort(-empty.scores(np.array([1]))[0]).tolist() == [0, 1, 2]
 
 
-@given(st.lists(st.floats(0, 1, width=32), max_size=20), st.integers(1, 25))
-def test_the_largest_are_those_of_a_full_sort(values, k):
-    array = np.array(values, np.float32)
-    assert sorted(array[knn._largest(array, k)]) == sorted(array)[max(0, len(array) - k) :]
+def test_of_notices_that_are_equally_alike_the_newest_vote():
+    scores = ranker([[1, 0]] * 9 + [[0, 1]] + [[1, 0]], np.zeros((11, 1)), [(n, n) for n in range(10)], 10, 3)
+    assert np.flatnonzero(scores.votes(np.array([10])).toarray()[0]).tolist() == [6, 7, 8]
 
 
 def test_votes_that_are_kept_are_those_of_the_block_asked_about():
