@@ -7,11 +7,14 @@ A file that this process has read or written is not read through again for as lo
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bidrec.errors import BidrecError, ContractError
 from bidrec.sealed import read_manifest
 from bidrec.sums import of_each, sum_of
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _LAKE_ANEW = "begin a lake without what the source no longer gives: bidrec ingest --force"
 
@@ -61,6 +64,19 @@ def intact_tables(folder: Path, tables: Collection[str]) -> dict[str, list[str]]
                 raise
         else:
             return {table: [str(folder / name) for name in names[table]] for table in tables}
+
+
+def intact_schema(folder: Path, name: str) -> "pyarrow.Schema":
+    """The columns of one of the folder's Parquet files, of which only the footer is read. Raises ContractError (65) as
+    `require_intact` does where that cannot be."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_schema(folder / name)
+    except (OSError, pyarrow.ArrowException):
+        require_intact(folder, [name])
+        raise
 
 
 def sweep_unnamed(folder: Path, tables: Collection[str]) -> None:

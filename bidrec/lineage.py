@@ -10,10 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyarrow import ArrowException, parquet
-
 from bidrec import config, database
-from bidrec.intact import require_intact
+from bidrec.intact import intact_schema
 from bidrec.sealed import read_manifest
 from bidrec.sources import load_definition
 
@@ -63,9 +61,4 @@ def inputs(settings: config.Config) -> dict[str, Any]:
 
 def _columns(lake: Path, part: str) -> dict[str, str]:
     """Column -> Arrow type."""
-    try:
-        schema = parquet.read_schema(lake / part)
-    except (OSError, ArrowException):
-        require_intact(lake, [part])
-        raise
-    return {field.name: str(field.type) for field in schema}
+    return {field.name: str(field.type) for field in intact_schema(lake, part)}

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from bidrec.intact import intact_tables
-from bidrec.publishing.layout import reading_features
+from bidrec.publishing.layout import READ, reading_features
 from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
@@ -85,13 +85,15 @@ def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
     Hangul, the blanks between words, and the hyphens in a number; the newest and the busiest first."""
     published = Published(home)
     notices = _found(
-        published.file("notices.parquet"),
+        published,
+        "notices",
         "concat_ws(' ', notice_id, title, buyer, unit, place)",
         "published_at DESC, notice_id",
         words,
     )
     companies = _found(
-        published.file("companies.parquet"),
+        published,
+        "companies",
         "concat_ws(' ', company_id, name, region)",
         "bids DESC, company_id",
         words,
@@ -128,12 +130,12 @@ def _listing(asked: Row, rows: list[Row], filters: Filters, as_of: datetime) -> 
     )
 
 
-def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
+def _found(published: Published, table: str, text: str, order: str, words: str) -> list[Row]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         # Text and words are made plain once, not each text for each word.
         result = connection.execute(
-            f"""SELECT * EXCLUDE (whole, squeezed)
+            f"""SELECT {", ".join(READ[table])}
                 FROM (
                     SELECT *, {text} AS whole, replace({_plain(text)}, ' ', '') AS squeezed FROM read_parquet($file)
                 )
@@ -147,7 +149,7 @@ def _found(file: Path, text: str, order: str, words: str) -> list[Row]:
                     )
                 )) = 0
                 ORDER BY {order} LIMIT $found""",
-            {"file": str(file), "words": words[:LONGEST].split(), "found": FOUND},
+            {"file": str(published.file(f"{table}.parquet")), "words": words[:LONGEST].split(), "found": FOUND},
         )
         return dicts(result)
 

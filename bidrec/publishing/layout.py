@@ -3,15 +3,14 @@
 Reads   the columns of features/ and published/current, as far as they are asked for
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-from pyarrow import ArrowException, parquet
 
 from bidrec.errors import ContractError
-from bidrec.intact import require_intact
+from bidrec.intact import intact_schema
 from bidrec.sql import first_line
 
 READ = {
@@ -22,30 +21,20 @@ READ = {
     "notice_embedding": ("notice_id", "embedding"),
     "company_embedding": ("company_id", "embedding"),
 }
-"""Table of a published version -> the columns that its readers here ask for."""
+"""Table of a published version -> the columns that its readers here ask for; of the first two they tell all of them."""
 
 
 def require_columns(version: Path) -> None:
     """Raises ContractError (65) where a published version lacks a column of READ, or one of its files is damaged."""
     lacking = []
     for table, columns in READ.items():
-        there = _of(version, table)
+        there = intact_schema(version, f"{table}.parquet").names
         lacking += [f"{table}.{column}" for column in columns if column not in there]
     if lacking:
         raise ContractError(
             f"{version} was published by another bidrec: it has no {', '.join(lacking)}",
             hint="bidrec train, then bidrec write-back, publish anew; its files and Feast's views stay until then",
         )
-
-
-def _of(version: Path, table: str) -> Sequence[str]:
-    file = f"{table}.parquet"
-    try:
-        names: list[str] = parquet.read_schema(version / file).names
-    except (OSError, ArrowException):
-        require_intact(version, [file])
-        raise
-    return names
 
 
 @contextmanager

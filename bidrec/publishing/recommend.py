@@ -17,7 +17,7 @@ import numpy as np
 from bidrec.errors import BidrecError, ContractError, InputMissing
 from bidrec.intact import require_intact
 from bidrec.publishing.arrived import Arrived, may_bid
-from bidrec.publishing.layout import require_columns
+from bidrec.publishing.layout import READ, require_columns
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
@@ -201,7 +201,8 @@ class Published:
 
     def _rows(self, table: str, key: str, values: list[str]) -> list[dict[str, Any]]:
         result = self.connection.execute(
-            f"SELECT * FROM read_parquet(?) WHERE {key} IN (SELECT unnest(?::VARCHAR[]))", [self._path(table), values]
+            f"SELECT {', '.join(READ[table])} FROM read_parquet(?) WHERE {key} IN (SELECT unnest(?::VARCHAR[]))",
+            [self._path(table), values],
         )
         return dicts(result)
 

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.explore.lists import search
+from bidrec.publishing.layout import READ
 from bidrec.publishing.recommend import Published
 from bidrec.runs import Run
 from bidrec.sealed import write_json
@@ -36,6 +38,18 @@ def names(listed, key):
     assert [row["rank"] for row in listed] == list(range(1, len(listed) + 1))
     assert [row["score"] for row in listed] == sorted((row["score"] for row in listed), reverse=True)
     return [row[key] for row in listed]
+
+
+def test_what_is_said_of_a_notice_and_a_company_is_what_every_publication_must_have_and_no_column_beside(published):
+    of_list = {"rank", "score", "score_is", "reasons"}
+    notice, companies = published.companies_for(NOTICES[0], 3)
+    company, notices = published.notices_for(COMPANIES[0], 3)
+    assert {*duckdb.sql(f"FROM '{published.folder}/companies.parquet'").columns} > {*READ["companies"]}
+    assert (tuple(notice), tuple(company)) == (READ["notices"], READ["companies"])
+    assert {key for row in companies for key in row} == of_list | {*READ["companies"]}
+    assert {key for row in notices for key in row} == of_list | {*READ["notices"]}
+    found_notices, found_companies = search(published.home, "of")
+    assert (tuple(found_notices[0]), tuple(found_companies[0])) == (READ["notices"], READ["companies"])
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
