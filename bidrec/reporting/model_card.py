@@ -67,23 +67,7 @@ def card_of(facts: Mapping[str, Any]) -> dict[str, Any]:
         "not_for": list(NOT_FOR),
         "limits": _limits(facts),
         "warnings": facts["warnings"],
-        "metrics": {
-            "test_window": facts["window"],
-            "rankers": {
-                mode: {
-                    name: {metric: row.get(metric) for metric in METRICS} | {"recall@100_ci": row["ci"]["recall@100"]}
-                    for name, row in table.items()
-                }
-                for mode, table in facts["metrics"].items()
-            },
-            "best_baseline": facts["baseline"]["name"] if facts["baseline"] else None,
-            "lead": {key: facts["difference"][key] for key in ("metric", "mean", "ci")}
-            if facts["difference"]
-            else None,
-            "calibration": {key: value for key, value in facts["calibration"].items() if key != "bins"}
-            if facts["calibration"]
-            else None,
-        },
+        "metrics": _metrics(facts),
         "licence": None,
         "reproduce": {
             "bidrec": facts["bidrec"],
@@ -91,6 +75,23 @@ def card_of(facts: Mapping[str, Any]) -> dict[str, Any]:
             "seed": settings["training"]["seed"],
             "configuration": settings,
         },
+    }
+
+
+def _metrics(facts: Mapping[str, Any]) -> dict[str, Any]:
+    baseline, lead, calibration = facts["baseline"], facts["difference"], facts["calibration"]
+    return {
+        "test_window": facts["window"],
+        "rankers": {
+            mode: {
+                name: {metric: row.get(metric) for metric in METRICS} | {"recall@100_ci": row["ci"]["recall@100"]}
+                for name, row in table.items()
+            }
+            for mode, table in facts["metrics"].items()
+        },
+        "best_baseline": baseline["name"] if baseline else None,
+        "lead": {key: lead[key] for key in ("metric", "mean", "ci")} if lead else None,
+        "calibration": {key: value for key, value in calibration.items() if key != "bins"} if calibration else None,
     }
 
 
