@@ -32,7 +32,7 @@ refreshed every week. The weights are the same."""
 FOR_COMPANIES = {"recall@10": "R@10", "recall@50": "R@50", "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR"}
 
 
-def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "RenderableType":
+def metrics_table(metrics: Mapping[str, Any], folder: Path) -> "RenderableType":
     """Model and baselines side by side, the model first; Recall@100 with its 95 % interval."""
     from rich.console import Group
 
@@ -48,9 +48,7 @@ def metrics_table(metrics: Mapping[str, Any], folder: Path | None = None) -> "Re
         parts.append(_newcomers(metrics["newcomers"]))
     if metrics.get("exposure"):
         parts.append(_exposure_table(metrics["exposure"]))
-    if folder is not None:
-        parts.append(f"Run: {folder}")
-    return Group(*parts)
+    return Group(*parts, f"Run: {folder}")
 
 
 def _table_of_rankers(metrics: Mapping[str, Any], columns: Mapping[str, str], headings: Sequence[str]) -> "Table":

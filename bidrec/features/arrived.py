@@ -20,9 +20,7 @@ from bidrec.sql import first_line, quoted, types_of
 _TYPES = {column.name: column.type for column in NOTICE.columns}
 
 
-def write_arrived(
-    connection: duckdb.DuckDBPyConnection, given: Mapping[str, Any], added: Collection[str] = ()
-) -> datetime:
+def write_arrived(connection: duckdb.DuckDBPyConnection, given: Mapping[str, Any], added: Collection[str]) -> datetime:
     """Make the table `notice` of one row and return when it was published (aware).
 
     given: canonical columns, of which notice_id and published_at are needed; times are aware datetimes or ISO text with

@@ -54,19 +54,19 @@ _OURS = (*OWN, "is_publication")
 _logger = log.get("features")
 
 
-def build_features(config: Config, *, force: bool = False, run_rows: int = 100_000) -> dict[str, Any]:
+def build_features(config: Config, *, run_rows: int = 100_000) -> dict[str, Any]:
     """Bring the feature tables up to the lake and return their manifest.
 
-    Adds a segment of what is new; made from scratch where the rules have changed, where the lake was, or by `force`.
+    Adds a segment of what is new; made from scratch where the rules have changed, or the lake was.
     `run_rows`: about how many bids are worked on at a time, which bounds memory. Raises InputMissing (66) without a
     lake, ContractError (65) where a source's own column has the name of a feature, or what is read is damaged,
     CannotWrite (73), Interrupted (75) where another build is at work for longer than config.wait_seconds.
     """
     with one_job_at_a_time(config.home_path, "features", config.wait_seconds):
-        return _build(config, force, run_rows)
+        return _build(config, run_rows)
 
 
-def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
+def _build(config: Config, run_rows: int) -> dict[str, Any]:
     started = time.monotonic()
     home, target = config.home_path, config.home_path / "features"
     lake = read_manifest(home / "lake")
@@ -75,7 +75,7 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     made_by, parts = _recipe(run_rows), _parts(lake)
     before = read_manifest(target)
     known_until = _known_until(home, lake)
-    same = before and (before.get("recipe"), before.get("parts")) == (made_by, parts) and not force
+    same = before and (before.get("recipe"), before.get("parts")) == (made_by, parts)
     if before and same and not _has_come(lake, before["known_until"], known_until):
         for litter in ("features", SPILL):
             sweep(home, litter)  # killed after the last rename
@@ -86,7 +86,7 @@ def _build(config: Config, force: bool, run_rows: int) -> dict[str, Any]:
     if before and before.get("recipe") != made_by:
         _logger.info("the rules of the features are others than those they were made by: they are made anew")
         before = None
-    if before and (force or not _continues(parts, before["parts"])):
+    if before and not _continues(parts, before["parts"]):
         before = None
     with (
         whole_folder(target) as folder,

@@ -1,5 +1,6 @@
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from bidrec.ranking.metrics import per_notice
 from jobs.list_tables import companies_table, notices_table
 from jobs.metrics_table import metrics_table
 from jobs.output import Result, emit
+
+FOLDER = Path("runs/20250101T000000Z-abcdef")
 
 NOTICE = {
     "rank": 1,
@@ -57,29 +60,30 @@ def metrics(resamples: int, top_k: tuple[int, ...] = (10, 50)) -> dict[str, Any]
 
 
 def test_without_resamples_there_are_no_intervals_and_the_table_says_so() -> None:
-    words = printed(metrics_table(metrics(0)), 120)
+    words = printed(metrics_table(metrics(0), FOLDER), 120)
+    assert words.endswith(f"Run: {FOLDER}\n")
     assert [line.split()[-2] for line in words.splitlines() if "│ frozen" in line] == ["none", "none"]
     assert "recall@100 +0.250, no interval: evaluation.bootstrap is 0" in words
-    assert "95 % " in printed(metrics_table(metrics(50)), 120).partition("against the best baseline")[2]
+    assert "95 % " in printed(metrics_table(metrics(50), FOLDER), 120).partition("against the best baseline")[2]
 
 
 def test_the_table_says_of_how_many_notices_the_ranked_ones_are() -> None:
     thinned = metrics(0)
     thinned["window"]["notices_with_bids"] = 12_345
-    assert ": 4 of 12,345 notices," in printed(metrics_table(thinned), 120)
-    assert ": 4 notices," in printed(metrics_table(metrics(0)), 120)
+    assert ": 4 of 12,345 notices," in printed(metrics_table(thinned, FOLDER), 120)
+    assert ": 4 notices," in printed(metrics_table(metrics(0), FOLDER), 120)
 
 
 def test_the_table_of_notices_for_a_company_says_on_how_many_it_may_bid() -> None:
     """Ten first places find nearly everything where there are hardly more than ten to be listed."""
     other_way = {**metrics(0), "queries": 3_797, "open_notices": 72.45, "eligible_notices": 9.52}
-    words = " ".join(printed(metrics_table({**metrics(0), "for_companies": other_way}), 120).split())
+    words = " ".join(printed(metrics_table({**metrics(0), "for_companies": other_way}, FOLDER), 120).split())
     assert "Notices for a company, by period: 3,797 lists, it may bid on 10 of 72" in words
 
 
 @pytest.mark.parametrize("top_k", [(10,), (5, 50, 200)])
 def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) -> None:
-    words = printed(metrics_table(metrics(20, top_k)), 160)
+    words = printed(metrics_table(metrics(20, top_k), FOLDER), 160)
     heading = next(line for line in words.splitlines() if "ranker" in line)
     assert [word for word in heading.split() if word.startswith("R@")] == [
         *(f"R@{depth}" for depth in sorted({*top_k, 10, 100})),
@@ -90,7 +94,7 @@ def test_the_table_has_the_recalls_that_were_measured(top_k: tuple[int, ...]) ->
 
 @pytest.mark.parametrize(("width", "left_out"), [(80, ["R@100 warm", "coverage", "MRR"]), (120, [])])
 def test_a_narrow_terminal_gets_fewer_figures_each_of_them_whole(width: int, left_out: list[str]) -> None:
-    words = printed(metrics_table(metrics(20, (10, 50, 100))), width)
+    words = printed(metrics_table(metrics(20, (10, 50, 100)), FOLDER), width)
     table = words.partition("R@K:")[0]
     assert "…" not in words
     heading = " ".join(table.split())

@@ -1,3 +1,4 @@
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -104,7 +105,8 @@ def test_features_of_which_a_file_is_gone_are_damaged_and_do_not_say_that_there_
 def test_of_the_segments_of_a_table_not_one_may_be_missing(market):
     later = START + timedelta(days=60)
     write_lake(market, notice=[tables.notice(9, published_at=START)], read_at=START.isoformat())
-    build_features(Config(home=str(market)), force=True)
+    shutil.rmtree(market / "features")
+    build_features(Config(home=str(market)))
     add_part(market, {"read_at": later.isoformat()}, notice=[tables.notice(10, published_at=later, known_at=later)])
     build_features(Config(home=str(market)))
     first, *_, last = sorted((market / "features" / "notice").glob("*.parquet"))
