@@ -187,10 +187,10 @@ def start_or_resume(
     that was stopped, though the source has had news since; or else a new one.
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. `lasting`: that of what stays of
-    these where the source only has had news. Where home and source lie does not matter, so a moved home goes on. A
-    training rather goes on with what it began, and takes no run that a backtest
-    made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one, and none of other
-    data. begun: how a new run begins, for its lineage; one that is gone on with has its own.
+    these where the source only has had news. Where home and source lie does not matter, so a moved home goes on.
+    A training rather goes on with what it began, and takes no run that a backtest made; a backtest rather takes a
+    finished one, whoever made it. `force`: never a finished one, and none of other data. `begun`: how a new run begins,
+    for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     code, there = recipe.now(), all_runs(config.home_path)
@@ -210,10 +210,8 @@ def start_or_resume(
     if there and there[-1].recipe != code:
         log.get("runs").info("bidrec has changed since the newest run: a new one begins", newest=there[-1].id)
     run = Run(config.home_path / "runs" / f"{_next_stamp(config.home_path)}-{secrets.token_hex(3)}")
-    facts: dict[str, Any] = {"way": way, "recipe": code, "inputs": inputs, "backtest": backtest}
-    facts |= {"config": config.as_dict()}
-    facts |= {"begun": begun or {}}
-    write_json(run.folder / "config.json", facts)
+    facts = {"way": way, "recipe": code, "inputs": inputs, "backtest": backtest, "begun": begun or {}}
+    write_json(run.folder / "config.json", {**facts, "config": config.as_dict()})
     return run
 
 

@@ -32,8 +32,9 @@ def _day(context: click.Context, parameter: click.Parameter, value: datetime | N
 def train(config: Config, force: bool, profile: bool) -> Result:
     """Build the training set, train the model and evaluate it.
 
-    Resumes an unfinished run of the same configuration, data and code. A finished one is taken as it is; --force trains
-    again. SIGTERM or Ctrl-C saves the state and exits 75.
+    Resumes an unfinished run of the same configuration and code, for two days also where the source has had news since.
+    A finished one of the same data is taken as it is; --force trains again. SIGTERM or Ctrl-C saves the state and exits
+    75.
     Started by torchrun (`torchrun -m jobs.train`), several processes train one model.
     """
     require_source(config)

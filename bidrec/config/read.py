@@ -31,9 +31,9 @@ def load(path: Path | None, **overrides: Any) -> Config:
             _set(tree, key.split("__"), value)
     errors: list[str] = []
     config = _build(Config, tree, "", errors)
-    if config is not None and not errors:
+    if not errors:
         errors += broken(config)
-    if errors or config is None:
+    if errors:
         where = f"{path}: " if path else ""
         raise ConfigurationError(where + "; ".join(errors), hint="README lists every key with its default")
     return config

@@ -9,6 +9,7 @@ cosine over all published companies; the second stage, which turns it into proba
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +101,9 @@ class Arrived:
 
 
 def may_bid(
-    home: Path, as_of: Any, company_ids: list[str], regions: list[str] | None, licences: list[str] | None
+    home: Path, as_of: datetime, company_ids: list[str], regions: list[str] | None, licences: list[str] | None
 ) -> np.ndarray:
-    """(C,) bool: whose newest profile as of then (UTC, aware) meets the limits; a limit or a record that is not known
+    """(C,) bool: whose newest profile as of then (aware) meets the limits; a limit or a record that is not known
     shuts nobody out (the same rule as bidrec/ranking/eligibility.py). Raises ContractError (65) where the profiles are
     damaged."""
     if regions is None and licences is None:
