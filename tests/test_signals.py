@@ -118,6 +118,17 @@ def test_a_process_ends_with_75_from_its_first_moment_and_with_its_own_code_in_i
     assert ("error: stopped by a signal" in done.stderr) == (code == 75)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_that_is_stopped_ends_with_75_though_its_streams_are_closed(tmp_path, closed):
+    script = tmp_path / "stopped.py"
+    script.write_text(
+        WORK + "import sys\nfrom jobs import cli\nwork = command(lambda config: stop())\n"
+        "cli.COMMANDS['work'] = ('__main__:work', '')\nsys.argv[1:] = ['work']\ncli.main()\n"
+    )
+    done = subprocess.run(["sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, script], timeout=60)
+    assert done.returncode == 75
+
+
 def test_a_second_signal_while_the_first_is_being_met_ends_the_process_at_once_with_75():
     script = """
         import time
