@@ -202,7 +202,9 @@ def start_or_resume(
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
+    made = None if backtest else newest(config.home_path)
     stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
+    stopped = [run for run in stopped if made is None or run.id > made.id]  # older, it would never be published
     if stopped and not force:
         text = "the source has had news since this run was begun: it ends without them"
         log.get("runs").warning(text, id=stopped[-1].id, hint="bidrec train --force begins anew")
@@ -297,8 +299,9 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     finished = [run for run in there if run.finished]
     stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
     begun_since = finished[-1].id if finished else ""
-    stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
-    old = [run for run in there if run.id not in stay and not (publishing if run.finished else training)]
+    unfinished = [run for run in there if run not in finished]  # asked once: a training may end at this moment
+    stay |= {run.id for run in there if run.pinned} | {run.id for run in unfinished if run.id > begun_since}
+    old = [run for run in there if run.id not in stay and not (training if run in unfinished else publishing)]
     if not dry_run:
         for run in old:
             with writing(run.folder):

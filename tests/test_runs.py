@@ -60,6 +60,23 @@ def test_a_training_that_was_stopped_goes_on_though_the_source_has_news(
     assert start_or_resume(config, "newer data", lasting="other fields") != run
 
 
+def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_where_there_are_news(
+    config: Config,
+) -> None:
+    """It would end as an older run than that, which write-back would go on publishing."""
+    stopped = start_or_resume(config, "data")
+    write_json(stopped.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    other = replace(config, training=Training(seed=8))
+    finish(start_or_resume(other, "data", backtest=True))  # which write-back never publishes
+    assert start_or_resume(config, "newer data") == stopped
+    overtaking = start_or_resume(other, "data")
+    finish(overtaking)
+    begun = start_or_resume(config, "newer data")
+    assert begun not in (stopped, overtaking)
+    finish(begun)
+    assert newest(config.home_path) == begun
+
+
 def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_there_are_news(config: Config) -> None:
     without = start_or_resume(config, "data")
     assert start_or_resume(config, "newer data") != without
@@ -231,6 +248,23 @@ def test_pruning_leaves_unfinished_runs_while_a_training_is_at_work_and_those_it
         assert prune(config.home_path, 1) == []
     assert left(config) == ids
     assert [run.id for run in prune(config.home_path, 1)] == ids[:2]
+
+
+def test_a_run_that_its_training_ends_while_pruning_looks_is_kept(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = a_home_with(config, True, False)
+    finished = Run.finished.fget
+
+    def asked(run: Run) -> bool:
+        found = finished(run)
+        run.finish()  # at the next moment
+        return found
+
+    with one_job_at_a_time(config.home_path, "train", 0):
+        monkeypatch.setattr(Run, "finished", property(asked))
+        assert prune(config.home_path, 1) == []
+    assert left(config) == ids
 
 
 def publish_when_told(home: Path, run_id: str, at_work: Event, told: Event) -> None:
