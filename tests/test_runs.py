@@ -32,6 +32,10 @@ def finish(run: Run) -> None:
     run.finish()
 
 
+def build(run: Run) -> None:
+    write_json(run.training_set / "manifest.json", {"format": FORMAT_VERSION})
+
+
 def of_another_bidrec(monkeypatch: pytest.MonkeyPatch, *of: str) -> None:
     """From here on this bidrec's code is other code than it was, in the parts named or in all."""
     now = recipe.now()
@@ -39,25 +43,29 @@ def of_another_bidrec(monkeypatch: pytest.MonkeyPatch, *of: str) -> None:
 
 
 def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_it_is(config: Config) -> None:
-    run = start_or_resume(config, "data")
-    assert start_or_resume(config, "data") == run
+    run = start_or_resume(config, "data", begun={"job": "train"})
+    assert start_or_resume(config, "data", begun={"job": "another"}) == run
+    assert run.begun() == {"job": "train"}
     assert start_or_resume(config, "newer data") != run
     finish(run)
     assert start_or_resume(config, "data") == run
 
 
 def test_a_training_that_was_stopped_goes_on_though_the_source_has_news(
-    config: Config, capsys: pytest.CaptureFixture[str]
+    config: Config, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start_or_resume(config, "data", lasting="lake and fields")
     news = partial(start_or_resume, lasting="lake and fields")
-    write_json(run.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    build(run)
     assert news(config, "newer data") == run
     assert "the source has had news since this run was begun" in capsys.readouterr().err
-    assert news(config, "newer data", force=True) != run
-    assert news(config, "newer data", backtest=True) != run
-    assert news(replace(config, training=Training(seed=8)), "newer data") != run
-    assert start_or_resume(config, "newer data", lasting="other fields") != run
+    # Each of other data, or what another call has begun would be gone on with.
+    assert news(config, "1", force=True) != run
+    assert news(config, "2", backtest=True) != run
+    assert news(replace(config, training=Training(seed=8)), "3") != run
+    assert start_or_resume(config, "4", lasting="other fields") != run
+    of_another_bidrec(monkeypatch, "learning")
+    assert news(config, "5") != run
 
 
 def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_where_there_are_news(
@@ -65,7 +73,7 @@ def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_wh
 ) -> None:
     """It would end as an older run than that, which write-back would go on publishing."""
     stopped = start_or_resume(config, "data")
-    write_json(stopped.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    build(stopped)
     other = replace(config, training=Training(seed=8))
     finish(start_or_resume(other, "data", backtest=True))  # which write-back never publishes
     assert start_or_resume(config, "newer data") == stopped
@@ -77,6 +85,24 @@ def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_wh
     assert newest(config.home_path) == begun
 
 
+def test_a_backtest_that_was_stopped_goes_on_whatever_was_trained_since(config: Config) -> None:
+    stopped = start_or_resume(config, "data", backtest=True)
+    build(stopped)
+    finish(start_or_resume(config, "data", force=True))
+    assert start_or_resume(config, "newer data", backtest=True) == stopped
+    finish(stopped)
+    assert start_or_resume(config, "newest data", backtest=True) != stopped
+
+
+def test_of_two_that_were_stopped_the_newer_goes_on_and_a_copy_of_one_does_not(config: Config) -> None:
+    older = start_or_resume(config, "data")
+    newer = start_or_resume(config, "data of the day after")
+    for run in (older, newer):
+        build(run)
+    shutil.copytree(newer.folder, newer.folder.with_name("experiment"))
+    assert start_or_resume(config, "newest data") == newer
+
+
 def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_there_are_news(config: Config) -> None:
     without = start_or_resume(config, "data")
     assert start_or_resume(config, "newer data") != without
@@ -84,7 +110,7 @@ def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_
     old = Run(config.home_path / "runs" / f"{days_ago:%Y%m%dT%H%M%SZ}-ffffff")
     shutil.copytree(without.folder, old.folder)
     shutil.rmtree(config.home_path / "runs" / without.id)
-    write_json(old.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    build(old)
     assert start_or_resume(config, "data") == old
     assert start_or_resume(config, "newest data") != old
 
@@ -204,6 +230,8 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
     run = start_or_resume(config, "data", backtest=True)
     assert start_or_resume(config, "data", backtest=True) == run
     assert start_or_resume(config, "data") != run
+    with pytest.raises(InputMissing, match=f"no finished run {run.id}"):
+        find(config.home_path, run.id)
     run.finish()
     assert newest(config.home_path) is None
     with pytest.raises(InputMissing):
@@ -233,6 +261,7 @@ def test_pruning_keeps_the_newest_finished_runs_the_published_and_the_pinned(con
     ids = a_home_with(config, True, True, True, True, True, True)
     Run(config.home_path / "runs" / ids[1]).pin()
     write_json(config.home_path / "published" / "current" / "manifest.json", {"run": ids[2]})
+    assert prune(config.home_path, 7) == []
     gone = prune(config.home_path, 2)
     assert [run.id for run in gone] == [ids[0], ids[3]]
     assert left(config) == [ids[1], ids[2], ids[4], ids[5]]
@@ -327,9 +356,11 @@ def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
         (run.folder / litter).mkdir(parents=True)
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
-    (tmp_path / "runs" / "experiment").mkdir()
+    others = {"experiment", "20250101T000000Z-a1b2c3.bak"}  # not bidrec's
+    for name in others:
+        (tmp_path / "runs" / name).mkdir()
     sweep_runs(tmp_path)
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, "experiment"}  # not bidrec's
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, *others}
     assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]
 
 
