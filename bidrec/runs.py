@@ -42,7 +42,7 @@ PINNED = "pinned.json"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PRUNED = ".pruned."
-"""In the home, the beginning of what a run is called while it is deleted."""
+"""In runs/, which may be a volume of its own, the beginning of what a run is called while it is deleted."""
 GOES_ON = timedelta(days=2)
 """A run begun longer ago is not gone on with if the source has had news since: it would end with figures of old."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
@@ -306,15 +306,15 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
         for run in old:
             with writing(run.folder):
                 # In one step it is no run any more.
-                os.rename(run.folder, home / f"{_PRUNED}{run.id}")
-        for litter in home.glob(f"{_PRUNED}*"):
+                os.rename(run.folder, run.folder.with_name(f"{_PRUNED}{run.id}"))
+        for litter in (home / "runs").glob(f"{_PRUNED}*"):
             shutil.rmtree(litter, ignore_errors=True)
     return old
 
 
 def _is_run(folder: Path) -> bool:
     """By its configuration, which is written first. A link to nothing there is damage, for its reader to name."""
-    return os.path.lexists(folder / "config.json")
+    return not folder.name.startswith(_PRUNED) and os.path.lexists(folder / "config.json")
 
 
 def _packages() -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Which run a training, a backtest and a write-back take, of those that are in the home."""
 
 import multiprocessing
+import os
 import shutil
+import tempfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -265,7 +267,7 @@ def test_pruning_keeps_the_newest_finished_runs_the_published_and_the_pinned(con
     gone = prune(config.home_path, 2)
     assert [run.id for run in gone] == [ids[0], ids[3]]
     assert left(config) == [ids[1], ids[2], ids[4], ids[5]]
-    assert not list(config.home_path.glob(".pruned*"))
+    assert not list(config.home_path.rglob(".pruned*"))
     Run(config.home_path / "runs" / ids[1]).unpin()
     prune(config.home_path, 0)
     assert left(config) == [ids[2]]
@@ -320,12 +322,12 @@ def test_pruning_leaves_finished_runs_while_a_write_back_is_at_work_which_may_be
 
 def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: Config) -> None:
     ids = a_home_with(config, True, True)
-    (config.home_path / ".pruned.old").mkdir()
+    (config.home_path / "runs" / ".pruned.old").mkdir()
     assert [run.id for run in prune(config.home_path, 1, dry_run=True)] == [ids[0]]
     assert left(config) == ids
     prune(config.home_path, 2)
     assert left(config) == ids
-    assert not (config.home_path / ".pruned.old").exists()
+    assert not (config.home_path / "runs" / ".pruned.old").exists()
 
 
 def test_a_run_whose_deletion_was_killed_is_gone_and_its_rest_is_swept(
@@ -342,7 +344,16 @@ def test_a_run_whose_deletion_was_killed_is_gone_and_its_rest_is_swept(
             prune(config.home_path, 1)
     assert left(config) == ids[1:]
     prune(config.home_path, 1)
-    assert [path.name for path in config.home_path.iterdir()] == ["runs"]
+    assert [path.name for path in (config.home_path / "runs").iterdir()] == ids[1:]
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no second filesystem")
+def test_runs_may_lie_on_a_volume_of_their_own(config: Config) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as volume:
+        (config.home_path / "runs").symlink_to(volume)
+        ids = a_home_with(config, True, True)
+        prune(config.home_path, 1)
+        assert os.listdir(volume) == ids[1:]
 
 
 def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
