@@ -45,6 +45,8 @@ def test_no_curve_near_the_found_one_makes_the_bids_likelier(slope, offset, leve
 
     found = calibrate(*everybody(SCORES), bids)
     assert loss(*found) <= loss(*np.add(found, more)) + 1e-3
+    expected = (1 / (1 + np.exp(-(found[0] * (score - found[2] * height) + found[1])))).sum()
+    assert expected == pytest.approx(target.sum(), rel=1e-3)
 
 
 @pytest.mark.parametrize(("level", "found"), [(-0.5, 0.0), (1.5, 1.0)])
