@@ -188,9 +188,9 @@ def start_or_resume(
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. `lasting`: that of what stays of
     these where the source only has had news. Where home and source lie does not matter, so a moved home goes on. A
-    training rather goes on with what it began, and takes no run that a backtest
-    made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one, and none of other
-    data. begun: how a new run begins, for its lineage; one that is gone on with has its own.
+    training rather goes on with what it began, on other data only if no run was finished since, and takes no run that a
+    backtest made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one, and none of
+    other data. begun: how a new run begins, for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     code, there = recipe.now(), all_runs(config.home_path)
