@@ -42,7 +42,7 @@ PINNED = "pinned.json"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _PRUNED = ".pruned."
-"""In the home, the beginning of what a run is called while it is deleted."""
+"""In runs/, which may be a volume of its own, the beginning of what a run is called while it is deleted."""
 GOES_ON = timedelta(days=2)
 """A run begun longer ago is not gone on with if the source has had news since: it would end with figures of old."""
 PACKAGES = ("torch", "torchrec", "fbgemm-gpu", "fbgemm-gpu-cpu", "duckdb", "feast", "numpy", "pyarrow")
@@ -188,9 +188,9 @@ def start_or_resume(
 
     `inputs`: the fingerprint of the feature tables and of the fields read from them. `lasting`: that of what stays of
     these where the source only has had news. Where home and source lie does not matter, so a moved home goes on.
-    A training rather goes on with what it began, and takes no run that a backtest made; a backtest rather takes a
-    finished one, whoever made it. `force`: never a finished one, and none of other data. `begun`: how a new run begins,
-    for its lineage; one that is gone on with has its own.
+    A training rather goes on with what it began, on other data only if no run was finished since, and takes no run that
+    a backtest made; a backtest rather takes a finished one, whoever made it. `force`: never a finished one, and none of
+    other data. `begun`: how a new run begins, for its lineage; one that is gone on with has its own.
     """
     settings = {name: value for name, value in config.as_dict().items() if name in DECISIVE}
     code, there = recipe.now(), all_runs(config.home_path)
@@ -202,7 +202,9 @@ def start_or_resume(
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
+    made = None if backtest else newest(config.home_path)
     stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
+    stopped = [run for run in stopped if made is None or run.id > made.id]  # older, it would never be published
     if stopped and not force:
         text = "the source has had news since this run was begun: it ends without them"
         log.get("runs").warning(text, id=stopped[-1].id, hint="bidrec train --force begins anew")
@@ -295,21 +297,22 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Run]:
     finished = [run for run in there if run.finished]
     stay = {run.id for run in finished[max(0, len(finished) - keep) :]} | {published_run(home)}
     begun_since = finished[-1].id if finished else ""
-    stay |= {run.id for run in there if run.pinned or (not run.finished and run.id > begun_since)}
-    old = [run for run in there if run.id not in stay and not (publishing if run.finished else training)]
+    unfinished = [run for run in there if run not in finished]  # asked once: a training may end at this moment
+    stay |= {run.id for run in there if run.pinned} | {run.id for run in unfinished if run.id > begun_since}
+    old = [run for run in there if run.id not in stay and not (training if run in unfinished else publishing)]
     if not dry_run:
         for run in old:
             with writing(run.folder):
                 # In one step it is no run any more.
-                os.rename(run.folder, home / f"{_PRUNED}{run.id}")
-        for litter in home.glob(f"{_PRUNED}*"):
+                os.rename(run.folder, run.folder.with_name(f"{_PRUNED}{run.id}"))
+        for litter in (home / "runs").glob(f"{_PRUNED}*"):
             shutil.rmtree(litter, ignore_errors=True)
     return old
 
 
 def _is_run(folder: Path) -> bool:
     """By its configuration, which is written first. A link to nothing there is damage, for its reader to name."""
-    return os.path.lexists(folder / "config.json")
+    return not folder.name.startswith(_PRUNED) and os.path.lexists(folder / "config.json")
 
 
 def _packages() -> dict[str, str]:

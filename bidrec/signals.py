@@ -82,7 +82,7 @@ def leave(code: int) -> None:
     """At a command's very end, when all is said: if a signal came, end without taking libraries down that it may have
     found half imported. Of 1,342 commands stopped while they import, four ended by SIGSEGV there, and not with 75."""
     if _met.is_set():
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where the descriptor was closed from the start
             with suppress(OSError):  # nobody reads it any more
                 stream.flush()
         os._exit(code)

@@ -127,7 +127,9 @@ def sweep(folder: Path, name: str | None = None) -> None:
     """Delete what killed writers have left of the target `name` in this folder; None: of any target."""
     of = glob.escape(name) if name is not None else "*"
     for stale in folder.glob(f".{of}.*{PARTIAL}"):
-        is_folder = stale.is_dir() and not stale.is_symlink()
+        if stale.is_symlink():
+            continue  # no writer makes one
+        is_folder = stale.is_dir()
         try:
             descriptor = os.open(stale, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -5,6 +5,8 @@
 
 import difflib
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
@@ -41,6 +43,9 @@ class LazyGroup(click.Group):
     """A group whose commands are those of COMMANDS."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        if sys.stderr is None:  # closed by the caller: descriptor 2 shall be no file of ours, which a library writes to
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            sys.stderr = os.fdopen(2, "w", encoding="utf-8")
         with signals.starting():
             try:
                 return super().main(*args, **kwargs)

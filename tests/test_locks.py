@@ -67,6 +67,7 @@ def test_a_home_that_may_only_be_read_is_asked_whether_a_job_is_at_work(tmp_path
         other_job.join(60)
         assert not is_held(tmp_path, "train")
         assert not is_held(tmp_path, "features")
+        assert not is_held(tmp_path / ".train.lock", "train")  # a file where the home should be
 
 
 @pytest.fixture

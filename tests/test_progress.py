@@ -34,6 +34,18 @@ def test_rate_and_remaining_time_are_those_since_the_first_line(clock):
     event = told(processor, "40/100")
     assert event["per_second"] == (40 - 20) / 10
     assert event["minutes_left"] == (100 - 40) / 2 / 60
+    clock[0] += 10
+    own = {"event": "training", "job": "train", "step": "50/100", "minutes_left": 7.0}
+    assert processor(None, "info", own) == own | {"minutes_left": 7.0}  # who works it out better is believed
+
+
+def test_what_begins_anew_before_all_was_done_is_told_as_from_there(clock):
+    processor = Progress(every_seconds=5)
+    assert not is_told(processor, "80/100")
+    clock[0] += 100
+    assert not is_told(processor, "10/100")
+    clock[0] += 10
+    assert told(processor, "30/100")["per_second"] == (30 - 10) / 10
 
 
 def test_what_comes_too_often_is_dropped_but_the_end_of_what_was_told_is_not(clock):

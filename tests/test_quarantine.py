@@ -40,10 +40,11 @@ def test_each_ingest_has_a_quarantine_of_its_own_with_what_no_earlier_one_holds(
 def test_the_share_of_bad_rows_is_that_of_the_news_and_a_refused_ingest_hides_none(tmp_path):
     before = run(tmp_path, 0, BIDS)
     for attempt in (1, 2):
-        with pytest.raises(ContractError, match="bid: 1 of 3 rows are bad"):
+        with pytest.raises(ContractError, match="bid: 1 of 3 rows are bad") as told:
             run(tmp_path, attempt, [*BIDS, bid(0, 101), bid(0, 102), bid(0, 103, amount=-1.0)])
         assert read_manifest(tmp_path / "lake") == before
         assert refused(tmp_path, 2) == [("c103", "amount is negative")]
+        assert f"look into {tmp_path}/quarantine/000002/bid.parquet" in told.value.hint
 
 
 def test_a_bad_row_that_becomes_good_comes_into_the_lake_and_a_good_one_that_becomes_bad_stays_as_it_was(tmp_path):

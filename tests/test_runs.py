@@ -1,7 +1,9 @@
 """Which run a training, a backtest and a write-back take, of those that are in the home."""
 
 import multiprocessing
+import os
 import shutil
+import tempfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -32,6 +34,10 @@ def finish(run: Run) -> None:
     run.finish()
 
 
+def build(run: Run) -> None:
+    write_json(run.training_set / "manifest.json", {"format": FORMAT_VERSION})
+
+
 def of_another_bidrec(monkeypatch: pytest.MonkeyPatch, *of: str) -> None:
     """From here on this bidrec's code is other code than it was, in the parts named or in all."""
     now = recipe.now()
@@ -39,25 +45,64 @@ def of_another_bidrec(monkeypatch: pytest.MonkeyPatch, *of: str) -> None:
 
 
 def test_a_training_goes_on_with_its_unfinished_run_and_takes_a_finished_one_as_it_is(config: Config) -> None:
-    run = start_or_resume(config, "data")
-    assert start_or_resume(config, "data") == run
+    run = start_or_resume(config, "data", begun={"job": "train"})
+    assert start_or_resume(config, "data", begun={"job": "another"}) == run
+    assert run.begun() == {"job": "train"}
     assert start_or_resume(config, "newer data") != run
     finish(run)
     assert start_or_resume(config, "data") == run
 
 
 def test_a_training_that_was_stopped_goes_on_though_the_source_has_news(
-    config: Config, capsys: pytest.CaptureFixture[str]
+    config: Config, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = start_or_resume(config, "data", lasting="lake and fields")
     news = partial(start_or_resume, lasting="lake and fields")
-    write_json(run.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    build(run)
     assert news(config, "newer data") == run
     assert "the source has had news since this run was begun" in capsys.readouterr().err
-    assert news(config, "newer data", force=True) != run
-    assert news(config, "newer data", backtest=True) != run
-    assert news(replace(config, training=Training(seed=8)), "newer data") != run
-    assert start_or_resume(config, "newer data", lasting="other fields") != run
+    # Each of other data, or what another call has begun would be gone on with.
+    assert news(config, "1", force=True) != run
+    assert news(config, "2", backtest=True) != run
+    assert news(replace(config, training=Training(seed=8)), "3") != run
+    assert start_or_resume(config, "4", lasting="other fields") != run
+    of_another_bidrec(monkeypatch, "learning")
+    assert news(config, "5") != run
+
+
+def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_where_there_are_news(
+    config: Config,
+) -> None:
+    """It would end as an older run than that, which write-back would go on publishing."""
+    stopped = start_or_resume(config, "data")
+    build(stopped)
+    other = replace(config, training=Training(seed=8))
+    finish(start_or_resume(other, "data", backtest=True))  # which write-back never publishes
+    assert start_or_resume(config, "newer data") == stopped
+    overtaking = start_or_resume(other, "data")
+    finish(overtaking)
+    begun = start_or_resume(config, "newer data")
+    assert begun not in (stopped, overtaking)
+    finish(begun)
+    assert newest(config.home_path) == begun
+
+
+def test_a_backtest_that_was_stopped_goes_on_whatever_was_trained_since(config: Config) -> None:
+    stopped = start_or_resume(config, "data", backtest=True)
+    build(stopped)
+    finish(start_or_resume(config, "data", force=True))
+    assert start_or_resume(config, "newer data", backtest=True) == stopped
+    finish(stopped)
+    assert start_or_resume(config, "newest data", backtest=True) != stopped
+
+
+def test_of_two_that_were_stopped_the_newer_goes_on_and_a_copy_of_one_does_not(config: Config) -> None:
+    older = start_or_resume(config, "data")
+    newer = start_or_resume(config, "data of the day after")
+    for run in (older, newer):
+        build(run)
+    shutil.copytree(newer.folder, newer.folder.with_name("experiment"))
+    assert start_or_resume(config, "newest data") == newer
 
 
 def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_there_are_news(config: Config) -> None:
@@ -67,7 +112,7 @@ def test_what_was_stopped_before_its_training_set_or_days_ago_begins_anew_where_
     old = Run(config.home_path / "runs" / f"{days_ago:%Y%m%dT%H%M%SZ}-ffffff")
     shutil.copytree(without.folder, old.folder)
     shutil.rmtree(config.home_path / "runs" / without.id)
-    write_json(old.training_set / "manifest.json", {"format": FORMAT_VERSION})
+    build(old)
     assert start_or_resume(config, "data") == old
     assert start_or_resume(config, "newest data") != old
 
@@ -187,6 +232,8 @@ def test_what_a_backtest_made_is_published_only_where_it_is_named(config: Config
     run = start_or_resume(config, "data", backtest=True)
     assert start_or_resume(config, "data", backtest=True) == run
     assert start_or_resume(config, "data") != run
+    with pytest.raises(InputMissing, match=f"no finished run {run.id}"):
+        find(config.home_path, run.id)
     run.finish()
     assert newest(config.home_path) is None
     with pytest.raises(InputMissing):
@@ -216,10 +263,11 @@ def test_pruning_keeps_the_newest_finished_runs_the_published_and_the_pinned(con
     ids = a_home_with(config, True, True, True, True, True, True)
     Run(config.home_path / "runs" / ids[1]).pin()
     write_json(config.home_path / "published" / "current" / "manifest.json", {"run": ids[2]})
+    assert prune(config.home_path, 7) == []
     gone = prune(config.home_path, 2)
     assert [run.id for run in gone] == [ids[0], ids[3]]
     assert left(config) == [ids[1], ids[2], ids[4], ids[5]]
-    assert not list(config.home_path.glob(".pruned*"))
+    assert not list(config.home_path.rglob(".pruned*"))
     Run(config.home_path / "runs" / ids[1]).unpin()
     prune(config.home_path, 0)
     assert left(config) == [ids[2]]
@@ -231,6 +279,23 @@ def test_pruning_leaves_unfinished_runs_while_a_training_is_at_work_and_those_it
         assert prune(config.home_path, 1) == []
     assert left(config) == ids
     assert [run.id for run in prune(config.home_path, 1)] == ids[:2]
+
+
+def test_a_run_that_its_training_ends_while_pruning_looks_is_kept(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = a_home_with(config, True, False)
+    finished = Run.finished.fget
+
+    def asked(run: Run) -> bool:
+        found = finished(run)
+        run.finish()  # at the next moment
+        return found
+
+    with one_job_at_a_time(config.home_path, "train", 0):
+        monkeypatch.setattr(Run, "finished", property(asked))
+        assert prune(config.home_path, 1) == []
+    assert left(config) == ids
 
 
 def publish_when_told(home: Path, run_id: str, at_work: Event, told: Event) -> None:
@@ -257,12 +322,12 @@ def test_pruning_leaves_finished_runs_while_a_write_back_is_at_work_which_may_be
 
 def test_a_dry_run_deletes_nothing_and_what_a_killed_one_left_is_swept(config: Config) -> None:
     ids = a_home_with(config, True, True)
-    (config.home_path / ".pruned.old").mkdir()
+    (config.home_path / "runs" / ".pruned.old").mkdir()
     assert [run.id for run in prune(config.home_path, 1, dry_run=True)] == [ids[0]]
     assert left(config) == ids
     prune(config.home_path, 2)
     assert left(config) == ids
-    assert not (config.home_path / ".pruned.old").exists()
+    assert not (config.home_path / "runs" / ".pruned.old").exists()
 
 
 def test_a_run_whose_deletion_was_killed_is_gone_and_its_rest_is_swept(
@@ -279,7 +344,16 @@ def test_a_run_whose_deletion_was_killed_is_gone_and_its_rest_is_swept(
             prune(config.home_path, 1)
     assert left(config) == ids[1:]
     prune(config.home_path, 1)
-    assert [path.name for path in config.home_path.iterdir()] == ["runs"]
+    assert [path.name for path in (config.home_path / "runs").iterdir()] == ids[1:]
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no second filesystem")
+def test_runs_may_lie_on_a_volume_of_their_own(config: Config) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as volume:
+        (config.home_path / "runs").symlink_to(volume)
+        ids = a_home_with(config, True, True)
+        prune(config.home_path, 1)
+        assert os.listdir(volume) == ids[1:]
 
 
 def test_a_run_that_is_not_there_is_missing_input(config: Config) -> None:
@@ -293,9 +367,11 @@ def test_what_killed_trainings_have_left_is_swept_and_every_run_stays(tmp_path):
         (run.folder / litter).mkdir(parents=True)
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3").mkdir()
     (tmp_path / "runs" / "20250101T000000Z-a1b2c3" / ".config.json.x.partial").touch()
-    (tmp_path / "runs" / "experiment").mkdir()
+    others = {"experiment", "20250101T000000Z-a1b2c3.bak"}  # not bidrec's
+    for name in others:
+        (tmp_path / "runs" / name).mkdir()
     sweep_runs(tmp_path)
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, "experiment"}  # not bidrec's
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id, *others}
     assert sorted(path.name for path in run.folder.rglob("*")) == ["checkpoints", "config.json"]
 
 

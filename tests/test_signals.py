@@ -118,6 +118,34 @@ def test_a_process_ends_with_75_from_its_first_moment_and_with_its_own_code_in_i
     assert ("error: stopped by a signal" in done.stderr) == (code == 75)
 
 
+@pytest.fixture
+def command_line(tmp_path):
+    """Run a command that does this, its streams redirected by the shell; something was printed before it."""
+
+    def run(does, redirected=""):
+        script = tmp_path / "command.py"
+        script.write_text(
+            f"{WORK}import sys\nfrom jobs import cli\nprint('begun')\natexit.register(print, 'taken down')\n"
+            f"work = command(lambda config: {does} or Result())\ncli.COMMANDS['work'] = ('__main__:work', '')\n"
+            "sys.argv[1:] = ['work']\ncli.main()\n"
+        )
+        shell = ["sh", "-c", f'exec "$0" "$1" {redirected}', sys.executable, str(script)]
+        return subprocess.run(shell, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def test_a_command_that_was_stopped_takes_no_library_down_and_loses_no_word(command_line):
+    stopped, done = command_line("stop()"), command_line("None")
+    assert (stopped.returncode, stopped.stdout) == (75, "begun\n")
+    assert (done.returncode, done.stdout) == (0, "begun\ntaken down\n")
+
+
+@pytest.mark.parametrize("redirected", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_that_is_stopped_ends_with_75_though_nobody_hears_it(command_line, redirected):
+    assert command_line("stop()", redirected).returncode == 75
+
+
 def test_a_second_signal_while_the_first_is_being_met_ends_the_process_at_once_with_75():
     script = """
         import time

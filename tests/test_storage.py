@@ -291,6 +291,23 @@ def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_w
     assert (tmp_path / "pairs.parquet").read_text() == "second"
 
 
+@pytest.mark.parametrize("to", ["folder", "folder/file", "nothing"])
+def test_a_link_named_like_what_was_left_is_nobodys_and_stands_in_no_way(tmp_path, to):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("somebody's")
+    link = tmp_path / ".list.csv.x.partial"
+    link.symlink_to(to)
+    write_text(tmp_path / "list.csv", "whole")
+    assert link.is_symlink()
+    assert (tmp_path / "folder" / "file").read_text() == "somebody's"
+
+
+def test_what_is_left_of_another_file_is_not_swept_though_a_name_reads_as_a_pattern(tmp_path):
+    (tmp_path / ".a.csv.x.partial").touch()
+    write_text(tmp_path / "[ab].csv", "whole")
+    assert sorted(os.listdir(tmp_path)) == [".a.csv.x.partial", "[ab].csv"]
+
+
 def test_writers_of_one_file_at_once_do_not_sweep_what_another_one_is_about_to_lock(tmp_path):
     """As two threads that write Feast's registry do: what each writes to is there before it can be locked."""
     with ThreadPoolExecutor(4) as writers:

@@ -54,9 +54,12 @@ def joined(device: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # The group ends with whatever refers to it last. Were that the model, in a frame of this error, its thread
-        # would be waited for with Python's lock held, which that thread may want: a wait without an end.
-        traceback.clear_frames(error.__traceback__)
+        # The group ends with whatever refers to it last. Were that the model, in a frame of this error or of one behind
+        # it, its thread would be waited for with Python's lock held, which that thread may want: a wait without an end.
+        behind: BaseException | None = error
+        while behind:
+            traceback.clear_frames(behind.__traceback__)
+            behind = behind.__cause__ or behind.__context__
         gc.collect()
         raise
     finally:

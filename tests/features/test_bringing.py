@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from feast import BigQuerySource, Entity, FeatureView, Field, ValueType
+from feast.types import Int64
 
 from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import InputMissing
+from bidrec.features import bringing
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.publishing.write_back import VIEWS
@@ -66,3 +69,18 @@ def test_a_damaged_file_is_named_as_without_counting(config):
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(InputMissing, match=str(file)):
         materialize(config, ["company_embedding"])
+
+
+def test_of_a_view_that_is_read_from_elsewhere_it_is_told_how_many_came(told, capsys):
+    view = FeatureView(
+        name="elsewhere",
+        entities=[Entity(name="company", value_type=ValueType.STRING)],
+        schema=[Field(name="bids", dtype=Int64)],
+        source=BigQuerySource(table="bids", timestamp_field="known_at"),
+    )
+    written = []
+    write = bringing._Told(lambda *given: written.append(given), bringing._rows(view))
+    log.configure(json_lines=True)
+    write("config", view, [1, 2], None)
+    assert written == [("config", view, [1, 2], None)]
+    assert json.loads(capsys.readouterr().err)["done"] == "2/2"

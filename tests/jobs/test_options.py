@@ -361,3 +361,12 @@ def test_a_closed_stdout_is_no_error():
     script = "from jobs.cli import main; main(['doctor', '--help'])"
     done = subprocess.run(["sh", "-c", f'exec "$0" -c "{script}" >&-', sys.executable], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_stderr_is_no_error_and_no_file_that_is_opened_takes_its_place(tmp_path):
+    script = "import os; from jobs.cli import main; main(['runs'], standalone_mode=False); "
+    script += "print(os.readlink('/proc/self/fd/2'))"
+    closed = ["sh", "-c", f'exec "$0" -c "{script}" 2>&-', sys.executable]
+    done = subprocess.run(closed, capture_output=True, text=True, env={**os.environ, "BIDREC_HOME": str(tmp_path)})
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == os.devnull

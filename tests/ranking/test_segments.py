@@ -118,6 +118,9 @@ def test_one_long_word_does_not_make_the_label_of_every_notice_as_wide(tmp_path)
 
 def test_rare_segments_are_one_and_no_notice_is_lost():
     many = 3 * MOST
+    as_many_as_with_others = np.array([f"region {number:02}" for number in range(MOST + 1)])
+    rows = by_segment(TRUTH, {"region": as_many_as_with_others}, KNOWN, {}, None, 0, 7)["region"]
+    assert OTHERS not in [row["segment"] for row in rows]
     label = np.repeat([f"region {number:02}" for number in range(many)], np.arange(many, 0, -1))
     recall = np.random.default_rng(1).random(len(label))
     found = {"final": Found(recall, HIT)}

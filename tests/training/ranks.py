@@ -145,10 +145,19 @@ class Held:
     """What a frame of an error refers to, as one of a stopped training does to its model."""
 
 
+def fail_holding(seen: list[weakref.ref[Held]]) -> NoReturn:
+    held = Held()
+    seen.append(weakref.ref(held))
+    raise RuntimeError("what a library raised")
+
+
 def stop_holding(seen: list[weakref.ref[Held]]) -> NoReturn:
     held = Held()
     seen.append(weakref.ref(held))
-    raise Interrupted("stopped by a signal")
+    try:
+        fail_holding(seen)
+    except RuntimeError as error:
+        raise Interrupted("stopped by a signal") from error
 
 
 def main(folder: Path) -> None:
@@ -159,7 +168,7 @@ def main(folder: Path) -> None:
             tell(folder)
             stop_holding(seen)
     except Interrupted:
-        (folder / f"{rank}-held.json").write_text(json.dumps(seen[0]() is not None), encoding="utf-8")
+        (folder / f"{rank}-held.json").write_text(json.dumps([each() is not None for each in seen]), encoding="utf-8")
 
 
 def tell(folder: Path) -> None:

@@ -116,4 +116,4 @@ def test_processes_hear_why_the_first_one_failed_and_what_any_of_them_was_asked(
 
 def test_what_an_error_would_keep_is_gone_when_the_processes_part(together: Path) -> None:
     """A model kept beyond that ends the group, and may wait for its thread for ever (bidrec/training/processes.py)."""
-    assert [json.loads((together / f"{rank}-held.json").read_text()) for rank in range(2)] == [False, False]
+    assert [json.loads((together / f"{rank}-held.json").read_text()) for rank in range(2)] == [[False] * 2] * 2

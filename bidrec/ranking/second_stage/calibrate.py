@@ -31,7 +31,7 @@ def heights(score_QM: Float32, present_QM: Bool) -> Float32:
 
 def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, float, float]:
     """(slope, offset, level) that make the bids of the candidates (P,) likeliest: one bids with probability
-    1 / (1 + exp(-(slope * (score - level * height) + offset))), with a level from 0 to 1.
+    1 / (1 + exp(-(slope * (score - level * height) + offset))), with a slope of at least 0 and a level from 0 to 1.
 
     As in Platt's paper, bids and non-bids are taken as slightly less than certain, so that candidates that can be told
     apart without an error still give a finite curve. Without any candidate: a slope of 1.
@@ -44,7 +44,10 @@ def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, 
         return slope, offset, part / slope if part else 0.0
     # The likelihood is concave in these three: outside the bounds there is no better than on the nearer one.
     at_bounds = [(*_fitted((score_P - level * height_P)[:, None], bid_P), level) for level in (0.0, 1.0)]
-    (slope, offset), _, level = min(at_bounds, key=lambda found: found[1])
+    # A slope below 0 would turn each notice's order round; where neither rises, all have the same probability.
+    rising = [found for found in at_bounds if found[0][0] >= 0]
+    flat = ([0.0, *_fitted(np.empty((len(score_P), 0)), bid_P)[0]], 0.0, 0.0)
+    (slope, offset), _, level = min(rising, key=lambda found: found[1], default=flat)
     return slope, offset, level
 
 

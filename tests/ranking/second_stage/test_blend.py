@@ -104,6 +104,8 @@ def test_a_signal_of_few_newcomers_weighs_what_it_says_and_not_how_few_they_are(
     made = learn(NAMES, signal_QMS, EVERYWHERE, bidder_QM)
     assert made.scores(signal_QMS)[0].argmax() == 2
     assert made.weight[newcomer] / made.deviation[newcomer] > 3
+    others = tuple("of all" if name == NEWCOMERS[0] else name for name in NAMES)
+    assert made.weight[newcomer] > 1.5 * learn(others, signal_QMS, EVERYWHERE, bidder_QM).weight[newcomer]
 
 
 def test_what_stands_where_no_candidate_is_teaches_nothing():

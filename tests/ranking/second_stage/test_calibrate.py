@@ -25,7 +25,7 @@ def drawn(slope, offset, level, score_QM=SCORES):
 
 
 @settings(max_examples=10)
-@given(st.floats(0.5, 2), st.floats(-3, 1), st.floats(0, 1))
+@given(st.floats(0.5, 1.5), st.floats(0, 2), st.floats(0, 1))  # where bids are many enough to tell the three
 def test_the_curve_that_drew_the_bids_is_found_again(slope, offset, level):
     found = calibrate(*everybody(SCORES), drawn(slope, offset, level))
     assert found == pytest.approx((slope, offset, level), abs=0.35)
@@ -45,11 +45,22 @@ def test_no_curve_near_the_found_one_makes_the_bids_likelier(slope, offset, leve
 
     found = calibrate(*everybody(SCORES), bids)
     assert loss(*found) <= loss(*np.add(found, more)) + 1e-3
+    expected = (1 / (1 + np.exp(-(found[0] * (score - found[2] * height) + found[1])))).sum()
+    assert expected == pytest.approx(target.sum(), rel=1e-3)
 
 
 @pytest.mark.parametrize(("level", "found"), [(-0.5, 0.0), (1.5, 1.0)])
 def test_a_notice_s_scores_never_lose_more_than_its_height_nor_gain_by_it(level, found):
     assert calibrate(*everybody(SCORES), drawn(1.0, -2.0, level))[2] == found
+
+
+@pytest.mark.parametrize(("slope", "level"), [(1.0, 2.5), (-1.0, 0.5)])
+def test_no_curve_turns_the_order_of_a_notice_s_candidates_round(slope, level):
+    bids = drawn(slope, -2.0, level)
+    found = calibrate(*everybody(SCORES), bids)
+    assert found[0] >= 0
+    if slope < 0:
+        assert found == (0, pytest.approx(np.log(bids.mean() / (1 - bids.mean())), abs=1e-2), 0)
 
 
 def test_when_the_scores_of_all_of_a_notice_s_candidates_rise_together_no_more_bids_are_expected():

@@ -1,4 +1,5 @@
 import tracemalloc
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bidrec.ranking.second_stage.peers import Peers, groups_of
+from bidrec.ranking.second_stage import peers
+from bidrec.ranking.second_stage.peers import LAID_OUT, Peers, groups_of
 from bidrec.training_set.load import Side
 
 REGIONS, LICENCES, COMPANIES = 3, 4, 6
@@ -56,7 +58,8 @@ def test_a_company_is_lent_the_mean_vote_of_those_of_its_region_and_each_of_its_
     asked = np.array([[True] * COMPANIES, [True, False] * (COMPANIES // 2)])
     everybody = np.tile(np.arange(COMPANIES), (2, 1))
     made = Peers(groups_of(profile(records)), profile_C)
-    lent = made.lent(sparse.csr_array(votes), everybody, asked)
+    with patch.object(peers, "LAID_OUT", data.draw(st.sampled_from([1, LAID_OUT]))):  # one notice's, or all at once
+        lent = made.lent(sparse.csr_array(votes), everybody, asked)
     for notice in range(2):
         for company in range(COMPANIES):
             of_group = [
