@@ -1,4 +1,5 @@
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -60,3 +61,29 @@ def test_a_licence_that_a_source_leaves_open_among_others_is_none_to_choose(home
     publish(home, ["c0"], ["n0"])
     assert companies_of(home, "n0", Filters()).licences == ["road", "water"]
     assert notices_of(home, "c0", Filters()).licences == ["water"]
+
+
+NOW = datetime(2025, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("asked", "row", "kept"),
+    [
+        ({"open": "1"}, {"closes_at": NOW + timedelta(seconds=1)}, True),
+        ({"open": "1"}, {"closes_at": NOW}, False),
+        ({"open": "1"}, {"closes_at": None}, False),  # nobody knows until when
+        ({"least": "1,000"}, {"value": 1000.0}, True),
+        ({"least": "1,000"}, {"value": 999.0}, False),
+        ({"most": "1000"}, {"value": 1000.0}, True),
+        ({"most": "1000"}, {"value": 1001.0}, False),
+        ({"least": "1", "most": "2"}, {"value": None}, True),
+        ({"least": "much"}, {"value": 1.0}, True),
+        ({"region": "north"}, {}, True),
+        ({"region": "south"}, {}, False),
+        ({"licence": "road"}, {}, True),
+        ({"licence": "water"}, {}, False),
+    ],
+)
+def test_a_list_is_narrowed_by_what_is_asked_and_by_nothing_else(asked, row, kept):
+    stated = {"region": "north", "licences": ["road"], "value": 5.0, "closes_at": None}
+    assert Filters.of(asked).keep(stated | row, NOW) == kept
