@@ -50,16 +50,17 @@ def test_every_word_of_a_question_counts_up_to_its_longest_and_none_beyond(tmp_p
     assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere")[0]) == 1
 
 
-def test_a_licence_that_a_source_leaves_open_among_others_is_none_to_choose(home):
+def test_what_a_source_leaves_open_is_no_licence_and_no_region_to_choose(home):
     write_lake(
         home,
         notice=[tables.notice(0, licence_limit=["water", None])],
-        company=[tables.company(0, licences=[None, "road", "water"])],
+        company=[tables.company(0, licences=[None, "road", "water"]), tables.company(1, region=None)],
         bid=[tables.bid(0, 0)],
     )
     build_features(Config(home=str(home)))
-    publish(home, ["c0"], ["n0"])
-    assert companies_of(home, "n0", Filters()).licences == ["road", "water"]
+    publish(home, ["c0", "c1"], ["n0"])
+    companies = companies_of(home, "n0", Filters())
+    assert (companies.regions, companies.licences) == (["North"], ["road", "water"])
     assert notices_of(home, "c0", Filters()).licences == ["water"]
 
 
