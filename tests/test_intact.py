@@ -1,4 +1,7 @@
-from bidrec.intact import is_whole
+import pytest
+
+from bidrec.errors import ContractError
+from bidrec.intact import intact_tables, is_whole
 from bidrec.sealed import write_manifest
 
 
@@ -10,3 +13,14 @@ def test_a_box_is_whole_while_its_files_are_those_of_its_manifest_however_often_
         assert is_whole(tmp_path)
     (tmp_path / "bid.parquet").write_bytes(b"others")
     assert not is_whole(tmp_path)
+
+
+def test_a_table_without_a_file_is_damage_and_not_an_empty_table(tmp_path):
+    (tmp_path / "bid").mkdir()
+    (tmp_path / "bid" / "0001.parquet").write_bytes(b"rows")
+    (tmp_path / "bidders").mkdir()
+    (tmp_path / "bidders" / "0001.parquet").write_bytes(b"others")
+    write_manifest(tmp_path)
+    assert intact_tables(tmp_path, ["bid"]) == {"bid": [str(tmp_path / "bid" / "0001.parquet")]}
+    with pytest.raises(ContractError, match="damaged or unfinished"):
+        intact_tables(tmp_path, ["bid", "notice"])

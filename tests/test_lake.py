@@ -50,9 +50,13 @@ def test_only_what_no_manifest_names_is_swept_away(home):
     write_lake(home, notice=[notice()], company=[company()], bid=[bid()])
     named = {file: sha256(home / "lake" / file) for file in read_manifest(home / "lake")["files"]}
     (home / "lake" / part_file("bid", 2)).write_bytes(b"half a part")
-    (home / "lake" / "own.csv").touch()
+    others = [home / "lake" / "own.csv", home / "lake" / "own" / "rows.parquet"]  # no table's
+    for other in others:
+        other.parent.mkdir(exist_ok=True)
+        other.touch()
     sweep_unnamed(home / "lake", TABLES)
-    (home / "lake" / "own.csv").unlink()  # is no part's
+    for other in others:
+        other.unlink()
     assert {str(file.relative_to(home / "lake")) for file in (home / "lake").glob("*/*")} == set(named)
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bidrec import recipe
+from bidrec import flow, recipe
 from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Training
 from bidrec.errors import ContractError, InputMissing
+from bidrec.features.schema import Field
 from bidrec.locks import one_job_at_a_time
 from bidrec.runs import GOES_ON, Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
 from bidrec.sealed import FORMAT_VERSION, write_json
+from tests.training_set.tables import ACTIVITY_FIELDS, schema_of
 
 FORK = multiprocessing.get_context("fork")
 
@@ -85,6 +87,17 @@ def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_wh
     assert begun not in (stopped, overtaking)
     finish(begun)
     assert newest(config.home_path) == begun
+
+
+def test_what_lasts_of_the_data_is_what_the_lake_began_with_and_what_is_read_of_it(config: Config) -> None:
+    def lasting(fields: tuple[Field, ...] = ACTIVITY_FIELDS, **parts: list[str]) -> str:
+        write_json(config.home_path / "features" / "manifest.json", {"format": FORMAT_VERSION, "parts": parts})
+        return flow._lasting(config, schema_of(config.home_path, activity=fields))
+
+    before = lasting(notice=["a"], bid=["b"])
+    assert lasting(notice=["a", "c"], bid=["b", "d", "e"]) == before
+    assert lasting(notice=["a"], bid=["other", "b"]) != before
+    assert lasting(ACTIVITY_FIELDS[1:], notice=["a"], bid=["b"]) != before
 
 
 def test_a_backtest_that_was_stopped_goes_on_whatever_was_trained_since(config: Config) -> None:

@@ -1,4 +1,5 @@
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -49,14 +50,41 @@ def test_every_word_of_a_question_counts_up_to_its_longest_and_none_beyond(tmp_p
     assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere")[0]) == 1
 
 
-def test_a_licence_that_a_source_leaves_open_among_others_is_none_to_choose(home):
+def test_what_a_source_leaves_open_is_no_licence_and_no_region_to_choose(home):
     write_lake(
         home,
         notice=[tables.notice(0, licence_limit=["water", None])],
-        company=[tables.company(0, licences=[None, "road", "water"])],
+        company=[tables.company(0, licences=[None, "road", "water"]), tables.company(1, region=None)],
         bid=[tables.bid(0, 0)],
     )
     build_features(Config(home=str(home)))
-    publish(home, ["c0"], ["n0"])
-    assert companies_of(home, "n0", Filters()).licences == ["road", "water"]
+    publish(home, ["c0", "c1"], ["n0"])
+    companies = companies_of(home, "n0", Filters())
+    assert (companies.regions, companies.licences) == (["North"], ["road", "water"])
     assert notices_of(home, "c0", Filters()).licences == ["water"]
+
+
+NOW = datetime(2025, 1, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("asked", "row", "kept"),
+    [
+        ({"open": "1"}, {"closes_at": NOW + timedelta(seconds=1)}, True),
+        ({"open": "1"}, {"closes_at": NOW}, False),
+        ({"open": "1"}, {"closes_at": None}, False),  # nobody knows until when
+        ({"least": "1,000"}, {"value": 1000.0}, True),
+        ({"least": "1,000"}, {"value": 999.0}, False),
+        ({"most": "1000"}, {"value": 1000.0}, True),
+        ({"most": "1000"}, {"value": 1001.0}, False),
+        ({"least": "1", "most": "2"}, {"value": None}, True),
+        ({"least": "much"}, {"value": 1.0}, True),
+        ({"region": "north"}, {}, True),
+        ({"region": "south"}, {}, False),
+        ({"licence": "road"}, {}, True),
+        ({"licence": "water"}, {}, False),
+    ],
+)
+def test_a_list_is_narrowed_by_what_is_asked_and_by_nothing_else(asked, row, kept):
+    stated = {"region": "north", "licences": ["road"], "value": 5.0, "closes_at": None}
+    assert Filters.of(asked).keep(stated | row, NOW) == kept

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Config
@@ -82,6 +82,7 @@ KEYS = st.sets(st.sampled_from("abcdef"), min_size=1)
 
 @settings(max_examples=15, deadline=None)
 @given(publications=st.lists(KEYS, min_size=1, max_size=4))
+@example(publications=[{"a", "b"}, *[{"a"}] * 4])  # the one with b is on disk no more when the last is published
 def test_a_version_holds_every_key_ever_published_and_values_of_its_own_alone(tmp_path_factory, publications):
     home = tmp_path_factory.mktemp("home")
     for number, keys in enumerate(publications):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bidrec.features.schema import Field
-from bidrec.training_set.encode import encode, fit
+from bidrec.training_set.encode import encode, expression, fit
 from bidrec.training_set.rows import SideRows
 
 TITLE = Field(name="title", dtype="String", read="text")
@@ -37,3 +37,17 @@ def test_the_frequency_of_a_term_is_counted_over_training_rows_alone(titles):
     fitted = fit(side(titles), [TITLE], 3)
     of_one = fit(side(titles[:3]), [TITLE], 3)
     assert (fitted.idf["title"] == of_one.idf["title"]).all()
+
+
+def test_the_training_rows_are_those_of_every_block_and_not_those_of_the_first_again(monkeypatch):
+    monkeypatch.setattr("bidrec.training_set.rows.BLOCK_ROWS", 2048)
+    titles = [f"{chr(0x4E00 + at)} works" for at in range(6000)]
+    assert len(list(side(titles).batches({"title": "title"}))) > 1
+    fitted = fit(side(titles), [TITLE], 5000)
+    assert (fitted.idf["title"] == fit(side(titles[:5000]), [TITLE], 5000).idf["title"]).all()
+
+
+def test_an_amount_is_read_by_its_logarithm_one_below_zero_as_none_and_a_missing_one_as_missing():
+    value = expression(Field(name="value", dtype="Float64", read="dense", scale="log1p"))
+    rows = duckdb.execute(f"SELECT {value} FROM (SELECT unnest([-3, 0, .5, 2, NULL]) AS value)").fetchall()
+    assert rows == [(0,), (0,), (pytest.approx(np.log(1.5)),), (pytest.approx(np.log(3)),), (None,)]
