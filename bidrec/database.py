@@ -6,6 +6,7 @@ ADBC rather than DuckDB's postgres extension: it is the Apache project's own, an
 download. A password never gets into a message (passwords.py).
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +49,7 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
-        reason = said(error, url)
-        state = (error.sqlstate or "").strip("\0")
+        reason, state = said(error, url), sqlstate(error)
         # Not `from error`: its text may hold the address, and a traceback would print it.
         if to_write and state and not state.startswith(_AWAY):
             raise CannotWrite(
@@ -62,20 +62,23 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
 
 
 def with_options(url: str) -> str:
-    """The address with what it does not say about how to connect."""
+    """The address with what it does not say about how to connect. Text comes and goes as Arrow has it, in UTF-8."""
+    url = url.strip()  # a secret that was made from a file ends with a line end
     options = "&".join(f"{name}={value}" for name, value in _OPTIONS.items() if f"{name}=" not in url)
-    return f"{url}{'&' if '?' in url else '?'}{options}"
+    # Of two values libpq takes the last.
+    return f"{url}{'&' if '?' in url else '?'}{options}&client_encoding=UTF8"
 
 
 def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
     """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
+    url = url.strip()
     try:
         parts = urlsplit(url)
         hosts = parts.netloc.rpartition("@")[2]
         several = "," in hosts and all(_HOST.fullmatch(host) for host in hosts.split(","))
-        port = 0 if several else parts.port or 5432
+        port = None if several else parts.port
     except ValueError:
-        parts, hosts, several, port = urlsplit(""), "", False, 0
+        parts, hosts, several, port = urlsplit(""), "", False, None
     # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port;
     # what follows an '@' in it libpq takes for the host, and names it when it does not find it.
     moved = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
@@ -87,8 +90,17 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
         )
     if several:
         return f"{hosts}{parts.path}"
-    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-    return f"{host}:{port}{parts.path}"
+    named = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if "service" in named and not hosts:
+        return f"service {named['service']}{parts.path}"
+    # What the address leaves out libpq takes from the environment.
+    host = parts.hostname or named.get("host") or os.environ.get("PGHOST", "localhost")
+    return f"{host}:{port or named.get('port') or os.environ.get('PGPORT', '5432')}{parts.path}"
+
+
+def sqlstate(error: Any) -> str:
+    """The five letters by which the server names what went wrong; "" where it could say nothing any more."""
+    return (error.sqlstate or "").strip("\0")
 
 
 def said(error: BaseException, url: str) -> str:
