@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.database import connected, describe, said, with_options
+from bidrec.database import connected, describe, said, sqlstate, with_options
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
@@ -62,10 +62,6 @@ def fetch(
         time.sleep(pause)
 
 
-class _CutOff(Exception):
-    """The server, or the way to it, failed in the middle of a table."""
-
-
 class _Server:
     """Where the tables are, and which of its errors another attempt may not meet."""
 
@@ -74,19 +70,13 @@ class _Server:
 
         self.name = describe(url)
         self.address = with_options(url)
-        self.errors = (Error, _CutOff)
+        self.errors = Error
         self.was_there = False
 
-    def may_recover(self, error: Exception) -> bool:
+    def may_recover(self, error: Any) -> bool:
         """Who could not connect at all is not made to wait: the scheduler tries again later."""
-        state = getattr(error, "sqlstate", None) or _sqlstate(str(error))
-        return self.was_there and (state is None or bool(_PASSING.match(state)))
-
-
-def _sqlstate(text: str) -> str | None:
-    """Of an error in the middle of a table the driver says no SQLSTATE: a statement that took too long is one."""
-    found = re.search(r"SQLSTATE: (\w{5})", text)
-    return found[1] if found else "57014" if "canceling statement" in text and "recovery" not in text else None
+        state = sqlstate(error)
+        return self.was_there and (not state or bool(_PASSING.match(state)))
 
 
 def _read(
@@ -103,13 +93,21 @@ def _read(
         # empty in the snapshot. Who loads the tables that way waits for us, as it does for pg_dump.
         if lockable:
             cursor.execute(f"LOCK TABLE {', '.join(lockable)} IN ACCESS SHARE MODE")
-        cursor.execute("SET client_encoding TO 'UTF8'")  # Arrow's text is UTF-8; the database may be EUC_KR
+        _read_clocks_as(cursor, definition.zone)
         types = {raw.name: _types(cursor, schema, raw, server.name) for raw in definition.raw}
         chosen = changed_rows(definition, schema, types, since) if since else {}
         return {
             raw.name: _copy(cursor, schema, raw, types[raw.name], chosen.get(raw.name, ""), staging)
             for raw in definition.raw
         }
+
+
+def _read_clocks_as(cursor: Any, zone: str) -> None:
+    """What the database makes of a time while it reads, as in a view that casts one: the same under every server's and
+    role's DateStyle and TimeZone. A zone that the server does not know stays its own."""
+    cursor.execute("SET LOCAL DateStyle TO 'ISO'")
+    cursor.execute("SELECT set_config('TimeZone', name, true) FROM pg_timezone_names WHERE name = $1", (zone,))
+    cursor.fetchall()
 
 
 def _lockable(cursor: Any, schema: str, definition: Definition) -> list[str]:
@@ -146,7 +144,7 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
     cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
-    reader = cursor.fetch_record_batch()
+    reader = _reader(cursor)
     with parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer:
         for batch in _batches(reader):
             writer.write_batch(batch)
@@ -157,22 +155,31 @@ def _select(schema: str, raw: RawTable, columns: str) -> str:
     return f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}"
 
 
+def _reader(cursor: Any) -> Any:
+    """The rows in batches. The cursor's own fetch_record_batch makes an OSError without an SQLSTATE of what PostgreSQL
+    says in the middle of a table, and its words are in the server's language."""
+    from adbc_driver_manager._reader import AdbcRecordBatchReader
+
+    stream = cursor.fetch_arrow()
+    return AdbcRecordBatchReader._import_from_c(stream.address)
+
+
 def _batches(reader: Any) -> Iterator[Any]:
-    """The batches. Arrow makes an OSError of what PostgreSQL says in between, which is no refusal of our disk."""
     while True:
         try:
             batch = reader.read_next_batch()
         except StopIteration:
             return
-        except Exception as error:
-            raise _CutOff(str(error)) from None
         yield batch
 
 
 def _types(cursor: Any, schema: str, raw: RawTable, where: str) -> dict[str, str]:
-    """Column -> PostgreSQL type name, in the table's order."""
+    """Column -> PostgreSQL type name (of a domain, that of the type it is made of), in the table's order."""
     cursor.execute(
-        "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+        "SELECT a.attname::text, base.typname::text FROM pg_attribute a CROSS JOIN LATERAL ("
+        "WITH RECURSIVE up AS (SELECT * FROM pg_type WHERE oid = a.atttypid "
+        "UNION ALL SELECT t.* FROM up JOIN pg_type t ON t.oid = up.typbasetype) "
+        "SELECT typname FROM up WHERE typbasetype = 0) AS base "
         "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         (schema, raw.table),
