@@ -8,9 +8,11 @@ download. A password never gets into a message (passwords.py).
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
@@ -25,6 +27,9 @@ _OPTIONS = {
     "keepalives_count": 6,
 }
 """libpq's, in seconds, where the address does not set them."""
+_CANCEL_SECONDS = 3
+"""How long the server has to take back a statement, before nobody waits for it any more."""
+_T = TypeVar("_T")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?")
 """One of several hosts that an address names, which are tried in turn."""
 _TOLD = re.compile(r"\b(ERROR|FATAL|PANIC): ")
@@ -59,6 +64,36 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
             f"PostgreSQL at {where} cannot be {'written' if to_write else 'read'}: {reason}",
             hint=f"check {variable}, the server and the user's rights",
         ) from None
+
+
+def stoppable(work: Callable[[], _T], cancel: Callable[[], None]) -> _T:
+    """What `work` returns or raises. It is done in a thread: Python meets a signal in its main thread alone, and not
+    while the driver waits there for a server, as for a lock that another holds, or for a view's first row.
+
+    A signal ends the waiting at once; `cancel`, from yet another thread, asks the server to stop.
+    """
+    from adbc_driver_manager import Error
+
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    def stop() -> None:
+        with suppress(Error):  # it was over a moment ago, or there is no way to the server
+            cancel()
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result()
+    except BaseException:
+        if not done.done():
+            threading.Thread(target=stop, daemon=True).start()
+            wait([done], _CANCEL_SECONDS)
+        raise
 
 
 def with_options(url: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.database import connected, describe, said, sqlstate, with_options
+from bidrec.database import connected, describe, said, sqlstate, stoppable, with_options
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
@@ -27,6 +27,8 @@ _PAUSES = (1.0, 5.0, 15.0)
 _PASSING = re.compile(r"08|40|53|57P|42P01|42703|0A000|XX000")
 """SQLSTATEs that another attempt may not meet: a lost connection, a conflict, a server that has no room or restarts,
 and what a table that was altered meanwhile gives."""
+_LOOK_SECONDS = 10
+"""How long `reached` waits for whoever has locked a table; a reading waits until the lock is gone."""
 _BATCH_BYTES = 16 << 20
 _logger = log.get("ingest")
 _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|timestamptz")
@@ -48,7 +50,7 @@ def fetch(
     pauses = iter(_PAUSES)
     while True:
         try:
-            return _read(server, schema, definition, staging, since)
+            return stoppable(lambda: _read(server, schema, definition, staging, since), server.cancel)
         except server.errors as error:
             # Not `from error`: its text may hold the address, and a traceback would print it.
             reason = said(error, url)
@@ -71,12 +73,17 @@ class _Server:
         self.name = describe(url)
         self.address = with_options(url)
         self.errors = Error
-        self.was_there = False
+        self.connection: Any = None
+
+    def cancel(self) -> None:
+        """Ask the server to stop what it does for us."""
+        if self.connection is not None:
+            self.connection.adbc_cancel()
 
     def may_recover(self, error: Any) -> bool:
         """Who could not connect at all is not made to wait: the scheduler tries again later."""
         state = sqlstate(error)
-        return self.was_there and (not state or bool(_PASSING.match(state)))
+        return self.connection is not None and (not state or bool(_PASSING.match(state)))
 
 
 def _read(
@@ -85,7 +92,7 @@ def _read(
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(server.address, autocommit=False) as connection, connection.cursor() as cursor:
-        server.was_there = True
+        server.connection = connection
         lockable = _lockable(cursor, schema, definition)
         connection.commit()
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -127,6 +134,7 @@ def reached(url: str, schema: str, definition: Definition) -> str:
     """Which tables there are and have the declared columns, which may be read, in words. Raises as `fetch` does."""
     where = describe(url)
     with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOOK_SECONDS}s'")
         for raw in definition.raw:
             columns = match_columns(raw, list(_types(cursor, schema, raw, where))).values()
             cursor.execute(f"{_select(schema, raw, ', '.join(map(quoted, columns)))} LIMIT 0")

@@ -245,6 +245,36 @@ class TestServer:
         with pytest.raises(DependencyDown, match="명령실행시간 초과"):
             ingest(config_of(tmp_path, server.url, "korean"))
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_ends_an_ingest_that_waits_for_a_lock(self, server, tmp_path, number):
+        with psycopg.connect(server.url) as connection:
+            create(connection, f"locked_{number:d}", notice=NOTICES, company=COMPANIES, bid=BIDS)
+        (tmp_path / "bidrec.toml").write_text(f'[source]\nname = "koneps"\nschema = "locked_{number:d}"\n')
+        environment = {**os.environ, "BIDREC_SOURCE_URL": server.url, "BIDREC_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-m", "jobs.cli", "ingest", "--config", str(tmp_path / "bidrec.toml")]
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        with psycopg.connect(server.url, autocommit=True) as looker, psycopg.connect(server.url) as loader:
+            loader.execute(f"LOCK TABLE locked_{number:d}.bid IN ACCESS EXCLUSIVE MODE")
+            job = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+            while job.poll() is None and looker.execute(waiting).fetchone() == (0,):
+                time.sleep(0.1)
+            job.send_signal(number)
+            _, said = job.communicate(timeout=60)
+            assert job.returncode == 75, said
+            assert b"stopped by a signal" in said
+            assert looker.execute(waiting).fetchone() == (0,)
+        assert not [*(tmp_path / "home").glob(".ingest.*/")]
+
+    def test_who_only_looks_does_not_wait_for_a_lock_for_ever(self, server, monkeypatch):
+        monkeypatch.setattr(reader, "_LOOK_SECONDS", 0.2)
+        with psycopg.connect(server.url) as connection:
+            create(connection, "loaded", notice=NOTICES, company=COMPANIES, bid=BIDS)
+        with psycopg.connect(server.url) as loader:
+            loader.execute("LOCK TABLE loaded.bid IN ACCESS EXCLUSIVE MODE")
+            loader.execute("SET idle_in_transaction_session_timeout = '20s'")  # who waits without an end would get it
+            with pytest.raises(DependencyDown, match="lock timeout"):
+                reached(Source(name="koneps", url=server.url, schema="loaded"))
+
     def test_a_conflict_passes_and_the_reading_is_made_again(self, server, tmp_path, monkeypatch):
         """As a standby raises it, whose snapshot is too old for what the primary has done."""
         with psycopg.connect(server.url) as connection:
