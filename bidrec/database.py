@@ -66,34 +66,36 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         ) from None
 
 
-def stoppable(work: Callable[[], _T], cancel: Callable[[], None]) -> _T:
+def stoppable(work: Callable[[Callable[[Any], None]], _T]) -> _T:
     """What `work` returns or raises. It is done in a thread: Python meets a signal in its main thread alone, and not
     while the driver waits there for a server, as for a lock that another holds, or for a view's first row.
 
-    A signal ends the waiting at once; `cancel`, from yet another thread, asks the server to stop.
+    `work` is given what it tells its connection to. A signal ends the waiting, and asks the server to stop.
     """
-    from adbc_driver_manager import Error
-
+    opened: list[Any] = []
     done: Future[_T] = Future()
 
     def run() -> None:
         try:
-            done.set_result(work())
+            done.set_result(work(opened.append))
         except BaseException as error:
             done.set_exception(error)
-
-    def stop() -> None:
-        with suppress(Error):  # it was over a moment ago, or there is no way to the server
-            cancel()
 
     threading.Thread(target=run, daemon=True).start()
     try:
         return done.result()
     except BaseException:
-        if not done.done():
-            threading.Thread(target=stop, daemon=True).start()
+        if opened and not done.done():
+            threading.Thread(target=_cancel, args=(opened[-1],), daemon=True).start()
             wait([done], _CANCEL_SECONDS)
         raise
+
+
+def _cancel(connection: Any) -> None:
+    from adbc_driver_manager import Error
+
+    with suppress(Error):  # it was over a moment ago, or there is no way to the server
+        connection.adbc_cancel()
 
 
 def with_options(url: str) -> str:

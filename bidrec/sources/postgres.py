@@ -9,7 +9,7 @@ A connection that is lost is begun anew, with the whole reading.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def fetch(
     pauses = iter(_PAUSES)
     while True:
         try:
-            return stoppable(lambda: _read(server, schema, definition, staging, since), server.cancel)
+            return stoppable(lambda opened: _read(server, schema, definition, staging, since, opened))
         except server.errors as error:
             # Not `from error`: its text may hold the address, and a traceback would print it.
             reason = said(error, url)
@@ -73,26 +73,27 @@ class _Server:
         self.name = describe(url)
         self.address = with_options(url)
         self.errors = Error
-        self.connection: Any = None
-
-    def cancel(self) -> None:
-        """Ask the server to stop what it does for us."""
-        if self.connection is not None:
-            self.connection.adbc_cancel()
+        self.was_there = False
 
     def may_recover(self, error: Any) -> bool:
         """Who could not connect at all is not made to wait: the scheduler tries again later."""
         state = sqlstate(error)
-        return self.connection is not None and (not state or bool(_PASSING.match(state)))
+        return self.was_there and (not state or bool(_PASSING.match(state)))
 
 
 def _read(
-    server: _Server, schema: str, definition: Definition, staging: Path, since: datetime | None
+    server: _Server,
+    schema: str,
+    definition: Definition,
+    staging: Path,
+    since: datetime | None,
+    opened: Callable[[Any], None],
 ) -> dict[str, str]:
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(server.address, autocommit=False) as connection, connection.cursor() as cursor:
-        server.connection = connection
+        server.was_there = True
+        opened(connection)
         lockable = _lockable(cursor, schema, definition)
         connection.commit()
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
