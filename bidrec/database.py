@@ -143,4 +143,6 @@ def sqlstate(error: Any) -> str:
 def said(error: BaseException, url: str) -> str:
     """What the server said, in one line and without the password: the driver's message may begin with a long query."""
     told = next((line for line in str(error).splitlines() if _TOLD.search(line)), first_line(error))
-    return masked(told.removeprefix("': "), url)
+    # Its own words, whatever their language; of who was not let in there are none apart.
+    own = dict(getattr(error, "details", None) or ()).get(b"PG_DIAG_MESSAGE_PRIMARY")
+    return masked(own.decode(errors="replace").splitlines()[0] if own else told.removeprefix("': "), url)

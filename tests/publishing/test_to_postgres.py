@@ -181,6 +181,7 @@ def test_each_refusal_has_its_code_and_none_shows_the_password(server, config, t
         done = CliRunner().invoke(recommend, words, env={"BIDREC_HOME": str(tmp_path), "BIDREC_EXPORT_URL": url})
         assert postgres.PASSWORD not in done.output
         assert "str4nger" not in done.output
+        assert "CREATE TABLE" not in done.output
         assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
         return done.exit_code
 
