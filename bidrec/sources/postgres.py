@@ -10,6 +10,7 @@ A connection that is lost is begun anew, with the whole reading.
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -153,8 +154,10 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
     cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
-    reader = _reader(cursor)
-    with parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer:
+    with (
+        closing(_reader(cursor)) as reader,  # before the cursor is
+        parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer,
+    ):
         for batch in _batches(reader):
             writer.write_batch(batch)
     return f"read_parquet({literal(str(target))})"
