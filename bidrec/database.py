@@ -6,10 +6,13 @@ ADBC rather than DuckDB's postgres extension: it is the Apache project's own, an
 download. A password never gets into a message (passwords.py).
 """
 
+import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from bidrec.errors import CannotWrite, ConfigurationError, DependencyDown
@@ -24,6 +27,9 @@ _OPTIONS = {
     "keepalives_count": 6,
 }
 """libpq's, in seconds, where the address does not set them."""
+_CANCEL_SECONDS = 3
+"""How long the server has to take back a statement, before nobody waits for it any more."""
+_T = TypeVar("_T")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d+)?")
 """One of several hosts that an address names, which are tried in turn."""
 _TOLD = re.compile(r"\b(ERROR|FATAL|PANIC): ")
@@ -48,8 +54,7 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         with dbapi.connect(with_options(url), autocommit=False) as connection, connection.cursor() as cursor:
             yield connection, cursor
     except Error as error:
-        reason = said(error, url)
-        state = (error.sqlstate or "").strip("\0")
+        reason, state = said(error, url), sqlstate(error)
         # Not `from error`: its text may hold the address, and a traceback would print it.
         if to_write and state and not state.startswith(_AWAY):
             raise CannotWrite(
@@ -61,21 +66,56 @@ def connected(url: str, *, variable: str, to_write: bool = False) -> Iterator[tu
         ) from None
 
 
+def stoppable(work: Callable[[Callable[[Any], None]], _T]) -> _T:
+    """What `work` returns or raises. It is done in a thread: Python meets a signal in its main thread alone, and not
+    while the driver waits there for a server, as for a lock that another holds, or for a view's first row.
+
+    `work` is given what it tells its connection to. A signal ends the waiting, and asks the server to stop.
+    """
+    opened: list[Any] = []
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work(opened.append))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return done.result()
+    except BaseException:
+        if opened and not done.done():
+            threading.Thread(target=_cancel, args=(opened[-1],), daemon=True).start()
+            wait([done], _CANCEL_SECONDS)
+        raise
+
+
+def _cancel(connection: Any) -> None:
+    from adbc_driver_manager import Error
+
+    with suppress(Error):  # it was over a moment ago, or there is no way to the server
+        connection.adbc_cancel()
+
+
 def with_options(url: str) -> str:
-    """The address with what it does not say about how to connect."""
+    """The address with what it does not say about how to connect. Text comes and goes as Arrow has it, in UTF-8."""
+    url = url.strip()  # a secret that was made from a file ends with a line end
     options = "&".join(f"{name}={value}" for name, value in _OPTIONS.items() if f"{name}=" not in url)
-    return f"{url}{'&' if '?' in url else '?'}{options}"
+    # Of two values libpq takes the last.
+    return f"{url}{'&' if '?' in url else '?'}{options}&client_encoding=UTF8"
 
 
 def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
     """host:port/database of the address: what may be said about it. Raises ConfigurationError (64)."""
+    url = url.strip()
     try:
         parts = urlsplit(url)
         hosts = parts.netloc.rpartition("@")[2]
         several = "," in hosts and all(_HOST.fullmatch(host) for host in hosts.split(","))
-        port = 0 if several else parts.port or 5432
+        port = None if several else parts.port
     except ValueError:
-        parts, hosts, several, port = urlsplit(""), "", False, 0
+        parts, hosts, several, port = urlsplit(""), "", False, None
     # A '#', '?' or '/' in the password would move its rest to where it would be shown, or its beginning to the port;
     # what follows an '@' in it libpq takes for the host, and names it when it does not find it.
     moved = "@" in parts.path + parts.fragment or ("@" in parts.query and "@" not in parts.netloc)
@@ -87,11 +127,22 @@ def describe(url: str, variable: str = "BIDREC_SOURCE_URL") -> str:
         )
     if several:
         return f"{hosts}{parts.path}"
-    host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-    return f"{host}:{port}{parts.path}"
+    named = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if "service" in named and not hosts:
+        return f"service {named['service']}{parts.path}"
+    # What the address leaves out libpq takes from the environment.
+    host = parts.hostname or named.get("host") or os.environ.get("PGHOST", "localhost")
+    return f"{host}:{port or named.get('port') or os.environ.get('PGPORT', '5432')}{parts.path}"
+
+
+def sqlstate(error: Any) -> str:
+    """The five letters by which the server names what went wrong; "" where it could say nothing any more."""
+    return (error.sqlstate or "").strip("\0")
 
 
 def said(error: BaseException, url: str) -> str:
     """What the server said, in one line and without the password: the driver's message may begin with a long query."""
     told = next((line for line in str(error).splitlines() if _TOLD.search(line)), first_line(error))
-    return masked(told.removeprefix("': "), url)
+    # Its own words, whatever their language; of who was not let in there are none apart.
+    own = dict(getattr(error, "details", None) or ()).get(b"PG_DIAG_MESSAGE_PRIMARY")
+    return masked(own.decode(errors="replace").splitlines()[0] if own else told.removeprefix("': "), url)

@@ -1,6 +1,6 @@
 import pytest
 
-from bidrec.database import describe, said
+from bidrec.database import describe, said, with_options
 from bidrec.errors import ConfigurationError
 
 
@@ -35,3 +35,23 @@ def test_an_address_may_name_several_hosts_and_no_password_is_taken_for_one():
     for url in ("postgresql://u:s3,cret/db", "postgresql://u:p@one,two@three/db", "postgresql://u:p@one:x,two/db"):
         with pytest.raises(ConfigurationError):
             describe(url)
+
+
+def test_what_an_address_leaves_to_libpq_is_told_as_libpq_reads_it(monkeypatch):
+    assert describe("postgresql://u@/koneps?host=/run/pg&port=5433") == "/run/pg:5433/koneps"
+    assert describe("postgresql:///?service=koneps") == "service koneps/"
+    monkeypatch.setenv("PGHOST", "db.example.org")
+    monkeypatch.setenv("PGPORT", "5434")
+    assert describe("postgresql:///koneps") == "db.example.org:5434/koneps"
+    assert describe("postgresql://u:p@one/koneps") == "one:5434/koneps"
+
+
+def test_a_line_end_behind_an_address_is_not_part_of_it():
+    address = "postgresql://u:p@host/koneps"
+    assert describe(f"{address}\n") == describe(address)
+    assert with_options(f"{address}\n") == with_options(address)
+
+
+def test_text_passes_in_utf_8_whatever_the_address_says():
+    """libpq takes the last of two values."""
+    assert with_options("postgresql://h/d?client_encoding=EUC_KR").endswith("&client_encoding=UTF8")

@@ -9,12 +9,13 @@ not replaced.
 """
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
 from bidrec.config import Config
-from bidrec.database import connected, describe
+from bidrec.database import connected, describe, stoppable
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.publishing.export import COLUMNS, counted, recommendations
 from bidrec.sql import literal, quoted
@@ -36,13 +37,21 @@ def export_table(config: Config, direction: str, top: int | None, table: str) ->
     if not url:
         raise ConfigurationError("no database is configured to write to", hint=f"set {VARIABLE} (publish.url)")
     where = describe(url, VARIABLE)
+    rows = stoppable(lambda opened: _write(config, direction, top, schema, name, opened))
+    return {"to": f"{where}: {schema}.{name}", "rows": rows}
+
+
+def _write(
+    config: Config, direction: str, top: int | None, schema: str, name: str, opened: Callable[[Any], None]
+) -> int:
     with (
         recommendations(config, direction, top) as (reader, total),
-        connected(url, variable=VARIABLE, to_write=True) as (connection, cursor),
+        connected(config.publish.url, variable=VARIABLE, to_write=True) as (connection, cursor),
     ):
+        opened(connection)
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         old = _ours(cursor, schema, name)
-        staging = f"{name[:40]}_{secrets.token_hex(4)}"
+        staging = f"{name[:10]}_{secrets.token_hex(4)}"
         new = f"{quoted(schema)}.{quoted(staging)}"
         columns = ", ".join(f"{quoted(field.name)} {_type(field.type)}" for field in reader.schema)
         cursor.execute(f"CREATE TABLE {new} ({columns})")
@@ -53,7 +62,7 @@ def export_table(config: Config, direction: str, top: int | None, table: str) ->
             cursor.execute(f"DROP TABLE {quoted(schema)}.{quoted(name)}")
         cursor.execute(f"ALTER TABLE {new} RENAME TO {quoted(name)}")
         connection.commit()
-    return {"to": f"{where}: {schema}.{name}", "rows": rows}
+    return int(rows)
 
 
 def _names(table: str) -> tuple[str, str]:
@@ -74,7 +83,13 @@ def _stream(reader: pa.RecordBatchReader, total: int) -> pa.RecordBatchReader:
 
 
 def _ours(cursor: Any, schema: str, name: str) -> int | None:
-    """The oid of the table that is to be replaced, None where there is none; CannotWrite (73) where it is not ours."""
+    """The oid of the table that is to be replaced, None where there is none; CannotWrite (73) where it is not ours.
+
+    ConfigurationError (64) on a name that PostgreSQL would cut off, and not find as a whole the next time.
+    """
+    cursor.execute("SELECT $1::text::name::text", (name,))
+    if (shorter := cursor.fetchone()[0]) != name:
+        raise ConfigurationError(f"the name {name} is too long for PostgreSQL", hint=f"it would be {shorter}")
     cursor.execute(
         "SELECT c.oid::bigint, c.relkind::text, obj_description(c.oid, 'pg_class') FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",

@@ -9,13 +9,14 @@ A connection that is lost is begun anew, with the whole reading.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bidrec import log
-from bidrec.database import connected, describe, said, with_options
+from bidrec.database import connected, describe, said, sqlstate, stoppable, with_options
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
@@ -27,6 +28,8 @@ _PAUSES = (1.0, 5.0, 15.0)
 _PASSING = re.compile(r"08|40|53|57P|42P01|42703|0A000|XX000")
 """SQLSTATEs that another attempt may not meet: a lost connection, a conflict, a server that has no room or restarts,
 and what a table that was altered meanwhile gives."""
+_LOOK_SECONDS = 10
+"""How long `reached` waits for whoever has locked a table; a reading waits until the lock is gone."""
 _BATCH_BYTES = 16 << 20
 _logger = log.get("ingest")
 _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|timestamptz")
@@ -48,7 +51,7 @@ def fetch(
     pauses = iter(_PAUSES)
     while True:
         try:
-            return _read(server, schema, definition, staging, since)
+            return stoppable(lambda opened: _read(server, schema, definition, staging, since, opened))
         except server.errors as error:
             # Not `from error`: its text may hold the address, and a traceback would print it.
             reason = said(error, url)
@@ -62,10 +65,6 @@ def fetch(
         time.sleep(pause)
 
 
-class _CutOff(Exception):
-    """The server, or the way to it, failed in the middle of a table."""
-
-
 class _Server:
     """Where the tables are, and which of its errors another attempt may not meet."""
 
@@ -74,28 +73,28 @@ class _Server:
 
         self.name = describe(url)
         self.address = with_options(url)
-        self.errors = (Error, _CutOff)
+        self.errors = Error
         self.was_there = False
 
-    def may_recover(self, error: Exception) -> bool:
+    def may_recover(self, error: Any) -> bool:
         """Who could not connect at all is not made to wait: the scheduler tries again later."""
-        state = getattr(error, "sqlstate", None) or _sqlstate(str(error))
-        return self.was_there and (state is None or bool(_PASSING.match(state)))
-
-
-def _sqlstate(text: str) -> str | None:
-    """Of an error in the middle of a table the driver says no SQLSTATE: a statement that took too long is one."""
-    found = re.search(r"SQLSTATE: (\w{5})", text)
-    return found[1] if found else "57014" if "canceling statement" in text and "recovery" not in text else None
+        state = sqlstate(error)
+        return self.was_there and (not state or bool(_PASSING.match(state)))
 
 
 def _read(
-    server: _Server, schema: str, definition: Definition, staging: Path, since: datetime | None
+    server: _Server,
+    schema: str,
+    definition: Definition,
+    staging: Path,
+    since: datetime | None,
+    opened: Callable[[Any], None],
 ) -> dict[str, str]:
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(server.address, autocommit=False) as connection, connection.cursor() as cursor:
         server.was_there = True
+        opened(connection)
         lockable = _lockable(cursor, schema, definition)
         connection.commit()
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -103,13 +102,21 @@ def _read(
         # empty in the snapshot. Who loads the tables that way waits for us, as it does for pg_dump.
         if lockable:
             cursor.execute(f"LOCK TABLE {', '.join(lockable)} IN ACCESS SHARE MODE")
-        cursor.execute("SET client_encoding TO 'UTF8'")  # Arrow's text is UTF-8; the database may be EUC_KR
+        _read_clocks_as(cursor, definition.zone)
         types = {raw.name: _types(cursor, schema, raw, server.name) for raw in definition.raw}
         chosen = changed_rows(definition, schema, types, since) if since else {}
         return {
             raw.name: _copy(cursor, schema, raw, types[raw.name], chosen.get(raw.name, ""), staging)
             for raw in definition.raw
         }
+
+
+def _read_clocks_as(cursor: Any, zone: str) -> None:
+    """What the database makes of a time while it reads, as in a view that casts one: the same under every server's and
+    role's DateStyle and TimeZone. A zone that the server does not know stays its own."""
+    cursor.execute("SET LOCAL DateStyle TO 'ISO'")
+    cursor.execute("SELECT set_config('TimeZone', name, true) FROM pg_timezone_names WHERE name = $1", (zone,))
+    cursor.fetchall()
 
 
 def _lockable(cursor: Any, schema: str, definition: Definition) -> list[str]:
@@ -129,6 +136,7 @@ def reached(url: str, schema: str, definition: Definition) -> str:
     """Which tables there are and have the declared columns, which may be read, in words. Raises as `fetch` does."""
     where = describe(url)
     with connected(url, variable="BIDREC_SOURCE_URL") as (_, cursor):
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOOK_SECONDS}s'")
         for raw in definition.raw:
             columns = match_columns(raw, list(_types(cursor, schema, raw, where))).values()
             cursor.execute(f"{_select(schema, raw, ', '.join(map(quoted, columns)))} LIMIT 0")
@@ -146,8 +154,10 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
     cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
-    reader = cursor.fetch_record_batch()
-    with parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer:
+    with (
+        closing(_reader(cursor)) as reader,  # before the cursor is
+        parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer,
+    ):
         for batch in _batches(reader):
             writer.write_batch(batch)
     return f"read_parquet({literal(str(target))})"
@@ -157,22 +167,31 @@ def _select(schema: str, raw: RawTable, columns: str) -> str:
     return f"SELECT {columns} FROM {quoted(schema)}.{quoted(raw.table)}"
 
 
+def _reader(cursor: Any) -> Any:
+    """The rows in batches. The cursor's own fetch_record_batch makes an OSError without an SQLSTATE of what PostgreSQL
+    says in the middle of a table, and its words are in the server's language."""
+    from adbc_driver_manager._reader import AdbcRecordBatchReader
+
+    stream = cursor.fetch_arrow()
+    return AdbcRecordBatchReader._import_from_c(stream.address)
+
+
 def _batches(reader: Any) -> Iterator[Any]:
-    """The batches. Arrow makes an OSError of what PostgreSQL says in between, which is no refusal of our disk."""
     while True:
         try:
             batch = reader.read_next_batch()
         except StopIteration:
             return
-        except Exception as error:
-            raise _CutOff(str(error)) from None
         yield batch
 
 
 def _types(cursor: Any, schema: str, raw: RawTable, where: str) -> dict[str, str]:
-    """Column -> PostgreSQL type name, in the table's order."""
+    """Column -> PostgreSQL type name (of a domain, that of the type it is made of), in the table's order."""
     cursor.execute(
-        "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+        "SELECT a.attname::text, base.typname::text FROM pg_attribute a CROSS JOIN LATERAL ("
+        "WITH RECURSIVE up AS (SELECT * FROM pg_type WHERE oid = a.atttypid "
+        "UNION ALL SELECT t.* FROM up JOIN pg_type t ON t.oid = up.typbasetype) "
+        "SELECT typname FROM up WHERE typbasetype = 0) AS base "
         "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         (schema, raw.table),

@@ -1,4 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -64,6 +69,35 @@ def test_a_name_of_a_table_is_a_name_and_never_sql(server, config):
         name = psycopg.sql.Identifier(hostile)
         for table in (name, psycopg.sql.Identifier("kept")):
             assert connection.execute(psycopg.sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone() == (4,)
+
+
+def test_a_name_may_be_as_long_as_postgresql_takes_it_and_is_not_cut_off(server, config):
+    longest = "공고별추천업체목록과업체별추천공고목록전체"
+    assert len(longest.encode()) == 63
+    for _ in range(2):  # made, then replaced
+        assert export_table(config, "notice", 2, longest)["rows"] == 4
+    with pytest.raises(ConfigurationError, match="too long"):
+        export_table(config, "notice", 2, f"{longest}들")
+    assert rows(server, f"SELECT count(*) FROM {longest}") == [(4,)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_export_that_waits_for_a_reader(server, config, tmp_path, number):
+    table = f"waited_for_{number:d}"
+    export_table(config, "notice", 1, table)
+    words = ["recommend", "--all", "--direction", "notice", "--format", "postgres", "--to", table]
+    environment = {**os.environ, "BIDREC_HOME": str(tmp_path), "BIDREC_EXPORT_URL": server.url}
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(server.url, autocommit=True) as looker, psycopg.connect(server.url) as reader:
+        reader.execute(f"SELECT * FROM {table}")
+        job = subprocess.Popen([sys.executable, "-m", "jobs.cli", *words], env=environment, stderr=subprocess.PIPE)
+        while job.poll() is None and looker.execute(waiting).fetchone() == (0,):
+            time.sleep(0.1)
+        job.send_signal(number)
+        _, said = job.communicate(timeout=30)
+        assert job.returncode == 75, said
+        assert looker.execute(waiting).fetchone() == (0,)
+        assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (2,)
 
 
 def test_readers_see_the_old_rows_or_the_new_ones_and_keep_their_rights(server, config):
@@ -147,6 +181,7 @@ def test_each_refusal_has_its_code_and_none_shows_the_password(server, config, t
         done = CliRunner().invoke(recommend, words, env={"BIDREC_HOME": str(tmp_path), "BIDREC_EXPORT_URL": url})
         assert postgres.PASSWORD not in done.output
         assert "str4nger" not in done.output
+        assert "CREATE TABLE" not in done.output
         assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
         return done.exit_code
 

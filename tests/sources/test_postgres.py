@@ -14,6 +14,7 @@ import pytest
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
 from bidrec.ingest import ingest
+from bidrec.lake import newest_reading
 from bidrec.sealed import content_of, read_manifest
 from bidrec.sources import load_definition, reached
 from bidrec.sources import postgres as reader
@@ -229,6 +230,51 @@ class TestServer:
             ingest(config_of(tmp_path, url, "slow"))
         assert not (tmp_path / "lake").exists()
 
+    def test_a_statement_that_was_cancelled_in_another_language_is_not_repeated(self, server, tmp_path, monkeypatch):
+        """A server speaks Korean where its lc_messages is ko_KR: what it means, it says by its SQLSTATE."""
+        with psycopg.connect(server.url) as connection:
+            create(connection, "korean", notice=NOTICES, company=COMPANIES, bid=BIDS)
+            connection.execute(
+                "CREATE FUNCTION korean.meet() RETURNS boolean LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE '명령실행시간 초과로 작업을 취소합니다.' USING ERRCODE = '57014'; END $$"
+            )
+            connection.execute("ALTER TABLE korean.bid RENAME TO all_bids")
+            connection.execute("CREATE VIEW korean.bid AS SELECT * FROM korean.all_bids WHERE korean.meet()")
+        monkeypatch.setattr(reader.time, "sleep", lambda seconds: pytest.fail("it was read again"))
+        monkeypatch.setattr(reader, "_PAUSES", (0.0,))
+        with pytest.raises(DependencyDown, match="명령실행시간 초과"):
+            ingest(config_of(tmp_path, server.url, "korean"))
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_ends_an_ingest_that_waits_for_a_lock(self, server, tmp_path, number):
+        with psycopg.connect(server.url) as connection:
+            create(connection, f"locked_{number:d}", notice=NOTICES, company=COMPANIES, bid=BIDS)
+        (tmp_path / "bidrec.toml").write_text(f'[source]\nname = "koneps"\nschema = "locked_{number:d}"\n')
+        environment = {**os.environ, "BIDREC_SOURCE_URL": server.url, "BIDREC_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-m", "jobs.cli", "ingest", "--config", str(tmp_path / "bidrec.toml")]
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        with psycopg.connect(server.url, autocommit=True) as looker, psycopg.connect(server.url) as loader:
+            loader.execute(f"LOCK TABLE locked_{number:d}.bid IN ACCESS EXCLUSIVE MODE")
+            job = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+            while job.poll() is None and looker.execute(waiting).fetchone() == (0,):
+                time.sleep(0.1)
+            job.send_signal(number)
+            _, said = job.communicate(timeout=60)
+            assert job.returncode == 75, said
+            assert b"stopped by a signal" in said
+            assert looker.execute(waiting).fetchone() == (0,)
+        assert not [*(tmp_path / "home").glob(".ingest.*/")]
+
+    def test_who_only_looks_does_not_wait_for_a_lock_for_ever(self, server, monkeypatch):
+        monkeypatch.setattr(reader, "_LOOK_SECONDS", 0.2)
+        with psycopg.connect(server.url) as connection:
+            create(connection, "loaded", notice=NOTICES, company=COMPANIES, bid=BIDS)
+        with psycopg.connect(server.url) as loader:
+            loader.execute("LOCK TABLE loaded.bid IN ACCESS EXCLUSIVE MODE")
+            loader.execute("SET idle_in_transaction_session_timeout = '20s'")  # who waits without an end would get it
+            with pytest.raises(DependencyDown, match="lock timeout"):
+                reached(Source(name="koneps", url=server.url, schema="loaded"))
+
     def test_a_conflict_passes_and_the_reading_is_made_again(self, server, tmp_path, monkeypatch):
         """As a standby raises it, whose snapshot is too old for what the primary has done."""
         with psycopg.connect(server.url) as connection:
@@ -258,9 +304,51 @@ class TestServer:
         url = server.url.replace("/postgres", "/korean")
         with psycopg.connect(url) as connection:
             create(connection, "public", notice=NOTICES, company=COMPANIES, bid=BIDS)
-        ingest(config_of(tmp_path, url))
-        titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/lake/notice/*.parquet'").fetchall()
-        assert titles == [("도로, 포장 공사",)]
+        with psycopg.connect(url) as connection:
+            create(connection, "나라장터", notice=NOTICES, company=COMPANIES, bid=BIDS)
+        for schema in ("public", "나라장터"):
+            ingest(config_of(tmp_path / schema, url, schema))
+            titles = duckdb.sql(f"SELECT DISTINCT title FROM '{tmp_path}/{schema}/lake/notice/*.parquet'").fetchall()
+            assert titles == [("도로, 포장 공사",)]
+
+    @pytest.mark.parametrize("setting", ["TimeZone TO 'America/New_York'", "DateStyle TO 'German'"])
+    def test_views_that_cast_times_give_the_same_rows_whatever_the_role_is_set_to(self, server, tmp_path, setting):
+        """A view may make a clock time of a TIMESTAMPTZ, or text of a time: by the session's zone, in its style."""
+        with psycopg.connect(server.url) as connection:
+            if not connection.execute("SELECT to_regnamespace('casting')").fetchone()[0]:
+                create(connection, "casting", company=COMPANIES, bid=BIDS, told=NOTICES)
+                connection.execute(
+                    "CREATE VIEW casting.notice AS SELECT bidntceno, bidntceord, bidntcenm, ntceinsttcd, ntceinsttnm, "
+                    "dminsttcd, dminsttnm, bidmethdnm, cntrctcnclsmthdnm, sucsfbidmthdnm, presmptprce, bidntcedt, "
+                    "(rgstdt AT TIME ZONE 'Asia/Seoul')::timestamp AS rgstdt, bidclsedt::text AS bidclsedt, opengdt "
+                    "FROM casting.told"
+                )
+                connection.execute("CREATE ROLE plain LOGIN SUPERUSER PASSWORD 'plain'")
+            connection.execute("ALTER ROLE plain RESET ALL")
+            connection.execute(f"ALTER ROLE plain SET {setting}")
+        manifest = ingest(
+            config_of(tmp_path, server.url.replace(f"bidrec:{postgres.PASSWORD}", "plain:plain"), "casting")
+        )
+        assert manifest["tables"]["notice"]["rows"] == len(NOTICES)
+        found = duckdb.sql(f"SELECT published_at, closes_at FROM '{tmp_path}/lake/notice/*.parquet' ORDER BY notice_id")
+        ingest(config_of(tmp_path / "tables", server.url))
+        expected = f"FROM '{tmp_path}/tables/lake/notice/*.parquet'"
+        assert (
+            found.fetchall() == duckdb.sql(f"SELECT published_at, closes_at {expected} ORDER BY notice_id").fetchall()
+        )
+
+    def test_a_domain_is_read_as_the_type_it_is_made_of(self, server, tmp_path):
+        """As text it would be in the style of the session, and the table read whole every night."""
+        with psycopg.connect(server.url) as connection:
+            create(connection, "domains", notice=NOTICES, company=COMPANIES, bid=BIDS)
+            connection.execute("CREATE DOMAIN domains.clock AS timestamp")
+            connection.execute("CREATE DOMAIN domains.moment AS domains.clock")
+            for column in ("bidntcedt", "rgstdt", "opengdt"):
+                connection.execute(f"ALTER TABLE domains.notice ALTER COLUMN {column} TYPE domains.moment")
+        first = ingest(config_of(tmp_path, server.url, "domains"))
+        assert first["tables"]["notice"]["rows"] == len(NOTICES)
+        assert ingest(config_of(tmp_path, server.url, "domains")) == first
+        assert newest_reading(tmp_path, first)["given"]["notice"] == 0
 
     def test_names_from_the_configuration_are_names_and_never_sql(self, server, tmp_path):
         hostile = "a\"b'; DROP TABLE public.notice; --"
