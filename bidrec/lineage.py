@@ -14,6 +14,7 @@ from pyarrow import ArrowException, parquet
 
 from bidrec import config, database
 from bidrec.intact import require_intact
+from bidrec.lake import PART
 from bidrec.sealed import read_manifest
 from bidrec.sources import load_definition
 
@@ -68,4 +69,4 @@ def _columns(lake: Path, part: str) -> dict[str, str]:
     except (OSError, ArrowException):
         require_intact(lake, [part])
         raise
-    return {field.name: str(field.type) for field in schema}
+    return {field.name: str(field.type) for field in schema if field.name != PART}
