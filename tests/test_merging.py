@@ -103,17 +103,17 @@ def test_ingests_put_small_parts_together_and_nothing_that_is_made_of_the_lake_c
         Config(home=str(tmp_path / name), memory_limit="500MB", source=source_of(source, 0))
         for name in ("apart", "together")
     )
-    for day in range(10):
+    for day in range(12):
         source_of(source, day)
         ingest(together, now=NOW + day * DAY)
         with monkeypatch.context() as never:
             never.setattr(merging, "FEW", 1000)
             ingest(apart, now=NOW + day * DAY)
-        if day % 3 == 0:
+        if day % 4 == 3:
             assert seen(together.home_path) == seen(apart.home_path)
             builds = [build_features(config) for config in (apart, together)]
             assert builds[0]["files"] == builds[1]["files"]
-            assert builds[1]["build"] == day // 3 + 1
+            assert builds[1]["build"] == day // 4 + 1
     held = read_manifest(together.home_path / "lake")
     assert len({*files_of(held, "bid")}) < 6 < len({*files_of(read_manifest(apart.home_path / "lake"), "bid")})
     assert [part | {"file": ""} for part in held["parts"]["bid"]] == [
