@@ -32,10 +32,11 @@ from benchmarks.process import children_cpu_s, told_peak_mb
 from bidrec import quarantine
 from bidrec.contract import TABLES
 from bidrec.features.build import EVENT_TIMES
-from bidrec.lake import part_file
+from bidrec.lake import merged_file, part_file
+from bidrec.merging import put_together, too_many
 from bidrec.sealed import MANIFEST, read_manifest, write_json
 from bidrec.simulator import simulate
-from bidrec.sums import facts_of
+from bidrec.sums import facts_of, sha256
 
 FIRST_DAYS = 400
 """Days of the first ingest, before the nights."""
@@ -116,10 +117,13 @@ def cut(home: Path, nights: list[datetime]) -> None:
     files: dict[str, Any] = {}
     for name in TABLES:
         parts = [*_cut_file(home / "lake", part_file(name, 1), "known_at", nights)]
-        files |= {file: facts_of(home / "lake" / file) for file, _, _ in parts}
         lake["parts"][name] = [
-            {"file": file, "part": part, "rows": rows, "sha256": files[file]["sha256"]} for file, part, rows in parts
+            {"file": file, "part": part, "rows": rows, "sha256": sha256(home / "lake" / file)}
+            for file, part, rows in parts
         ]
+        lake["parts"][name] = _put_together(home / "lake", name, lake["parts"][name])
+        held = dict.fromkeys(part["file"] for part in lake["parts"][name])
+        files |= {file: facts_of(home / "lake" / file) for file in held}
     ingests = [lake["ingests"][0] | {"ingest": part, "read_at": f"{nights[part - 1]}+00:00"} for part in numbers]
     write_json(home / "lake" / MANIFEST, lake | {"ingest": len(nights), "ingests": ingests, "files": files})
     files = {}
@@ -132,6 +136,24 @@ def cut(home: Path, nights: list[datetime]) -> None:
     write_json(home / "features" / MANIFEST, features | {"build": len(nights), "files": files})
     for number in numbers[1:]:
         shutil.copytree(quarantine.folder_of(home, 1), quarantine.folder_of(home, number))
+
+
+def _put_together(lake: Path, name: str, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts in the files in which the ingests would have left them."""
+    held: list[dict[str, Any]] = []
+    for part in parts:
+        moved = {one["part"] for one in too_many(held)}
+        merged = merged_file(name, part["part"])
+        held = [one | {"file": merged} if one["part"] in moved else one for one in held] + [part]
+    apart = {part["part"]: part for part in parts}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for file in {one["file"] for one in held} - {part["file"] for part in parts}:
+            of_it = [apart[one["part"]] for one in held if one["file"] == file]
+            put_together(connection, lake, lake, int(Path(file).stem.removeprefix("merged-")), name, of_it)
+            for part in of_it:
+                (lake / part["file"]).unlink()
+    return held
 
 
 def _state_of_every_night(features: Path) -> None:

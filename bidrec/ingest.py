@@ -26,6 +26,7 @@ from bidrec.increment import take_all, take_news
 from bidrec.intact import require_intact, sweep_unnamed
 from bidrec.lake import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file
 from bidrec.locks import one_job_at_a_time
+from bidrec.merging import merge
 from bidrec.sealed import fingerprint, read_manifest
 from bidrec.sources.definition import Definition
 from bidrec.sql import first_line
@@ -244,7 +245,8 @@ def _write(
             copy_sorted(connection, TABLES[name], good, staging / part_file(name, number), counted)
     tables = {name: _facts(connection, table, checked[name], before) for name, table in TABLES.items()}
     ingests = [*(before["ingests"] if before else []), {"ingest": number, "read_at": facts["read_at"], "came": came}]
-    return add_parts(home / "lake", staging, number, rows, before, **facts, tables=tables, ingests=ingests)
+    merged = merge(connection, home / "lake", staging, number, before) if before else {}
+    return add_parts(home / "lake", staging, number, rows, before, merged, **facts, tables=tables, ingests=ingests)
 
 
 def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """The lake: canonical rows in parts that never change, one part of a table an ingest that brought something new.
 
-    lake/manifest.json               which parts there are; replaced last, in one rename
+    lake/manifest.json               which parts there are, and in which files; replaced last, in one rename
     lake/notice/000001.parquet       the first ingest's notices; company/ and bid/ likewise
     lake/bid/000002.parquet          the bids that the second ingest found new or changed
+    lake/bid/merged-000040.parquet   small parts that the 40th ingest put into one file (bidrec/merging.py)
 
     .ingest.json                     beside it: the last reading, where that brought nothing
 
@@ -11,7 +12,7 @@ Writes  the parts, the manifest and the readings without news, for `bidrec/inges
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from bidrec.storage import open_to_whom_the_umask_lets, sync, writing
 from bidrec.sums import facts_of
 
 PART = "part"
-"""Column of the views that says which ingest wrote the row. It is not in the files."""
+"""Column of the views that says which ingest wrote the row. Of the files, only those of several parts have it."""
 _FILE = "part_file"
-"""The file that a row is from, of which the part is made. No file has a column of that name, nor of PART's."""
+"""The file that a row is from, of which the part is made. No file has a column of that name."""
+KEPT = 16
+"""Ingests for which a file stays whose parts are in another one: whoever opened the lake before finds it there."""
 OWN = ("known_at", PART)
 """Columns that no source gives to its notices: known_at, from when on the row was known, is in the notices' files."""
 NO_NEWS = ".ingest.json"
@@ -41,19 +44,25 @@ def part_file(table: str, number: int) -> str:
     return f"{table}/{number:06d}.parquet"
 
 
+def merged_file(table: str, number: int) -> str:
+    """Path within the lake of the parts that the ingest of that number put into one file."""
+    return f"{table}/merged-{number:06d}.parquet"
+
+
 def open_lake(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, Any]:
     """Make the views lake_notice, lake_company and lake_bid over all parts; returns the manifest.
 
     Each has its file's columns and `part`. lake_notice_now and lake_bid_now have only the newest row of each key;
     lake_notice_stood, lake_company_stood and lake_bid_stood lack the rows that never came true: stated for the future,
     and replaced before it came. lake_reading says when each ingest read (part, read_at).
-    An ingest meanwhile takes nothing away from the views. Raises InputMissing (66) without a lake in parts.
+    An ingest meanwhile takes nothing away from the views, nor do KEPT of them. Raises InputMissing (66) without a lake
+    in parts.
     """
     manifest = read_manifest(folder)
     if manifest is None or "parts" not in manifest:
         raise InputMissing(f"no lake in {folder.parent}", hint="run: bidrec ingest")
     for table, parts in manifest["parts"].items():
-        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {_rows(folder, parts)}")
+        connection.execute(f"CREATE OR REPLACE VIEW lake_{table} AS {rows_of(folder, parts)}")
     connection.execute(f"CREATE OR REPLACE VIEW lake_reading AS {_readings(manifest)}")
     for table, parts in manifest["parts"].items():
         connection.execute(f"CREATE OR REPLACE VIEW lake_{table}_stood AS {_stood(table, parts)}")
@@ -80,31 +89,57 @@ def add_reading(home: Path, manifest: dict[str, Any], **facts: Any) -> None:
 
 
 def add_parts(
-    lake: Path, staging: Path, number: int, rows: dict[str, int], before: dict[str, Any] | None, **facts: Any
+    lake: Path,
+    staging: Path,
+    number: int,
+    rows: dict[str, int],
+    before: dict[str, Any] | None,
+    merged: Mapping[str, Collection[int]] | None = None,
+    **facts: Any,
 ) -> dict[str, Any]:
     """Take the part `number` of the tables in `rows` from `staging` into the lake; returns the new manifest.
 
     rows: table -> rows of its new part. before: the manifest whose parts stay; None for a lake that begins with these.
+    merged: table -> which of them are in its merged file in `staging` too, and from now on there.
     Killed anywhere, the lake is the old one or the new one: a file that no manifest names is litter, for
     `sweep_unnamed`. Raises CannotWrite (73).
     """
     parts: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     parts |= before["parts"] if before else {}
     files = dict(before["files"]) if before else {}
+    spent = [*before.get("spent", [])] if before else []
+    for table, numbers in (merged or {}).items():
+        name, held = merged_file(table, number), {*numbers}
+        files[name] = _take_in(lake, staging, name)
+        old = dict.fromkeys(part["file"] for part in parts[table] if part["part"] in held)
+        spent += [{"file": file, "ingest": number} for file in old]
+        parts[table] = [part | {"file": name} if part["part"] in held else part for part in parts[table]]
     for table, number_of_rows in rows.items():
         name = part_file(table, number)
-        with writing(lake):
-            (lake / table).mkdir(parents=True, exist_ok=True)
-            open_to_whom_the_umask_lets(staging / name)
-            sync(staging / name)
-            os.replace(staging / name, lake / name)
-            sync(lake / table)
-        files[name] = facts_of(lake / name)
+        files[name] = _take_in(lake, staging, name)
         entry = {"file": name, "part": number, "rows": number_of_rows, "sha256": files[name]["sha256"]}
         parts[table] = [*parts[table], entry]
-    manifest = {"format": FORMAT_VERSION, "kind": "lake", "ingest": number, **facts, "parts": parts, "files": files}
+    for one in spent:
+        if number - one["ingest"] >= KEPT:
+            del files[one["file"]]
+    manifest = {
+        **{"format": FORMAT_VERSION, "kind": "lake", "ingest": number, **facts},
+        **{"parts": parts, "spent": [one for one in spent if one["file"] in files], "files": files},
+    }
     write_json(lake / MANIFEST, manifest)
     return manifest
+
+
+def _take_in(lake: Path, staging: Path, name: str) -> dict[str, Any]:
+    """Move a file into the lake, where nobody reads it before the manifest names it; returns what that says of it."""
+    file = lake / name
+    with writing(lake):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        open_to_whom_the_umask_lets(staging / name)
+        sync(staging / name)
+        os.replace(staging / name, file)
+        sync(file.parent)
+    return facts_of(file)
 
 
 def copy_sorted(
@@ -128,13 +163,15 @@ def copy_sorted(
         )
 
 
-def _rows(folder: Path, parts: list[dict[str, Any]]) -> str:
-    """SELECT of the parts' rows, each with its part."""
-    files = ", ".join(literal(str(folder / part["file"])) for part in parts)
-    return (
-        f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} "
-        f"FROM read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
-    )
+def rows_of(folder: Path, parts: list[dict[str, Any]]) -> str:
+    """SELECT of the parts' rows, each with its part; of a file of several, all of them."""
+    names = dict.fromkeys(part["file"] for part in parts)
+    files = ", ".join(literal(str(folder / name)) for name in names)
+    read = f"read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
+    if len(names) == len(parts):
+        return f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} FROM {read}"
+    by_name = f"TRY_CAST(parse_filename({_FILE}, true) AS INTEGER)"
+    return f"SELECT * EXCLUDE ({_FILE}, {PART}), coalesce({PART}, {by_name})::INTEGER AS {PART} FROM {read}"
 
 
 def _readings(manifest: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bidrec import config, database
 from bidrec.intact import intact_schema
+from bidrec.lake import PART
 from bidrec.sealed import read_manifest
 from bidrec.sources import load_definition
 
@@ -61,4 +62,4 @@ def inputs(settings: config.Config) -> dict[str, Any]:
 
 def _columns(lake: Path, part: str) -> dict[str, str]:
     """Column -> Arrow type."""
-    return {field.name: str(field.type) for field in intact_schema(lake, part)}
+    return {field.name: str(field.type) for field in intact_schema(lake, part) if field.name != PART}

@@ -9,6 +9,9 @@ import duckdb
 
 INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
 """DuckDB's types of whole numbers."""
+NO_FILE_CACHE = "SET enable_external_file_cache = false"
+"""For a connection that reads local files: DuckDB would keep some 200 kB of each, however small it is, and the system
+has them in memory anyway."""
 
 
 def types_of(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

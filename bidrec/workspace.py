@@ -11,7 +11,7 @@ import duckdb
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
-from bidrec.sql import first_line
+from bidrec.sql import NO_FILE_CACHE, first_line
 from bidrec.storage import working_folder
 
 
@@ -34,3 +34,4 @@ def bound(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) -
     except duckdb.Error as error:
         raise ConfigurationError(f"memory_limit {config.memory_limit!r}: {first_line(error)}") from error
     connection.execute("SET temp_directory = $1", [str(folder / "spill")])
+    connection.execute(NO_FILE_CACHE)

@@ -30,7 +30,7 @@ from bidrec.asof import gather
 from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
-from bidrec.sql import first_line, is_number, literal, quoted, types_of
+from bidrec.sql import NO_FILE_CACHE, first_line, is_number, literal, quoted, types_of
 from bidrec.storage import whole_file, writing
 
 
@@ -49,6 +49,7 @@ class Limits:
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET preserve_insertion_order = false")
+            connection.execute(NO_FILE_CACHE)
             if self.memory_limit:
                 connection.execute(f"SET memory_limit = {literal(self.memory_limit)}")
             if self.threads:

@@ -15,6 +15,7 @@ import duckdb
 
 from bidrec.intact import intact_tables
 from bidrec.publishing.layout import reading_features
+from bidrec.sql import NO_FILE_CACHE
 
 BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
     nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id)) AS unit"""
@@ -34,6 +35,7 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
     sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
     with reading_features(home), duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(NO_FILE_CACHE)
         asked = {
             "notices": [notice for notice, _ in pairs],
             "companies": [company for _, company in pairs],
