@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from bidrec import flow, log
+from bidrec import flow
 from bidrec.config import Config, Loss, Model, Source, read
+from bidrec.operations import log
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility
@@ -33,7 +34,7 @@ from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.second_stage.learn import learn_blend
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies
-from bidrec.runs import Run
+from bidrec.runs.folders import Run
 from bidrec.simulator import simulate
 from bidrec.simulator.oracle import has_oracle
 from bidrec.training import loop

@@ -20,7 +20,7 @@ import numpy as np
 
 from bidrec.config import Config
 from bidrec.features.registry import open_store
-from bidrec.intact import is_whole
+from bidrec.storage.intact import is_whole
 
 if TYPE_CHECKING:
     from benchmarks.chaos_market import Market

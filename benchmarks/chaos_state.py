@@ -19,11 +19,11 @@ from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from benchmarks.chaos_jobs import EXPORTED, TOWERS
 from benchmarks.chaos_market import Market
 from benchmarks.chaos_process import in_child
-from bidrec.intact import is_whole
-from bidrec.lake import NO_NEWS
+from bidrec.lake.parts import NO_NEWS
 from bidrec.publishing.write_back import VIEWS
-from bidrec.runs import all_runs
-from bidrec.sealed import content_of, read_json, read_manifest
+from bidrec.runs.folders import all_runs
+from bidrec.storage.intact import is_whole
+from bidrec.storage.sealed import content_of, read_json, read_manifest
 from bidrec.tuning.search import BOX
 
 BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}

@@ -23,7 +23,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from bidrec import log
+from bidrec.operations import log
 
 KINDS = ("source", "configuration", "home")
 PROCESS_EVERY = 50

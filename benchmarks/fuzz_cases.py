@@ -23,7 +23,7 @@ from benchmarks.fuzz_tables import encoded, rows_in, sound_rows, toml
 from benchmarks.fuzz_values import Spoil, places, spoils, texts, times, values
 from bidrec.config import Config
 from bidrec.contract import TABLES
-from bidrec.own_source import write_own_source
+from bidrec.sources.own import write_own_source
 
 ZONES = ("UTC", "Asia/Seoul", "America/New_York", "Europe/London", "Australia/Lord_Howe")
 ENDINGS = ("parquet", "csv", "csv.gz")

@@ -22,7 +22,7 @@ from benchmarks import history_world
 from benchmarks.process import peak_mib
 from bidrec.config import Config
 from bidrec.features.build import build_features
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 
 STEPS = (1, 10, 100)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 
 from bidrec.contract import TABLES
-from bidrec.lake import add_parts, copy_sorted, part_file
-from bidrec.sealed import read_manifest
-from bidrec.sql import literal
+from bidrec.lake.parts import add_parts, copy_sorted, part_file
+from bidrec.sql.words import literal
+from bidrec.storage.sealed import read_manifest
 
 DAYS = 3650
 BIDDERS = 10

@@ -20,8 +20,8 @@ from scipy import sparse
 
 from benchmarks.process import peak_mib
 from benchmarks.training_world import REGIONS, TRADES, written
-from bidrec import log
 from bidrec.config import Ranking
+from bidrec.operations import log
 from bidrec.publishing.lists import best_of_both
 from bidrec.publishing.today import Today, Vectors
 from bidrec.ranking.baselines.fields import Fields

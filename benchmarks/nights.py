@@ -29,14 +29,14 @@ import duckdb
 
 from benchmarks.memory import BIDREC, COMMANDS, SETTINGS
 from benchmarks.process import children_cpu_s, told_peak_mb
-from bidrec import quarantine
 from bidrec.contract import TABLES
 from bidrec.features.build import EVENT_TIMES
-from bidrec.lake import merged_file, part_file
-from bidrec.merging import put_together, too_many
-from bidrec.sealed import MANIFEST, read_manifest, write_json
+from bidrec.lake import quarantine
+from bidrec.lake.merging import put_together, too_many
+from bidrec.lake.parts import merged_file, part_file
 from bidrec.simulator import simulate
-from bidrec.sums import facts_of, sha256
+from bidrec.storage.sealed import MANIFEST, read_manifest, write_json
+from bidrec.storage.sums import facts_of, sha256
 
 FIRST_DAYS = 400
 """Days of the first ingest, before the nights."""

@@ -92,9 +92,10 @@ def adbc(url: str, folder: Path, extension: str) -> None:
 
 
 def ingest(url: str, folder: Path, extension: str) -> None:
-    from bidrec import log
-    from bidrec.config import Config, Source
     from bidrec.ingest import ingest as run
+
+    from bidrec.config import Config, Source
+    from bidrec.operations import log
 
     log.configure(json_lines=True)
     run(Config(home=str(folder), source=Source(name="koneps", url=url)))

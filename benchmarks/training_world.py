@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec.sealed import read_manifest, write_json, write_manifest
-from bidrec.storage import whole_folder
+from bidrec.storage.sealed import read_manifest, write_json, write_manifest
+from bidrec.storage.whole import whole_folder
 from bidrec.training_set.npy import Growing
 
 NOTICES, COMPANIES, BIDDERS = 2_000_000, 300_000, 10

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from bidrec import flow, log
+from bidrec import flow
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
+from bidrec.operations import log
 from bidrec.ranking.names import BEST_BASELINE, CHOSEN_BY, MODEL, TOWERS
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.splits import bounds_of, check_windows, day_of

@@ -1,6 +1,6 @@
 """The canonical tables: the one place that names their columns, keys, types, units and rules.
 
-A source's three SELECTs (`bidrec/sources/`) must give these columns; `bidrec/checks.py` holds what they gave against
+A source's three SELECTs (`bidrec/sources/`) must give these columns; `bidrec/lake/checks.py` holds what they gave against
 them; everything right of the lake reads these names. Times are TIMESTAMPTZ in UTC, money is in the currency of the
 notice's `currency` column, lengths of time are in days.
 

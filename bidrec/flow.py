@@ -9,17 +9,18 @@ import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bidrec import lineage, log, recipe, runs
 from bidrec.config import Config, Drift
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.build import build_features
 from bidrec.ingest import ingest
-from bidrec.locks import one_job_at_a_time
+from bidrec.operations import log
+from bidrec.operations.signals import stop_requested
 from bidrec.ranking.names import MEASURED_BY
-from bidrec.runs import Run
-from bidrec.sealed import content_of, fingerprint, read_manifest, write_json
-from bidrec.signals import stop_requested
-from bidrec.storage import sweep
+from bidrec.runs import folders, lineage, recipe
+from bidrec.runs.folders import Run
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import content_of, fingerprint, read_manifest, write_json
+from bidrec.storage.whole import sweep
 from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.load import TrainingSet
@@ -90,11 +91,11 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
 def _materialise(config: Config, backtest: bool, force: bool) -> Run:
     """The run to go on with, its training set built."""
     started_at = lineage.now()
-    runs.sweep_runs(config.home_path)
+    folders.sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
     lasting = _lasting(config, schema)
-    run = runs.start_or_resume(config, inputs, lasting=lasting, backtest=backtest, force=force, begun=begun)
+    run = folders.start_or_resume(config, inputs, lasting=lasting, backtest=backtest, force=force, begun=begun)
     if run.finished:
         same, hint = "this was trained before, of the same data and settings", "bidrec train --force makes another run"
         log.get("train").info(same, id=run.id, hint=hint)
@@ -204,11 +205,11 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
 
 def _to_publish(config: Config, run_id: str | None) -> Run:
     home = config.home_path
-    if run_id is None and runs.newest(home) is None and any(run.finished for run in runs.all_runs(home)):
+    if run_id is None and folders.newest(home) is None and any(run.finished for run in folders.all_runs(home)):
         raise InputMissing(
             f"all finished runs in {home / 'runs'} are of backtests, which are published only where they are named",
             hint="bidrec train makes one to publish; or give one that bidrec runs lists with --run ID",
         )
-    run = runs.find(home, run_id)
+    run = folders.find(home, run_id)
     run.require_this_code()
     return run

@@ -12,14 +12,15 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec import log, sources
+from bidrec import sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
-from bidrec.ingest import Reading, last_reading, refuse_to_lose, take
-from bidrec.quarantine import refuse_too_many
+from bidrec.lake.ingest import Reading, last_reading, refuse_to_lose, take
+from bidrec.lake.quarantine import refuse_too_many
+from bidrec.operations import log
+from bidrec.sql.workspace import bound
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
-from bidrec.workspace import bound
 
 _COMING = 2**31 - 1
 """Stands for the part that an ingest would write: later than any there is."""

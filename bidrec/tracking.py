@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bidrec import log
 from bidrec.config import Config
+from bidrec.operations import log
 from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
-from bidrec.runs import Run
-from bidrec.sealed import read_manifest
-from bidrec.storage import whole_folder
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import read_manifest
+from bidrec.storage.whole import whole_folder
 
 EXPERIMENT = "bidrec"
 FOLDER = "tensorboard"

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bidrec import signals
+from bidrec.operations import signals
 
 # name: (where the click.Command is, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {

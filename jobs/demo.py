@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bidrec.config import Config, Source, Split
-from bidrec.prometheus import of_run
-from bidrec.runs import Run
+from bidrec.reporting.prometheus import of_run
+from bidrec.runs.folders import Run
 from jobs.options import command
 from jobs.output import Result
 
@@ -66,7 +66,7 @@ def _demo_config(config: Config, home: Path) -> Config:
 
 
 def _stage(number: int) -> None:
-    from bidrec import log
+    from bidrec.operations import log
 
     log.get("demo").info(f"step {number} of {len(STAGES)}: {STAGES[number - 1]}")
 
@@ -76,10 +76,10 @@ def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int
 
     Raises ConfigurationError (64) in a folder that is no home, and on numbers that make no market.
     """
-    from bidrec.locks import one_job_at_a_time
-    from bidrec.sealed import read_manifest
     from bidrec.simulator import require_possible, simulate
-    from bidrec.storage import writing
+    from bidrec.storage.locks import one_job_at_a_time
+    from bidrec.storage.sealed import read_manifest
+    from bidrec.storage.whole import writing
 
     source, lake = Path(config.source.path), config.home_path / "lake"
     asked = {"notice": notices, "company": companies, "bid": bids}

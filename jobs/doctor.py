@@ -11,15 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bidrec import machine
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
-from bidrec.locks import is_held
-from bidrec.refusals import is_full
-from bidrec.runs import all_runs, newest, published_run
-from bidrec.sealed import read_manifest
+from bidrec.operations import machine
+from bidrec.runs.folders import all_runs, newest, published_run
 from bidrec.sources import reached
-from bidrec.storage import MAKE_ROOM, give_back
+from bidrec.storage.locks import is_held
+from bidrec.storage.refusals import is_full
+from bidrec.storage.sealed import read_manifest
+from bidrec.storage.whole import MAKE_ROOM, give_back
 from jobs.options import command
 from jobs.output import Result
 

@@ -3,7 +3,7 @@
 import click
 
 from bidrec.config import Config
-from bidrec.prometheus import of_run
+from bidrec.reporting.prometheus import of_run
 from jobs.options import command
 from jobs.output import Result
 
@@ -12,9 +12,10 @@ from jobs.output import Result
 @click.option("--run", "run_id", metavar="ID", help="The run to evaluate; default: the newest finished one.")
 def evaluate(config: Config, run_id: str | None) -> Result:
     """Evaluate a finished run on its test window beside the baselines."""
-    from bidrec import flow, runs
+    from bidrec import flow
+    from bidrec.runs import folders
     from jobs.metrics_table import metrics_table
 
-    run = runs.find(config.home_path, run_id)
+    run = folders.find(config.home_path, run_id)
     metrics = flow.evaluate(config, run)
     return Result(data=metrics, text=metrics_table(metrics, run.folder), gauges=of_run(metrics))

@@ -23,11 +23,11 @@ def explore(config: Config, host: str, port: int, names: tuple[str, ...]) -> Res
     """
     import uvicorn
 
-    from bidrec import log
     from bidrec.errors import DependencyDown
     from bidrec.explore.app import app
+    from bidrec.operations import log
+    from bidrec.operations.signals import until_stopped
     from bidrec.publishing.recommend import Published
-    from bidrec.signals import until_stopped
 
     Published(config.home_path)  # says at once that nothing is published
     try:

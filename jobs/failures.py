@@ -8,10 +8,10 @@ import traceback
 
 import click
 
-from bidrec.damage import is_damage
 from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, ContractError, DependencyDown, Interrupted
-from bidrec.passwords import masked
-from bidrec.refusals import refusal
+from bidrec.operations.passwords import masked
+from bidrec.storage.damage import is_damage
+from bidrec.storage.refusals import refusal
 
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")

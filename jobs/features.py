@@ -11,7 +11,7 @@ from jobs.output import Result
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from bidrec.runs import Run
+    from bidrec.runs.folders import Run
 
 WIDTH = 140
 """Columns where nobody's terminal says: a field of the shipped repository then takes two lines, few take three."""
@@ -30,14 +30,15 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
     With a finished run also each field's null share and shift and, once --importance has measured it, its importance:
     the drop in validation Recall@100 when the field's values are permuted.
     """
-    from bidrec import flow, runs
+    from bidrec import flow
     from bidrec.features.schema import read_schema
+    from bidrec.runs import folders
     from bidrec.training_set.tables import views_of
 
     schema = read_schema(config)
     if measure:
-        flow.measure_importance(runs.find(config.home_path, run_id), repeats=repeats, seed=seed)
-    run = runs.find(config.home_path, run_id) if run_id is not None or measure else runs.newest(config.home_path)
+        flow.measure_importance(folders.find(config.home_path, run_id), repeats=repeats, seed=seed)
+    run = folders.find(config.home_path, run_id) if run_id is not None or measure else folders.newest(config.home_path)
     statistics, importance = _figures(run)
     fields = [
         {
@@ -64,7 +65,7 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
 
 def _figures(run: "Run | None") -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's statistics and importance, as far as it has them."""
-    from bidrec.sealed import read_manifest
+    from bidrec.storage.sealed import read_manifest
 
     if run is None:
         return {}, {}

@@ -36,8 +36,8 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     """
     from bidrec.config.template import template
     from bidrec.errors import CannotWrite, ConfigurationError
-    from bidrec.own_source import write_own_source
-    from bidrec.storage import write_text
+    from bidrec.sources.own import write_own_source
+    from bidrec.storage.whole import write_text
 
     _refuse_unread("path", source == "postgres", source)
     _refuse_unread("zone", source in ("koneps", "gepnic"), source)

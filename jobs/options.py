@@ -21,9 +21,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from bidrec import log, machine, prometheus, signals
 from bidrec.config import Config, read
 from bidrec.errors import CannotWrite, InputMissing
+from bidrec.operations import log, machine, signals
+from bidrec.reporting import prometheus
 from jobs.failures import report
 from jobs.output import Result, emit, stdout_for_results
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bidrec.prometheus import Gauge
+from bidrec.reporting.prometheus import Gauge
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,7 +32,7 @@ class Result:
     width: int = 120
     """Columns of the text where stdout is not a terminal."""
     gauges: list[Gauge] = field(default_factory=list)
-    """What bidrec/prometheus.py writes of it, where that is asked for."""
+    """What bidrec/reporting/prometheus.py writes of it, where that is asked for."""
     exit_code: int = 0
     """For a command that did its work and found something wrong."""
     silent: bool = False

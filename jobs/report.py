@@ -15,10 +15,10 @@ def report(config: Config, run_id: str | None) -> Result:
     runs/ID/report.html is one file that needs no network: warnings first, then what data went in, how good the model is
     and where, and twenty example notices. bidrec train writes it too; write it again to see the run beside later ones.
     """
-    from bidrec import runs
     from bidrec.reporting.describe import describe_run
+    from bidrec.runs import folders
 
-    run = runs.find(config.home_path, run_id)
+    run = folders.find(config.home_path, run_id)
     written = describe_run(config, run)
     text = f"Model card: {written['model_card']}\nReport: {written['report'].as_uri()}"
     return Result(data={"run": run.id, **written}, text=text)

@@ -28,7 +28,7 @@ def simulate(
 
     The folder can be read as a source: source.name = "koneps", source.path = the folder.
     """
-    from bidrec import log
+    from bidrec.operations import log
     from bidrec.simulator import DEFAULT_END
     from bidrec.simulator import simulate as write
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from bidrec.config import Config
-from bidrec.prometheus import of_run
+from bidrec.reporting.prometheus import of_run
 from jobs.lake_gauges import lake_gauges
 from jobs.options import command, require_source
 from jobs.output import Result

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from bidrec.config import Config
-from bidrec.prometheus import of_publication
+from bidrec.reporting.prometheus import of_publication
 from jobs.lake_gauges import lake_gauges
 from jobs.options import TIME, command, require_source
 from jobs.output import Result

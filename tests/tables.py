@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from bidrec import config
 from bidrec.contract import TABLES
-from bidrec.lake import open_lake
+from bidrec.lake.parts import open_lake
 
 Row = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ def write_source(folder: Path, **tables: Sequence[Row]) -> config.Source:
 
 
 def lake(home: Path, view: str, columns: str = "*", rest: str = "") -> list[tuple[Any, ...]]:
-    """Rows of one of the lake's views (bidrec.lake), times in UTC."""
+    """Rows of one of the lake's views (bidrec.lake.parts), times in UTC."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         open_lake(connection, home / "lake")

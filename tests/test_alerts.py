@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bidrec.prometheus import EXPLAINED
+from bidrec.reporting.prometheus import EXPLAINED
 from jobs.cli import COMMANDS
 
 RULES = [

@@ -21,7 +21,17 @@ ORDER = [
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}
-FILES = {"pathlib", "os", "shutil", "tempfile", "duckdb", "pyarrow", "safetensors", "bidrec.storage", "bidrec.sealed"}
+FILES = {
+    "pathlib",
+    "os",
+    "shutil",
+    "tempfile",
+    "duckdb",
+    "pyarrow",
+    "safetensors",
+    "bidrec.storage.whole",
+    "bidrec.storage.sealed",
+}
 KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},

@@ -18,8 +18,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.sql import first_line
-from bidrec.storage import whole_file
+from bidrec.sql.words import first_line
+from bidrec.storage.whole import whole_file
 
 
 def append(of: str, file: Path, rows: pa.Table, names: Mapping[str, str]) -> None:

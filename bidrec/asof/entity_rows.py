@@ -13,7 +13,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from pandas.api.types import is_datetime64_any_dtype, is_object_dtype, is_string_dtype
 
 from bidrec.errors import ContractError, InputMissing
-from bidrec.sql import first_line, quoted
+from bidrec.sql.words import first_line, quoted
 
 _MAY_BE = "a pandas DataFrame, or a SELECT in DuckDB's SQL"
 

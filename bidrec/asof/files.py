@@ -17,7 +17,7 @@ import duckdb
 
 from bidrec.contract import ROW_OF_FILE
 from bidrec.errors import ContractError, InputMissing, Interrupted
-from bidrec.sql import first_line, literal, types_of
+from bidrec.sql.words import first_line, literal, types_of
 
 
 @dataclass(frozen=True)

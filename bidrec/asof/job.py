@@ -30,8 +30,8 @@ from bidrec.asof import gather
 from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
-from bidrec.sql import NO_FILE_CACHE, first_line, is_number, literal, quoted, types_of
-from bidrec.storage import whole_file, writing
+from bidrec.sql.words import NO_FILE_CACHE, first_line, is_number, literal, quoted, types_of
+from bidrec.storage.whole import whole_file, writing
 
 
 @dataclass(frozen=True, kw_only=True)

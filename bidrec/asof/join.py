@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bidrec.sql import literal, quoted
+from bidrec.sql.words import literal, quoted
 
 ASKED = "asked"
 """The relation with the questions; the caller creates it."""

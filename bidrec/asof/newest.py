@@ -19,11 +19,11 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
 
-from bidrec import log
 from bidrec.asof.files import find, unchanged
 from bidrec.asof.job import Limits, told
 from bidrec.errors import InputMissing
-from bidrec.sql import literal, quoted
+from bidrec.operations import log
+from bidrec.sql.words import literal, quoted
 
 WRITING_TIME = "written_at"
 """Event time of a source that is stamped as it is written: while it is not, no stretch of time can miss a row of it."""

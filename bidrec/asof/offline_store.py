@@ -30,7 +30,6 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from pydantic import StrictStr, field_validator
 
-from bidrec import log
 from bidrec.asof import entity_rows
 from bidrec.asof.all_rows import all_rows
 from bidrec.asof.appended import append
@@ -41,6 +40,7 @@ from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.other_home import refuse_another_home
 from bidrec.asof.served import log_served, served_between
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.operations import log
 
 _logger = log.get("asof")
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 import duckdb
 
 from bidrec.asof.join import ASKED, View
-from bidrec.sql import literal, quoted, types_of
+from bidrec.sql.words import literal, quoted, types_of
 
 ASKED_BYTES = 128
 """What an entity row takes while it is joined, about."""

@@ -24,8 +24,8 @@ from ibis.common.exceptions import IbisError
 from pyarrow import parquet
 
 from bidrec.errors import InputMissing
-from bidrec.sql import first_line
-from bidrec.storage import whole_file
+from bidrec.sql.words import first_line
+from bidrec.storage.whole import whole_file
 
 
 def log_served(folder: Path, rows: pa.Table | Path) -> None:

@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bidrec import log
 from bidrec.asof.resolve import NEVER
 from bidrec.config import Config
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.registry import open_store
 from bidrec.features.schema import View
-from bidrec.sql import first_line, literal
-from bidrec.storage import working_folder
+from bidrec.operations import log
+from bidrec.sql.words import first_line, literal
+from bidrec.storage.whole import working_folder
 
 VERSION_AT = "version_at"
 Ints = npt.NDArray[np.integer]

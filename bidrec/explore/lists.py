@@ -11,12 +11,12 @@ from typing import Any
 
 import duckdb
 
-from bidrec.intact import intact_tables
 from bidrec.publishing.layout import READ, reading_features
 from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
-from bidrec.sql import dicts
+from bidrec.sql.words import dicts
+from bidrec.storage.intact import intact_tables
 
 FOUND = 50
 """Notices, and companies, of a search, at most."""

@@ -15,7 +15,7 @@ import duckdb
 
 from bidrec.contract import NOTICE
 from bidrec.errors import ContractError
-from bidrec.sql import first_line, quoted, types_of
+from bidrec.sql.words import first_line, quoted, types_of
 
 _TYPES = {column.name: column.type for column in NOTICE.columns}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bidrec import log
+from bidrec.operations import log
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView

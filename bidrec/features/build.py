@@ -1,6 +1,6 @@
 """Features: what became known in the lake since the last build becomes a further segment of each feature table.
 
-Reads   lake/ (bidrec/lake.py), the features as they are
+Reads   lake/ (bidrec/lake/parts.py), the features as they are
 Writes  features/<table>/NNNNNN.parquet + manifest.json, which the Feast repository and bidrec.training_set read; NNNNNN
         is the number of the build: one may follow another without an ingest, where only time has passed
 
@@ -18,19 +18,20 @@ from typing import Any
 
 import duckdb
 
-from bidrec import log, recipe
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
-from bidrec.intact import require_intact, sweep_unnamed
-from bidrec.lake import OWN, newest_reading, open_lake
-from bidrec.locks import one_job_at_a_time
-from bidrec.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_manifest, write_json
-from bidrec.sql import literal, quoted, types_of
-from bidrec.storage import sweep, whole_folder, writing
-from bidrec.sums import facts_of
+from bidrec.lake.parts import OWN, newest_reading, open_lake
+from bidrec.operations import log
+from bidrec.runs import recipe
+from bidrec.sql.words import literal, quoted, types_of
+from bidrec.storage.intact import require_intact, sweep_unnamed
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_manifest, write_json
+from bidrec.storage.sums import facts_of
+from bidrec.storage.whole import sweep, whole_folder, writing
 from bidrec.watched import watched
 from bidrec.workspace import workspace
 

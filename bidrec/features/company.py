@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bidrec import log
 from bidrec.features.block import Block, Told, Wins, blocks
 from bidrec.features.history import history_of
 from bidrec.features.market import Coded, Market
 from bidrec.features.running import HALF_LIFE, WINDOWS, BidSequence, Seen, Versions, decayed, within
 from bidrec.features.state import state_of
+from bidrec.operations import log
 
 ROW_GROUP = 122_880
 

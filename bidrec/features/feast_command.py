@@ -18,8 +18,8 @@ from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
 from bidrec.features.registry import writing_store
-from bidrec.locks import one_job_at_a_time
-from bidrec.passwords import masked
+from bidrec.operations.passwords import masked
+from bidrec.storage.locks import one_job_at_a_time
 
 _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
 

@@ -18,16 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidrec import log
 from bidrec.config import Config
-from bidrec.damage import is_damage
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.features.bringing import tell
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
-from bidrec.locks import one_job_at_a_time
-from bidrec.sql import literal
-from bidrec.storage import writing
+from bidrec.operations import log
+from bidrec.sql.words import literal
+from bidrec.storage.damage import is_damage
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.whole import writing
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView, RepoConfig

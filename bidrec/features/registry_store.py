@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from bidrec.errors import ContractError
 from bidrec.features.asked_views import refuse_what_is_not_applied
 from bidrec.features.validation import refuse_what_cannot_be_validated
-from bidrec.storage import whole_file
+from bidrec.storage.whole import whole_file
 
 
 class WholeRegistryStore(FileRegistryStore):

@@ -20,12 +20,12 @@ import numpy as np
 from bidrec.errors import InputMissing
 from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
-from bidrec.intact import intact_tables
 from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
-from bidrec.runs import Run
-from bidrec.sealed import read_json, read_manifest
-from bidrec.sql import quoted
+from bidrec.runs.folders import Run
+from bidrec.sql.words import quoted
+from bidrec.storage.intact import intact_tables
+from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
 from bidrec.training_set.load import Side
 from bidrec.training_set.rows import SideRows

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from bidrec import log
 from bidrec.config import Config
+from bidrec.operations import log
 from bidrec.publishing.recommend import Published
-from bidrec.sql import literal
-from bidrec.storage import whole_file, writing
+from bidrec.sql.words import literal
+from bidrec.storage.whole import whole_file, writing
 from bidrec.workspace import workspace
 
 COLUMNS = {

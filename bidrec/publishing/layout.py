@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 
 from bidrec.errors import ContractError
-from bidrec.intact import intact_schema
-from bidrec.sql import first_line
+from bidrec.sql.words import first_line
+from bidrec.storage.intact import intact_schema
 
 READ = {
     "notices": ("notice_id", "title", "buyer", "unit", "place", "value", "currency", "published_at", "closes_at"),

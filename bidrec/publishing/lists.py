@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from bidrec import log
-from bidrec.progress import Counted
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.publishing.today import Today
 from bidrec.ranking.topk import best
 

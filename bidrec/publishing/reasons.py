@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from bidrec.intact import intact_tables
 from bidrec.publishing.layout import reading_features
-from bidrec.sql import NO_FILE_CACHE
+from bidrec.sql.words import NO_FILE_CACHE
+from bidrec.storage.intact import intact_tables
 
 BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
     nullif(coalesce(unit_name, unit), coalesce(buyer_name, buyer_id)) AS unit"""

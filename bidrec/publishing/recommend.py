@@ -15,14 +15,14 @@ import duckdb
 import numpy as np
 
 from bidrec.errors import BidrecError, ContractError, InputMissing
-from bidrec.intact import require_intact
 from bidrec.publishing.arrived import Arrived, may_bid
 from bidrec.publishing.layout import READ, require_columns
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
-from bidrec.runs import newest
-from bidrec.sql import dicts
+from bidrec.runs.folders import newest
+from bidrec.sql.words import dicts
+from bidrec.storage.intact import require_intact
 
 PROBABILITY, COSINE = "probability", "cosine"
 """What a score is: the probability that the company bids, or the cosine of the two vectors, which only orders."""

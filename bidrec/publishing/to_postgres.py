@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from bidrec.config import Config
-from bidrec.database import connected, describe, stoppable
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.publishing.export import COLUMNS, counted, recommendations
-from bidrec.sql import literal, quoted
+from bidrec.sql.postgres import connected, describe, stoppable
+from bidrec.sql.words import literal, quoted
 
 VARIABLE = "BIDREC_EXPORT_URL"
 MADE_BY = "bidrec:"

@@ -13,8 +13,8 @@ import numpy as np
 
 from bidrec.config import Config
 from bidrec.publishing.closing import status_files
-from bidrec.runs import Run
-from bidrec.storage import working_folder
+from bidrec.runs.folders import Run
+from bidrec.storage.whole import working_folder
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.rows import seconds

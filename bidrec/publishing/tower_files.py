@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from bidrec.errors import BidrecError, ConfigurationError
-from bidrec.home import require_replaceable
 from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
-from bidrec.runs import Run
-from bidrec.sealed import write_manifest
-from bidrec.storage import whole_folder
+from bidrec.runs.folders import Run
+from bidrec.storage.home import require_replaceable
+from bidrec.storage.sealed import write_manifest
+from bidrec.storage.whole import whole_folder
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training_set.load import SIDES, TrainingSet

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from bidrec import log
+from bidrec.operations import log
 from bidrec.publishing.withdrawn import withdrawn
-from bidrec.sealed import write_manifest
-from bidrec.storage import sweep, sync, whole_folder, writing
+from bidrec.storage.sealed import write_manifest
+from bidrec.storage.whole import sweep, sync, whole_folder, writing
 
 CURRENT = "current"
 KEPT = 3

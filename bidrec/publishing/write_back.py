@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
-from bidrec.locks import one_job_at_a_time
+from bidrec.operations import log
 from bidrec.publishing import gate
 from bidrec.publishing.closing import CLOSING, open_notices, status_files, with_closing
 from bidrec.publishing.lists import Lists, best_of_both
@@ -30,9 +29,10 @@ from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import BUYER
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
-from bidrec.runs import Run, produced
-from bidrec.sealed import read_manifest
-from bidrec.sql import literal
+from bidrec.runs.folders import Run, produced
+from bidrec.sql.words import literal
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.splits import iso_of
 from bidrec.workspace import workspace
 
@@ -48,7 +48,7 @@ def write_back(
 ) -> dict[str, Any]:
     """Embed today's notices and companies with `run` and publish them; returns the version's manifest.
 
-    `as_of` (epoch seconds UTC) None means the newest moment in the data. `lineage` (bidrec.lineage) goes into the
+    `as_of` (epoch seconds UTC) None means the newest moment in the data. `lineage` (bidrec.runs.lineage) goes into the
     manifest. One write-back at a time: a second one waits, so that the version published last is the one made last.
     Raises GateRefused (78) where the model does not beat its baselines, ConfigurationError (64) where `as_of` is before
     the published version's, ContractError (65) where today's features have shifted beyond the bounds of [drift]; what

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec import log
 from bidrec.config import Evaluation
-from bidrec.progress import Counted
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.ranking import metrics
 from bidrec.ranking.compare import compare
 from bidrec.ranking.eligibility import Eligible

@@ -19,7 +19,7 @@ BEST_BASELINE = "best_baseline"
 CHOSEN_BY = "recall@100"
 """The metric that names the best baseline, by which the gate judges, and whose course over the weeks is told."""
 MEASURED_BY = "measured_by"
-"""The key of the code that measured (bidrec.recipe): other code may mean something else by the same name."""
+"""The key of the code that measured (bidrec.runs.recipe): other code may mean something else by the same name."""
 
 
 def comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bidrec import log
 from bidrec.config import Config, Evaluation
+from bidrec.operations import log
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
@@ -30,7 +30,7 @@ from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.segments import categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
-from bidrec.runs import Run
+from bidrec.runs.folders import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
 from bidrec.training_set.load import TrainingSet
 

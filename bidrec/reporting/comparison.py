@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.ranking.names import MODEL, comparable
-from bidrec.runs import Run, all_runs
+from bidrec.runs.folders import Run, all_runs
 
 LAST = 10
 

@@ -6,14 +6,14 @@ Writes  runs/ID/report.html, runs/ID/model_card.md and .json
 
 from pathlib import Path
 
-from bidrec import recipe
 from bidrec.config import Config
 from bidrec.errors import ContractError
 from bidrec.ranking.names import MEASURED_BY
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import write_page
-from bidrec.runs import Run
+from bidrec.runs import recipe
+from bidrec.runs.folders import Run
 
 
 def describe_run(config: Config, run: Run) -> dict[str, Path]:

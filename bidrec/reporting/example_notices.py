@@ -13,7 +13,7 @@ from bidrec.publishing import reasons
 from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
-from bidrec.sql import dicts
+from bidrec.sql.words import dicts
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "unit", "place", "region", "category", "value", "currency", "published_at")

@@ -15,8 +15,8 @@ from bidrec.reporting.comparison import compared_runs
 from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
-from bidrec.runs import Run
-from bidrec.sealed import read_json, read_manifest
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import read_json, read_manifest
 
 
 def gather(config: Config, run: Run) -> dict[str, Any]:

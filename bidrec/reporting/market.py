@@ -6,11 +6,11 @@ Reads   features/{notice,bid_log}, lake/manifest.json, quarantine/NNNNNN/manifes
 from pathlib import Path
 from typing import Any
 
-from bidrec import quarantine
 from bidrec.config import Config
+from bidrec.lake import quarantine
 from bidrec.publishing.layout import reading_features
-from bidrec.sealed import content_of, read_manifest
-from bidrec.sql import dicts, literal
+from bidrec.sql.words import dicts, literal
+from bidrec.storage.sealed import content_of, read_manifest
 from bidrec.workspace import workspace
 
 REGIONS = 20

@@ -9,11 +9,11 @@ from typing import Any
 from bidrec.config import Config
 from bidrec.errors import GateRefused
 from bidrec.features.schema import ENCODED
-from bidrec.intact import is_whole
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
-from bidrec.runs import Run
-from bidrec.sealed import read_json
+from bidrec.runs.folders import Run
+from bidrec.storage.intact import is_whole
+from bidrec.storage.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of
 from bidrec.training_set.splits import day_of
 

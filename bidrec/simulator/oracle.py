@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bidrec import sealed
 from bidrec.errors import InputMissing
 from bidrec.simulator.bids import may_bid, size_liking
 from bidrec.simulator.channels import Channel, groups_of, make_channels
 from bidrec.simulator.companies import Companies
 from bidrec.simulator.dumps import company_ids as ids_of
 from bidrec.simulator.notices import FIELDS, Notices
+from bidrec.storage import sealed
 
 FOLDER = "oracle"
 PROCESS = "process.json"

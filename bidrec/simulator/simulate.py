@@ -17,9 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
 
-from bidrec import sealed, storage
 from bidrec.errors import ConfigurationError
-from bidrec.home import require_replaceable
 from bidrec.simulator import dumps
 from bidrec.simulator.bids import SIZE_TOLERANCE, draw_bids
 from bidrec.simulator.calendar import DAY, Block, blocks, day_weights, seconds
@@ -29,6 +27,8 @@ from bidrec.simulator.notices import Notices, again, fresh, join, take
 from bidrec.simulator.oracle import FOLDER, PROCESS, VERSION, save_companies
 from bidrec.simulator.vocabulary import market
 from bidrec.simulator.world import World, make_world
+from bidrec.storage import sealed, whole
+from bidrec.storage.home import require_replaceable
 
 DEFAULT_END = datetime(2025, 6, 30, 18)
 """Seoul clock."""
@@ -69,8 +69,8 @@ def simulate(
     scale = _scale(world, people, channels, plan, bids / notices, last, streams[3])
     rows = {"notice": 0, "company": companies, "bid": 0}
     still_open = reissues = 0
-    with storage.whole_folder(out) as folder:
-        with storage.writing(out):
+    with whole.whole_folder(out) as folder:
+        with whole.writing(out):
             for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
                 (folder / name).mkdir(parents=True)
             _save_people(folder, world, people, last, scale, default_rng([seed, 5]))
@@ -80,7 +80,7 @@ def simulate(
                 take(made, opened), people, channels, world.district_province, len(world.market.topics), rng
             )
             notice = opened[notice]
-            with storage.writing(out):
+            with whole.writing(out):
                 _write(folder / "notice", block, dumps.notice_table(world, made, rng))
                 _write(folder / "bid", block, dumps.bid_table(made, people, notice, company, rng))
                 _write(folder / FOLDER / "notice", block, pa.table({"notice_id": dumps.notice_ids(made), **made}))

@@ -1,7 +1,7 @@
 """Sources: somebody's tables, mapped to the canonical ones by three SELECTs each.
 
 Reads   a folder of dumps, or PostgreSQL: at first whole, later what may have changed (`changes.py`)
-Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/checks.py` holds to the contract
+Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/lake/checks.py` holds to the contract
 
 Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
 """
@@ -14,13 +14,14 @@ from typing import Any
 
 import duckdb
 
-from bidrec import config, log
+from bidrec import config
 from bidrec.contract import TABLES
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.operations import log
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
-from bidrec.sql import first_line, quoted
+from bidrec.sql.words import first_line, quoted
 from bidrec.watched import watched
 
 __all__ = ["files", "give", "identity", "load_definition", "reached"]

@@ -9,9 +9,9 @@ A row that has no time at all is always read, and so is everything that the sour
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from bidrec import log
+from bidrec.operations import log
 from bidrec.sources.definition import Definition, RawTable
-from bidrec.sql import quoted
+from bidrec.sql.words import quoted
 
 _TIMES = ("date", "timestamp", "timestamptz")
 _logger = log.get("ingest")

@@ -22,9 +22,9 @@ import duckdb
 from pyarrow import parquet
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.sealed import fingerprint
 from bidrec.sources.definition import RawTable
-from bidrec.sql import first_line, literal
+from bidrec.sql.words import first_line, literal
+from bidrec.storage.sealed import fingerprint
 
 ENDINGS = (".parquet", ".csv", ".csv.gz")
 _BLOCK = 1 << 20

@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bidrec import log
-from bidrec.database import connected, describe, said, sqlstate, stoppable, with_options
 from bidrec.errors import DependencyDown, InputMissing
+from bidrec.operations import log
 from bidrec.sources.changes import changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
-from bidrec.sql import literal, quoted
+from bidrec.sql.postgres import connected, describe, said, sqlstate, stoppable, with_options
+from bidrec.sql.words import literal, quoted
 
 _PAUSES = (1.0, 5.0, 15.0)
 """Seconds before each further attempt."""

@@ -9,11 +9,11 @@ import re
 
 import duckdb
 
-from bidrec import log
-from bidrec.casting import cast, refuse_loss
 from bidrec.errors import ConfigurationError, ContractError
+from bidrec.operations import log
 from bidrec.sources.definition import RawTable
-from bidrec.sql import first_line, quoted, types_of
+from bidrec.sql.casting import cast, refuse_loss
+from bidrec.sql.words import first_line, quoted, types_of
 
 _logger = log.get("ingest")
 

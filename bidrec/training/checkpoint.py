@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bidrec import log, machine
-from bidrec.intact import is_whole
-from bidrec.sealed import read_json, write_json, write_manifest
-from bidrec.storage import whole_folder
+from bidrec.operations import log, machine
+from bidrec.storage.intact import is_whole
+from bidrec.storage.sealed import read_json, write_json, write_manifest
+from bidrec.storage.whole import whole_folder
 from bidrec.training.distributed import own_rows, whole
 from bidrec.training.processes import is_first
 from bidrec.training.sharding import rows_by_name

@@ -6,7 +6,7 @@ Writes  runs/ID/offending_batch.json
 from pathlib import Path
 
 from bidrec.errors import BidrecError
-from bidrec.sealed import write_json
+from bidrec.storage.sealed import write_json
 from bidrec.training import processes
 from bidrec.training.checkpoint import Progress
 from bidrec.training.steps import Steps

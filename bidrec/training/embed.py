@@ -7,12 +7,12 @@ of them what others see. They lie where the data does: on the host, where that i
 import torch
 from torch import Tensor
 
-from bidrec import log
 from bidrec.model.history import Vectors
 from bidrec.model.members import vectors_of
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
-from bidrec.progress import Counted
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.training.resident import Companies, Resident
 
 _logger = log.get("towers")

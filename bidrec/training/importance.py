@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bidrec import log
 from bidrec.errors import InputMissing
 from bidrec.model.history import Vectors
 from bidrec.model.members import vectors_of
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
+from bidrec.operations import log
 from bidrec.training.embed import BLOCK, gathered_companies, notice_vectors
 from bidrec.training.exchange import Part, exchanged, parts_of
 from bidrec.training.resident import Companies, Resident

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import InputMissing, Interrupted
+from bidrec.operations import log
 from bidrec.training import checkpoint, floor, processes, saved
 from bidrec.training.allocator import keep_freed_memory
 from bidrec.training.axes import fit_axes

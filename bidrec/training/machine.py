@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bidrec import log
 from bidrec.config import Training
 from bidrec.errors import DependencyDown
 from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
+from bidrec.operations import log
 from bidrec.training import graphs
 from bidrec.training.filling import fill_up
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from bidrec import log
 from bidrec.errors import BidrecError, Interrupted
+from bidrec.operations import log
 
 PATIENCE = timedelta(hours=24)
 """How long processes wait for one another: the first one builds the training set meanwhile."""

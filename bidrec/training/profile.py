@@ -13,9 +13,9 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from bidrec import log
-from bidrec.sealed import write_json, write_manifest
-from bidrec.storage import whole_folder
+from bidrec.operations import log
+from bidrec.storage.sealed import write_json, write_manifest
+from bidrec.storage.whole import whole_folder
 
 WARM_UP, STEPS = 10, 20
 PARTS = ("gather", "forward", "backward", "optimiser")

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from bidrec.config import Model
 from bidrec.errors import ContractError
-from bidrec.intact import is_whole
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.sealed import read_manifest, write_manifest
-from bidrec.storage import whole_folder
+from bidrec.storage.intact import is_whole
+from bidrec.storage.sealed import read_manifest, write_manifest
+from bidrec.storage.whole import whole_folder
 
 WEIGHTS = "weights.safetensors"
 

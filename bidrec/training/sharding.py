@@ -27,11 +27,11 @@ from torchrec.distributed.planner.storage_reservations import FixedPercentageSto
 from torchrec.distributed.planner.types import PlannerError
 from torchrec.distributed.types import ParameterSharding, ShardingType
 
-from bidrec import log, machine
 from bidrec.errors import DependencyDown
 from bidrec.model.adam import EPSILON
 from bidrec.model.row_rules import State
 from bidrec.model.tables import ROWS, Rate, Table, each_alone
+from bidrec.operations import log, machine
 from bidrec.training import distributed, processes
 
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bidrec import machine
 from bidrec.config import Config
+from bidrec.operations import machine
 from bidrec.training_set.load import TrainingSet
 
 

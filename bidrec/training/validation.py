@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from bidrec import log
 from bidrec.model.towers import StaticTower
 from bidrec.model.two_tower import TwoTower
+from bidrec.operations import log
 from bidrec.training.embed import company_vectors, notice_vectors
 from bidrec.training.resident import Resident
 

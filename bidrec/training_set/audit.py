@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from bidrec.errors import ContractError
-from bidrec.sealed import read_json, read_manifest
+from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.audit_fit import audit_fit
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.splits import day_of

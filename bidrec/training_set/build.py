@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bidrec import log
 from bidrec.asof.spark import known_since_by_spark
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.feature_store import joins_by_spark
 from bidrec.features.schema import Schema
-from bidrec.progress import Counted
-from bidrec.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
-from bidrec.sql import literal, quoted, types_of
-from bidrec.storage import whole_folder
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
+from bidrec.sql.words import literal, quoted, types_of
+from bidrec.storage.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
+from bidrec.storage.whole import whole_folder
 from bidrec.training_set import drift, statistics
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit

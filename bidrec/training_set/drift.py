@@ -10,12 +10,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from bidrec import log
 from bidrec.config import Drift
 from bidrec.errors import ContractError
 from bidrec.features.schema import ENCODED, Schema
-from bidrec.intact import require_intact
-from bidrec.sealed import read_json
+from bidrec.operations import log
+from bidrec.storage.intact import require_intact
+from bidrec.storage.sealed import read_json
 from bidrec.training_set.splits import DAY
 from bidrec.training_set.statistics import REFERENCE, Figures, Table, measure
 from bidrec.training_set.tables import FeatureTables, views_of

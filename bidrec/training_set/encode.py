@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bidrec import log
 from bidrec.features.schema import Field
-from bidrec.intact import require_intact
-from bidrec.progress import Counted
-from bidrec.sql import quoted
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
+from bidrec.sql.words import quoted
+from bidrec.storage.intact import require_intact
 from bidrec.training_set import text
 from bidrec.training_set.morphemes import analyser_of, require_analyser
 from bidrec.training_set.npy import Growing, read

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bidrec.sql import literal, quoted, types_of
+from bidrec.sql.words import literal, quoted, types_of
 from bidrec.training_set.tables import ROW, FeatureTables
 
 COLUMNS = ("regions", "licences")

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.errors import ContractError, InputMissing
-from bidrec.intact import require_intact
-from bidrec.sealed import read_json, read_manifest
+from bidrec.storage.intact import require_intact
+from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.npy import read
 
 SIDES = ("notice", "profile", "version")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bidrec.sql import quoted
+from bidrec.sql.words import quoted
 
 BLOCK_ROWS = 65_536
 

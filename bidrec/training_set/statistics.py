@@ -18,10 +18,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from bidrec import log
 from bidrec.features.schema import Field
-from bidrec.progress import Counted
-from bidrec.sql import quoted
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
+from bidrec.sql.words import quoted
 from bidrec.training_set.rows import seconds
 
 Windows = dict[str, tuple[int, int]]

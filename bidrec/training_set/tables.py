@@ -15,13 +15,13 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import ENCODED, Field, Schema, View
-from bidrec.intact import require_intact
-from bidrec.sealed import read_manifest
-from bidrec.sql import is_number, literal, quoted, types_of
+from bidrec.operations import log
+from bidrec.sql.words import is_number, literal, quoted, types_of
+from bidrec.storage.intact import require_intact
+from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.load import SIDES
 from bidrec.training_set.rows import seconds
 from bidrec.watched import watched

@@ -17,14 +17,16 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidrec import flow, log, recipe
+from bidrec import flow
 from bidrec.config import Config, Split
 from bidrec.errors import BidrecError, ConfigurationError, DependencyDown
 from bidrec.features.schema import Schema
-from bidrec.locks import one_job_at_a_time
-from bidrec.sealed import fingerprint, read_manifest
-from bidrec.signals import stop_requested
-from bidrec.storage import writing
+from bidrec.operations import log
+from bidrec.operations.signals import stop_requested
+from bidrec.runs import recipe
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import fingerprint, read_manifest
+from bidrec.storage.whole import writing
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.pairs import read_log

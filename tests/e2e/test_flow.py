@@ -9,21 +9,22 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from bidrec.ingest import ingest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from bidrec import flow, lineage
+from bidrec import flow
 from bidrec.config import Config, Drift, Publish, Split
 from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputMissing
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import open_store
 from bidrec.features.schema import read_schema
-from bidrec.ingest import ingest
 from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
-from bidrec.runs import Run, all_runs, find
-from bidrec.sealed import read_json, read_manifest, write_json
+from bidrec.runs import lineage
+from bidrec.runs.folders import Run, all_runs, find
+from bidrec.storage.sealed import read_json, read_manifest, write_json
 from jobs.cli import main
 from tests.e2e.markets import write_toml
 from tests.e2e.test_using import documented

@@ -19,7 +19,7 @@ from bidrec.config import Config
 from bidrec.explore.lists import Filters, notices_of
 from bidrec.publishing.export import export_file
 from bidrec.publishing.recommend import Published
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 from jobs.recommend import recommend
 
 SEOUL = ZoneInfo("Asia/Seoul")

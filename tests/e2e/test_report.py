@@ -20,8 +20,8 @@ from bidrec.reporting.describe import describe_run
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import card_of, write_card
 from bidrec.reporting.page import html
-from bidrec.runs import Run, find
-from bidrec.sealed import read_json, read_manifest, write_json
+from bidrec.runs.folders import Run, find
+from bidrec.storage.sealed import read_json, read_manifest, write_json
 from bidrec.training.loop import CHANCE
 from jobs.cli import main
 from tests.browser import AXE, Page, browser, needs_axe, needs_chromium

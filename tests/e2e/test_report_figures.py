@@ -11,8 +11,8 @@ from bidrec.config import Config
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import html
-from bidrec.runs import Run, find
-from bidrec.sealed import read_json
+from bidrec.runs.folders import Run, find
+from bidrec.storage.sealed import read_json
 
 REFUSED = {"notice": {"given": 1234, "quarantined": 5, "reasons": {"it is late": 3, "it is none": 2}}}
 Rows = list[list[str]]

@@ -10,8 +10,8 @@ import torch
 
 from bidrec import flow
 from bidrec.config import Config, Evaluation, Split, Training
-from bidrec.sealed import content_of, read_manifest
 from bidrec.simulator import simulate
+from bidrec.storage.sealed import content_of, read_manifest
 from tests.e2e.markets import END, market
 
 

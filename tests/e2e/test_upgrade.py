@@ -13,13 +13,14 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from bidrec import flow, recipe
+from bidrec import flow
 from bidrec.config import Config
 from bidrec.errors import ContractError
 from bidrec.publishing.arrived import Arrived
 from bidrec.publishing.version import published_folder
-from bidrec.runs import all_runs, find
-from bidrec.sealed import read_json, write_json, write_manifest
+from bidrec.runs import recipe
+from bidrec.runs.folders import all_runs, find
+from bidrec.storage.sealed import read_json, write_json, write_manifest
 from jobs.cli import main
 
 
@@ -42,7 +43,7 @@ def refused(done: Result) -> str:
 def upgraded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The code that reads a run is another than it was."""
     now = recipe.now()
-    monkeypatch.setattr("bidrec.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
+    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
 
 
 @pytest.mark.usefixtures("upgraded")
@@ -82,7 +83,7 @@ def test_after_an_upgrade_the_next_training_makes_a_run_of_its_own_which_is_then
     """Of the same data and settings, and without --force."""
     (old,) = all_runs(copy.home_path)
     now = recipe.now()
-    monkeypatch.setattr("bidrec.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
+    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
     copy = replace(copy, publish=replace(copy.publish, margin=1.0))
     new = flow.train(copy)
     assert new != old

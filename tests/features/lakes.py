@@ -10,8 +10,8 @@ import pyarrow
 from pyarrow import parquet
 
 from bidrec.contract import TABLES, Table
-from bidrec.lake import add_parts, part_file
-from bidrec.sealed import read_manifest
+from bidrec.lake.parts import add_parts, part_file
+from bidrec.storage.sealed import read_manifest
 from tests.tables import Row
 
 _TYPES = {

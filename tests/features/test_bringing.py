@@ -6,12 +6,12 @@ import pytest
 from feast import BigQuerySource, Entity, FeatureView, Field, ValueType
 from feast.types import Int64
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import InputMissing
 from bidrec.features import bringing
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
+from bidrec.operations import log
 from bidrec.publishing.write_back import VIEWS
 from tests.publishing.versions import publish
 

@@ -16,10 +16,10 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing, Interrupted
 from bidrec.features import build
 from bidrec.features.build import EVENT_TIMES, build_features
-from bidrec.lake import add_reading, part_file
-from bidrec.locks import one_job_at_a_time
-from bidrec.sealed import content_of, read_manifest
-from bidrec.sums import sha256
+from bidrec.lake.parts import add_reading, part_file
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import content_of, read_manifest
+from bidrec.storage.sums import sha256
 from tests import tables
 from tests.features.lakes import add_part, read, write_lake
 

@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.registry import apply, materialize, open_store
-from bidrec.locks import one_job_at_a_time
+from bidrec.operations import log
+from bidrec.storage.locks import one_job_at_a_time
 from tests.feature_repo.homes import VIEWS, day, write_home
 
 

@@ -10,7 +10,7 @@ from bidrec.config import Config
 from bidrec.errors import CannotWrite, ContractError, InputMissing
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_registry, open_store
-from bidrec.storage import PARTIAL
+from bidrec.storage.whole import PARTIAL
 from tests.asof.worlds import view, write
 from tests.feature_repo.homes import day, write_home
 

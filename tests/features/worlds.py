@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from bidrec.lake import add_reading, newest_reading
-from bidrec.sealed import read_manifest
+from bidrec.lake.parts import add_reading, newest_reading
+from bidrec.storage.sealed import read_manifest
 from tests import tables
 from tests.features.lakes import add_part, write_lake
 

@@ -6,7 +6,7 @@ import pytest
 
 from bidrec.config import Config, Source
 from bidrec.errors import CannotWrite, ConfigurationError
-from bidrec.sealed import read_manifest, write_json
+from bidrec.storage.sealed import read_manifest, write_json
 from jobs.demo import _simulate
 
 

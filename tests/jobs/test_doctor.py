@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bidrec.sealed import write_manifest
+from bidrec.storage.sealed import write_manifest
 from jobs import doctor
 from tests import tables
 from tests.disks import read_only, small

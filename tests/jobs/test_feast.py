@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.features import feast_command
-from bidrec.locks import one_job_at_a_time
+from bidrec.storage.locks import one_job_at_a_time
 from jobs.cli import main
 from tests.feature_repo.homes import write_home
 

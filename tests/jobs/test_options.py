@@ -17,8 +17,9 @@ from click.testing import CliRunner
 from click.testing import Result as Outcome
 from rich.table import Table
 
-from bidrec import errors, log
+from bidrec import errors
 from bidrec.config import Config
+from bidrec.operations import log
 from jobs import options
 from jobs.options import command, require_source
 from jobs.output import SCHEMA_VERSION, Result

@@ -4,10 +4,10 @@ from itertools import pairwise
 import pytest
 from click.testing import CliRunner
 
-from bidrec import recipe
 from bidrec.config import Config
-from bidrec.runs import Run
-from bidrec.sealed import write_json
+from bidrec.runs import recipe
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import write_json
 from jobs.cli import main
 
 

@@ -4,13 +4,13 @@ from contextlib import ExitStack
 import pytest
 from click.testing import CliRunner
 
-from bidrec import recipe
 from bidrec.config import Config
 from bidrec.errors import Interrupted
-from bidrec.locks import one_job_at_a_time
 from bidrec.publishing.write_back import write_back
-from bidrec.runs import Run
-from bidrec.sealed import write_json
+from bidrec.runs import recipe
+from bidrec.runs.folders import Run
+from bidrec.storage.locks import one_job_at_a_time
+from bidrec.storage.sealed import write_json
 from jobs.cli import main
 from tests.publishing.versions import publish
 

@@ -2,8 +2,8 @@ import json
 
 from click.testing import CliRunner
 
-from bidrec.runs import Run
-from bidrec.sealed import write_json
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import write_json
 from jobs.cli import main
 
 

@@ -8,8 +8,8 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.explore.lists import search
 from bidrec.publishing.layout import READ
 from bidrec.publishing.recommend import Published
-from bidrec.runs import Run
-from bidrec.sealed import write_json
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import write_json
 from tests.publishing.versions import publish
 
 COMPANIES = [f"c{number}" for number in range(9)]

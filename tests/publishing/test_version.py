@@ -20,7 +20,7 @@ from bidrec.features.registry import apply, materialize, open_store
 from bidrec.publishing.recommend import Published
 from bidrec.publishing.version import next_moment, published_folder
 from bidrec.publishing.write_back import VIEWS
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 from tests.publishing.versions import CLOSES_AT, publish
 
 

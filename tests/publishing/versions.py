@@ -14,7 +14,7 @@ from bidrec.publishing.today import Vectors
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.publishing.write_back import published_tables
 from bidrec.ranking.topk import top_k
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 CLOSES_AT = datetime(2025, 2, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
-from bidrec.config import Config
 from bidrec.ingest import ingest
+
+from bidrec.config import Config
 from bidrec.reporting.market import market
 from tests import tables
 

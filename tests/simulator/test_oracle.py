@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from bidrec import sealed
 from bidrec.errors import InputMissing
 from bidrec.simulator.bids import draw_bids
 from bidrec.simulator.dumps import company_ids
 from bidrec.simulator.oracle import Oracle, has_oracle
+from bidrec.storage import sealed
 from tests.simulator.market import dumps, folder, one
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bidrec import sealed
 from bidrec.contract import PERSONAL
 from bidrec.errors import ConfigurationError
 from bidrec.simulator import simulate
+from bidrec.storage import sealed
 from tests.simulator.market import BIDS, COMPANIES, NOTICES, dumps, folder, one
 
 SMALL = {"notices": 300, "companies": 80, "bids": 1_500, "days": 100}

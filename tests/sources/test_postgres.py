@@ -10,15 +10,15 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
+from bidrec.ingest import ingest
 
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
-from bidrec.ingest import ingest
-from bidrec.lake import newest_reading
-from bidrec.sealed import content_of, read_manifest
+from bidrec.lake.parts import newest_reading
 from bidrec.sources import load_definition, reached
 from bidrec.sources import postgres as reader
 from bidrec.sources.definition import Definition, RawTable
+from bidrec.storage.sealed import content_of, read_manifest
 from tests import postgres
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
 from tests.sources.test_koneps import write_dump

@@ -19,12 +19,12 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from bidrec import machine
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import DependencyDown, InputMissing, Interrupted
 from bidrec.model.row_rules import new_state
 from bidrec.model.tables import Rate, Table, row_update
 from bidrec.model.two_tower import build
+from bidrec.operations import machine
 from bidrec.training import distributed, processes
 from bidrec.training.loop import train
 from bidrec.training.sharding import shard_tables

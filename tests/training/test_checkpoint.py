@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from torch import nn
 
-from bidrec import machine
 from bidrec.errors import CannotWrite
+from bidrec.operations import machine
 from bidrec.training import checkpoint as checkpoints
 from bidrec.training.checkpoint import STATE, Checkpoint, Progress, Writer, newest
 

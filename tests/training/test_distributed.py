@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from bidrec.model.tables import Table
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 from bidrec.training import distributed, saved
 from tests.training.ranks import HANDED_ON, HANDED_ON_AFTER, KINDS, note_losses, stopped
 

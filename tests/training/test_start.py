@@ -7,7 +7,7 @@ import pytest
 from benchmarks.training_recipes import configuration
 from benchmarks.training_world import written
 from bidrec.errors import ContractError, InputMissing
-from bidrec.sealed import read_manifest
+from bidrec.storage.sealed import read_manifest
 from bidrec.training.start import start
 
 CONFIG = configuration("static", epochs=1, table_optimiser="sparse_adam")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from bidrec.config import Config, Split
 from bidrec.features.schema import Field, Schema, View
-from bidrec.sealed import write_manifest
+from bidrec.storage.sealed import write_manifest
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TIME = pa.timestamp("us", "UTC")

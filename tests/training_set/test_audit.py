@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bidrec.errors import ContractError
-from bidrec.sealed import read_json, write_json, write_manifest
+from bidrec.storage.sealed import read_json, write_json, write_manifest
 from bidrec.training_set.audit import audit_training_set
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
-from bidrec.sealed import content_of, write_manifest
+from bidrec.storage.sealed import content_of, write_manifest
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.encode import MISSING_TIME
 from bidrec.training_set.load import TrainingSet

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from bidrec.config import Drift
 from bidrec.errors import ContractError
-from bidrec.sealed import read_json, read_manifest
+from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.drift import SERVING, shifts_of
 from tests.training_set.tables import config_of, day, schema_of, write_features

@@ -6,7 +6,7 @@ import pytest
 
 from bidrec.errors import ContractError, DependencyDown
 from bidrec.features.schema import MORPHEMES, NGRAMS
-from bidrec.sealed import read_json, write_json
+from bidrec.storage.sealed import read_json, write_json
 from bidrec.training_set import morphemes as module
 from bidrec.training_set import text
 from bidrec.training_set.build import build_training_set

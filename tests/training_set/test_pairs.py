@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bidrec.sealed import write_manifest
+from bidrec.storage.sealed import write_manifest
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.tables import open_tables
 from tests.training_set.tables import ACTIVITY_FIELDS, config_of, schema_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidrec import recipe
 from bidrec.config import Config, Model, Training
+from bidrec.runs import recipe
 from bidrec.training.loop import train
 from bidrec.training_set.load import TrainingSet
 from bidrec.tuning.search import METRIC, _name, _open, _set_folder, _settings, value_of
@@ -83,10 +83,10 @@ def test_after_an_upgrade_no_trial_is_held_against_older_ones_and_no_older_train
         return _name(CONFIG, "data", [SET], space_of(CONFIG)), _set_folder(CONFIG, "data")
 
     (name, folder), now = made(), recipe.now()
-    monkeypatch.setattr("bidrec.recipe.now", lambda: now | {"learning": "upgraded"})
+    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: now | {"learning": "upgraded"})
     assert made()[0] != name
     assert made()[1] == folder
-    monkeypatch.setattr("bidrec.recipe.now", lambda: now | {"serving": "upgraded"})
+    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: now | {"serving": "upgraded"})
     assert made()[1] != folder
 
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 
 from bidrec.errors import ContractError
-from bidrec.intact import is_whole
 from bidrec.ranking.second_stage.calibrate import calibrate, heights
 from bidrec.ranking.second_stage.signals import FIXED, NEWCOMERS
-from bidrec.sealed import read_json, write_json, write_manifest
-from bidrec.storage import whole_folder
+from bidrec.storage.intact import is_whole
+from bidrec.storage.sealed import read_json, write_json, write_manifest
+from bidrec.storage.whole import whole_folder
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bidrec import machine
 from bidrec.config import Ranking
+from bidrec.operations import machine
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.signals import candidates_of

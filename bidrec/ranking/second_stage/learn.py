@@ -7,9 +7,9 @@ Writes  runs/ID/second_stage/
 import numpy as np
 import numpy.typing as npt
 
-from bidrec import log
 from bidrec.config import Config
 from bidrec.errors import InputMissing
+from bidrec.operations import log
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.second_stage.blend import Blend, learn
@@ -18,8 +18,8 @@ from bidrec.ranking.second_stage.final import BLOCK
 from bidrec.ranking.second_stage.signals import candidates_of, names_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
-from bidrec.runs import Run
-from bidrec.sealed import read_manifest
+from bidrec.runs.folders import Run
+from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]

@@ -1,0 +1,134 @@
+"""What is suspect of a source whose rows hold the contract: a line is said of it, and nothing is refused.
+
+Reads   typed (one table's rows before they are judged), checked_<table> (`bidrec/lake/checks.py`), lake_company_stood
+Writes  nothing
+"""
+
+import duckdb
+
+from bidrec.contract import COMPANY, NOTICE, REASON, Table
+from bidrec.sql.words import is_number, literal, quoted, types_of
+
+OPEN_NOTICES = 20
+"""Notices without a bid of which something can be told."""
+GROWN_COMPANIES = 10
+"""Companies with a new version of whose earlier ones something can be told."""
+
+
+def empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
+    """Faults that a row survives: columns without any value, notices without a title."""
+    counts = ", ".join(f"count({quoted(name)})" for name in given)
+    total, *present = connection.execute(f"SELECT count(*), {counts} FROM typed").fetchall()[0]
+    filled = dict(zip((name.lower() for name in given), present, strict=True))
+    empty = [name for name, number in filled.items() if not number]
+    warnings = [f"{table.name}: no row has a value of {', '.join(empty)}"] if empty else []
+    if table.name == "notice" and 0 < filled.get("title", 0) < total:
+        warnings.append(f"notice: title is empty in {total - filled['title']} of {total} rows")
+    return warnings
+
+
+def unknown_companies(connection: duckdb.DuckDBPyConnection, held: bool) -> list[str]:
+    known = "SELECT company_id FROM checked_company WHERE company_id IS NOT NULL"
+    if held:
+        known += " UNION ALL SELECT company_id FROM lake_company"
+    companies, bids = connection.execute(
+        f"SELECT count(DISTINCT company_id), count(*) FROM typed WHERE company_id NOT IN ({known})"
+    ).fetchall()[0]
+    return [f"bid: {bids} bids by {companies} companies that are not in the company table (kept)"] if companies else []
+
+
+def restated_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Versions that the lake holds and that are other ones now, of companies that have a newer one since.
+
+    What is counted over later rows as well, or says when a version ended, was not known at the version's known_at.
+    """
+    names = [name for name in types_of(connection, "checked_company") if name not in (*COMPANY.key, REASON)]
+    version = f"company_id, known_at, {{{', '.join(f'{literal(name)}: {quoted(name)}' for name in names)}}} AS facts"
+    companies, restated = connection.execute(
+        f"""
+        WITH given AS (SELECT {version} FROM checked_company WHERE {REASON} IS NULL),
+        held AS (SELECT {version} FROM lake_company_stood),
+        newest AS (SELECT company_id, max(known_at) AS until FROM held GROUP BY company_id),
+        grown AS (SELECT DISTINCT company_id FROM given JOIN newest USING (company_id) WHERE known_at > until),
+        told AS (
+            SELECT company_id, bool_or(given.facts IS NOT DISTINCT FROM held.facts) AS as_it_was
+            FROM given JOIN held USING (company_id, known_at) SEMI JOIN grown USING (company_id)
+            GROUP BY company_id, known_at
+        )
+        SELECT count(DISTINCT company_id), count(DISTINCT company_id) FILTER (NOT as_it_was) FROM told
+        """
+    ).fetchall()[0]
+    if companies < GROWN_COMPANIES or 2 * restated <= companies:
+        return []
+    return [
+        "company: of most companies with a new version an earlier one has changed with it: a fact that knows what came "
+        "after its known_at? (docs/features.md)"
+    ]
+
+
+def notices(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What all notices, beside all companies and bids, look odd by."""
+    return [*_limits_nobody_meets(connection), *_currencies(connection), *_filled_in_later(connection)]
+
+
+def _limits_nobody_meets(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Limits and companies in two different code lists: taken as they are, nobody could bid on those notices."""
+    warnings = []
+    for limit, held in (("region_limit", "[region]"), ("licence_limit", "licences")):
+        named, met, holders = connection.execute(
+            f"WITH named AS (SELECT DISTINCT unnest({limit}) AS item FROM checked_notice), "
+            f"held AS (SELECT DISTINCT unnest({held}) AS item FROM checked_company) "
+            "SELECT count(*), count_if(item IN (SELECT item FROM held WHERE item IS NOT NULL)), "
+            "(SELECT count(item) FROM held) FROM named"
+        ).fetchall()[0]
+        if named and holders and not met:
+            warnings.append(f"notice: no company meets any of the {named} values of {limit}: another list of codes?")
+    return warnings
+
+
+def _currencies(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Values in several currencies. A stray one does no harm: the model knows each notice's currency."""
+    counted = connection.execute(
+        "SELECT currency, count(*) FROM checked_notice WHERE value IS NOT NULL AND currency IS NOT NULL "
+        "GROUP BY currency ORDER BY count(*) DESC, currency"
+    ).fetchall()
+    rows, others = sum(number for _, number in counted), counted[1:]
+    elsewhere = sum(number for _, number in others)
+    if elsewhere < max(1, 0.01 * rows):
+        return []
+    named = ", ".join(currency for currency, _ in others[:5]) + (", ..." if len(others) > 5 else "")
+    return [
+        f"notice: the values are in {counted[0][0]}, but in {named} in {elsewhere} of {rows} rows: sizes are compared "
+        "as plain numbers"
+    ]
+
+
+def _filled_in_later(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Columns that speak of notices with a bid alone: a winner, the number of bidders, the price of the award.
+
+    Read as known at the publication, they would make every figure too good to be true.
+    """
+    times = {column.name for column in NOTICE.columns if column.type == "TIMESTAMPTZ"}
+    given = types_of(connection, "checked_notice")
+    columns = {name: kind for name, kind in given.items() if name not in {*times, *NOTICE.key, REASON}}
+    shares = ", ".join(f"avg(({_speaks(quoted(name), kind)})::TINYINT)" for name, kind in columns.items())
+    with_bids = "SELECT DISTINCT notice_id FROM checked_bid"
+    found = connection.execute(
+        f"SELECT bid.notice_id IS NULL AS is_open, count(*), {shares} "
+        f"FROM checked_notice LEFT JOIN ({with_bids}) AS bid USING (notice_id) GROUP BY is_open ORDER BY is_open"
+    ).fetchall()
+    if len(found) < 2 or found[1][1] < OPEN_NOTICES:
+        return []
+    spoken = zip(columns, found[0][2:], found[1][2:], strict=True)
+    suspects = [name for name, opened, still_open in spoken if opened >= 0.5 and still_open <= 0.05]
+    if not suspects:
+        return []
+    return [
+        f"notice: only notices with a bid have a value of {', '.join(sorted(suspects))}: if it is filled in after the "
+        "opening, no feature may read it (docs/features.md)"
+    ]
+
+
+def _speaks(column: str, kind: str) -> str:
+    """SQL: whether the column says anything of a row. A number that is 0 may stand for one that is not known yet."""
+    return f"coalesce({column} <> 0, false)" if is_number(kind) else f"{column} IS NOT NULL"

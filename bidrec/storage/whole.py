@@ -1,0 +1,274 @@
+"""The home on disk: files and folders that are there whole or not at all.
+
+Each is written to a temporary sibling, synced, and renamed into place. What of it says that it is whole: sealed.py.
+"""
+
+import ctypes
+import errno
+import fcntl
+import glob
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bidrec.errors import CannotWrite
+from bidrec.storage.refusals import is_full, refusal
+
+PARTIAL = ".partial"
+"""How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
+_asking = threading.Lock()
+MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
+
+
+@contextmanager
+def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
+    """Turn the disk's refusal to write below `path` into CannotWrite (73), which names it and how much room there is.
+
+    Whichever library met it (`bidrec/storage/refusals.py`). begun: what has been written of it so far, which is the least that
+    it needs.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = refusal(error)
+        about = error.filename if isinstance(error, OSError) else None
+        if isinstance(about, str | bytes | os.PathLike):
+            if not any(_along(Path(os.fsdecode(about)), one) for one in (path, begun) if one):
+                raise  # something that is read, elsewhere
+        elif number is None:
+            raise
+        reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
+        room = _room(path, begun) if is_full(number) else ""
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_way_out(number)) from error
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
+
+    A writer that was killed leaves its sibling; the next one of the same target sweeps it, and `sweep` those of targets
+    that nobody writes again. That of a living writer is locked, and stays. Raises CannotWrite where the disk refuses.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _recover(target)
+        sweep(target.parent, target.name)
+        staging, descriptor = _locked(lambda: _empty_folder(target))
+    try:
+        with writing(target, begun=staging):
+            yield staging
+            open_to_whom_the_umask_lets(staging)
+            for file in sorted(staging.rglob("*")):
+                # One that was linked in is of an older folder, which has synced it: of those there are thousands.
+                if file.is_file() and file.stat().st_nlink == 1:
+                    open_to_whom_the_umask_lets(file)
+                    sync(file)
+            for folder in (*staging.rglob("*/"), staging):
+                sync(folder)
+            _replace(staging, target)
+            sync(target.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def whole_file(target: Path, *, keep_rights: bool = False) -> Iterator[Path]:
+    """Yield an empty temporary sibling; on success it replaces `target`, on failure nothing is left.
+
+    What a killed writer leaves is swept as that of `whole_folder` is. `keep_rights`: who may read the file that was
+    there may read the new one, and nobody else; otherwise the umask says who may. Raises CannotWrite where the disk
+    refuses, or where `target` is there and no file.
+    """
+    with writing(target):
+        _refuse_device(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, target.name)
+        partial, descriptor = _locked(lambda: _empty_file(target))
+    try:
+        with writing(target, begun=partial):
+            yield partial
+            if keep_rights and target.exists():
+                _give_the_rights_of(target, partial)
+            else:
+                open_to_whom_the_umask_lets(partial)
+            sync(partial)
+            os.replace(partial, target)
+            sync(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def working_folder(home: Path, name: str) -> Iterator[Path]:
+    """A folder `.NAME.xxx.partial` in the home for what is not to stay, gone afterwards.
+
+    What killed jobs have left of that name is swept first. Raises CannotWrite where the disk refuses.
+    """
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        sweep(home, name)
+        folder, descriptor = _locked(lambda: _empty_folder(home / name))
+    try:
+        with writing(folder, begun=folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Delete what killed writers have left of the target `name` in this folder; None: of any target."""
+    of = glob.escape(name) if name is not None else "*"
+    for stale in folder.glob(f".{of}.*{PARTIAL}"):
+        if stale.is_symlink():
+            continue  # no writer makes one
+        is_folder = stale.is_dir()
+        try:
+            descriptor = os.open(stale, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue  # swept by another one
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pass  # somebody is writing it; or a folder on a volume that locks no folders (NFS)
+        else:
+            shutil.rmtree(stale, ignore_errors=True) if is_folder else stale.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write one file whole."""
+    with whole_file(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def open_to_whom_the_umask_lets(path: Path) -> None:
+    """Give a file or folder the rights that it would have had at once. Some writers make private ones, which a job
+    under another uid could not go on with."""
+    with _asking:
+        umask = os.umask(0o077)  # there is no other way to ask for it; what is made meanwhile is private
+        os.umask(umask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+
+
+def _give_the_rights_of(old: Path, new: Path) -> None:
+    """Group and mode."""
+    facts = old.stat()
+    with suppress(PermissionError):  # of a group that this user is not in
+        os.chown(new, -1, facts.st_gid)
+    new.chmod(stat.S_IMODE(facts.st_mode))
+
+
+def sync(file: Path) -> None:
+    """Have the disk keep the file's content; of a folder, its entries."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(make: Callable[[], str]) -> tuple[Path, int]:
+    """What `make` makes, and a descriptor that holds its lock: it is not swept while its writer lives."""
+    while True:
+        path = Path(make())
+        try:
+            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        except FileNotFoundError:
+            continue  # swept already, by another writer of the same target
+        with suppress(OSError):  # NFS locks no folders: there, what is left of one stays
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
+        os.close(descriptor)  # swept just before it was locked
+
+
+def _refuse_device(target: Path) -> None:
+    """A rename would put a file in the place of a device or a pipe, or of /dev/stdout: root may do that to /dev."""
+    open_file = target.is_symlink() and os.readlink(target).startswith("/proc/")
+    if open_file or (target.exists() and not (target.is_file() or target.is_dir())):
+        raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
+
+
+def _empty_folder(target: Path) -> str:
+    return tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+
+
+def _empty_file(target: Path) -> str:
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+    os.close(descriptor)
+    return name
+
+
+def _way_out(number: int | None) -> str:
+    if is_full(number):
+        return MAKE_ROOM
+    return give_back() if number in (errno.EPERM, errno.EACCES) else "check space and permission"
+
+
+def give_back() -> str:
+    """What to do where another user's files are in the way: those of one command that was run as root are enough."""
+    return f"a command that another user ran leaves files of its own: chown -R {os.getuid()} the home"
+
+
+def _room(path: Path, begun: Path | None) -> str:
+    """How much is free, and how much was needed so far: nothing, where the library has deleted what it had begun."""
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    free = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are free there"
+    written = f"{_written(begun) / 1e6:,.1f}" if begun else "0.0"
+    return f"; {free}" if written == "0.0" else f"; it needs more than {written} MB, {free}"
+
+
+def _written(begun: Path) -> int:
+    """Bytes of a file, or of a folder's files; those that were linked in from an older folder took none."""
+    found = (file.stat() for file in (begun, *begun.rglob("*")) if file.is_file())
+    return sum(facts.st_size for facts in found if facts.st_nlink == 1)
+
+
+def _along(one: Path, target: Path) -> bool:
+    """Whether one of the paths lies in the other, or the first in a temporary sibling of the second."""
+    siblings = (path for path in (one, *one.parents) if path.parent == target.parent)
+    return (
+        one.is_relative_to(target)
+        or target.is_relative_to(one)
+        or any(path.name.startswith(f".{target.name}.") for path in siblings)
+    )
+
+
+def _replace(staging: Path, target: Path) -> None:
+    """Rename `staging` to `target`. What was there takes the other name, in one step where the system can.
+
+    Where it cannot, it is moved aside first (a rename cannot replace a full folder): killed in between, there is none.
+    """
+    if not target.exists():
+        os.rename(staging, target)
+    elif not _exchange(staging, target):
+        aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
+        os.rename(target, aside / target.name)
+        os.rename(staging, target)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _recover(target: Path) -> None:
+    """Where a writer was killed between its two renames, give the old folder its name back."""
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*{PARTIAL}"):
+        if not target.exists() and (aside / target.name).is_dir():
+            os.rename(aside / target.name, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Have two paths change names in one step; False where the system or the disk does not know how."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except AttributeError:
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
