@@ -34,7 +34,7 @@ from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.second_stage.learn import learn_blend
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.simulator import simulate
 from bidrec.simulator.oracle import has_oracle
 from bidrec.training import loop

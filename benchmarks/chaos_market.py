@@ -22,7 +22,7 @@ from benchmarks.chaos_jobs import JOBS, Job, import_everything
 from benchmarks.chaos_process import in_child, run_job
 from benchmarks.chaos_writes import Strike
 from bidrec.features.feature_store import repository
-from bidrec.runs.folders import all_runs
+from bidrec.runs.found import all_runs
 from bidrec.simulator import simulate
 from jobs.cli import main as bidrec_command
 

@@ -21,7 +21,7 @@ from benchmarks.chaos_market import Market
 from benchmarks.chaos_process import in_child
 from bidrec.lake.parts import NO_NEWS
 from bidrec.publishing.write_back import VIEWS
-from bidrec.runs.folders import all_runs
+from bidrec.runs.found import all_runs
 from bidrec.storage.intact import is_whole
 from bidrec.storage.sealed import content_of, read_json, read_manifest
 from bidrec.tuning.search import BOX

@@ -1,8 +1,8 @@
 """The canonical tables: the one place that names their columns, keys, types, units and rules.
 
-A source's three SELECTs (`bidrec/sources/`) must give these columns; `bidrec/lake/checks.py` holds what they gave against
-them; everything right of the lake reads these names. Times are TIMESTAMPTZ in UTC, money is in the currency of the
-notice's `currency` column, lengths of time are in days.
+A source's three SELECTs (`bidrec/sources/`) must give these columns; `bidrec/lake/checks.py` holds what they gave
+against them; everything right of the lake reads these names. Times are TIMESTAMPTZ in UTC, money is in the currency of
+the notice's `currency` column, lengths of time are in days.
 
 Every row has a time it happened and a time it could be known: a notice at `published_at` (both), a bid submitted at
 `event_at` but public only at `known_at` (the opening) and won only from `decided_at` on, a company's record as it

@@ -16,8 +16,11 @@ from bidrec.ingest import ingest
 from bidrec.operations import log
 from bidrec.operations.signals import stop_requested
 from bidrec.ranking.names import MEASURED_BY
-from bidrec.runs import folders, lineage, recipe
-from bidrec.runs.folders import Run
+from bidrec.runs import lineage, recipe
+from bidrec.runs.found import all_runs, find, newest
+from bidrec.runs.prune import sweep_runs
+from bidrec.runs.run import Run
+from bidrec.runs.start import start_or_resume
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import content_of, fingerprint, read_manifest, write_json
 from bidrec.storage.whole import sweep
@@ -91,11 +94,11 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
 def _materialise(config: Config, backtest: bool, force: bool) -> Run:
     """The run to go on with, its training set built."""
     started_at = lineage.now()
-    folders.sweep_runs(config.home_path)
+    sweep_runs(config.home_path)
     schema, inputs = prepare(config)
     begun = lineage.begun(config, "backtest" if backtest else "train", started_at)
     lasting = _lasting(config, schema)
-    run = folders.start_or_resume(config, inputs, lasting=lasting, backtest=backtest, force=force, begun=begun)
+    run = start_or_resume(config, inputs, lasting=lasting, backtest=backtest, force=force, begun=begun)
     if run.finished:
         same, hint = "this was trained before, of the same data and settings", "bidrec train --force makes another run"
         log.get("train").info(same, id=run.id, hint=hint)
@@ -205,11 +208,11 @@ def publish(config: Config, run_id: str | None = None, as_of: int | None = None)
 
 def _to_publish(config: Config, run_id: str | None) -> Run:
     home = config.home_path
-    if run_id is None and folders.newest(home) is None and any(run.finished for run in folders.all_runs(home)):
+    if run_id is None and newest(home) is None and any(run.finished for run in all_runs(home)):
         raise InputMissing(
             f"all finished runs in {home / 'runs'} are of backtests, which are published only where they are named",
             hint="bidrec train makes one to publish; or give one that bidrec runs lists with --run ID",
         )
-    run = folders.find(home, run_id)
+    run = find(home, run_id)
     run.require_this_code()
     return run

@@ -14,7 +14,7 @@ from typing import Any
 from bidrec.config import Config
 from bidrec.operations import log
 from bidrec.ranking.names import BEST_BASELINE, MODEL, TOWERS
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_manifest
 from bidrec.storage.whole import whole_folder
 

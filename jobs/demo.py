@@ -10,7 +10,7 @@ import click
 
 from bidrec.config import Config, Source, Split
 from bidrec.reporting.prometheus import of_run
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from jobs.options import command
 from jobs.output import Result
 

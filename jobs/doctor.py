@@ -14,7 +14,7 @@ from typing import Any
 from bidrec.config import Config
 from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.operations import machine
-from bidrec.runs.folders import all_runs, newest, published_run
+from bidrec.runs.found import all_runs, newest, published_run
 from bidrec.sources import reached
 from bidrec.storage.locks import is_held
 from bidrec.storage.refusals import is_full

@@ -13,9 +13,9 @@ from jobs.output import Result
 def evaluate(config: Config, run_id: str | None) -> Result:
     """Evaluate a finished run on its test window beside the baselines."""
     from bidrec import flow
-    from bidrec.runs import folders
+    from bidrec.runs.found import find
     from jobs.metrics_table import metrics_table
 
-    run = folders.find(config.home_path, run_id)
+    run = find(config.home_path, run_id)
     metrics = flow.evaluate(config, run)
     return Result(data=metrics, text=metrics_table(metrics, run.folder), gauges=of_run(metrics))

@@ -15,9 +15,9 @@ from jobs.output import Result
 def export_towers(config: Config, run_id: str | None, to: Path) -> Result:
     """Write a run's towers as torch.export programs, which need torch alone, and compare them with the trained ones."""
     from bidrec.publishing.tower_files import export_towers as write
-    from bidrec.runs import folders
+    from bidrec.runs.found import find
 
-    manifest = write(folders.find(config.home_path, run_id), to.absolute())
+    manifest = write(find(config.home_path, run_id), to.absolute())
     facts = {name: manifest[name] for name in ("run", "torch", "inputs", "largest_difference")}
     return Result(
         data={"towers": {"to": str(to.absolute()), **facts}}, text=f"{to}: notice_tower.pt2 and company_tower.pt2"

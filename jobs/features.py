@@ -11,7 +11,7 @@ from jobs.output import Result
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from bidrec.runs.folders import Run
+    from bidrec.runs.run import Run
 
 WIDTH = 140
 """Columns where nobody's terminal says: a field of the shipped repository then takes two lines, few take three."""
@@ -32,13 +32,13 @@ def features(config: Config, measure: bool, run_id: str | None, repeats: int, se
     """
     from bidrec import flow
     from bidrec.features.schema import read_schema
-    from bidrec.runs import folders
+    from bidrec.runs.found import find, newest
     from bidrec.training_set.tables import views_of
 
     schema = read_schema(config)
     if measure:
-        flow.measure_importance(folders.find(config.home_path, run_id), repeats=repeats, seed=seed)
-    run = folders.find(config.home_path, run_id) if run_id is not None or measure else folders.newest(config.home_path)
+        flow.measure_importance(find(config.home_path, run_id), repeats=repeats, seed=seed)
+    run = find(config.home_path, run_id) if run_id is not None or measure else newest(config.home_path)
     statistics, importance = _figures(run)
     fields = [
         {

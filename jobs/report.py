@@ -16,9 +16,9 @@ def report(config: Config, run_id: str | None) -> Result:
     and where, and twenty example notices. bidrec train writes it too; write it again to see the run beside later ones.
     """
     from bidrec.reporting.describe import describe_run
-    from bidrec.runs import folders
+    from bidrec.runs.found import find
 
-    run = folders.find(config.home_path, run_id)
+    run = find(config.home_path, run_id)
     written = describe_run(config, run)
     text = f"Model card: {written['model_card']}\nReport: {written['report'].as_uri()}"
     return Result(data={"run": run.id, **written}, text=text)

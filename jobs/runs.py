@@ -14,7 +14,7 @@ def _list(config: Config) -> Result:
     """List the runs, the newest last; or compare two, pin one, delete old ones."""
     from rich.table import Table
 
-    from bidrec.runs.folders import all_runs, published_run
+    from bidrec.runs.found import all_runs, published_run
 
     published = published_run(config.home_path)
     rows = [_facts(run, published) for run in all_runs(config.home_path)]
@@ -62,7 +62,7 @@ def compare(config: Config, a: str, b: str) -> Result:
     from rich.table import Table
 
     from bidrec.reporting.two_runs import compare as side_by_side
-    from bidrec.runs.folders import named
+    from bidrec.runs.found import named
 
     found = side_by_side(named(config.home_path, a), named(config.home_path, b))
     figures = Table("mode", "ranker", "metric", title=f"A: {found['a']}   B: {found['b']}", title_justify="left")
@@ -92,8 +92,8 @@ def prune(config: Config, keep: int, dry_run: bool) -> Result:
 
     Keeps the published one, pinned ones, and an unfinished one that a training may resume.
     """
-    from bidrec.runs.folders import all_runs
-    from bidrec.runs.folders import prune as delete
+    from bidrec.runs.found import all_runs
+    from bidrec.runs.prune import prune as delete
 
     gone = [run.id for run in delete(config.home_path, keep, dry_run=dry_run)]
     kept = [run.id for run in all_runs(config.home_path) if run.id not in gone]
@@ -106,7 +106,7 @@ def prune(config: Config, keep: int, dry_run: bool) -> Result:
 @click.argument("run_id", metavar="RUN")
 def pin(config: Config, run_id: str) -> Result:
     """Protect a run from pruning."""
-    from bidrec.runs.folders import named
+    from bidrec.runs.found import named
 
     named(config.home_path, run_id).pin()
     return Result(data={"run": run_id, "pinned": True}, text=f"{run_id} stays")
@@ -116,7 +116,7 @@ def pin(config: Config, run_id: str) -> Result:
 @click.argument("run_id", metavar="RUN")
 def unpin(config: Config, run_id: str) -> Result:
     """Let a run be pruned again."""
-    from bidrec.runs.folders import named
+    from bidrec.runs.found import named
 
     named(config.home_path, run_id).unpin()
     return Result(data={"run": run_id, "pinned": False}, text=f"{run_id} may be pruned")

@@ -9,40 +9,20 @@ ROOT = Path(__file__).parents[1]
 
 # Along the data flow. A module imports from its own room and from those above it, never from below.
 ORDER = [
-    *("errors", "refusals", "damage", "progress", "passwords", "log", "signals", "machine"),
-    *("config", "storage", "sums", "sealed", "home", "intact", "prometheus", "locks"),
-    *("sql", "casting", "watched", "workspace", "database", "recipe", "runs"),
-    *("contract", "own_source", "lake", "merging", "suspect", "checks", "quarantine", "increment"),
-    *("sources", "ingest", "lineage", "simulator"),
+    *("errors", "operations", "config", "storage", "sql"),
+    *("contract", "sources", "lake", "runs", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
-    *("model", "training", "ranking", "publishing", "reporting", "tracking", "run_comparison"),
-    *("recommender", "explore"),
-    *("flow", "backtest", "tuning", "demo", "jobs"),
+    *("model", "training", "ranking", "publishing", "reporting", "tracking"),
+    *("recommender", "explore", "flow", "backtest", "tuning", "jobs"),
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}
-FILES = {
-    "pathlib",
-    "os",
-    "shutil",
-    "tempfile",
-    "duckdb",
-    "pyarrow",
-    "safetensors",
-    "bidrec.storage.whole",
-    "bidrec.storage.sealed",
-}
+FILES = {"pathlib", "os", "shutil", "tempfile", "duckdb", "pyarrow", "safetensors", "bidrec.storage"}
 KNOWS_NOTHING_OF = {
     "sources": TORCH | {"feast"},
     "contract": TORCH | {"feast"},
-    "suspect": TORCH | {"feast"},
-    "checks": TORCH | {"feast"},
-    "database": TORCH | {"feast"},
+    "sql": TORCH | {"feast"},
     "lake": TORCH | {"feast"},
-    "merging": TORCH | {"feast"},
-    "quarantine": TORCH | {"feast"},
-    "increment": TORCH | {"feast"},
-    "ingest": TORCH | {"feast"},
     "simulator": TORCH | {"feast"},
     "features": TORCH,
     "feature_repo": TORCH,

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from bidrec.config import Config, Tracking
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import write_json
 from bidrec.tracking import parameters, scalars, track
 
@@ -140,7 +140,7 @@ asked = set()
 atexit.register(lambda: print(sorted(map(str, asked))))  # before all others, so that it is called after them
 sys.addaudithook(lambda event, given: asked.add(given[0]) if event == "socket.getaddrinfo" else None)
 from pathlib import Path
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.tracking import to_mlflow
 to_mlflow(sys.argv[1], Run(Path(sys.argv[2])))
 """

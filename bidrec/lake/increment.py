@@ -1,6 +1,6 @@
 """What is new in a reading: the rows that the lake does not hold yet, and from when on they were known.
 
-Reads   checked_<table> (`bidrec/lake/checks.py`), and the lake's views (`bidrec/lake/parts.py`) where there is a lake already
+Reads   checked_<table> (`checks.py`), and the lake's views (`parts.py`) where there is a lake already
 Writes  came_<table>, the good rows to be appended, with `came` ('new', 'changed', 'withdrawn') and `late`;
         bad_<table>, the bad rows that no earlier quarantine holds
 

@@ -1,7 +1,7 @@
 """Ingest: what a source has, held against the contract and compared with the lake, becomes the lake's next part.
 
 Reads   a source (`bidrec/sources/`), and the lake there is
-Writes  a part of the lake (`bidrec/lake/parts.py`), and the rows that were not good enough (`bidrec/lake/quarantine.py`)
+Writes  a part of the lake (`parts.py`), and the rows that were not good enough (`quarantine.py`)
 
 The same rows give the same bytes: the order is total, and Parquet is written in that order with fixed settings.
 Reading them again changes nothing.

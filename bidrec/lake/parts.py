@@ -8,7 +8,7 @@
     .ingest.json                     beside it: the last reading, where that brought nothing
 
 Reads   lake/, for everybody right of it, and for the next ingest
-Writes  the parts, the manifest and the readings without news, for `bidrec/lake/ingest.py`
+Writes  the parts, the manifest and the readings without news, for `ingest.py`
 """
 
 import os

@@ -22,7 +22,7 @@ from bidrec.features.arrived import write_arrived
 from bidrec.features.schema import Field
 from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.sql.words import quoted
 from bidrec.storage.intact import intact_tables
 from bidrec.storage.sealed import read_json, read_manifest

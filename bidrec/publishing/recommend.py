@@ -20,7 +20,7 @@ from bidrec.publishing.layout import READ, require_columns
 from bidrec.publishing.reasons import reasons_for
 from bidrec.publishing.version import published_folder
 from bidrec.ranking.topk import top_k
-from bidrec.runs.folders import newest
+from bidrec.runs.found import newest
 from bidrec.sql.words import dicts
 from bidrec.storage.intact import require_intact
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bidrec.config import Config
 from bidrec.publishing.closing import status_files
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.whole import working_folder
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet

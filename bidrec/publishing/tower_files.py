@@ -27,7 +27,7 @@ from bidrec.errors import BidrecError, ConfigurationError
 from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, PaddedHistoryTower, PaddedNoticeTower, padded
 from bidrec.model.towers import StaticTower
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.home import require_replaceable
 from bidrec.storage.sealed import write_manifest
 from bidrec.storage.whole import whole_folder

@@ -29,7 +29,7 @@ from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import BUYER
 from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
-from bidrec.runs.folders import Run, produced
+from bidrec.runs.run import Run, produced
 from bidrec.sql.words import literal
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import read_manifest

@@ -30,7 +30,7 @@ from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.segments import categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
 from bidrec.training_set.load import TrainingSet
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.ranking.names import MODEL, comparable
-from bidrec.runs.folders import Run, all_runs
+from bidrec.runs.found import all_runs
+from bidrec.runs.run import Run
 
 LAST = 10
 

@@ -13,7 +13,7 @@ from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import write_page
 from bidrec.runs import recipe
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 
 
 def describe_run(config: Config, run: Run) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from bidrec.reporting.comparison import compared_runs
 from bidrec.reporting.example_notices import in_words
 from bidrec.reporting.market import market
 from bidrec.reporting.warnings import warnings_of
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_json, read_manifest
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bidrec.ranking.names import ORACLE
 from bidrec.reporting.templates import environment, ranked
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import FORMAT_VERSION, write_json
 from bidrec.storage.whole import write_text
 from bidrec.training_set.splits import day_of

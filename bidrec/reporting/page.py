@@ -17,7 +17,7 @@ from bidrec.ranking.metrics import DEPTH, depths_of
 from bidrec.reporting import charts
 from bidrec.reporting.charts import Line
 from bidrec.reporting.templates import decimal, environment
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.whole import write_text
 from bidrec.training_set.splits import day_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bidrec.errors import InputMissing
 from bidrec.ranking.names import BEST_BASELINE, MEASURED_BY, MODEL, TOWERS, comparable
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 
 METRICS = ("recall@10", "recall@100", "ndcg@10", "mrr", "warm_recall@100")
 RANKERS = (MODEL, TOWERS, BEST_BASELINE)

@@ -11,7 +11,7 @@ from bidrec.errors import GateRefused
 from bidrec.features.schema import ENCODED
 from bidrec.publishing import gate
 from bidrec.ranking.metrics import DEPTH
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.intact import is_whole
 from bidrec.storage.sealed import read_json
 from bidrec.training_set.drift import STATISTICS, shifts_of

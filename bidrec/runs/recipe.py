@@ -14,7 +14,7 @@ from pathlib import Path
 from bidrec.storage.sealed import fingerprint
 
 FEATURES = (
-    *("lake.py", "features/*.sql"),
+    *("lake/parts.py", "features/*.sql"),
     *(f"features/{name}.py" for name in ("market", "running", "lists", "block", "history", "state", "company")),
 )
 """What a feature's value means."""
@@ -29,7 +29,7 @@ MEASURING = ("ranking/*.py",)
 """What the figures of a run mean."""
 TRAINING = ("training/*.py",)
 """What a run's weights depend on besides."""
-_ROOT = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 
 
 @cache

@@ -1,7 +1,7 @@
 """Sources: somebody's tables, mapped to the canonical ones by three SELECTs each.
 
 Reads   a folder of dumps, or PostgreSQL: at first whole, later what may have changed (`changes.py`)
-Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/lake/checks.py` holds to the contract
+Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bidrec/lake/checks.py` holds to it
 
 Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
 """

@@ -29,7 +29,7 @@ MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs
 def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
     """Turn the disk's refusal to write below `path` into CannotWrite (73), which names it and how much room there is.
 
-    Whichever library met it (`bidrec/storage/refusals.py`). begun: what has been written of it so far, which is the least that
+    Whichever library met it (`refusals.py`). begun: what has been written of it so far, which is the least that
     it needs.
     """
     try:

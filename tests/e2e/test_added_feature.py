@@ -20,7 +20,7 @@ from bidrec.config.read import load
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from bidrec.training_set.load import TrainingSet
 from jobs.cli import main
 from tests.e2e.test_readme import READMES, ROOT, blocks, name_in_first_line

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bidrec.runs.folders import all_runs, newest
+from bidrec.runs.found import all_runs, newest
 from jobs.cli import main
 from tests.e2e.markets import market
 from tests.e2e.test_using import documented

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bidrec.config import Config
 from bidrec.config.read import load
 from bidrec.publishing.recommend import Published
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from bidrec.storage.sealed import write_json
 from jobs.cli import main
 from jobs.demo import _result

@@ -23,7 +23,8 @@ from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
 from bidrec.runs import lineage
-from bidrec.runs.folders import Run, all_runs, find
+from bidrec.runs.found import all_runs, find
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_json, read_manifest, write_json
 from jobs.cli import main
 from tests.e2e.markets import write_toml

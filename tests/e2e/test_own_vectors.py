@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bidrec.config.read import load
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from bidrec.training_set.load import TrainingSet
 from jobs.cli import main
 from tests.e2e.test_added_feature import clone as clone  # the fixture

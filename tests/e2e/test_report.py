@@ -20,7 +20,8 @@ from bidrec.reporting.describe import describe_run
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import card_of, write_card
 from bidrec.reporting.page import html
-from bidrec.runs.folders import Run, find
+from bidrec.runs.found import find
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_json, read_manifest, write_json
 from bidrec.training.loop import CHANCE
 from jobs.cli import main

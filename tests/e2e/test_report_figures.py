@@ -11,7 +11,8 @@ from bidrec.config import Config
 from bidrec.reporting.facts import gather
 from bidrec.reporting.model_card import write_card
 from bidrec.reporting.page import html
-from bidrec.runs.folders import Run, find
+from bidrec.runs.found import find
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_json
 
 REFUSED = {"notice": {"given": 1234, "quarantined": 5, "reasons": {"it is late": 3, "it is none": 2}}}

@@ -10,7 +10,7 @@ from bidrec.config import Config, Drift, Publish
 from bidrec.publishing.version import published_folder
 from bidrec.reporting.facts import gather
 from bidrec.reporting.warnings import warnings_of
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from bidrec.storage.sealed import read_manifest, write_json
 from tests.e2e.test_report_figures import REFUSED
 

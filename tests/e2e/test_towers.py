@@ -16,7 +16,7 @@ from bidrec.model.members import vectors_of
 from bidrec.model.padded import PaddedHistory, padded
 from bidrec.publishing import tower_files
 from bidrec.publishing.tower_files import export_towers
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from bidrec.training.embed import gathered_companies, notice_vectors
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model

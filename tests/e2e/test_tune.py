@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bidrec.runs.folders import all_runs
+from bidrec.runs.found import all_runs
 from jobs.cli import main
 from tests.e2e.markets import market
 from tests.e2e.test_backtest import TOML

@@ -19,7 +19,7 @@ from bidrec.errors import ContractError
 from bidrec.publishing.arrived import Arrived
 from bidrec.publishing.version import published_folder
 from bidrec.runs import recipe
-from bidrec.runs.folders import all_runs, find
+from bidrec.runs.found import all_runs, find
 from bidrec.storage.sealed import read_json, write_json, write_manifest
 from jobs.cli import main
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bidrec.config import Config
 from bidrec.publishing.export import COLUMNS
 from bidrec.publishing.recommend import Published
-from bidrec.runs.folders import find
+from bidrec.runs.found import find
 from jobs.cli import COMMANDS, main
 from jobs.output import SCHEMA_VERSION
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from bidrec.config import Config
 from bidrec.runs import recipe
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import write_json
 from jobs.cli import main
 

@@ -8,7 +8,7 @@ from bidrec.config import Config
 from bidrec.errors import Interrupted
 from bidrec.publishing.write_back import write_back
 from bidrec.runs import recipe
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import write_json
 from jobs.cli import main

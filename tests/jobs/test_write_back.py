@@ -2,7 +2,7 @@ import json
 
 from click.testing import CliRunner
 
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import write_json
 from jobs.cli import main
 

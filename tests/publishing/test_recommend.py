@@ -8,7 +8,7 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.explore.lists import search
 from bidrec.publishing.layout import READ
 from bidrec.publishing.recommend import Published
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import write_json
 from tests.publishing.versions import publish
 

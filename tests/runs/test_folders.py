@@ -17,7 +17,10 @@ from bidrec.config import Config, Evaluation, Loss, Model, Ranking, Split, Train
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import Field
 from bidrec.runs import recipe
-from bidrec.runs.folders import GOES_ON, Run, all_runs, find, named, newest, prune, start_or_resume, sweep_runs
+from bidrec.runs.found import all_runs, find, named, newest
+from bidrec.runs.prune import prune, sweep_runs
+from bidrec.runs.run import Run
+from bidrec.runs.start import GOES_ON, start_or_resume
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import FORMAT_VERSION, write_json
 from tests.training_set.tables import ACTIVITY_FIELDS, schema_of

@@ -138,7 +138,7 @@ def test_a_folder_is_replaced_in_one_step(tmp_path, monkeypatch):
 
 def test_where_the_disk_cannot_a_kill_between_the_two_renames_loses_no_data(tmp_path, monkeypatch):
     """The old folder is moved aside first: at that moment neither has the name, and both are still whole on disk."""
-    monkeypatch.setattr(storage, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(whole, "_exchange", lambda one, other: False)
     with whole_folder(tmp_path / "lake") as folder:
         (folder / "notice.parquet").write_text("old")
     seen = []

@@ -18,7 +18,7 @@ from bidrec.ranking.second_stage.final import BLOCK
 from bidrec.ranking.second_stage.signals import candidates_of, names_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.load import TrainingSet
 

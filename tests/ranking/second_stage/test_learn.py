@@ -13,7 +13,7 @@ from bidrec.ranking.second_stage.final import FinalRanker
 from bidrec.ranking.second_stage.learn import learn_blend
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies
-from bidrec.runs.folders import Run
+from bidrec.runs.run import Run
 from tests.ranking.untrained import write_model
 from tests.training.sets import DAY, KINDS, training_set
 
