@@ -92,9 +92,8 @@ def adbc(url: str, folder: Path, extension: str) -> None:
 
 
 def ingest(url: str, folder: Path, extension: str) -> None:
-    from bidrec.ingest import ingest as run
-
     from bidrec.config import Config, Source
+    from bidrec.lake.ingest import ingest as run
     from bidrec.operations import log
 
     log.configure(json_lines=True)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from bidrec.ingest import ingest
 from pyarrow import parquet
 from torch.distributed import all_gather_object
 
@@ -28,6 +27,7 @@ from bidrec.config import Config, Model, Source, Training
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.features.schema import read_schema
+from bidrec.lake.ingest import ingest
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.training import loop, processes
 from bidrec.training_set.build import read_keys

@@ -14,7 +14,7 @@ from jobs.output import Result
 @click.option("--force", is_flag=True, help="Begin the lake anew from the tables as they are.")
 def ingest(config: Config, force: bool) -> Result:
     """Read the source's tables, check them, and add what is new or changed to the lake."""
-    from bidrec.ingest import ingest as write_lake
+    from bidrec.lake.ingest import ingest as write_lake
 
     manifest = write_lake(config, force=force)
     return Result(data=manifest, text=_text(config, manifest), gauges=lake_gauges(config))

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError
 from bidrec.features.build import build_features
+from bidrec.lake.ingest import ingest
 from tests.features.lakes import read
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 

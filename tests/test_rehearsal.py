@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Contract, Split
 from bidrec.errors import ConfigurationError, ContractError
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply
 from bidrec.features.schema import read_schema
+from bidrec.lake.ingest import ingest
 from bidrec.rehearsal import rehearse
 from bidrec.training_set.build import read_keys
 from bidrec.training_set.splits import bounds_of, check_windows, day_of

@@ -26,14 +26,14 @@ from bidrec.features.market import STATE_TYPES, read_market
 from bidrec.lake.parts import OWN, newest_reading, open_lake
 from bidrec.operations import log
 from bidrec.runs import recipe
+from bidrec.sql.watched import watched
 from bidrec.sql.words import literal, quoted, types_of
+from bidrec.sql.workspace import workspace
 from bidrec.storage.intact import require_intact, sweep_unnamed
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import FORMAT_VERSION, MANIFEST, fingerprint, read_manifest, write_json
 from bidrec.storage.sums import facts_of
 from bidrec.storage.whole import sweep, whole_folder, writing
-from bidrec.watched import watched
-from bidrec.workspace import workspace
 
 EVENT_TIMES = {
     "notice": "published_at",

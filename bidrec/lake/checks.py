@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
-from bidrec.watched import watched
 
 from bidrec.config import Contract
 from bidrec.contract import PERSONAL, REASON, TABLES, Column, Table
@@ -19,6 +18,7 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.lake import suspect
 from bidrec.operations import log
 from bidrec.sql.casting import cast, refuse_loss
+from bidrec.sql.watched import watched
 from bidrec.sql.words import literal, quoted, types_of
 
 _CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]"

@@ -14,11 +14,11 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
-from bidrec.watched import watched
 
 from bidrec.contract import REASON, TABLES, Table
 from bidrec.lake.checks import Checked
 from bidrec.operations import log
+from bidrec.sql.watched import watched
 from bidrec.sql.words import literal, quoted, types_of
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from bidrec.config import Config
 from bidrec.publishing.newest import newest
-from bidrec.workspace import workspace
+from bidrec.sql.workspace import workspace
 
 CLOSING = f"""
     SELECT notice_id, CASE WHEN closes_at IS NOT NULL THEN least(closes_at, withdrawn_at) END AS closes_at

@@ -19,8 +19,8 @@ from bidrec.config import Config
 from bidrec.operations import log
 from bidrec.publishing.recommend import Published
 from bidrec.sql.words import literal
+from bidrec.sql.workspace import workspace
 from bidrec.storage.whole import whole_file, writing
-from bidrec.workspace import workspace
 
 COLUMNS = {
     "notice_id": "the notice",

@@ -14,12 +14,12 @@ import numpy as np
 from bidrec.config import Config
 from bidrec.publishing.closing import status_files
 from bidrec.runs.run import Run
+from bidrec.sql.workspace import workspace
 from bidrec.storage.whole import working_folder
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.rows import seconds
 from bidrec.training_set.statistics import Figures
-from bidrec.workspace import workspace
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema

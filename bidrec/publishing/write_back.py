@@ -31,10 +31,10 @@ from bidrec.publishing.today import Vectors, embedded_today
 from bidrec.publishing.version import next_moment, published_folder, write_version
 from bidrec.runs.run import Run, produced
 from bidrec.sql.words import literal
+from bidrec.sql.workspace import workspace
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.splits import iso_of
-from bidrec.workspace import workspace
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema

@@ -10,8 +10,8 @@ from bidrec.config import Config
 from bidrec.lake import quarantine
 from bidrec.publishing.layout import reading_features
 from bidrec.sql.words import dicts, literal
+from bidrec.sql.workspace import workspace
 from bidrec.storage.sealed import content_of, read_manifest
-from bidrec.workspace import workspace
 
 REGIONS = 20
 """Shown by name, the largest."""

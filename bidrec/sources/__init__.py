@@ -21,8 +21,8 @@ from bidrec.operations import log
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
+from bidrec.sql.watched import watched
 from bidrec.sql.words import first_line, quoted
-from bidrec.watched import watched
 
 __all__ = ["files", "give", "identity", "load_definition", "reached"]
 

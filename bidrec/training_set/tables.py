@@ -19,13 +19,13 @@ from bidrec.config import Config
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.schema import ENCODED, Field, Schema, View
 from bidrec.operations import log
+from bidrec.sql.watched import watched
 from bidrec.sql.words import is_number, literal, quoted, types_of
+from bidrec.sql.workspace import workspace
 from bidrec.storage.intact import require_intact
 from bidrec.storage.sealed import read_manifest
 from bidrec.training_set.load import SIDES
 from bidrec.training_set.rows import seconds
-from bidrec.watched import watched
-from bidrec.workspace import workspace
 
 ROW = "file_row_number"
 _KEYS = {

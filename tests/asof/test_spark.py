@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from bidrec.ingest import ingest
 
 from bidrec.asof.spark import end_spark
 from bidrec.config import Config, Source
@@ -25,6 +24,7 @@ from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.features.schema import read_schema
 from bidrec.features.spark import require_spark
+from bidrec.lake.ingest import ingest
 from bidrec.simulator import simulate
 from bidrec.training_set.build import build_training_set
 from bidrec.training_set.load import TrainingSet

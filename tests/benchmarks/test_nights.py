@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-from bidrec.ingest import ingest
 
 from benchmarks.nights import cut, invent, use
 from bidrec.config import Config, Source
 from bidrec.contract import TABLES
 from bidrec.features.build import EVENT_TIMES, build_features
+from bidrec.lake.ingest import ingest
 
 END = datetime(2025, 6, 30)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from bidrec.ingest import ingest
 from click.testing import CliRunner
 
 from bidrec.config.read import load
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema
+from bidrec.lake.ingest import ingest
 from bidrec.runs.found import find
 from bidrec.training_set.load import TrainingSet
 from jobs.cli import main

@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from bidrec.ingest import ingest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
@@ -19,6 +18,7 @@ from bidrec.errors import ConfigurationError, ContractError, GateRefused, InputM
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import open_store
 from bidrec.features.schema import read_schema
+from bidrec.lake.ingest import ingest
 from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS

@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bidrec.ingest import ingest
-
 from bidrec.config import Config, Source, Split
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema
+from bidrec.lake.ingest import ingest
 from bidrec.simulator import simulate
 from bidrec.storage.sealed import content_of
 from bidrec.training_set.build import build_training_set

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bidrec.ingest import ingest
-
 from bidrec.config import Config, Contract, Source
 from bidrec.features.build import EVENT_TIMES, build_features
+from bidrec.lake.ingest import ingest
 from tests.features.lakes import read
 from tests.tables import DAY, NOW, bid, company, notice, write_source
 

@@ -1,7 +1,7 @@
-from bidrec.ingest import ingest
 from click.testing import CliRunner
 
 from bidrec.config import Config, Contract
+from bidrec.lake.ingest import ingest
 from jobs.cli import main
 from tests.tables import bid, company, notice, write_source
 

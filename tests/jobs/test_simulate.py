@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from bidrec.ingest import ingest
 from click.testing import CliRunner
 
 from bidrec.config import Config, Source
+from bidrec.lake.ingest import ingest
 from jobs.cli import main
 
 SIZES = [

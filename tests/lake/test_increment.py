@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bidrec.ingest import ingest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Config, Contract
+from bidrec.lake.ingest import ingest
 from bidrec.storage.sums import sha256
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source
 

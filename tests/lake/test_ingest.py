@@ -7,13 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 from pyarrow import parquet
 from structlog.testing import capture_logs
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing, Interrupted
+from bidrec.lake.ingest import ingest
 from bidrec.lake.parts import newest_reading, part_file
 from bidrec.storage.sealed import content_of, read_manifest
 from tests.tables import DAY, NOW, bid, company, lake, notice, write_source

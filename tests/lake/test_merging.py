@@ -5,7 +5,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import CannotWrite
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake import merging
+from bidrec.lake.ingest import ingest
 from bidrec.lake.merging import LARGE, MOST, put_together, too_many
 from bidrec.lake.parts import KEPT, add_parts, open_lake
 from bidrec.runs import lineage

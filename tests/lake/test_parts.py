@@ -8,11 +8,11 @@ import time
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config
 from bidrec.contract import TABLES
 from bidrec.errors import InputMissing
+from bidrec.lake.ingest import ingest
 from bidrec.lake.parts import open_lake, part_file
 from bidrec.storage.intact import sweep_unnamed
 from bidrec.storage.sealed import read_manifest, write_json
@@ -64,7 +64,7 @@ INGEST = """
 import sys
 from datetime import datetime
 from bidrec.config import Config, Source
-from bidrec.ingest import ingest
+from bidrec.lake.ingest import ingest
 config = Config(home=sys.argv[1], source=Source(name=sys.argv[2], path=sys.argv[2], url=""))
 print("ready", flush=True)
 ingest(config, force=sys.argv[3] == "force", now=datetime.fromisoformat(sys.argv[4]))

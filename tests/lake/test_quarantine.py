@@ -5,10 +5,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Contract
 from bidrec.errors import ContractError
+from bidrec.lake.ingest import ingest
 from bidrec.storage.sealed import read_manifest
 from tests.tables import DAY, NOW, bid, company, notice, write_source
 

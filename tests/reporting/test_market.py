@@ -1,6 +1,5 @@
-from bidrec.ingest import ingest
-
 from bidrec.config import Config
+from bidrec.lake.ingest import ingest
 from bidrec.reporting.market import market
 from tests import tables
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError
 from bidrec.features.build import build_features
+from bidrec.lake.ingest import ingest
 from bidrec.runs import lineage
 from bidrec.simulator import simulate
 from bidrec.storage.sealed import read_manifest

@@ -5,11 +5,11 @@ from pathlib import Path
 import duckdb
 import pyarrow
 import pytest
-from bidrec.ingest import ingest
 from pyarrow import parquet
 
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError
+from bidrec.lake.ingest import ingest
 from bidrec.sources.definition import load_definition
 
 NOON = datetime(2024, 1, 10, 12)  # Indian clock time; 06:30 UTC

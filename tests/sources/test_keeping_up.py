@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Source
+from bidrec.lake.ingest import ingest
 from tests import postgres
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
 from tests.sources.test_koneps import seoul, write_dump

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Contract, Source
 from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.lake.checks import refuse_columns
+from bidrec.lake.ingest import ingest
 from bidrec.sources import load_definition
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
 

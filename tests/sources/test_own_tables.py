@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Source
+from bidrec.lake.ingest import ingest
 
 OWN_TABLES = Path(__file__).parents[2] / "examples" / "own_tables"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
-from bidrec.ingest import ingest
 
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
+from bidrec.lake.ingest import ingest
 from bidrec.lake.parts import newest_reading
 from bidrec.sources import load_definition, reached
 from bidrec.sources import postgres as reader

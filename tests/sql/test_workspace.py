@@ -5,17 +5,17 @@ import os
 
 import duckdb
 import pytest
-from bidrec.workspace import workspace
 
 from benchmarks import cgroup
 from bidrec.asof.job import Limits
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError
+from bidrec.sql.workspace import workspace
 
 WORK = """
 import json, sys
 from bidrec.config import Config
-from bidrec.workspace import workspace
+from bidrec.sql.workspace import workspace
 with workspace(Config(home=sys.argv[1], memory_limit=sys.argv[2]), "step") as (connection, folder):
     connection.execute("SET threads = 2; SET enable_progress_bar = false")
     connection.execute("CREATE TABLE rows AS SELECT random() AS a, md5(range::VARCHAR) AS b FROM range(4000000)")
