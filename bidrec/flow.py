@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bidrec.config import Config, Drift
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.build import build_features
-from bidrec.ingest import ingest
+from bidrec.lake.ingest import ingest
 from bidrec.operations import log
 from bidrec.operations.signals import stop_requested
 from bidrec.ranking.names import MEASURED_BY
