@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec import lake as lakes
 from bidrec.config import Config, Source
 from bidrec.contract import TABLES
 from bidrec.errors import CannotWrite
 from bidrec.features.build import EVENT_TIMES, build_features
-from bidrec.lake import merging
+from bidrec.lake import merging, parts
 from bidrec.lake.ingest import ingest
 from bidrec.lake.merging import LARGE, MOST, put_together, too_many
-from bidrec.lake.parts import KEPT, add_parts, open_lake
+from bidrec.lake.parts import KEPT, add_parts, merged_file, open_lake
 from bidrec.runs import lineage
 from bidrec.storage.intact import require_intact, sweep_unnamed
 from bidrec.storage.sealed import read_manifest
@@ -72,7 +71,7 @@ def test_whatever_parts_are_put_together_the_lake_and_its_features_are_those_of_
             for home in (apart, together):
                 write(home, world, upto)
             # Only once an ingest, as ingests do: the name of a merged file is that of the ingest.
-            if not any(lakes.merged_file(name, upto) in read_manifest(together / "lake")["files"] for name in TABLES):
+            if not any(merged_file(name, upto) in read_manifest(together / "lake")["files"] for name in TABLES):
                 merge_some(together, draw)
             assert seen(together) == seen(apart)
             require_intact(together / "lake")
@@ -156,8 +155,8 @@ def test_a_merge_that_ends_before_the_manifest_leaves_the_lake_as_it_was_and_the
         return take_in(*given)
 
     with monkeypatch.context() as full:
-        take_in = lakes._take_in
-        full.setattr(lakes, "_take_in", full_after_some)
+        take_in = parts._take_in
+        full.setattr(parts, "_take_in", full_after_some)
         with pytest.raises(CannotWrite):
             nights(home, source, range(4, 5))
     assert read_manifest(home / "lake") == before
@@ -166,7 +165,7 @@ def test_a_merge_that_ends_before_the_manifest_leaves_the_lake_as_it_was_and_the
     assert {file.relative_to(home / "lake").as_posix() for file in (home / "lake").glob("*/*")} == {*before["files"]}
     nights(home, source, range(4, 5))
     merged = read_manifest(home / "lake")
-    assert lakes.merged_file("bid", 5) in files_of(merged, "bid")
+    assert merged_file("bid", 5) in files_of(merged, "bid")
     assert lake(home, "lake_bid", "count(*)") == [(sum(part["rows"] for part in merged["parts"]["bid"]),)]
 
 
