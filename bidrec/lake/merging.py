@@ -1,7 +1,7 @@
 """Many small parts of a table in one file: each file costs whoever reads the lake a millisecond or two, however small.
 
 Reads   the lake there is, within an ingest that adds to it
-Writes  STAGING/<table>/merged-NNNNNN.parquet, NNNNNN the ingest, for `lake.add_parts`
+Writes  STAGING/<table>/merged-NNNNNN.parquet, NNNNNN the ingest, for `parts.add_parts`
 
 A part stays what it was: its number, its rows and the sum that the features know it by. Only the file that its rows are
 in is another one, which says of each row what part it is of. Files of about one size are merged, so that a row is
