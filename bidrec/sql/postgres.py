@@ -3,7 +3,7 @@
 Read by  sources/postgres.py (tables come in) and publishing/to_postgres.py (recommendations go out)
 
 ADBC rather than DuckDB's postgres extension: it is the Apache project's own, and needs no binary that DuckDB would
-download. A password never gets into a message (passwords.py).
+download. A password never gets into a message (bidrec/operations/passwords.py).
 """
 
 import os
