@@ -50,7 +50,7 @@ def make_view(connection: duckdb.DuckDBPyConnection, raw: RawTable, relation: st
 
 
 def _declared(connection: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[str, str]:
-    """Declared column -> its type, as DuckDB spells it: `int` and `timestamp` are under the rules of sql/casting.py too."""
+    """Declared column -> its type, as DuckDB spells it: `int` and `timestamp` are under sql/casting.py's rules too."""
     columns = ", ".join(f"CAST(NULL AS {kind}) AS c{place}" for place, kind in enumerate(raw.all_columns.values()))
     try:
         return dict(zip(raw.all_columns, types_of(connection, f"(SELECT {columns})").values(), strict=True))
