@@ -15,6 +15,9 @@ They are Click's exceptions because Feast's own commands are Click's, and bidrec
 too, ends with the one line and the exit code, and not with a traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 import click
 
 
@@ -60,3 +63,9 @@ class Interrupted(BidrecError):
 
 class GateRefused(BidrecError):
     exit_code = 78
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint for a name that is not known: the nearest one that is, if any is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else None

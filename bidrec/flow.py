@@ -4,13 +4,12 @@ source -> lake -> features -> Feast's registry -> training set -> model -> secon
 source -> lake -> features -> embeddings and recommendations -> Feast's online store      (publish)
 """
 
-import difflib
 import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from bidrec.config import Config, Drift
-from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.config import Config
+from bidrec.errors import InputMissing
 from bidrec.features.build import build_features
 from bidrec.lake.ingest import ingest
 from bidrec.operations import log
@@ -26,8 +25,9 @@ from bidrec.storage.sealed import content_of, fingerprint, read_manifest, write_
 from bidrec.storage.whole import sweep
 from bidrec.tracking import track
 from bidrec.training_set.build import build_training_set, fields_of
+from bidrec.training_set.drift import require_known
 from bidrec.training_set.load import TrainingSet
-from bidrec.training_set.tables import SPILL, views_of
+from bidrec.training_set.tables import SPILL
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
@@ -45,23 +45,8 @@ def prepare(config: Config) -> tuple["Schema", str]:
     features = build_features(config)
     apply(config)
     schema = read_schema(config)
-    _refuse_unknown(config.drift, schema)
+    require_known(config.drift, schema)
     return schema, fingerprint({"features": content_of(features), "fields": fields_of(schema)})
-
-
-def _refuse_unknown(drift: Drift, schema: "Schema") -> None:
-    """An exception that names no field would hold nothing, and say nothing. One's own feature repository may lack some
-    of those that are named by default."""
-    fields = {f"{side}.{field.name}": field.name for side, view in views_of(schema).items() for field in view.fields}
-    known = [*fields.values(), *fields]
-    errors = []
-    for name in set(drift.exceptions) - {*known, *Drift().exceptions}:
-        near = difflib.get_close_matches(name, known, n=1)
-        errors.append(f"unknown field {name}" + (f", did you mean {near[0]}?" if near else ""))
-    if errors:
-        raise ConfigurationError(
-            f"drift.exceptions: {'; '.join(sorted(errors))}", hint="bidrec features lists every field"
-        )
 
 
 def train(config: Config, *, backtest: bool = False, force: bool = False, profile: bool = False) -> Run:

@@ -1,6 +1,5 @@
 """bidrec init: a configuration to begin with, and a source folder where the tables are one's own."""
 
-import difflib
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -35,17 +34,15 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     three SELECTs to fill in.
     """
     from bidrec.config.template import template
-    from bidrec.errors import CannotWrite, ConfigurationError
+    from bidrec.errors import CannotWrite, ConfigurationError, did_you_mean
     from bidrec.sources.own import write_own_source
     from bidrec.storage.whole import write_text
 
     _refuse_unread("path", source == "postgres", source)
     _refuse_unread("zone", source in ("koneps", "gepnic"), source)
     if zone not in available_timezones():
-        near = difflib.get_close_matches(zone, available_timezones(), n=1)
-        raise ConfigurationError(
-            f"{zone} is no IANA zone such as Asia/Seoul" + (f"; did you mean {near[0]}?" if near else "")
-        )
+        near = did_you_mean(zone, available_timezones())
+        raise ConfigurationError(f"{zone} is no IANA zone such as Asia/Seoul" + (f"; {near}" if near else ""))
     own = to.parent / "my_tables" if source in ("own", "postgres") else None
     if to.is_dir():
         raise CannotWrite(f"{to} is a folder", hint=f"name a file: --to {to / 'bidrec.toml'}")

@@ -4,7 +4,6 @@ Reads   canonical columns of a notice (bidrec/contract.py), which need not be in
 Makes   the table `notice` in a DuckDB connection, for one look at it
 """
 
-import difflib
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any
 import duckdb
 
 from bidrec.contract import NOTICE
-from bidrec.errors import ContractError
+from bidrec.errors import ContractError, did_you_mean
 from bidrec.sql.words import first_line, quoted, types_of
 
 _TYPES = {column.name: column.type for column in NOTICE.columns}
@@ -76,8 +75,7 @@ def _worked_out() -> frozenset[str]:
 def _checked(given: Mapping[str, Any], added: Collection[str]) -> dict[str, Any]:
     known = [*_TYPES, *(name for name in added if name not in _worked_out())]
     for name in given.keys() - {*known}:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ContractError(f"a notice has no column {name!r}", hint=f"did you mean {near[0]}?" if near else None)
+        raise ContractError(f"a notice has no column {name!r}", hint=did_you_mean(name, known))
     missing = [name for name in NOTICE.needed if given.get(name) is None]
     if missing:
         raise ContractError(f"the notice lacks {' and '.join(missing)}")

@@ -6,7 +6,6 @@ Writes  given_notice, given_company, given_bid in the ingest's DuckDB, which `bi
 Adding a source is adding a folder of SQL (see koneps/ and gepnic/), no Python.
 """
 
-import difflib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ import duckdb
 
 from bidrec import config
 from bidrec.contract import TABLES
-from bidrec.errors import ConfigurationError, ContractError, InputMissing
+from bidrec.errors import ConfigurationError, ContractError, InputMissing, did_you_mean
 from bidrec.operations import log
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
@@ -69,9 +68,8 @@ def reached(source: config.Source) -> str:
 def parameters(source: config.Source, definition: Definition) -> dict[str, str]:
     """The source's parameters as configured. Raises ConfigurationError (64) on one it does not have."""
     for name in source.parameters.keys() - definition.parameters.keys():
-        near = difflib.get_close_matches(name, definition.parameters, n=1)
         raise ConfigurationError(
-            f"the source {definition.name} has no parameter {name}", hint=f"did you mean {near[0]}?" if near else None
+            f"the source {definition.name} has no parameter {name}", hint=did_you_mean(name, definition.parameters)
         )
     return definition.parameters | source.parameters
 

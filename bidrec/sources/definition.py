@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bidrec.contract import TABLES
-from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.errors import ConfigurationError, InputMissing, did_you_mean
 
 BUILT_IN = Path(__file__).parent
 
@@ -86,10 +86,9 @@ def _folder(name: str) -> Path:
         return BUILT_IN / name
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser().resolve()
-    near = difflib.get_close_matches(name, built_in, n=1)
     raise ConfigurationError(
         f"source.name {name!r} is neither a built-in source ({', '.join(built_in)}) nor a folder",
-        hint=f"did you mean {near[0]}?" if near else None,
+        hint=did_you_mean(name, built_in),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.config import Drift
-from bidrec.errors import ContractError
+from bidrec.errors import ConfigurationError, ContractError, did_you_mean
 from bidrec.features.schema import ENCODED, Schema
 from bidrec.operations import log
 from bidrec.storage.intact import require_intact
@@ -105,6 +105,21 @@ def shifts_of(figures: Figures, training: Figures, read: Mapping[str, Iterable[s
         for shift in _beyond(drift, (side, name, window), now, training[side][name])
     ]
     return sorted(shifts, key=lambda shift: (-shift.excess, str(shift)))
+
+
+def require_known(drift: Drift, schema: Schema) -> None:
+    """An exception that names no field would hold nothing, and say nothing: ConfigurationError (64). One's own feature
+    repository may lack some of those that are named by default."""
+    fields = {f"{side}.{field.name}": field.name for side, view in views_of(schema).items() for field in view.fields}
+    known = [*fields.values(), *fields]
+    errors = []
+    for name in set(drift.exceptions) - {*known, *Drift().exceptions}:
+        near = did_you_mean(name, known)
+        errors.append(f"unknown field {name}" + (f", {near}" if near else ""))
+    if errors:
+        raise ConfigurationError(
+            f"drift.exceptions: {'; '.join(sorted(errors))}", hint="bidrec features lists every field"
+        )
 
 
 def _beyond(drift: Drift, where: tuple[str, str, str], now: dict[str, Any], then: dict[str, Any]) -> Iterator[Shift]:
