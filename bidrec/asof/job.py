@@ -30,7 +30,8 @@ from bidrec.asof import gather
 from bidrec.asof.files import is_readable, unchanged
 from bidrec.asof.join import ASKED, View, select
 from bidrec.errors import CannotWrite, ConfigurationError, ContractError, InputMissing
-from bidrec.sql.words import NO_FILE_CACHE, first_line, is_number, literal, quoted, types_of
+from bidrec.sql.words import first_line, is_number, literal, quoted, types_of
+from bidrec.sql.workspace import looking
 from bidrec.storage.whole import whole_file, writing
 
 
@@ -46,10 +47,8 @@ class Limits:
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with looking() as connection:
             connection.execute("SET preserve_insertion_order = false")
-            connection.execute(NO_FILE_CACHE)
             if self.memory_limit:
                 connection.execute(f"SET memory_limit = {literal(self.memory_limit)}")
             if self.threads:

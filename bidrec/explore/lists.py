@@ -16,6 +16,7 @@ from bidrec.publishing.newest import newest
 from bidrec.publishing.reasons import in_words
 from bidrec.publishing.recommend import Published
 from bidrec.sql.words import dicts
+from bidrec.sql.workspace import looking
 from bidrec.storage.intact import intact_tables
 
 FOUND = 50
@@ -131,8 +132,7 @@ def _listing(asked: Row, rows: list[Row], filters: Filters, as_of: datetime) -> 
 
 
 def _found(published: Published, table: str, text: str, order: str, words: str) -> list[Row]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with looking() as connection:
         # Text and words are made plain once, not each text for each word.
         result = connection.execute(
             f"""SELECT {", ".join(READ[table])}

@@ -24,6 +24,7 @@ from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.runs.run import Run
 from bidrec.sql.words import quoted
+from bidrec.sql.workspace import looking
 from bidrec.storage.intact import intact_tables
 from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.encode import encode, read_fit
@@ -108,8 +109,7 @@ def may_bid(
     damaged."""
     if regions is None and licences is None:
         return np.ones(len(company_ids), bool)
-    with reading_features(home), duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with reading_features(home), looking() as connection:
         barred = connection.execute(
             f"""
             SELECT company_id FROM ({newest("company_id", "region", "licences", files="profiles")})

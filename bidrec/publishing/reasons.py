@@ -11,10 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from bidrec.publishing.layout import reading_features
-from bidrec.sql.words import NO_FILE_CACHE
+from bidrec.sql.workspace import looking
 from bidrec.storage.intact import intact_tables
 
 BUYER = """coalesce(buyer_name, buyer_id) AS buyer,
@@ -33,9 +31,7 @@ def reasons_for(home: Path, pairs: Sequence[tuple[str, str]], as_of: datetime) -
         return [[] for _ in pairs]
     tables = intact_tables(home / "features", ("notice", "bid_log"))
     sql = files("bidrec.publishing").joinpath("reasons.sql").read_text(encoding="utf-8")
-    with reading_features(home), duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(NO_FILE_CACHE)
+    with reading_features(home), looking() as connection:
         asked = {
             "notices": [notice for notice, _ in pairs],
             "companies": [company for _, company in pairs],

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from bidrec.publishing import reasons
 from bidrec.publishing.layout import reading_features
 from bidrec.publishing.newest import newest
 from bidrec.reporting.market import feature_files
 from bidrec.sql.words import dicts
+from bidrec.sql.workspace import looking
 
 Rows = dict[str, dict[str, Any]]
 NOTICE = ("title", "buyer", "unit", "place", "region", "category", "value", "currency", "published_at")
@@ -55,8 +54,7 @@ def _described(home: Path, pairs: list[tuple[str, str]], as_of: datetime) -> tup
     files = feature_files(home, "notice", "company_profile")
     if files is None:
         return {}, {}
-    with reading_features(home), duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with reading_features(home), looking() as connection:
         notices = connection.execute(
             f"""SELECT notice_id, title, {reasons.BUYER}, place_name AS place, region, category, value, currency,
                  published_at FROM read_parquet($files) WHERE list_contains($ids, notice_id)""",

@@ -27,6 +27,15 @@ def workspace(config: Config, name: str) -> Iterator[tuple[duckdb.DuckDBPyConnec
         yield connection, folder
 
 
+@contextmanager
+def looking() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to nothing but files: times in UTC, and no copies of the files in memory."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(NO_FILE_CACHE)
+        yield connection
+
+
 def bound(connection: duckdb.DuckDBPyConnection, config: Config, folder: Path) -> None:
     """Hold the connection to config.memory_limit, spilling to the folder. Raises ConfigurationError (64)."""
     try:
