@@ -9,7 +9,7 @@ A connection that is lost is begun anew, with the whole reading.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -158,7 +158,7 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
         closing(_reader(cursor)) as reader,  # before the cursor is
         parquet.ParquetWriter(target, reader.schema, compression="zstd") as writer,
     ):
-        for batch in _batches(reader):
+        for batch in reader:
             writer.write_batch(batch)
     return f"read_parquet({literal(str(target))})"
 
@@ -174,15 +174,6 @@ def _reader(cursor: Any) -> Any:
 
     stream = cursor.fetch_arrow()
     return AdbcRecordBatchReader._import_from_c(stream.address)
-
-
-def _batches(reader: Any) -> Iterator[Any]:
-    while True:
-        try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            return
-        yield batch
 
 
 def _types(cursor: Any, schema: str, raw: RawTable, where: str) -> dict[str, str]:

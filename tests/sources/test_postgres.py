@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
+from adbc_driver_manager._reader import AdbcRecordBatchReader
 
 from bidrec.config import Config, Source
 from bidrec.errors import ContractError, DependencyDown, InputMissing
@@ -86,7 +87,7 @@ def cut_off(
     monkeypatch, server: postgres.Server, times: int, end: Callable[[postgres.Server], None] = end_connections
 ) -> list[str]:
     """End the reader's connection after the first batch of a table, so many times; returns a list of them."""
-    batches, cut = reader._batches, []
+    batches, cut = AdbcRecordBatchReader.__iter__, []
 
     def interrupted(arrow):
         for batch in batches(arrow):
@@ -95,7 +96,7 @@ def cut_off(
                 cut.append(arrow.schema.names[0])
                 end(server)
 
-    monkeypatch.setattr(reader, "_batches", interrupted)
+    monkeypatch.setattr(AdbcRecordBatchReader, "__iter__", interrupted)
     return cut
 
 
