@@ -123,8 +123,13 @@ def add_parts(
         if number - one["ingest"] >= KEPT:
             del files[one["file"]]
     manifest = {
-        **{"format": FORMAT_VERSION, "kind": "lake", "ingest": number, **facts},
-        **{"parts": parts, "spent": [one for one in spent if one["file"] in files], "files": files},
+        "format": FORMAT_VERSION,
+        "kind": "lake",
+        "ingest": number,
+        **facts,
+        "parts": parts,
+        "spent": [one for one in spent if one["file"] in files],
+        "files": files,
     }
     write_json(lake / MANIFEST, manifest)
     return manifest

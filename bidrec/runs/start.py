@@ -50,8 +50,8 @@ def start_or_resume(
         alike = [run for run in alike if not run.backtest]
     if alike:
         return max(alike, key=lambda run: (run.finished == backtest, run.id))
-    made = None if backtest else newest(config.home_path)
     stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
+    made = newest(config.home_path) if stopped and not backtest else None
     stopped = [run for run in stopped if made is None or run.id > made.id]  # older, it would never be published
     if stopped and not force:
         text = "the source has had news since this run was begun: it ends without them"

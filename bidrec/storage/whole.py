@@ -223,8 +223,8 @@ def _room(path: Path, begun: Path | None) -> str:
     """How much is free, and how much was needed so far: nothing, where the library has deleted what it had begun."""
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
     free = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are free there"
-    written = f"{_written(begun) / 1e6:,.1f}" if begun else "0.0"
-    return f"; {free}" if written == "0.0" else f"; it needs more than {written} MB, {free}"
+    written = round(_written(begun) / 1e6, 1) if begun else 0.0
+    return f"; it needs more than {written:,.1f} MB, {free}" if written else f"; {free}"
 
 
 def _written(begun: Path) -> int:

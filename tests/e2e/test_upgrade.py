@@ -5,7 +5,6 @@ docs/operations.md says so of each box; what is published stays in every case un
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from bidrec.config import Config
 from bidrec.errors import ContractError
 from bidrec.publishing.arrived import Arrived
 from bidrec.publishing.version import published_folder
-from bidrec.runs import recipe
 from bidrec.runs.found import all_runs, find
 from bidrec.storage.sealed import read_json, write_json, write_manifest
 from jobs.cli import main
+from tests.runs.made import of_another_bidrec
 
 
 def job(config: Config, *words: str) -> Result:
@@ -40,10 +39,9 @@ def refused(done: Result) -> str:
 
 
 @pytest.fixture
-def upgraded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The code that reads a run is another than it was."""
-    now = recipe.now()
-    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
+    of_another_bidrec(monkeypatch)
 
 
 @pytest.mark.usefixtures("upgraded")
@@ -82,8 +80,7 @@ def test_after_an_upgrade_the_next_training_makes_a_run_of_its_own_which_is_then
 ) -> None:
     """Of the same data and settings, and without --force."""
     (old,) = all_runs(copy.home_path)
-    now = recipe.now()
-    monkeypatch.setattr("bidrec.runs.recipe.now", lambda: {part: f"{was} upgraded" for part, was in now.items()})
+    of_another_bidrec(monkeypatch)
     copy = replace(copy, publish=replace(copy.publish, margin=1.0))
     new = flow.train(copy)
     assert new != old

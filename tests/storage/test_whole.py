@@ -71,12 +71,7 @@ def test_what_is_no_file_stays_what_it_is(tmp_path):
 
 
 def test_a_process_killed_halfway_leaves_no_folder_of_that_name_and_the_next_run_succeeds(tmp_path):
-    script = (
-        "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage.whole import whole_folder\n"
-        "with whole_folder(Path(sys.argv[1])) as folder:\n"
-        "    (folder / 'notice.parquet').write_text('half')\n    time.sleep(60)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "lake")])
+    process = _halfway("whole_folder", "(begun / 'notice.parquet').write_text('half')", tmp_path / "lake")
     _wait_for(lambda: list(tmp_path.glob(".lake.*/notice.parquet")))
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -117,6 +112,15 @@ def test_a_working_folder_is_gone_afterwards_and_so_are_those_of_killed_jobs(tmp
         assert one != other
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one.name, other.name, *somebodys])
     assert sorted(os.listdir(tmp_path)) == somebodys
+
+
+def _halfway(writer, write, target):
+    """A process that has `begun` to write the target, and does not end."""
+    script = (
+        f"import sys, time\nfrom pathlib import Path\nfrom bidrec.storage.whole import {writer}\n"
+        f"with {writer}(Path(sys.argv[1])) as begun:\n    {write}\n    time.sleep(60)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script, str(target)])
 
 
 def _wait_for(condition):
@@ -273,12 +277,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_afterwards
 
 
 def test_what_a_killed_writer_of_a_file_left_is_swept_by_the_next_and_a_living_writer_keeps_its_own(tmp_path):
-    script = (
-        "import sys, time\nfrom pathlib import Path\nfrom bidrec.storage.whole import whole_file\n"
-        "with whole_file(Path(sys.argv[1])) as partial:\n"
-        "    partial.write_text('half')\n    time.sleep(60)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pairs.parquet")])
+    process = _halfway("whole_file", "begun.write_text('half')", tmp_path / "pairs.parquet")
     (tmp_path / ".pairs.parquet.notes").write_text("somebody's")
     left = ".pairs.parquet.*.partial"
     _wait_for(lambda: [path for path in tmp_path.glob(left) if path.read_text() == "half"])

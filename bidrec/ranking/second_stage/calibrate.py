@@ -46,8 +46,10 @@ def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, 
     at_bounds = [(*_fitted((score_P - level * height_P)[:, None], bid_P), level) for level in (0.0, 1.0)]
     # A slope below 0 would turn each notice's order round; where neither rises, all have the same probability.
     rising = [found for found in at_bounds if found[0][0] >= 0]
-    flat = ([0.0, *_fitted(np.empty((len(score_P), 0)), bid_P)[0]], 0.0, 0.0)
-    (slope, offset), _, level = min(rising, key=lambda found: found[1], default=flat)
+    if not rising:
+        (offset,), _ = _fitted(np.empty((len(score_P), 0)), bid_P)
+        return 0.0, offset, 0.0
+    (slope, offset), _, level = min(rising, key=lambda found: found[1])
     return slope, offset, level
 
 
