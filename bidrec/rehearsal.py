@@ -15,8 +15,8 @@ import numpy as np
 from bidrec import sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
+from bidrec.lake import quarantine
 from bidrec.lake.ingest import Reading, last_reading, refuse_to_lose, take
-from bidrec.lake.quarantine import refuse_too_many
 from bidrec.operations import log
 from bidrec.sql.workspace import bound
 from bidrec.training_set.rows import seconds
@@ -49,7 +49,8 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         checked, news = take(connection, config, last, read_at, whole=True)
         if last is None:
             refuse_to_lose(connection, config.home_path)
-        refuse_too_many(connection, None, news, config.contract.max_bad_share, first=last is None)
+        earlier = quarantine.folders_of(config.home_path, last.manifest if last else None)
+        quarantine.refuse_too_many(connection, news, config.contract.max_bad_share, target=None, earlier=earlier)
         split, windows = _windows(connection, config, last is not None, read_at)
         return {
             "source": definition.name,

@@ -51,7 +51,8 @@ class Source:
 @dataclass(frozen=True, kw_only=True)
 class Contract:
     max_bad_share: float = 0.01
-    """Largest share of rows of a table that may be quarantined before the job stops with 65."""
+    """Largest share of rows of a table that may be quarantined before the job stops with 65; of few new rows, of the
+    last 1,000."""
     earliest: date = date(1990, 1, 1)
     """Times before this day (UTC) are bad."""
     max_future_days: int = 730

@@ -188,7 +188,7 @@ def take(
     if last is None:
         take_all(connection)
         return checked, checked
-    earlier = [quarantine.folder_of(config.home_path, each["ingest"]) for each in last.manifest["ingests"]]
+    earlier = quarantine.folders_of(config.home_path, last.manifest)
     return checked, take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
 
 
@@ -235,7 +235,8 @@ def _write(
     if before is None or any(found.given for found in checked.values()):
         folder = quarantine.folder_of(home, number)
         quarantine.write(connection, folder, checked)
-        quarantine.refuse_too_many(connection, folder, checked, config.contract.max_bad_share, first=before is None)
+        earlier = quarantine.folders_of(home, before)
+        quarantine.refuse_too_many(connection, checked, config.contract.max_bad_share, target=folder, earlier=earlier)
     came = {name: _came(connection, name) for name in TABLES}
     if before and not any(entry["rows"] for entry in came.values()):
         add_reading(home, before, **{name: facts[name] for name in ("read_at", "inputs", "given")})

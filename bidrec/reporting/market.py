@@ -37,7 +37,7 @@ def market(config: Config, training_set: dict[str, Any]) -> dict[str, Any]:
         "source": lake.get("source"),
         "zone": lake.get("zone"),
         "notes": [note for table in lake.get("tables", {}).values() for note in table.get("warnings", [])],
-        "refused": _refused(home, lake.get("ingests", [])),
+        "refused": _refused(quarantine.folders_of(home, lake)),
         "changed": features is not None and then is not None and content_of(features) != then,
         "months": by_month,
         "regions": by_region,
@@ -53,10 +53,10 @@ def feature_files(home: Path, *tables: str) -> dict[str, str] | None:
     return {name: str(folder / "*.parquet") for name, folder in folders.items()}
 
 
-def _refused(home: Path, ingests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _refused(folders: list[Path]) -> dict[str, dict[str, Any]]:
     """Of each table, over the lake's ingests: rows `given`, `quarantined`, and how many for each of the `reasons`."""
     total: dict[str, dict[str, Any]] = {}
-    for folder in (quarantine.folder_of(home, each["ingest"]) for each in ingests):
+    for folder in folders:
         for name, table in (read_manifest(folder) or {}).get("tables", {}).items():
             sums = total.setdefault(name, {"given": 0, "quarantined": 0, "reasons": {}})
             sums["given"] += table["given"]

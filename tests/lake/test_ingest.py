@@ -91,7 +91,8 @@ def test_too_many_bad_rows_stop_the_job_and_leave_the_old_lake(tmp_path):
     bad = write_source(tmp_path / "bad", notice=late, company=COMPANIES, bid=BIDS)
 
     with pytest.raises(
-        ContractError, match=r"notice: 3 of 3 rows are bad, more than 1\.00%.*closes_at is before.*: 3.* n0"
+        ContractError,
+        match=r"notice: 3 of 3 rows are bad, with those before 3 of 23, more than 1\.00%.*closes_at is be.*: 3.* n0",
     ):
         ingest(config_of(tmp_path, bad), now=NOW)
     assert read_manifest(tmp_path / "lake") == before

@@ -40,10 +40,10 @@ def test_each_ingest_has_a_quarantine_of_its_own_with_what_no_earlier_one_holds(
 def test_the_share_of_bad_rows_is_that_of_the_news_and_a_refused_ingest_hides_none(tmp_path):
     before = run(tmp_path, 0, BIDS)
     for attempt in (1, 2):
-        with pytest.raises(ContractError, match="bid: 1 of 3 rows are bad") as told:
-            run(tmp_path, attempt, [*BIDS, bid(0, 101), bid(0, 102), bid(0, 103, amount=-1.0)])
+        with pytest.raises(ContractError, match="bid: 2 of 3 rows are bad, with those before 2 of 103, more ") as told:
+            run(tmp_path, attempt, [*BIDS, bid(0, 101), bid(0, 102, amount=-1.0), bid(0, 103, amount=-1.0)])
         assert read_manifest(tmp_path / "lake") == before
-        assert refused(tmp_path, 2) == [("c103", "amount is negative")]
+        assert refused(tmp_path, 2) == [("c102", "amount is negative"), ("c103", "amount is negative")]
         assert f"look into {tmp_path}/quarantine/000002/bid.parquet" in told.value.hint
 
 
@@ -72,3 +72,21 @@ def test_a_table_of_which_nothing_was_refused_has_no_file_that_each_later_ingest
     written = {str(file.relative_to(tmp_path / "quarantine")) for file in (tmp_path / "quarantine").rglob("*.parquet")}
     assert written == {"000002/bid.parquet"}
     assert read_manifest(tmp_path / "quarantine" / "000002")["tables"]["notice"]["quarantined"] == 0
+
+
+def test_one_bad_row_among_an_hours_few_is_no_reason_to_stop_but_one_in_every_hour_is(tmp_path):
+    given = [bid(0, by) for by in range(900)]
+    run(tmp_path, 0, given)
+    for hour in range(1, 10):
+        given += [bid(0, 1000 * hour), bid(0, 1000 * hour + 1), bid(0, 1000 * hour + 2, amount=-1.0)]
+        run(tmp_path, hour, given)
+    with pytest.raises(ContractError, match="bid: 3 of 3 rows are bad, with those before 12 of 930, more than"):
+        run(tmp_path, 10, [*given, *(bid(0, 10_000 + by, amount=-1.0) for by in range(3))])
+
+
+def test_of_a_large_ingest_before_only_so_many_rows_count_that_a_thousand_are_judged(tmp_path):
+    """Else a hundred new rows, all of them bad, were .3 % of what was ever given."""
+    given = [bid(0, by, amount=900.0 if by % 1000 else -1.0) for by in range(1, 30_001)]
+    run(tmp_path, 0, given)
+    with pytest.raises(ContractError, match="bid: 100 of 100 rows are bad, with those before 101 of 1000, more than"):
+        run(tmp_path, 1, [*given, *(bid(0, 40_000 + by, amount=-1.0) for by in range(100))])
