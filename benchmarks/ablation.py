@@ -95,7 +95,7 @@ def ladder(config: Config, seed_epochs: int = SEED_EPOCHS) -> list[Rung]:
         training={"batch_size": 256, "learning_rate": 1e-3, "weight_decay": 1e-5, "epochs": seed_epochs},
     )
     temperature = changed(seed, model={"temperature": 0.07, "learn_temperature": True})
-    corrected = {"logq": True, "other_bidders": "masked"}
+    corrected: dict[str, Any] = {"logq": True, "other_bidders": "masked"}
     logq = changed(temperature, loss=corrected)
     one_pair = changed(config, model={"members": 1})
     history = dataclasses.replace(one_pair, loss=dataclasses.replace(Loss(kind="in_batch"), **corrected))

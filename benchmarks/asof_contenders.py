@@ -9,9 +9,10 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -21,7 +22,8 @@ from benchmarks.process import peak_mib
 from bidrec.asof.resolve import newest_known
 
 if TYPE_CHECKING:
-    from feast import FeatureView
+    import pyarrow as pa
+    from feast import Entity, FeatureView
 
 TYPES = {"stock": "duckdb", "api": "bidrec.asof.offline_store.AsofOfflineStore"}
 VIEWS = {"company": "known_at", "notice": "published_at"}
@@ -50,7 +52,9 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _feast(contender: str, folder: Path, call: str = "persist", memory_limit: str = "", entity_rows: str = "pandas"):
+def _feast(
+    contender: str, folder: Path, call: str = "persist", memory_limit: str = "", entity_rows: str = "pandas"
+) -> Callable[[], None]:
     """entity_rows: pandas, which both stores take, or select, which only ours does: pairs then stay in their file."""
     import pandas as pd
     import pyarrow.parquet as pq
@@ -71,9 +75,8 @@ def _feast(contender: str, folder: Path, call: str = "persist", memory_limit: st
     views = [_view(name, folder) for name in VIEWS]
     store.apply([*_entities().values(), *views])
     refs = [f"{view.name}:{field.name}" for view in views for field in view.features]
-    pairs = f"SELECT * FROM '{folder}/pairs.parquet'"
-    if entity_rows == "pandas":
-        pairs = pd.read_parquet(folder / "pairs.parquet")
+    parquet = folder / "pairs.parquet"
+    pairs = pd.read_parquet(parquet) if entity_rows == "pandas" else f"SELECT * FROM '{parquet}'"
     target = folder / f"{contender}.parquet"
 
     def question() -> None:
@@ -88,7 +91,7 @@ def _feast(contender: str, folder: Path, call: str = "persist", memory_limit: st
     return question
 
 
-def _entities():
+def _entities() -> "dict[str, Entity]":
     from feast import Entity, ValueType
 
     return {name: Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in VIEWS}
@@ -109,7 +112,7 @@ def _view(name: str, folder: Path) -> "FeatureView":
     )
 
 
-def _job(contender: str, folder: Path, memory_limit: str, call: str = ""):
+def _job(contender: str, folder: Path, memory_limit: str, call: str = "") -> Callable[[], None]:
     """As the training set's build does: ids to numbers in DuckDB, then a binary search in the sorted versions."""
 
     def question() -> None:
@@ -122,14 +125,14 @@ def _job(contender: str, folder: Path, memory_limit: str, call: str = ""):
                 FROM (SELECT DISTINCT company_id FROM '{folder}/company.parquet')
                 """
             )
-            version = connection.sql(
+            version: dict[str, Any] = connection.sql(
                 f"""
                 SELECT number AS company, epoch(known_at)::BIGINT AS known_at
                 FROM read_parquet('{folder}/company.parquet', file_row_number = true)
                 JOIN company USING (company_id) ORDER BY file_row_number
                 """
             ).fetchnumpy()
-            pair = connection.sql(
+            pair: dict[str, Any] = connection.sql(
                 f"""
                 SELECT coalesce(number, -1) AS company, n.file_row_number::INTEGER AS notice,
                     epoch(event_timestamp)::BIGINT AS as_of, p.file_row_number::INTEGER AS pair
@@ -186,7 +189,7 @@ def _flat(names: tuple[list[str], str, str]) -> list[str]:
     return [*names[0], *names[1:]]
 
 
-def _arrow(columns: dict[str, np.ndarray]):
+def _arrow(columns: dict[str, np.ndarray]) -> "pa.Table":
     import pyarrow as pa
 
     return pa.table(columns)

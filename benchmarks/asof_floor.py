@@ -9,6 +9,7 @@ floor_job   the columns of keys and times decoded once; versions and pairs as 64
 floor_copy  the finished answer read and written once more: no join, only the bytes of pairs with their features copied
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -29,7 +30,7 @@ SORTED = [
 ]
 
 
-def _api(contender: str, folder: Path, memory_limit: str):
+def _api(contender: str, folder: Path, memory_limit: str) -> Callable[[], None]:
     def question() -> None:
         with duckdb.connect() as connection:
             asof_world.limit(connection, folder, memory_limit)
@@ -44,7 +45,7 @@ def _api(contender: str, folder: Path, memory_limit: str):
     return question
 
 
-def _job(contender: str, folder: Path, memory_limit: str):
+def _job(contender: str, folder: Path, memory_limit: str) -> Callable[[], None]:
     random = np.random.default_rng(0)
     keys = [random.integers(0, 2**62, _rows(folder / f"{name}.parquet")) for name in ("company", "pairs")]
 
@@ -60,7 +61,7 @@ def _job(contender: str, folder: Path, memory_limit: str):
     return question
 
 
-def _copy(contender: str, folder: Path, memory_limit: str):
+def _copy(contender: str, folder: Path, memory_limit: str) -> Callable[[], None]:
     def question() -> None:
         with duckdb.connect() as connection:
             asof_world.limit(connection, folder, memory_limit)

@@ -88,11 +88,10 @@ class Configuration:
     command: tuple[str, ...]
 
     def prepare(self, at: Place) -> tuple[list[str], Path]:
-        rows = sound_rows()
         (at.folder / "tables").mkdir()
         write_own_source(at.folder / "definition", "UTC")
-        for name, given in rows.items():
-            (at.folder / "tables" / f"{name}.parquet").write_bytes(encoded(given, "parquet"))
+        for name, rows in sound_rows().items():
+            (at.folder / "tables" / f"{name}.parquet").write_bytes(encoded(rows, "parquet"))
         file = at.folder / "bidrec.toml"
         given = {"source.name": f"{at.folder}/definition", "source.path": f"{at.folder}/tables", self.key: self.value}
         text = "".join(f"{key} = {toml(value)}\n" for key, value in given.items())

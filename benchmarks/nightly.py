@@ -134,7 +134,7 @@ def blend_of(fields: Fields) -> Blend:
     names = names_of(list(fields.counted))
     weight = tuple(PRIOR.get(name, 0.1) for name in names)
     ones = tuple(1.0 for _ in names)
-    return Blend(names, tuple(0.0 for _ in names), ones, weight, 0, 1.0, 0.0)
+    return Blend(names, tuple(0.0 for _ in names), ones, weight, notices=0, slope=1.0, offset=0.0, level=0.5)
 
 
 def table(found: dict[str, Any]) -> str:

@@ -104,7 +104,7 @@ def _status(name: str) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [rows[0].keys(), *(row.values() for row in rows)]
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join("".join(f"{value!s:>12}" for value in line) for line in lines)
 
 

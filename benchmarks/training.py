@@ -51,7 +51,7 @@ STREAMED = STATIC | {"stream_notices": 100_000}
 """Notices that are shuffled together where the set is larger than memory."""
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
 ON_A_CPU = {"static": STATIC, "fast": FAST}
-RECIPES = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
 LEAST_STEPS = {"cpu": 20, "cuda": 300}
 """Of a larger batch. On a GPU the first steps of each size record CUDA graphs, and all of them take a few seconds."""
 LONGEST = {"cpu": 3_600, "cuda": 240}
@@ -105,10 +105,10 @@ def compare(world: Path, options: argparse.Namespace) -> dict[str, Any]:
         for (kind, given), size in product(RECIPES[options.device].items(), (BATCH, *options.sizes)):
             least = min(options.steps, LEAST_STEPS[options.device])
             steps = options.steps if size == BATCH else max(least, options.steps * BATCH // size // 2)
-            settings = {"steps": steps, "recipe": given | {"batch_size": size}} | device
+            settings = {"steps": steps, "recipe": given | {"batch_size": size}, **device}
             keep_best(rows, row_of(kind, size), tried("pipeline:static", world, settings))
     rows["pipeline:history"] = tried("pipeline:history", world, {"steps": max(20, options.steps // 10)} | device)
-    found = {"scale": options.scale, "rows": rows} | device | ratios(rows, RECIPES[options.device], options.sizes)
+    found = {"scale": options.scale, "rows": rows, **device} | ratios(rows, RECIPES[options.device], options.sizes)
     with suppress(RuntimeError):  # told by then
         found |= starts(world, device)  # before the set is read from the disk again
     rows["pipeline:streamed"] = streamed(world, {"steps": options.steps} | device)
@@ -124,7 +124,7 @@ def ranked(world: Path, device: dict[str, str]) -> dict[str, Any]:
     """Of each way to train the best validation Recall@100 and the CPU time, means over SEEDS, and each one's recall."""
     found: dict[str, Any] = {}
     for way, recipe in RANKED.items():
-        rows = [run("quality", world, {"recipe": recipe | {"seed": seed}} | device) for seed in SEEDS]
+        rows = [run("quality", world, {"recipe": recipe | {"seed": seed}, **device}) for seed in SEEDS]
         found |= {f"{way}_{name}": round(fmean(row[name] for row in rows), 4) for name in ("best_recall", "cpu_s")}
         found[f"{way}_best_recalls"] = [round(row["best_recall"], 4) for row in rows]
     return found

@@ -6,7 +6,7 @@ already, with no loader, log or checkpoint. So both see the same machine at the 
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, repeat
@@ -53,7 +53,7 @@ class Floor:
         batches = self.steps.batches(0)
         self.steps.start_epoch(self.model)
         if config.model.kind == "static":
-            self.batches = repeat(self.steps.gathered(batches // 2))
+            self.batches: Iterator[Any] = repeat(self.steps.gathered(batches // 2))
         else:
             self.batches = map(self.steps.gathered, cycle(range(batches)))
         self.optimiser.set_share(0.0)  # the weights stay where they are: nothing is learned from one batch

@@ -16,13 +16,13 @@ SEED_MODEL = Model(
 )
 SEED_RECIPE = Training(batch_size=256, learning_rate=1e-3, weight_decay=1e-5, refit=False, epochs=50, patience=50)
 
-STATIC = {"table_optimiser": "sparse_adam"}
+STATIC: dict[str, Any] = {"table_optimiser": "sparse_adam"}
 """The seed's recipe, random pairs and Adam, but only the rows that a batch reads move."""
-FAST = STATIC | {"whole_notices": True, "logq": True}
+FAST: dict[str, Any] = STATIC | {"whole_notices": True, "logq": True}
 """Whole notices: their bidders are among the negatives more often than others, for which the loss corrects."""
-ON_A_GPU = FAST | {"precision": "bfloat16", "cuda_graphs": True}
+ON_A_GPU: dict[str, Any] = FAST | {"precision": "bfloat16", "cuda_graphs": True}
 """Besides, where there is a GPU."""
-RANKED = {
+RANKED: dict[str, dict[str, Any]] = {
     "seed": {"epochs": 24},
     "static": STATIC | {"epochs": 24},
     "fast:4096": FAST | {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3},

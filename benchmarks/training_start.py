@@ -27,7 +27,7 @@ def main() -> None:
 def started(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """`startup_s`: with the imports, and the set read through for its sums. `after_writing_s`: from the set's folder to
     the end of the first step where the process has read it before, as a job has that wrote it."""
-    config = configuration("static", device=settings.get("device", "cpu"), **STATIC)
+    config = configuration("static", **STATIC | {"device": settings.get("device", "cpu")})
     first = first_step_at(folder, config)
     begun = time.time()
     again = first_step_at(folder, config)

@@ -50,8 +50,8 @@ def server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="bidrec-postgres-"))
     (folder / "password").write_text(PASSWORD)
     if os.getuid() == 0:
-        shutil.chown(folder, _unprivileged())
-        shutil.chown(folder / "password", _unprivileged())
+        for path in (folder, folder / "password"):
+            shutil.chown(path, _unprivileged() or "")
     data = folder / "data"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
