@@ -13,7 +13,8 @@ from bidrec.operations import log
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sql.words import quoted
 
-_TIMES = ("date", "timestamp", "timestamptz")
+TIMES = ("date", "timestamp", "timestamptz")
+"""PostgreSQL types of moments and days."""
 _logger = log.get("ingest")
 
 
@@ -47,7 +48,7 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
     """
     lower = {name.lower(): name for name in types}
     times = [lower[name.lower()] for name in raw.since if name.lower() in lower]
-    others = [f"{name} {types[name]}" for name in times if types[name] not in _TIMES]
+    others = [f"{name} {types[name]}" for name in times if types[name] not in TIMES]
     if others or not times:
         reason = f"{', '.join(others)} is no time" if others else "has none of the times of `since`"
         _logger.warning(f"read whole: {reason}", table=raw.table, since=", ".join(raw.since))
