@@ -6,7 +6,7 @@ Returns a condition for each table that can be asked for its changes; the others
 A row that has no time at all is always read, and so is everything that the source's SELECTs have to see with a row.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bidrec.operations import log
@@ -15,6 +15,8 @@ from bidrec.sql.words import quoted
 
 TIMES = ("date", "timestamp", "timestamptz")
 """PostgreSQL types of moments and days."""
+_SET_BACK = timedelta(hours=3)
+"""No clock is set back by more."""
 _logger = log.get("ingest")
 
 
@@ -55,7 +57,7 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
         return None
     if absent := [name for name in raw.since if name.lower() not in lower]:
         _logger.info("asked for its changes without a time that it lacks", table=raw.table, lacks=", ".join(absent))
-    clock = since.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    clock = _shown(since, ZoneInfo(zone))
     moment = {
         "date": f"DATE '{clock.date()}'",
         "timestamp": f"TIMESTAMP '{clock}'",
@@ -64,6 +66,12 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
     later = [f"{quoted(name)} >= {moment[types[name]]}" for name in times]
     none = " AND ".join(f"{quoted(name)} IS NULL" for name in times)
     return f"({' OR '.join([*later, f'({none})'])})"
+
+
+def _shown(since: datetime, zone: ZoneInfo) -> datetime:
+    """The earliest clock time that rows from `since` on may bear: one that is set back shows its last hours again."""
+    now, then = (moment.astimezone(zone).replace(tzinfo=None) for moment in (since, since + _SET_BACK))
+    return min(now, then - _SET_BACK)
 
 
 def _keys(together: str, types: dict[str, dict[str, str]]) -> dict[str, str]:
