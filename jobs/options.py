@@ -33,11 +33,14 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 
 
 class _Moment(click.DateTime):
-    """Of an option for a moment, which is UTC where it has no offset."""
+    """Of an option for a moment, in UTC; where it has no offset, it was."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         moment: datetime = super().convert(value, param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        try:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except OverflowError:
+            self.fail(f"{value} is in no year from 1 to 9999 (UTC)", param, ctx)
 
 
 TIME = _Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
