@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,20 @@ from jobs.output import Result, emit, stdout_for_results
 
 CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 """Read, the first that is there, where neither --config nor BIDREC_CONFIG names a file."""
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
-"""Of an option for a moment (UTC), which Click gives without a zone."""
+
+
+class _Moment(click.DateTime):
+    """Of an option for a moment, in UTC; where it has no offset, it was."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        moment: datetime = super().convert(value, param, ctx)
+        try:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except OverflowError:
+            self.fail(f"{value} is in no year from 1 to 9999 (UTC)", param, ctx)
+
+
+TIME = _Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
 
 def command(function: Callable[..., Result]) -> click.Command:

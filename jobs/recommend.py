@@ -1,7 +1,7 @@
 """bidrec recommend: companies for a notice or open notices for a company, or near a vector, from what was published."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +23,11 @@ VECTOR = click.File("r", encoding="utf-8")
 @click.option(
     "--top", type=click.IntRange(min=1), help="Length of the lists; default: 10, with --all as many as were published."
 )
-@click.option("--as-of", type=TIME, help="With --company or --notices-near: only notices open at this time (UTC).")
+@click.option(
+    "--as-of",
+    type=TIME,
+    help="With --company or --notices-near: only notices open at this time (without an offset: UTC).",
+)
 @click.option(
     "--direction", type=click.Choice(["notice", "company"]), help="With --all: the lists of notices or of companies."
 )
@@ -66,17 +70,16 @@ def recommend(
 
     published, k = Published(config.home_path), top or 10
     known = published.as_of
-    moment = as_of.replace(tzinfo=UTC) if as_of else None
     if notice_id is not None:
         notice, companies = published.companies_for(notice_id, k)
         return Result(data={"notice": notice, "companies": companies}, text=companies_table(notice, companies, known))
     if company_id is not None:
-        company, notices = published.notices_for(company_id, k, moment)
+        company, notices = published.notices_for(company_id, k, as_of)
         return Result(data={"company": company, "notices": notices}, text=notices_table(company, notices, known))
     if near_companies is not None:
         companies = published.companies_near(_vector(near_companies), k)
         return Result(data={"companies": companies}, text=companies_table(None, companies, known))
-    notices = published.notices_near(_vector(near_notices), k, moment)
+    notices = published.notices_near(_vector(near_notices), k, as_of)
     return Result(data={"notices": notices}, text=notices_table(None, notices, known))
 
 

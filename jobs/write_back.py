@@ -1,6 +1,6 @@
 """bidrec write-back: embed today's notices and companies and publish them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
@@ -13,7 +13,11 @@ from jobs.output import Result
 
 @command
 @click.option("--run", "run_id", metavar="ID", help="The run whose weights are used; default: the newest finished one.")
-@click.option("--as-of", type=TIME, help="Publish as of this time (UTC); default: the newest moment in the data.")
+@click.option(
+    "--as-of",
+    type=TIME,
+    help="Publish as of this time (without an offset: UTC); default: the newest moment in the data.",
+)
 def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Result:
     """Publish embeddings and recommendations from today's data with a run's weights.
 
@@ -23,7 +27,7 @@ def write_back(config: Config, run_id: str | None, as_of: datetime | None) -> Re
     require_source(config)
     from bidrec import flow
 
-    seconds = int(as_of.replace(tzinfo=UTC).timestamp()) if as_of else None
+    seconds = int(as_of.timestamp()) if as_of else None
     manifest = flow.publish(config, run_id, seconds)
     rows = manifest["rows"]
     facts = {name: manifest[name] for name in ("version", "run", "as_of", "written_at", "rows", "open_notices")}

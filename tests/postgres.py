@@ -57,6 +57,7 @@ def server() -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     initdb = ["-U", "bidrec", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "--no-sync"]
+    initdb.append("--lc-messages=C")  # what it says is looked for in English, also on a Korean machine
     settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c timezone=UTC"
     _run([str(binaries / "initdb"), "-D", str(data), *initdb], folder)
     _run([str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start"], folder)

@@ -66,11 +66,12 @@ def _as_of(frame: pd.DataFrame) -> str:
 
 
 def _times(moments: pd.Series, name: str) -> pd.Series:
-    """Texts and Python's own datetimes as Feast reads them, in UTC; a column that is made empty has no type."""
+    """Texts (ISO 8601 alone: nothing guesses which comes first, day or month, nor drops the KST behind an hour) and
+    Python's own datetimes, in UTC; a column that is made empty has no type."""
     moments = moments.infer_objects()
     if moments.empty or is_object_dtype(moments) or is_string_dtype(moments):
         try:
-            return pd.to_datetime(moments, utc=True)
+            return pd.to_datetime(moments, utc=True, format="ISO8601")
         except (ValueError, TypeError) as error:
             raise ContractError(f"entity rows: {name}: {first_line(error)}", hint="give times, or ISO 8601") from error
     if not is_datetime64_any_dtype(moments):

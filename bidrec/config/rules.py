@@ -58,6 +58,8 @@ def _data_rules(config: Config) -> dict[str, bool]:
         "split.test_days and split.validation_days must be at least 1": min(split.test_days, split.validation_days)
         >= 1,
         "source.overlap_days must be at least 0": config.source.overlap_days >= 0,
+        # A company's version is looked up by a number that holds 272 years of seconds (training/resident.py).
+        "contract.earliest must not be before 1900": config.contract.earliest.year >= 1900,
         "contract.max_future_days must be at least 0": config.contract.max_future_days >= 0,
         "source.overlap_days, contract.max_future_days, split.test_days, split.validation_days, "
         f"evaluation.refresh_days and drift.serving_days must be at most {_CENTURY} days": max(

@@ -71,6 +71,7 @@ def check(
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
         checked["notice"].warnings += suspect.notices(connection)
+        checked["bid"].warnings += suspect.days_alone(connection)
     if held:
         checked["company"].warnings += suspect.restated_versions(connection)
     return checked
@@ -142,7 +143,7 @@ def _refuse_naive_times(connection: duckdb.DuckDBPyConnection, table: Table, giv
             f"SELECT count({quoted(name)}), min({quoted(name)})::VARCHAR FROM given_{table.name}"
         ).fetchall()[0]
         if number:
-            hint = f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone')"
+            hint = f"in {table.name}.sql write {name} AT TIME ZONE getvariable('zone'), of a TIMESTAMPTZ {name} alone"
             if kind == "VARCHAR":  # made a TIMESTAMP, it would lose its offset without a word
                 hint = "declare it TIMESTAMPTZ in source.toml if its text has an offset (Z, +09:00), else TIMESTAMP"
             raise ContractError(

@@ -11,6 +11,8 @@ from bidrec.sql.words import is_number, literal, quoted, types_of
 
 OPEN_NOTICES = 20
 """Notices without a bid of which something can be told."""
+OPENINGS = 20
+"""Moments of openings of which something can be told."""
 GROWN_COMPANIES = 10
 """Companies with a new version of whose earlier ones something can be told."""
 
@@ -63,6 +65,20 @@ def restated_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [
         "company: of most companies with a new version an earlier one has changed with it: a fact that knows what came "
         "after its known_at? (docs/features.md)"
+    ]
+
+
+def days_alone(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Openings of which the source knows the day and no more: read as its first moment, they come before they were."""
+    clock = "(known_at AT TIME ZONE getvariable('zone'))"
+    moments, midnights, bids = connection.execute(
+        f"SELECT count(DISTINCT known_at), count_if({clock} = date_trunc('day', {clock})), count(*) FROM checked_bid"
+    ).fetchall()[0]
+    if moments < OPENINGS or midnights < 0.99 * bids:
+        return []
+    return [
+        "bid: nearly every known_at is a midnight: of an opening whose day alone is known give the end of that day, or "
+        "bids count before they are public (docs/tutorial.md)"
     ]
 
 

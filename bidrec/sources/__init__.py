@@ -20,6 +20,7 @@ from bidrec.operations import log
 from bidrec.sources import dumps, postgres
 from bidrec.sources.definition import Definition, load_definition
 from bidrec.sources.raw import make_view
+from bidrec.sources.zones import read_clocks_in
 from bidrec.sql.watched import watched
 from bidrec.sql.words import first_line, quoted
 
@@ -94,11 +95,12 @@ def give(
     """Make given_notice, given_company and given_bid of the source's tables; `staging` takes what has to be copied.
 
     `since` (UTC): rows of a database that have not changed from then on may be left out.
-    Raises ConfigurationError (64) on SQL that does not stand, ContractError (65) on rows that cannot be converted,
-    InputMissing (66) and DependencyDown (69) where the tables cannot be read. The session is then in UTC.
+    Raises ConfigurationError (64) on SQL that does not stand, or a zone unknown to DuckDB; ContractError (65) on rows
+    that cannot be converted; InputMissing (66) and DependencyDown (69) where the tables cannot be read. The
+    session is then in UTC.
     """
     # The source's zone while its SQL runs, so that a conversion somebody forgot is still read in it.
-    connection.execute(f"SET TimeZone = '{definition.zone}'")
+    read_clocks_in(connection, definition.zone)
     for name, value in {**parameters(source, definition), "zone": definition.zone}.items():
         connection.execute(f"SET VARIABLE {quoted(name)} = ?", [value])
     if source.path:

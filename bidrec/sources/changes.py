@@ -6,14 +6,17 @@ Returns a condition for each table that can be asked for its changes; the others
 A row that has no time at all is always read, and so is everything that the source's SELECTs have to see with a row.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bidrec.operations import log
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sql.words import quoted
 
-_TIMES = ("date", "timestamp", "timestamptz")
+TIMES = ("date", "timestamp", "timestamptz")
+"""PostgreSQL types of moments and days."""
+_SET_BACK = timedelta(hours=3)
+"""No clock is set back by more."""
 _logger = log.get("ingest")
 
 
@@ -47,14 +50,14 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
     """
     lower = {name.lower(): name for name in types}
     times = [lower[name.lower()] for name in raw.since if name.lower() in lower]
-    others = [f"{name} {types[name]}" for name in times if types[name] not in _TIMES]
+    others = [f"{name} {types[name]}" for name in times if types[name] not in TIMES]
     if others or not times:
         reason = f"{', '.join(others)} is no time" if others else "has none of the times of `since`"
         _logger.warning(f"read whole: {reason}", table=raw.table, since=", ".join(raw.since))
         return None
     if absent := [name for name in raw.since if name.lower() not in lower]:
         _logger.info("asked for its changes without a time that it lacks", table=raw.table, lacks=", ".join(absent))
-    clock = since.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    clock = _shown(since, ZoneInfo(zone))
     moment = {
         "date": f"DATE '{clock.date()}'",
         "timestamp": f"TIMESTAMP '{clock}'",
@@ -63,6 +66,12 @@ def _changed(raw: RawTable, types: dict[str, str], zone: str, since: datetime) -
     later = [f"{quoted(name)} >= {moment[types[name]]}" for name in times]
     none = " AND ".join(f"{quoted(name)} IS NULL" for name in times)
     return f"({' OR '.join([*later, f'({none})'])})"
+
+
+def _shown(since: datetime, zone: ZoneInfo) -> datetime:
+    """The earliest clock time that rows from `since` on may bear: one that is set back shows its last hours again."""
+    now, then = (moment.astimezone(zone).replace(tzinfo=None) for moment in (since, since + _SET_BACK))
+    return min(now, then - _SET_BACK)
 
 
 def _keys(together: str, types: dict[str, dict[str, str]]) -> dict[str, str]:

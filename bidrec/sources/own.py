@@ -26,7 +26,8 @@ def _toml(zone: str) -> str:
     lines = [
         "# Your tables: one block each, which the SQL beside this file sees as raw_<name>. `table` is the name of the",
         "# file (notices.csv or notices.parquet, or a folder of them) or of the database's table. Only the columns",
-        "# named here are read, and each value is checked against its type.",
+        "# named here are read, and each value is checked against its type. A TIMESTAMP is read on the zone's clock; a",
+        "# time with an offset of its own (+09:00, timestamptz) is a TIMESTAMPTZ, without AT TIME ZONE in the SELECT.",
         f'zone = "{zone}" # IANA zone of the clock times in the tables',
     ]
     for table in TABLES.values():

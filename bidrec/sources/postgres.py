@@ -17,7 +17,7 @@ from typing import Any
 
 from bidrec.errors import DependencyDown, InputMissing
 from bidrec.operations import log
-from bidrec.sources.changes import changed_rows
+from bidrec.sources.changes import TIMES, changed_rows
 from bidrec.sources.definition import Definition, RawTable
 from bidrec.sources.raw import match_columns
 from bidrec.sql.postgres import connected, describe, said, sqlstate, stoppable, with_options
@@ -34,6 +34,9 @@ _BATCH_BYTES = 16 << 20
 _logger = log.get("ingest")
 _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|timestamptz")
 """PostgreSQL types that come over as they are; any other (numeric, char(1), enums) is asked for as text."""
+_FAR = {"infinity": "9999-01-01", "-infinity": "0002-01-01"}
+"""What is read for a time without an end: the driver would make the year 290279 BC of it. In every zone these are years
+of Python's calendar, too."""
 
 
 def fetch(
@@ -147,10 +150,7 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
     """Copy the rows for which the condition `chosen` holds ('': all of them)."""
     from pyarrow import parquet
 
-    columns = ", ".join(
-        quoted(name) if _NATIVE.fullmatch(types[name]) else f"{quoted(name)}::text AS {quoted(name)}"
-        for name in match_columns(raw, list(types)).values()
-    )
+    columns = ", ".join(_column(name, types[name]) for name in match_columns(raw, list(types)).values())
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
     cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
@@ -161,6 +161,14 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
         for batch in reader:
             writer.write_batch(batch)
     return f"read_parquet({literal(str(target))})"
+
+
+def _column(name: str, kind: str) -> str:
+    column = quoted(name)
+    if kind in TIMES:
+        far = " ".join(f"WHEN {literal(end)} THEN {literal(day)}" for end, day in _FAR.items())
+        return f"CASE {column} {far} ELSE {column} END AS {column}"
+    return column if _NATIVE.fullmatch(kind) else f"{column}::text AS {column}"
 
 
 def _select(schema: str, raw: RawTable, columns: str) -> str:

@@ -9,10 +9,12 @@ from bidrec.errors import ContractError
 from bidrec.sql.words import INTEGERS, first_line, quoted
 
 _HINT = "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL"
-_TIME_HINT = "; text with an offset (Z, +09:00) is a TIMESTAMPTZ"
+_TIME_HINT = "; a time with an offset of its own (Z, +09:00) is a TIMESTAMPTZ"
 _CLOCK_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
+_ONE_ZONE = r"(?i)([\d ](Z|UTC|GMT)|/\w+)\s*$"
+"""Of a time with letters behind the hour: they mean one zone to everybody, UTC or Area/City."""
 
 
 def cast(column: str, given: str, wanted: str) -> str:
@@ -70,6 +72,11 @@ def _lost(column: str, given: str, wanted: str) -> str:
         changed = f" OR {name} <> {value}"  # the time of day would go
     elif wanted == "DATE":
         changed = f" OR {cast(column, given, 'TIMESTAMP')} IS DISTINCT FROM {value}"  # likewise, and what stands behind
+    elif wanted in _CLOCK_TIMES and given == "TIMESTAMPTZ":
+        changed = f" OR {value}::TIMESTAMPTZ <> {name}"  # of the hour that a clock shows twice, the first would go
+    elif wanted == "TIMESTAMPTZ" and given == "VARCHAR":
+        # BST, IST and CST are of several countries each: DuckDB takes London's for Dhaka's.
+        changed = f" OR (regexp_matches({name}, ':.*[A-Za-z]') AND NOT regexp_matches({name}, '{_ONE_ZONE}'))"
     if given == "VARCHAR" and wanted in _CLOCK_TIMES:
         changed += f" OR regexp_matches({name}, '{_OFFSET}')"  # an offset would go
     return f"{present} AND ({value} IS NULL{changed})"

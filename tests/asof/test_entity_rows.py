@@ -77,12 +77,22 @@ def test_a_select_may_end_as_selects_do(both, end):
         ([1.5], "entity rows: event_timestamp is float64, no time"),
         ([True], "entity rows: event_timestamp is bool, no time"),
         (["yesterday evening"], "entity rows: event_timestamp: .*yesterday evening"),
+        (["2024-01-01 09:02 KST"], "entity rows: event_timestamp: .*KST"),
+        (["02/01/2024"], "entity rows: event_timestamp: .*02/01/2024"),
         ([[1]], "entity rows: event_timestamp: "),
     ],
 )
 def test_moments_that_are_no_times_are_refused(both, moments, said):
     ours, _ = both
     refused(ours, pd.DataFrame({"company_id": ["a"], "event_timestamp": moments}), said)
+
+
+def test_texts_of_one_moment_may_be_of_several_offsets_and_as_exact_as_they_like(both):
+    ours, _ = both
+    texts = ["2024-01-01T00:04:59.999999", "2024-01-01T09:05+09:00", "2023-12-31 19:05:00-05:00", "2024-01-01 00:05Z"]
+    questions = pd.DataFrame({"company_id": "a", "event_timestamp": texts, "place": range(4)})
+    found = ours.get_historical_features(questions, VALUE).to_df().sort_values("place")
+    assert found["value"].tolist() == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ SETTINGS = [
     ("[split]\ntrain_before = 2024-06-01\ntest_before = 2024-05-01", "test_before must be after"),
     ("[split]\ntrain_before = 0001-01-01", "train_before and test_before must lie between 1900 and 2200"),
     ("[contract]\nmax_future_days = 2147483648", "must be at most 36500 days"),
+    ("[contract]\nearliest = 1899-12-31", "contract.earliest must not be before 1900"),
     ("[training]\ndevice = 'gpu'", "training.device must be"),
     ("[training]\nbatch_size = 0", "batch_size, candidates, patience and checkpoints_kept must be at least 1"),
     ("[training]\nshard_tables_above_mb = 100", "and 0 unless training.table_optimiser is 'rowwise_adagrad'"),

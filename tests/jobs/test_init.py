@@ -68,6 +68,13 @@ def test_a_configuration_for_own_tables_is_accepted_and_read_in_its_zone(home, t
     assert not home.exists()
 
 
+def test_a_name_that_only_machines_have_for_their_zone_is_refused_at_once(tmp_path):
+    refused = run("init", "--source", "own", "--zone", "localtime", "--to", tmp_path / "mine.toml")
+    assert refused.exit_code == 64, refused.stderr
+    assert "localtime" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("zone", "near"), [("Mars/Phobos", ""), ("Asia/Seuol", "did you mean Asia/Seoul?")])
 def test_a_zone_that_is_none_is_refused_at_once_with_one_that_is_near_to_it(tmp_path, zone, near):
     refused = run("init", "--source", "own", "--zone", zone, "--to", tmp_path / "mine.toml")

@@ -49,6 +49,13 @@ def test_notices_are_those_open_at_the_moment_that_is_given(published, asked):
     assert "n12" not in listed(published, *asked, "--top", "100")
     assert "n12" in listed(published, *asked, "--top", "100", "--as-of", "2024-12-10")
     assert "n12" not in listed(published, *asked, "--top", "100", "--as-of", "2024-12-20T12:00:00")
+    offset = "2024-12-10T09:00:00+09:00"  # the same moment as 2024-12-10
+    assert listed(published, *asked, "--as-of", offset) == listed(published, *asked, "--as-of", "2024-12-10")
+
+
+@pytest.mark.parametrize("moment", ["2024-12-10T25:00:00Z", "0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])
+def test_a_moment_that_no_calendar_has_is_a_wrong_usage(published, moment):
+    assert run(published, "--company", "c0", "--as-of", moment).exit_code == 2
 
 
 NONE = ["1 2 3", '{"1": 1}', '["a"]', '["1"]', "[true]", "7", '"12345678"', f"[1{'0' * 400}]", "[" * 100_000]

@@ -282,6 +282,26 @@ def test_a_column_that_says_nothing_before_a_bid_is_suspected_of_the_future(
     assert found["notice"].warnings == warnings
 
 
+@pytest.mark.parametrize(
+    ("days", "hour", "zone", "suspected"),
+    [
+        (20, 15, "Asia/Seoul", True),
+        (19, 15, "Asia/Seoul", False),
+        (20, 15, "UTC", False),
+        (20, 0, "UTC", True),
+    ],
+)
+def test_openings_that_are_days_and_no_moments_are_suspected_of_being_too_early(
+    connection, days, hour, zone, suspected
+):
+    connection.execute("SET VARIABLE zone = ?", [zone])
+    opened = [datetime(2024, 2, 1, hour, tzinfo=UTC) + day * DAY for day in range(days)]
+    bids = [bid(0, by, event_at=moment, known_at=moment) for by, moment in enumerate(opened)]
+    found = checked(connection, company=[company(by) for by in range(days)], bid=bids)
+    assert [warning for warning in found["bid"].warnings if "midnight" in warning] == found["bid"].warnings
+    assert len(found["bid"].warnings) == suspected
+
+
 def test_further_columns_come_along_as_they_are(connection):
     checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
     assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]

@@ -47,7 +47,12 @@ def url() -> Iterator[str]:
 
 
 def read(
-    url: str, staging: Path, since: datetime | None = SINCE, bids: str = "bid", **times: tuple[str, ...]
+    url: str,
+    staging: Path,
+    since: datetime | None = SINCE,
+    bids: str = "bid",
+    zone: str = "Asia/Seoul",
+    **times: tuple[str, ...],
 ) -> dict[str, set[str]]:
     """The ids of the rows that are read of each table, whose times are those given."""
     columns = {
@@ -59,7 +64,7 @@ def read(
         RawTable(name=name, table={"bid": bids}.get(name, name), columns=kinds, optional={}, since=times.get(name, ()))
         for name, kinds in columns.items()
     )
-    definition = Definition(name="own", zone="Asia/Seoul", parameters={}, raw=raw, sql={}, together="no")
+    definition = Definition(name="own", zone=zone, parameters={}, raw=raw, sql={}, together="no")
     relations = reader.fetch(url, "changes", definition, staging, since)
     return {
         name: {row[0] for row in duckdb.sql(f"SELECT id FROM {rows}").fetchall()} for name, rows in relations.items()
@@ -92,6 +97,17 @@ def test_a_table_of_whose_times_one_is_text_is_read_whole_since_that_one_may_be_
 def test_a_time_that_the_table_lacks_is_said(url, tmp_path, capsys):
     assert read(url, tmp_path, company=("seen", "no_such"))["company"] == set()
     assert re.search("without a time that it lacks.*lacks=no_such.*table=company", capsys.readouterr().err)
+
+
+def test_what_was_written_after_the_clock_was_set_back_bears_an_earlier_time_and_is_read(url, tmp_path):
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS changes.night (id text, no bigint, seen timestamp)")
+        connection.execute(
+            "INSERT INTO changes.night VALUES ('long before', 1, '2024-11-03 00:40'), ('after', 2, '2024-11-03 01:15')"
+        )
+    first_pass = datetime(2024, 11, 3, 5, 45, tzinfo=UTC)  # 01:45 in New York; at 06:00 it is 01:00 again
+    found = read(url, tmp_path, first_pass, bids="night", zone="America/New_York", bid=("seen",))
+    assert found["bid"] == {"after"}
 
 
 def test_a_number_and_a_text_that_say_the_same_belong_together(url, tmp_path):

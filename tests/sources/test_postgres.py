@@ -351,6 +351,20 @@ class TestServer:
         assert ingest(config_of(tmp_path, server.url, "domains")) == first
         assert newest_reading(tmp_path, first)["given"]["notice"] == 0
 
+    @pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date"])
+    def test_what_ends_at_infinity_ends_after_all_else_and_begins_before_it(self, server, tmp_path, kind):
+        with psycopg.connect(server.url) as connection:
+            connection.execute(f"CREATE TABLE endless_{kind} (starts {kind}, ends {kind}, other {kind})")
+            connection.execute(f"INSERT INTO endless_{kind} VALUES ('-infinity', 'infinity', NULL)")
+        columns = {"starts": "TIMESTAMP", "ends": "TIMESTAMP", "other": "TIMESTAMP"}
+        raw = RawTable(name="company", table=f"endless_{kind}", columns=columns, optional={})
+        definition = Definition(name="one", zone="Asia/Seoul", parameters={}, raw=(raw,), sql={})
+        rows = reader.fetch(server.url, "public", definition, tmp_path)["company"]
+        (found,) = duckdb.sql(
+            f"SELECT starts < DATE '1000-01-01', ends > DATE '9000-01-01', other FROM {rows}"
+        ).fetchall()
+        assert found == (True, True, None)
+
     def test_names_from_the_configuration_are_names_and_never_sql(self, server, tmp_path):
         hostile = "a\"b'; DROP TABLE public.notice; --"
         name = '"' + hostile.replace('"', '""') + '"'

@@ -8,11 +8,11 @@ from bidrec.sources.definition import RawTable
 from bidrec.sources.raw import make_view
 
 
-def view(sql, columns, optional=None):
-    """The rows of raw_notice over `sql`, in a session of Korean time."""
+def view(sql, columns, optional=None, zone="Asia/Seoul"):
+    """The rows of raw_notice over `sql`, in a session of that zone."""
     raw = RawTable(name="notice", table="notice", columns=columns, optional=optional or {})
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'Asia/Seoul'")
+        connection.execute(f"SET TimeZone = '{zone}'")
         make_view(connection, raw, f"({sql})")
         return connection.execute("SELECT * FROM raw_notice").fetchall()
 
@@ -102,3 +102,25 @@ def test_a_day_as_text_has_nothing_behind_it(text):
     assert len(view("SELECT '2024-03-01' AS d, ' 2024-03-01 00:00:00 ' AS e", {"d": "DATE", "e": "DATE"})) == 1
     with pytest.raises(ContractError, match="d must be DATE"):
         view(f"SELECT '{text}' AS d", {"d": "DATE"})
+
+
+@pytest.mark.parametrize("name", ["BST", "CST", "IST", "NZ", "EST5EDT"])
+def test_letters_that_several_countries_call_their_zone_by_are_a_lost_value(name):
+    with pytest.raises(ContractError, match=f"t must be TIMESTAMPTZ, but 1 of 2 rows are not .*{name}"):
+        view(f"SELECT unnest(['2024/07/01 10:00:00 {name}', '2024/07/01 10:00:00']) AS t", {"t": "TIMESTAMPTZ"})
+
+
+@pytest.mark.parametrize(("name", "hour"), [("UTC", 10), ("utc", 10), ("GMT ", 10), ("America/Argentina/Salta", 13)])
+def test_the_name_of_one_zone_is_read(name, hour):
+    ((found,),) = view(f"SELECT '2024-07-01 10:00:00 {name}' AS t", {"t": "TIMESTAMPTZ"})
+    assert found.astimezone(UTC).hour == hour
+
+
+def test_an_instant_of_the_first_of_two_hours_that_a_clock_shows_alike_is_no_clock_time():
+    kinds = {"t": "TIMESTAMP"}
+    assert view("SELECT TIMESTAMPTZ '2024-10-27 01:30:00+00' AS t", kinds, zone="Europe/Madrid") == [
+        (datetime(2024, 10, 27, 2, 30),)
+    ]
+    with pytest.raises(ContractError, match=r"t must be TIMESTAMP, .*'2024-10-27 02:30:00\+02'") as caught:
+        view("SELECT TIMESTAMPTZ '2024-10-27 00:30:00+00' AS t", kinds, zone="Europe/Madrid")
+    assert "TIMESTAMPTZ" in caught.value.hint
