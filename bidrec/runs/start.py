@@ -67,8 +67,8 @@ def start_or_resume(
 
 def _is_stopped(run: Run) -> bool:
     """Whether the run can be gone on with when the source has had news: a training reads nothing but its training set.
-    On a source that lives there are news whenever a training is begun again."""
-    if run.finished or not ID.fullmatch(run.id) or read_manifest(run.training_set) is None:
+    On a source that lives there are news whenever a training is begun again. One that diverged would do so again."""
+    if run.finished or run.diverged or not ID.fullmatch(run.id) or read_manifest(run.training_set) is None:
         return False
     return datetime.now(UTC) - stamp(run) < GOES_ON
 
