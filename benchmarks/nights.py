@@ -36,7 +36,7 @@ from bidrec.lake.merging import put_together, too_many
 from bidrec.lake.parts import merged_file, part_file
 from bidrec.simulator import simulate
 from bidrec.storage.sealed import MANIFEST, read_manifest, write_json
-from bidrec.storage.sums import facts_of, sha256
+from bidrec.storage.sums import facts_of
 
 FIRST_DAYS = 400
 """Days of the first ingest, before the nights."""
@@ -117,13 +117,13 @@ def cut(home: Path, nights: list[datetime]) -> None:
     files: dict[str, Any] = {}
     for name in TABLES:
         parts = [*_cut_file(home / "lake", part_file(name, 1), "known_at", nights)]
+        cut_off = {file: facts_of(home / "lake" / file) for file, _, _ in parts}
         lake["parts"][name] = [
-            {"file": file, "part": part, "rows": rows, "sha256": sha256(home / "lake" / file)}
-            for file, part, rows in parts
+            {"file": file, "part": part, "rows": rows, "sha256": cut_off[file]["sha256"]} for file, part, rows in parts
         ]
         lake["parts"][name] = _put_together(home / "lake", name, lake["parts"][name])
         held = dict.fromkeys(part["file"] for part in lake["parts"][name])
-        files |= {file: facts_of(home / "lake" / file) for file in held}
+        files |= {file: cut_off.get(file) or facts_of(home / "lake" / file) for file in held}
     ingests = [lake["ingests"][0] | {"ingest": part, "read_at": f"{nights[part - 1]}+00:00"} for part in numbers]
     write_json(home / "lake" / MANIFEST, lake | {"ingest": len(nights), "ingests": ingests, "files": files})
     files = {}

@@ -67,5 +67,10 @@ class GateRefused(BidrecError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint for a name that is not known: the nearest one that is, if any is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else None
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, if any is like it."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

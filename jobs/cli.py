@@ -3,7 +3,6 @@
 `bidrec --help` is printed from the table alone, so it costs nothing of what the commands need (Feast, torch).
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from bidrec.errors import nearest
 from bidrec.operations import signals
 
 # name: (where the click.Command is, one line of help)
@@ -68,9 +68,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        near = [] if args[0] in COMMANDS else difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if near:
-            raise click.UsageError(f"No such command '{args[0]}', did you mean '{near[0]}'?", ctx)
+        near = nearest(args[0], COMMANDS)
+        if near and near != args[0]:
+            raise click.UsageError(f"No such command '{args[0]}', did you mean '{near}'?", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -149,24 +149,15 @@ def _run(
 ) -> int:
     """Run the command's function, print its result or its error, and return the exit code."""
     started = time.monotonic()
-    # Read by OpenMP when torch is imported. Threads that spin while they wait slow a training several times as soon as
-    # anything else runs on the machine (measured: 4.5 times on two cores beside one other process).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Likewise: torch would start a thread for each core of the machine, and be held to the container's share of them.
-    if machine.cpu_limit():
-        os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
+    _set_threads()
     log.configure(verbose)
     gauges: list[prometheus.Gauge] = []
     said: dict[str, str] = {}
     try:
         with signals.interruptible() as interrupted:
-            overrides = {key: value for key, value in given.items() if _is_key(key)}
-            own = {key: value for key, value in given.items() if not _is_key(key)}
-            with stdout_for_results():
-                config = read.load(config_path or _found(), **overrides)
-                result = function(config, **own)
-                if interrupted():  # and a library dropped it
-                    raise signals.Stop
+            result = _result(function, config_path, given)
+            if interrupted():  # and a library dropped it
+                raise signals.Stop
             emit(result, as_json, name)
             code, gauges = result.exit_code, result.gauges
     except click.UsageError as error:
@@ -178,6 +169,24 @@ def _run(
         code, said = report(error, interrupted(), verbose)
     _end(name, code, started, said, gauges)
     return code
+
+
+def _set_threads() -> None:
+    """How torch's threads work, which OpenMP reads when it is imported."""
+    # Threads that spin while they wait slow a training several times as soon as anything else runs on the machine
+    # (measured: 4.5 times on two cores beside one other process).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # There would be one for each core of the machine, held to the container's share of them.
+    if machine.cpu_limit():
+        os.environ.setdefault("OMP_NUM_THREADS", str(machine.cores()))
+
+
+def _result(function: Callable[..., Result], config_path: Path | None, given: dict[str, Any]) -> Result:
+    """What the command's function makes of the configuration, with what was given of it, and of the rest."""
+    overrides = {key: value for key, value in given.items() if _is_key(key)}
+    own = {key: value for key, value in given.items() if not _is_key(key)}
+    with stdout_for_results():
+        return function(read.load(config_path or _found(), **overrides), **own)
 
 
 def _end(name: str, code: int, started: float, said: dict[str, str], gauges: Sequence[prometheus.Gauge] = ()) -> None:

@@ -65,22 +65,35 @@ def recommend(
         raise click.UsageError("--direction, --format and --to go with --all")
     if as_of is not None and company_id is None and near_notices is None:
         raise click.UsageError("--as-of says which notices are open: it goes with --company and --notices-near")
-    from bidrec.publishing.recommend import Published
-    from jobs.list_tables import companies_table, notices_table
+    if notice_id is not None or near_companies is not None:
+        return _companies(config, notice_id, near_companies, top or 10)
+    return _notices(config, company_id, near_notices, top or 10, as_of)
 
-    published, k = Published(config.home_path), top or 10
-    known = published.as_of
-    if notice_id is not None:
-        notice, companies = published.companies_for(notice_id, k)
-        return Result(data={"notice": notice, "companies": companies}, text=companies_table(notice, companies, known))
-    if company_id is not None:
-        company, notices = published.notices_for(company_id, k, as_of)
-        return Result(data={"company": company, "notices": notices}, text=notices_table(company, notices, known))
-    if near_companies is not None:
-        companies = published.companies_near(_vector(near_companies), k)
-        return Result(data={"companies": companies}, text=companies_table(None, companies, known))
-    notices = published.notices_near(_vector(near_notices), k, as_of)
-    return Result(data={"notices": notices}, text=notices_table(None, notices, known))
+
+def _companies(config: Config, notice_id: str | None, near: TextIO | None, k: int) -> Result:
+    from bidrec.publishing.recommend import Published
+    from jobs.list_tables import companies_table
+
+    published = Published(config.home_path)
+    if notice_id is None:
+        companies = published.companies_near(_vector(near), k)
+        return Result(data={"companies": companies}, text=companies_table(None, companies, published.as_of))
+    notice, companies = published.companies_for(notice_id, k)
+    text = companies_table(notice, companies, published.as_of)
+    return Result(data={"notice": notice, "companies": companies}, text=text)
+
+
+def _notices(config: Config, company_id: str | None, near: TextIO | None, k: int, as_of: datetime | None) -> Result:
+    from bidrec.publishing.recommend import Published
+    from jobs.list_tables import notices_table
+
+    published = Published(config.home_path)
+    if company_id is None:
+        notices = published.notices_near(_vector(near), k, as_of)
+        return Result(data={"notices": notices}, text=notices_table(None, notices, published.as_of))
+    company, notices = published.notices_for(company_id, k, as_of)
+    text = notices_table(company, notices, published.as_of)
+    return Result(data={"company": company, "notices": notices}, text=text)
 
 
 def _export(

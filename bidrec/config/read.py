@@ -1,7 +1,6 @@
 """One TOML file to a Config: unknown keys refused, wrong types named, every error reported at once."""
 
 import dataclasses
-import difflib
 import os
 import re
 import tomllib
@@ -14,7 +13,7 @@ from typing import Any
 
 from bidrec.config import Config
 from bidrec.config.rules import broken
-from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.errors import ConfigurationError, InputMissing, nearest
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -62,8 +61,8 @@ def _build(kind: type, tree: Any, prefix: str, errors: list[str]) -> Any:
         return None
     hints = typing.get_type_hints(kind)
     for key in tree.keys() - hints.keys():
-        near = difflib.get_close_matches(key, hints, n=1)
-        errors.append(f"unknown key {prefix}{key}" + (f", did you mean {prefix}{near[0]}?" if near else ""))
+        near = nearest(key, hints)
+        errors.append(f"unknown key {prefix}{key}" + (f", did you mean {prefix}{near}?" if near else ""))
     values: dict[str, Any] = {}
     for f in dataclasses.fields(kind):
         default = f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc, operator]

@@ -60,53 +60,61 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 def app(home: Path, names: Collection[str]) -> Starlette:
     """names: what the server is called, in small letters, beside localhost and any address."""
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    pages = _Pages(home)
+    return Starlette(
+        routes=[
+            Route("/", pages.start, methods=["GET"]),
+            Route("/style.css", _style, methods=["GET"]),
+            Route("/notice/{id:path}", pages.notice, methods=["GET"]),
+            Route("/company/{id:path}", pages.company, methods=["GET"]),
+        ],
+        middleware=[Middleware(_Closed, names={*names, "localhost"})],
+        exception_handlers={BidrecError: pages.refused},
     )
-    pages.filters |= {"day": _day, "buyer": buyer, "money": money, "words": words}
-    pages.globals["longest"] = LONGEST
 
-    def page(name: str, **facts: Any) -> HTMLResponse:
-        return HTMLResponse(pages.get_template(f"{name}.html.jinja").render(**facts))
 
-    def start(request: Request) -> Response:
+class _Pages:
+    """What the home has published, as pages and downloads."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+        self.templates.filters |= {"day": _day, "buyer": buyer, "money": money, "words": words}
+        self.templates.globals["longest"] = LONGEST
+
+    def start(self, request: Request) -> Response:
         question = request.query_params.get("q", "")
-        notices, companies = search(home, question)
-        return page("search", question=question, notices=notices, companies=companies, most=FOUND)
+        notices, companies = search(self.home, question)
+        return self._page("search", question=question, notices=notices, companies=companies, most=FOUND)
 
-    def listing(request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:
-        key = request.path_params["id"]
-        found = lists(home, key, Filters.of(request.query_params))
-        ending = request.query_params.get("download")
-        if ending in ("csv", "parquet"):
-            return _download(found, kind, key, ending)
-        return page("list", kind=kind, id=key, found=found, query=request.query_params, again=request.url.query)
+    def notice(self, request: Request) -> Response:
+        return self._list(request, "notice", companies_of)
 
-    def notice(request: Request) -> Response:
-        return listing(request, "notice", companies_of)
+    def company(self, request: Request) -> Response:
+        return self._list(request, "company", notices_of)
 
-    def company(request: Request) -> Response:
-        return listing(request, "company", notices_of)
-
-    def style(request: Request) -> Response:
-        text = files("bidrec.explore").joinpath("explore.css").read_text(encoding="utf-8")
-        return Response(text, media_type="text/css")
-
-    def refused(request: Request, error: Exception) -> Response:
-        response = page("refused", message=error.message if isinstance(error, BidrecError) else "")
+    def refused(self, request: Request, error: Exception) -> Response:
+        response = self._page("refused", message=error.message if isinstance(error, BidrecError) else "")
         response.status_code = 404
         return response
 
-    return Starlette(
-        routes=[
-            Route("/", start, methods=["GET"]),
-            Route("/style.css", style, methods=["GET"]),
-            Route("/notice/{id:path}", notice, methods=["GET"]),
-            Route("/company/{id:path}", company, methods=["GET"]),
-        ],
-        middleware=[Middleware(_Closed, names={*names, "localhost"})],
-        exception_handlers={BidrecError: refused},
-    )
+    def _list(self, request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:
+        key = request.path_params["id"]
+        found = lists(self.home, key, Filters.of(request.query_params))
+        ending = request.query_params.get("download")
+        if ending in ("csv", "parquet"):
+            return _download(found, kind, key, ending)
+        return self._page("list", kind=kind, id=key, found=found, query=request.query_params, again=request.url.query)
+
+    def _page(self, name: str, **facts: Any) -> HTMLResponse:
+        return HTMLResponse(self.templates.get_template(f"{name}.html.jinja").render(**facts))
+
+
+def _style(request: Request) -> Response:
+    text = files("bidrec.explore").joinpath("explore.css").read_text(encoding="utf-8")
+    return Response(text, media_type="text/css")
 
 
 def _day(moment: datetime | None) -> str:

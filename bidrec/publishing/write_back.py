@@ -69,14 +69,7 @@ def _write_back(
     with embedded_today(config, schema, run, as_of) as today:
         vectors = today.vectors
         closing = open_notices(config, vectors.as_of)
-        still_open = set(closing["notice_id"].to_pylist())
-        if not still_open:
-            log.get("write-back").warning(
-                "no notice is open at the as-of: there is nothing to recommend",
-                as_of=iso_of(vectors.as_of),
-                hint="leave --as-of out for the newest moment in the data, or run bidrec ingest on newer dumps",
-            )
-        open_rows = np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
+        open_rows = _rows_of_open(closing, vectors)
         stamp = {"written_at": written_at, "run_id": run.id}
         to_companies, to_notices = (
             (rows, today.ranker.blend.probabilities(scores))
@@ -96,6 +89,18 @@ def _write_back(
         lineage=lineage,
         **produced(),
     )
+
+
+def _rows_of_open(closing: pa.Table, vectors: Vectors) -> np.ndarray:
+    """Rows of the notices that are open, as `closing` lists them."""
+    still_open = set(closing["notice_id"].to_pylist())
+    if not still_open:
+        log.get("write-back").warning(
+            "no notice is open at the as-of: there is nothing to recommend",
+            as_of=iso_of(vectors.as_of),
+            hint="leave --as-of out for the newest moment in the data, or run bidrec ingest on newer dumps",
+        )
+    return np.array([row for row, notice in enumerate(vectors.notice_ids) if notice in still_open], np.int64)
 
 
 def _refuse_older(as_of: int | None, before: dict[str, Any] | None) -> None:

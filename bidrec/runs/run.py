@@ -81,6 +81,10 @@ class Run:
         return there and self.finished
 
     @property
+    def diverged(self) -> bool:
+        return (self.folder / "offending_batch.json").is_file()
+
+    @property
     def backtest(self) -> bool:
         """Whether it was only made to measure an earlier cutoff: never the one that is published unless it is named."""
         return bool(self.begun_as("backtest"))

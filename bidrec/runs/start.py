@@ -44,19 +44,12 @@ def start_or_resume(
     code, there = recipe.now(), all_runs(config.home_path)
     way = fingerprint({"code": code["learning"], "settings": settings, "lasting": lasting})
     of_this_way = [run for run in there if run.begun_as("way") == way]
-    alike = [run for run in of_this_way if run.begun_as("inputs") == inputs]
-    alike = [run for run in alike if not run.finished or (run.whole and not force)]
-    if not backtest:
-        alike = [run for run in alike if not run.backtest]
-    if alike:
-        return max(alike, key=lambda run: (run.finished == backtest, run.id))
-    stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
-    made = newest(config.home_path) if stopped and not backtest else None
-    stopped = [run for run in stopped if made is None or run.id > made.id]  # older, it would never be published
-    if stopped and not force:
+    if alike := _of_the_same_data(of_this_way, inputs, backtest, force):
+        return alike
+    if not force and (stopped := _stopped_before_news(of_this_way, config.home_path, backtest)):
         text = "the source has had news since this run was begun: it ends without them"
-        log.get("runs").warning(text, id=stopped[-1].id, hint="bidrec train --force begins anew")
-        return stopped[-1]
+        log.get("runs").warning(text, id=stopped.id, hint="bidrec train --force begins anew")
+        return stopped
     if there and there[-1].recipe != code:
         log.get("runs").info("bidrec has changed since the newest run: a new one begins", newest=there[-1].id)
     run = Run(config.home_path / "runs" / f"{_next_stamp(config.home_path)}-{secrets.token_hex(3)}")
@@ -65,10 +58,24 @@ def start_or_resume(
     return run
 
 
+def _of_the_same_data(of_this_way: list[Run], inputs: str, backtest: bool, force: bool) -> Run | None:
+    """That to go on with or, where it is finished and nothing else was asked for, to take as it is."""
+    alike = [run for run in of_this_way if run.begun_as("inputs") == inputs and (backtest or not run.backtest)]
+    alike = [run for run in alike if not run.finished or (run.whole and not force)]
+    return max(alike, key=lambda run: (run.finished == backtest, run.id), default=None)
+
+
+def _stopped_before_news(of_this_way: list[Run], home: Path, backtest: bool) -> Run | None:
+    """The newest that was stopped, if the newest finished run is not newer: then it would never be published."""
+    stopped = [run for run in of_this_way if run.backtest == backtest and _is_stopped(run)]
+    made = newest(home) if stopped and not backtest else None
+    return stopped[-1] if stopped and (made is None or stopped[-1].id > made.id) else None
+
+
 def _is_stopped(run: Run) -> bool:
     """Whether the run can be gone on with when the source has had news: a training reads nothing but its training set.
-    On a source that lives there are news whenever a training is begun again."""
-    if run.finished or not ID.fullmatch(run.id) or read_manifest(run.training_set) is None:
+    On a source that lives there are news whenever a training is begun again. One that diverged would do so again."""
+    if run.finished or run.diverged or not ID.fullmatch(run.id) or read_manifest(run.training_set) is None:
         return False
     return datetime.now(UTC) - stamp(run) < GOES_ON
 

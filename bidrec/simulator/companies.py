@@ -67,15 +67,8 @@ def make_companies(world: World, number: int, begin: int, end: int, rng: Generat
     moved = np.where(moves, _next_district(world, home, rng), home).astype(np.int16)
     many = rng.choice(3, number, p=TOPICS) + 1
 
-    licence_of = np.array([topic.licence for topic in topics])
     drifts = drift < FOREVER
-    licences = np.zeros(number, np.int64)
-    for place in range(3):
-        licences |= np.where(place < many, 1 << licence_of[first[:, place]], 0)
-        licences |= np.where((place < many) & drifts, 1 << licence_of[second[:, place]], 0)
-    extra = rng.integers(len(world.market.licences), size=number)
-    licences |= np.where(rng.random(number) < 0.3, 1 << extra, 0)
-
+    licences = _licences(world, first, second, drifts, many, rng)
     activity = rng.lognormal(0, 0.9, number)
     value = np.array([topic.value for topic in topics])[first[:, 0]]
     capacity = value + rng.normal(0, 0.45, number) + 0.1 * np.log(activity)
@@ -95,6 +88,19 @@ def make_companies(world: World, number: int, begin: int, end: int, rng: Generat
         segment=segment,
         favourite=_favourites(world, segment, rng),
     )
+
+
+def _licences(
+    world: World, first: NDArray, second: NDArray, drifts: NDArray, many: NDArray, rng: Generator
+) -> NDArray[np.int64]:
+    """The licences that a company's topics need, now and after its drift, and of some one more."""
+    licence_of = np.array([topic.licence for topic in world.market.topics])
+    licences = np.zeros(len(many), np.int64)
+    for place in range(3):
+        licences |= np.where(place < many, 1 << licence_of[first[:, place]], 0)
+        licences |= np.where((place < many) & drifts, 1 << licence_of[second[:, place]], 0)
+    extra = rng.integers(len(world.market.licences), size=len(many))
+    return licences | np.where(rng.random(len(many)) < 0.3, 1 << extra, 0)
 
 
 def _lives(number: int, begin: int, end: int, rng: Generator) -> tuple[NDArray, NDArray, NDArray]:

@@ -50,12 +50,7 @@ def notice_table(world: World, notices: Notices, rng: Generator) -> pa.Table:
     number = len(notices["published"])
     band = band_of(notices["value"])
     price = price_of(notices["value"])
-    institution = pa.array(notices["institution"])
-    agency = rng.random(number) < 0.12  # published by the central agency for the institution that needs it
-    code, name = _institutions(world)
-    agencies = pa.array([f"조달청 {province.short}지방조달청" for province in world.market.provinces])
-    agency_codes = pa.array([f"12300{province.code}" for province in world.market.provinces])
-    province = pa.array(notices["province"])
+    code, name, publisher_code, publisher_name = _institutions(world, notices, rng)
     works = pa.array([topic.work for topic in world.market.topics]).take(pa.array(notices["topic"]))
     limited = notices["limit"] >= 0
     kind = np.where(notices["reissue"] > 0, 1, 2 * (rng.random(number) < 0.1))
@@ -73,10 +68,10 @@ def notice_table(world: World, notices: Notices, rng: Generator) -> pa.Table:
         "bidntcedt": times(notices["published"]),
         "rgstdt": times(notices["published"] - rng.integers(0, 1200, number)),
         "bidntcenm": titles(world, notices),
-        "ntceinsttcd": pc.if_else(pa.array(agency), agency_codes.take(province), code.take(institution)),
-        "ntceinsttnm": pc.if_else(pa.array(agency), agencies.take(province), name.take(institution)),
-        "dminsttcd": code.take(institution),
-        "dminsttnm": name.take(institution),
+        "ntceinsttcd": publisher_code,
+        "ntceinsttnm": publisher_name,
+        "dminsttcd": code,
+        "dminsttnm": name,
         "bidmethdnm": _pick(("전자입찰", "전자입찰(직찰가능)", "전자시담"), bidding),
         "cntrctcnclsmthdnm": _pick(("수의계약", "제한경쟁", "일반경쟁", "지명경쟁"), chosen),
         "sucsfbidmthdnm": _pick(_AWARDS, band),
@@ -221,13 +216,17 @@ def _order(notices: Notices) -> pa.Array:
     return pc.utf8_lpad(pa.array(notices["reissue"]).cast(pa.string()), 3, "0")
 
 
-def _institutions(world: World) -> tuple[pa.Array, pa.Array]:
-    """(I,) codes of seven digits, and names."""
-    code = [
-        f"{world.market.provinces[province].code}{index:05d}"
-        for index, province in enumerate(world.institution_province)
-    ]
-    return pa.array(code), pa.array(world.institution_name)
+def _institutions(world: World, notices: Notices, rng: Generator) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
+    """Codes of seven digits and names: of the institution that needs the work, and of who publishes it, which for some
+    is the central agency."""
+    provinces = world.market.provinces
+    institution, province = pa.array(notices["institution"]), pa.array(notices["province"])
+    codes = [f"{provinces[province].code}{index:05d}" for index, province in enumerate(world.institution_province)]
+    code, name = pa.array(codes).take(institution), pa.array(world.institution_name).take(institution)
+    agency_code = pa.array([f"12300{province.code}" for province in provinces]).take(province)
+    agency_name = pa.array([f"조달청 {province.short}지방조달청" for province in provinces]).take(province)
+    agency = pa.array(rng.random(len(institution)) < 0.12)
+    return code, name, pc.if_else(agency, agency_code, code), pc.if_else(agency, agency_name, name)
 
 
 def _regions(world: World, notices: Notices) -> pa.Array:

@@ -7,6 +7,7 @@ Writes  OUT/notice, OUT/company, OUT/bid (raw KONEPS tables, which the koneps so
 Memory holds the companies, their channels and one block of notices with its bids; never all notices.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -67,34 +68,23 @@ def simulate(
     channels = make_channels(people, world.district_province, len(world.market.topics), len(world.market.licences))
     plan = blocks(notices, days, last, default_rng(streams[2]))
     scale = _scale(world, people, channels, plan, bids / notices, last, streams[3])
-    rows = {"notice": 0, "company": companies, "bid": 0}
-    still_open = reissues = 0
+    counted = Counter(notice=0, bid=0, open_notices=0, reissues=0)
     with whole.whole_folder(out) as folder:
         with whole.writing(out):
-            for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
-                (folder / name).mkdir(parents=True)
             _save_people(folder, world, people, last, scale, default_rng([seed, 5]))
         for block, made, rng in _blocks(world, plan, last, scale, streams[4]):
-            opened = np.flatnonzero(made["opened"] <= last)
-            notice, company = draw_bids(
-                take(made, opened), people, channels, world.district_province, len(world.market.topics), rng
-            )
-            notice = opened[notice]
+            notice, company = _bids_on(made, world, people, channels, last, rng)
             with whole.writing(out):
                 _write(folder / "notice", block, dumps.notice_table(world, made, rng))
                 _write(folder / "bid", block, dumps.bid_table(made, people, notice, company, rng))
                 _write(folder / FOLDER / "notice", block, pa.table({"notice_id": dumps.notice_ids(made), **made}))
-            rows["notice"] += len(made["published"])
-            rows["bid"] += len(notice)
-            still_open += int((made["closes"] > last).sum())
-            reissues += int((made["reissue"] > 0).sum())
+            counted.update(_counts(made, notice, last))
             if progress:
-                progress(rows["notice"], notices, rows["bid"])
+                progress(counted["notice"], notices, counted["bid"])
         facts = {"kind": "simulated", "seed": seed, "zone": "Asia/Seoul", "end": end.isoformat(), "days": days}
         asked = {"notice": notices, "company": companies, "bid": bids}
-        return sealed.write_manifest(
-            folder, **facts, asked=asked, rows=rows, open_notices=still_open, reissues=reissues
-        )
+        rows = {"notice": counted.pop("notice"), "company": companies, "bid": counted.pop("bid")}
+        return sealed.write_manifest(folder, **facts, asked=asked, rows=rows, **counted)
 
 
 def require_possible(
@@ -148,6 +138,26 @@ def _blocks(
         yield block, made, rng
 
 
+def _bids_on(
+    made: Notices, world: World, people: Companies, channels: list[Channel], last: int, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Who bids on which of these notices, as index pairs sorted by notice: on those that are opened by now."""
+    opened = np.flatnonzero(made["opened"] <= last)
+    notice, company = draw_bids(
+        take(made, opened), people, channels, world.district_province, len(world.market.topics), rng
+    )
+    return opened[notice], company
+
+
+def _counts(made: Notices, notice: np.ndarray, last: int) -> dict[str, int]:
+    return {
+        "notice": len(made["published"]),
+        "bid": len(notice),
+        "open_notices": int((made["closes"] > last).sum()),
+        "reissues": int((made["reissue"] > 0).sum()),
+    }
+
+
 def _places(day: np.ndarray, per_day: np.ndarray) -> np.ndarray:
     """Which of the re-notices fit into their day: the number of notices a day stands."""
     order = np.argsort(day, kind="stable")
@@ -182,6 +192,8 @@ def _scale(
 
 
 def _save_people(folder: Path, world: World, people: Companies, last: int, scale: float, rng: Generator) -> None:
+    for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
+        (folder / name).mkdir(parents=True)
     table = dumps.company_table(world, people, last, rng)
     pq.write_table(table, folder / "company" / "0000.parquet", compression="zstd")
     save_companies(folder / FOLDER, people)

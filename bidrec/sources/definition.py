@@ -6,7 +6,6 @@
 The built-in ones lie beside this file; a user's own is a path to such a folder.
 """
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bidrec.contract import TABLES
-from bidrec.errors import ConfigurationError, InputMissing, did_you_mean
+from bidrec.errors import ConfigurationError, InputMissing, did_you_mean, nearest
 
 BUILT_IN = Path(__file__).parent
 
@@ -132,8 +131,8 @@ def _raw(name: str, entry: dict[str, Any]) -> RawTable:
     )
     for column in raw.since:
         if column not in raw.all_columns:
-            near = difflib.get_close_matches(column, raw.all_columns, n=1)
+            near = nearest(column, raw.all_columns)
             raise ValueError(
-                f"since names {column}, which is no column of [raw.{name}]" + (f"; is it {near[0]}?" if near else "")
+                f"since names {column}, which is no column of [raw.{name}]" + (f"; is it {near}?" if near else "")
             )
     return raw

@@ -8,9 +8,10 @@ A connection that is lost is begun anew, with the whole reading.
 """
 
 import re
+import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ _PASSING = re.compile(r"08|40|53|57P|42P01|42703|0A000|XX000")
 and what a table that was altered meanwhile gives."""
 _LOOK_SECONDS = 10
 """How long `reached` waits for whoever has locked a table; a reading waits until the lock is gone."""
+_SILENT_SECONDS = 10
+"""How long the server may think over what a reading asks of it before the log says so."""
 _BATCH_BYTES = 16 << 20
 _logger = log.get("ingest")
 _NATIVE = re.compile(r"bool|int[248]|float[48]|text|varchar|date|time|timestamp|timestamptz")
@@ -104,7 +107,8 @@ def _read(
         # Before the first SELECT, which takes the snapshot: a table that is emptied or rewritten after that would be
         # empty in the snapshot. Who loads the tables that way waits for us, as it does for pg_dump.
         if lockable:
-            cursor.execute(f"LOCK TABLE {', '.join(lockable)} IN ACCESS SHARE MODE")
+            with _telling(f"locks of {', '.join(lockable)}"):
+                cursor.execute(f"LOCK TABLE {', '.join(lockable)} IN ACCESS SHARE MODE")
         _read_clocks_as(cursor, definition.zone)
         types = {raw.name: _types(cursor, schema, raw, server.name) for raw in definition.raw}
         chosen = changed_rows(definition, schema, types, since) if since else {}
@@ -152,7 +156,8 @@ def _copy(cursor: Any, schema: str, raw: RawTable, types: dict[str, str], chosen
 
     columns = ", ".join(_column(name, types[name]) for name in match_columns(raw, list(types)).values())
     cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-    cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
+    with _telling(f"rows of {quoted(schema)}.{quoted(raw.table)}"):
+        cursor.execute(f"{_select(schema, raw, columns)}{chosen and f' WHERE {chosen}'}")
     target = staging / f"raw_{raw.name}.parquet"
     with (
         closing(_reader(cursor)) as reader,  # before the cursor is
@@ -169,6 +174,19 @@ def _column(name: str, kind: str) -> str:
         far = " ".join(f"WHEN {literal(end)} THEN {literal(day)}" for end, day in _FAR.items())
         return f"CASE {column} {far} ELSE {column} END AS {column}"
     return column if _NATIVE.fullmatch(kind) else f"{column}::text AS {column}"
+
+
+@contextmanager
+def _telling(asked_for: str) -> Iterator[None]:
+    """Say so, once, where the server lets the block's statement wait: it answers when the first rows are there."""
+    facts = {"asked_for": asked_for.replace('"', ""), "hint": "somebody's lock, or a slow view: see pg_stat_activity"}
+    timer = threading.Timer(_SILENT_SECONDS, _logger.warning, ("PostgreSQL has not answered yet",), facts)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _select(schema: str, raw: RawTable, columns: str) -> str:

@@ -4,12 +4,11 @@ Reads   a relation of DuckDB: files (`dumps.py`) or what PostgreSQL gave (`postg
 Writes  the view raw_<table>: exactly the declared columns; optional ones that are not there are NULL
 """
 
-import difflib
 import re
 
 import duckdb
 
-from bidrec.errors import ConfigurationError, ContractError
+from bidrec.errors import ConfigurationError, ContractError, nearest
 from bidrec.operations import log
 from bidrec.sources.definition import RawTable
 from bidrec.sql.casting import cast, refuse_loss
@@ -67,8 +66,8 @@ def match_columns(raw: RawTable, given: list[str]) -> dict[str, str]:
     missing = []
     for name in raw.columns:
         if name.lower() not in lower:
-            near = difflib.get_close_matches(name.lower(), lower, n=1)
-            missing.append(name + (f" (the nearest there is {lower[near[0]]})" if near else ""))
+            near = nearest(name.lower(), lower)
+            missing.append(name + (f" (the nearest there is {lower[near]})" if near else ""))
     if missing:
         raise ContractError(
             f"the table {raw.table} has no column {', '.join(missing)}",

@@ -6,11 +6,13 @@ Serves  the way to the lake, twice: the raw tables (`bidrec/sources/`) and the c
 import duckdb
 
 from bidrec.errors import ContractError
-from bidrec.sql.words import INTEGERS, first_line, quoted
+from bidrec.sql.words import INTEGERS, first_line, is_number, quoted
 
 _HINT = "correct the rows, or declare the column VARCHAR in source.toml and convert it in the source's SQL"
 _TIME_HINT = "; a time with an offset of its own (Z, +09:00) is a TIMESTAMPTZ"
 _CLOCK_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+_COARSE = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS")
+"""Those that round what the lake would hold. What DOUBLE and TIMESTAMP have no room for, it has none for either."""
 _OFFSET = ":.*[-+A-Za-z]"
 """Of a time as text: a sign or a letter behind the hour."""
 _ONE_ZONE = r"(?i)([\d ](Z|UTC|GMT)|/\w+)\s*$"
@@ -61,16 +63,17 @@ def _lost(column: str, given: str, wanted: str) -> str:
     value, name = cast(column, given, wanted), quoted(column)
     present = f"nullif(trim({name}), '') IS NOT NULL" if given == "VARCHAR" else f"{name} IS NOT NULL"
     changed = ""
-    if wanted in INTEGERS and given not in INTEGERS:
-        changed = f" OR TRY_CAST({name} AS DOUBLE) <> {value}"  # '1.5' would be rounded
+    if is_number(wanted) and wanted != "DOUBLE" and not {given, wanted} <= INTEGERS:
+        # '1.5' would be rounded. Compared as what is written: .1 is another number in each type.
+        changed = f" OR TRY_CAST({name}::VARCHAR AS DOUBLE) <> TRY_CAST({value}::VARCHAR AS DOUBLE)"
     elif given == "VARCHAR" and wanted.endswith("[]"):
         # DuckDB makes an item of another shape, with a key more, a NULL.
         changed = f" OR (len({value}) > list_count({value}) AND NOT contains(lower({name}), 'null'))"
     elif wanted == "BOOLEAN" and given != "VARCHAR":
         changed = f" OR {name} NOT IN (0, 1)"  # any number would be true
-    elif wanted == "DATE" and given != "VARCHAR":
+    elif wanted in _COARSE and given != "VARCHAR":
         changed = f" OR {name} <> {value}"  # the time of day would go
-    elif wanted == "DATE":
+    elif wanted in _COARSE:
         changed = f" OR {cast(column, given, 'TIMESTAMP')} IS DISTINCT FROM {value}"  # likewise, and what stands behind
     elif wanted in _CLOCK_TIMES and given == "TIMESTAMPTZ":
         changed = f" OR {value}::TIMESTAMPTZ <> {name}"  # of the hour that a clock shows twice, the first would go

@@ -44,6 +44,17 @@ def test_a_training_that_was_stopped_goes_on_though_the_source_has_news(
     assert news(config, "5") != run
 
 
+def test_a_training_that_diverged_begins_anew_where_there_are_news_and_is_gone_on_with_on_the_same_data(
+    config: Config,
+) -> None:
+    """Of its old data it would diverge again, also where the news correct the rows that it did so on."""
+    run = start_or_resume(config, "data")
+    build(run)
+    write_json(run.folder / "offending_batch.json", {"step": 1})
+    assert start_or_resume(config, "data") == run
+    assert start_or_resume(config, "newer data") != run
+
+
 def test_what_was_stopped_and_overtaken_by_a_finished_run_is_not_gone_on_with_where_there_are_news(
     config: Config,
 ) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -265,6 +266,33 @@ class TestServer:
             assert b"stopped by a signal" in said
             assert looker.execute(waiting).fetchone() == (0,)
         assert not [*(tmp_path / "home").glob(".ingest.*/")]
+
+    @pytest.mark.parametrize(
+        ("schema", "taken", "asked_for"),
+        [
+            ("altered", "LOCK TABLE altered.bid", "locks of altered.bid, altered.company, altered.notice"),
+            # Which cannot be locked.
+            ("refreshed", "REFRESH MATERIALIZED VIEW refreshed.notice", "rows of refreshed.notice"),
+        ],
+    )
+    def test_who_is_made_to_wait_says_what_for(self, server, tmp_path, monkeypatch, capsys, schema, taken, asked_for):
+        monkeypatch.setattr(reader, "_SILENT_SECONDS", 0.2)
+        with psycopg.connect(server.url) as connection:
+            create(connection, schema, told=NOTICES, company=COMPANIES, bid=BIDS)
+            kind = "MATERIALIZED VIEW" if schema == "refreshed" else "TABLE"
+            connection.execute(f"CREATE {kind} {schema}.notice AS SELECT * FROM {schema}.told")
+        fetch = partial(reader.fetch, server.url, schema, load_definition("koneps"), tmp_path)
+        fetching, said = threading.Thread(target=fetch), ""
+        with psycopg.connect(server.url) as loader:
+            loader.execute(taken)
+            loader.execute("SET idle_in_transaction_session_timeout = '20s'")  # who says nothing would wait without end
+            fetching.start()
+            while fetching.is_alive() and "has not answered yet" not in said:
+                time.sleep(0.05)
+                said += capsys.readouterr().err
+            loader.rollback()
+        fetching.join()
+        assert asked_for in said
 
     def test_who_only_looks_does_not_wait_for_a_lock_for_ever(self, server, monkeypatch):
         monkeypatch.setattr(reader, "_LOOK_SECONDS", 0.2)

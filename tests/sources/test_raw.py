@@ -71,6 +71,30 @@ def test_what_a_type_loses_is_lost_however_the_type_is_spelt(kind, given):
         view(f"SELECT {given} AS v", {"v": kind})
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "kept"),
+    [
+        ("DECIMAL(10,2)", ["'1.005'", "1.005::DOUBLE", "1.005::DECIMAL(10,3)"], ["' 1.10 '", "'1.1000'", "1.1::FLOAT"]),
+        ("DECIMAL(38,10)", ["'1.12345678901'"], ["'1234567.8901234567'", "7"]),
+        ("FLOAT", ["'16777217'", "16777217", "1234567.89::DOUBLE"], ["'0.10'", "0.1::DOUBLE", "'1e3'", "'nan'"]),
+        ("TIMESTAMP_S", ["'2024-01-01 23:59:59.5'", "TIMESTAMP '2024-01-01 23:59:59.5'"], ["'2024-01-01T10:00'"]),
+        (
+            "TIMESTAMP_S",
+            ["TIMESTAMPTZ '2024-01-01 10:00:00.5'"],
+            ["TIMESTAMPTZ '2024-01-01 10:00'", "DATE '2024-01-01'"],
+        ),
+        ("TIMESTAMP_MS", ["'2024-01-01 10:00:00.1234'", "'2024-01-01 10:00:00.1234'::TIMESTAMP_NS"], ["'9999-12-31'"]),
+        ("DATE", ["'2024-01-01 10:00:00'::TIMESTAMP_NS"], ["TIMESTAMP_S '2024-01-01'"]),
+    ],
+)
+def test_digits_that_a_type_has_no_room_for_are_lost_and_those_that_say_nothing_are_not(kind, given, kept):
+    for value in kept:
+        assert len(view(f"SELECT {value} AS v", {"v": kind})) == 1
+    for value in given:
+        with pytest.raises(ContractError, match="v must be"):
+            view(f"SELECT {value} AS v", {"v": kind})
+
+
 def test_a_list_as_text_whose_items_are_of_another_shape_is_a_lost_value():
     given = """SELECT '[{"id": "c1", "scheme": "GB-COH"}]' AS who, '["45233120-6", null]' AS codes"""
     kinds = {"who": "STRUCT(id VARCHAR, scheme VARCHAR)[]", "codes": "VARCHAR[]"}
