@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bidrec.errors import CannotWrite
-from bidrec.storage.refusals import is_full, refusal
+from bidrec.storage.refusals import is_full, refusal, way_out
 
 PARTIAL = ".partial"
 """How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
@@ -36,15 +36,16 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         number = refusal(error)
-        about = error.filename if isinstance(error, OSError) else None
-        if isinstance(about, str | bytes | os.PathLike):
-            if not any(_along(Path(os.fsdecode(about)), one) for one in (path, begun) if one):
+        about = [error.filename, error.filename2] if isinstance(error, OSError) else []  # both, of a link or a rename
+        named = [Path(os.fsdecode(name)) for name in about if isinstance(name, str | bytes | os.PathLike)]
+        if named:
+            if not any(_along(name, one) for name in named for one in (path, begun) if one):
                 raise  # something that is read, elsewhere
         elif number is None:
             raise
         reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
         room = _room(path, begun) if is_full(number) else ""
-        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_way_out(number)) from error
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_hint(number)) from error
 
 
 @contextmanager
@@ -172,6 +173,9 @@ def sync(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (error.errno == errno.EINVAL and file.is_dir()):  # some volumes keep entries without being asked
+            raise
     finally:
         os.close(descriptor)
 
@@ -208,10 +212,10 @@ def _empty_file(target: Path) -> str:
     return name
 
 
-def _way_out(number: int | None) -> str:
+def _hint(number: int | None) -> str:
     if is_full(number):
         return MAKE_ROOM
-    return give_back() if number in (errno.EPERM, errno.EACCES) else "check space and permission"
+    return give_back() if number in (errno.EPERM, errno.EACCES) else way_out(number)
 
 
 def give_back() -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bidrec.storage import locks
 from bidrec.storage.sealed import write_manifest
 from jobs import doctor
 from tests import tables
@@ -72,6 +74,23 @@ def test_a_home_on_a_full_disk_fails_with_73_and_says_what_makes_room(home):
                 file.write(bytes(4096))
         assert run().exit_code == 73
         assert "bidrec runs prune" in checks()["home"]["mend"]
+
+
+def test_a_home_on_a_volume_that_cannot_hold_one_fails_with_73_before_a_job_is_refused(home, monkeypatch):
+    (home / "lake").mkdir(parents=True)
+    (home / ".train.lock").touch()
+    with small(home / "lake"):
+        assert run().exit_code == 73
+        assert "lake is on a volume of its own" in checks()["home"]["found"]
+    assert run().exit_code == 0
+
+    def unknown(descriptor, operation):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    assert run().exit_code == 73
+    assert "keeps no locks" in checks()["home"]["found"]
+    assert sorted(os.listdir(home)) == [".train.lock", "lake"]
 
 
 def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatch):

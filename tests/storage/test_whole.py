@@ -1,6 +1,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -11,8 +12,8 @@ import pytest
 
 from bidrec.errors import CannotWrite
 from bidrec.storage import whole
-from bidrec.storage.whole import sweep, whole_file, whole_folder, working_folder, write_text
-from tests.disks import read_only
+from bidrec.storage.whole import sweep, whole_file, whole_folder, working_folder, write_text, writing
+from tests.disks import read_only, small
 
 
 def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
@@ -186,6 +187,38 @@ def test_on_a_disk_that_may_only_be_read_the_target_is_named_and_not_its_tempora
     with read_only(tmp_path), pytest.raises(CannotWrite) as caught, whole(target):
         pass
     assert caught.value.message == f"cannot write {target}: {os.strerror(errno.EROFS)}"
+
+
+def test_of_a_link_that_cannot_be_made_the_place_is_named_though_the_error_names_first_what_it_points_at(tmp_path):
+    with read_only(tmp_path), pytest.raises(CannotWrite, match=f"cannot write {tmp_path}"), writing(tmp_path):
+        (tmp_path / "current").symlink_to("20250101T000000Z-a1b2c3")
+
+
+def test_a_folder_that_is_a_volume_of_its_own_cannot_be_replaced_and_stays_with_what_a_home_may_be_made_of(tmp_path):
+    target = tmp_path / "features"
+    target.mkdir()
+    with small(target):
+        (target / "old").touch()
+        with pytest.raises(CannotWrite, match="busy") as caught, whole_folder(target):
+            pass
+        assert caught.value.hint
+        assert "a home is one volume" in caught.value.hint
+        assert os.listdir(target) == ["old"]
+
+
+def test_a_volume_that_syncs_no_folders_is_written_all_the_same(tmp_path, monkeypatch):
+    """It says EINVAL, as Linux does for whatever has no such call. The files are synced."""
+    synced = os.fsync
+
+    def of_files_alone(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced(descriptor)
+
+    monkeypatch.setattr(whole.os, "fsync", of_files_alone)
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("new")
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "new"
 
 
 def test_a_refusal_to_read_another_file_beside_the_target_is_not_the_targets(tmp_path):
