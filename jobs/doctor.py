@@ -147,6 +147,8 @@ def _tried(what: str, lookup: Callable[[], str]) -> Finding:
         return Finding(what, "ok", lookup())
     except PackageNotFoundError:
         return Finding(what, "fail", "not installed", _MEND_STACK)
+    except FileNotFoundError as error:  # what torch looks for when it is imported
+        return Finding(what, "fail", str(error), "let this user write to /tmp, or to another folder named by TMPDIR")
     except Exception as error:  # a broken shared library raises anything
         return Finding(what, "fail", " ".join(str(error).split()), _MEND_STACK)
 

@@ -20,6 +20,8 @@ _SQLITE = {
     "unable to open database file": errno.EACCES,
     "attempt to write a readonly database": errno.EACCES,
 }
+_NOWHERE = "No usable temporary directory found"
+"""What Python says, as of a file that is not there, where neither /tmp nor TMPDIR may be written; torch asks for it."""
 _WITHOUT_NUMBERS = ("duckdb", "_duckdb", "safetensors", "safetensors_rust")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
@@ -29,6 +31,8 @@ def refusal(error: BaseException) -> int | None:
     library = type(error).__module__.split(".")[0]
     text = str(error)
     if isinstance(error, OSError):
+        if error.errno == errno.ENOENT and _NOWHERE in text:
+            return errno.EROFS
         if error.errno is None and _SHORT_WRITE.search(text):
             return errno.ENOSPC  # numpy says how much it could not write, and not why
         return error.errno if error.errno in _NUMBERS else None

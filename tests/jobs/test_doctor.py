@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
@@ -98,6 +99,13 @@ def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatc
     assert run().exit_code == 69
     assert checks()["stack"]["state"] == "fail"
     assert "make setup" in checks()["stack"]["mend"]
+
+
+def test_torch_without_a_folder_for_temporary_files_says_which_to_give_it(home):
+    code = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc']; import jobs.cli; jobs.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True)
+    assert done.returncode == 69
+    assert "or to another folder named by TMPDIR" in done.stdout
 
 
 def test_packages_that_were_not_built_for_each_other_fail(home, monkeypatch):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -68,3 +69,12 @@ def test_a_home_with_a_name_that_no_system_takes_is_no_bug(monkeypatch, command,
     monkeypatch.setenv("BIDREC_HOME", home)
     done = CliRunner().invoke(main, [command])
     assert (done.exit_code, f"hint: {hint}" in done.stderr) == (code, True), done.stderr
+
+
+def test_a_container_that_is_read_only_and_has_no_folder_for_temporary_files_is_no_bug(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    with pytest.raises(FileNotFoundError) as raised:
+        tempfile.gettempdir()
+    assert report(raised.value, interrupted=False, verbose=False)[0] == 73
+    assert "No usable temporary directory" in capsys.readouterr().err
