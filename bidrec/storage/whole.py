@@ -256,7 +256,11 @@ def _replace(staging: Path, target: Path) -> None:
         os.rename(staging, target)
     elif not _exchange(staging, target):
         aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
-        os.rename(target, aside / target.name)
+        try:
+            os.rename(target, aside / target.name)
+        except OSError:  # a volume of its own, or of an overlay's lower layer
+            aside.rmdir()
+            raise
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -204,6 +204,7 @@ def test_a_folder_that_is_a_volume_of_its_own_cannot_be_replaced_and_stays_with_
         assert caught.value.hint
         assert "a home is one volume" in caught.value.hint
         assert os.listdir(target) == ["old"]
+        assert os.listdir(tmp_path) == ["features"]
 
 
 def test_a_volume_that_syncs_no_folders_is_written_all_the_same(tmp_path, monkeypatch):
