@@ -46,6 +46,7 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
             os.truncate(descriptor, 0)
             started = datetime.now(UTC).isoformat(timespec="seconds")
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0)
+            os.fsync(descriptor)  # NFS keeps it from other machines until the file is closed
         yield
     finally:
         os.close(descriptor)
