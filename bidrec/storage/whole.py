@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,10 @@ from bidrec.errors import CannotWrite
 from bidrec.storage.refusals import is_full, refusal, way_out
 
 PARTIAL = ".partial"
-"""How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
+"""How the name of a file that is not finished ends: nothing else is ever swept, but for the folder it stands for."""
+FOLDER = ".d"
+"""What the name of an unfinished folder has besides. The lock lies on the file: NFS locks folders, too, but for the
+machine that asks and no other one."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -59,7 +62,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
         sweep(target.parent, target.name)
-        staging, descriptor = _locked(lambda: _empty_folder(target))
+        staging, descriptor = _begun_folder(target)
     try:
         with writing(target, begun=staging):
             yield staging
@@ -74,8 +77,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             _replace(staging, target)
             sync(target.parent)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        os.close(descriptor)
+        _end_folder(staging, descriptor)
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def whole_file(target: Path, *, keep_rights: bool = False) -> Iterator[Path]:
         _refuse_device(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, target.name)
-        partial, descriptor = _locked(lambda: _empty_file(target))
+        partial, descriptor = _locked(target)
     try:
         with writing(target, begun=partial):
             yield partial
@@ -115,13 +117,12 @@ def working_folder(home: Path, name: str) -> Iterator[Path]:
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         sweep(home, name)
-        folder, descriptor = _locked(lambda: _empty_folder(home / name))
+        folder, descriptor = _begun_folder(home / name)
     try:
         with writing(folder, begun=folder):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        _end_folder(folder, descriptor)
 
 
 def sweep(folder: Path, name: str | None = None) -> None:
@@ -138,9 +139,9 @@ def sweep(folder: Path, name: str | None = None) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pass  # somebody is writing it; or a folder on a volume that locks no folders (NFS)
+            pass  # somebody is writing it
         else:
-            shutil.rmtree(stale, ignore_errors=True) if is_folder else stale.unlink(missing_ok=True)
+            _remove(stale)
         finally:
             os.close(descriptor)
 
@@ -180,15 +181,38 @@ def sync(file: Path) -> None:
         os.close(descriptor)
 
 
-def _locked(make: Callable[[], str]) -> tuple[Path, int]:
-    """What `make` makes, and a descriptor that holds its lock: it is not swept while its writer lives."""
+def _begun_folder(target: Path) -> tuple[Path, int]:
+    """An empty temporary sibling, and a descriptor that holds the lock of the file beside it."""
+    file, descriptor = _locked(target)
+    folder = file.with_name(f"{file.name}{FOLDER}")
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError:
+        _end_folder(folder, descriptor)
+        raise
+    return folder, descriptor
+
+
+def _end_folder(folder: Path, descriptor: int) -> None:
+    _remove(folder.with_name(folder.name.removesuffix(FOLDER)))
+    os.close(descriptor)
+
+
+def _remove(stale: Path) -> None:
+    """Delete an unfinished file with the folder that it stands for. While something of that cannot be deleted, it
+    stays, to be swept with it later: NFS and FUSE keep what is open under another name."""
+    folder = stale if stale.is_dir() else stale.with_name(f"{stale.name}{FOLDER}")
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        stale.unlink(missing_ok=True)
+
+
+def _locked(target: Path) -> tuple[Path, int]:
+    """An empty temporary sibling file, and a descriptor that holds its lock: it is not swept while its writer lives."""
     while True:
-        path = Path(make())
-        try:
-            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-        except FileNotFoundError:
-            continue  # swept already, by another writer of the same target
-        with suppress(OSError):  # NFS locks no folders: there, what is left of one stays
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+        path = Path(name)
+        with suppress(OSError):  # on a volume without locks, which is no home's, what is left stays
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if path.exists():
             return path, descriptor
@@ -200,16 +224,6 @@ def _refuse_device(target: Path) -> None:
     open_file = target.is_symlink() and os.readlink(target).startswith("/proc/")
     if open_file or (target.exists() and not (target.is_file() or target.is_dir())):
         raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
-
-
-def _empty_folder(target: Path) -> str:
-    return tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
-
-
-def _empty_file(target: Path) -> str:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
-    os.close(descriptor)
-    return name
 
 
 def _hint(number: int | None) -> str:
@@ -255,7 +269,7 @@ def _replace(staging: Path, target: Path) -> None:
     if not target.exists():
         os.rename(staging, target)
     elif not _exchange(staging, target):
-        aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", suffix=PARTIAL, dir=target.parent))
         try:
             os.rename(target, aside / target.name)
         except OSError:  # a volume of its own, or of an overlay's lower layer
