@@ -16,10 +16,11 @@ from bidrec.errors import BidrecError, CannotWrite, DependencyDown, InputMissing
 from bidrec.operations import machine
 from bidrec.runs.found import all_runs, newest, published_run
 from bidrec.sources import reached
-from bidrec.storage.locks import is_held
+from bidrec.storage.home import require_volume
+from bidrec.storage.locks import is_held, one_job_at_a_time
 from bidrec.storage.refusals import is_full
 from bidrec.storage.sealed import read_manifest
-from bidrec.storage.whole import MAKE_ROOM, give_back
+from bidrec.storage.whole import MAKE_ROOM, give_back, working_folder
 from jobs.options import command
 from jobs.output import Result
 
@@ -146,6 +147,8 @@ def _tried(what: str, lookup: Callable[[], str]) -> Finding:
         return Finding(what, "ok", lookup())
     except PackageNotFoundError:
         return Finding(what, "fail", "not installed", _MEND_STACK)
+    except FileNotFoundError as error:  # what torch looks for when it is imported
+        return Finding(what, "fail", str(error), "let this user write to /tmp, or to another folder named by TMPDIR")
     except Exception as error:  # a broken shared library raises anything
         return Finding(what, "fail", " ".join(str(error).split()), _MEND_STACK)
 
@@ -181,11 +184,25 @@ def _home(config: Config) -> Iterator[Finding]:
         if shut:
             found = f"{shut} may not be written and belongs to user {shut.stat().st_uid}"
             yield Finding("home", "fail", found, give_back())
+        elif unable := _unable(home):
+            yield Finding("home", "fail", unable.message, unable.hint or "")
         else:
             yield Finding("home", "ok", str(home))
     except OSError as error:
         mend = MAKE_ROOM if is_full(error.errno) else "set BIDREC_HOME to a folder this user may write"
         yield Finding("home", "fail", f"{home}: {error.strerror}", mend)
+
+
+def _unable(home: Path) -> BidrecError | None:
+    """What speaks against the home's volume, told by what a first job does there; its lock is in another folder."""
+    place = _existing(home)
+    try:
+        require_volume(place)
+        with working_folder(place, "doctor") as first, one_job_at_a_time(first, "doctor", 0):
+            pass
+    except BidrecError as error:
+        return error
+    return None
 
 
 def _existing(home: Path) -> Path:
@@ -222,8 +239,9 @@ def _lacking(folder: Path, manifest: dict[str, Any]) -> Path | None:
 
 def _runs(config: Config) -> Iterator[Finding]:
     """Every run can be read, the published one is there, and none was left unfinished."""
-    home = config.home_path
-    at_work = is_held(home, "train")
+    home, at_work = config.home_path, False
+    with suppress(BidrecError):  # said of the home
+        at_work = is_held(home, "train")
     with suppress(BidrecError):  # said of the box
         published = published_run(home)
         if published and not (home / "runs" / published).is_dir():

@@ -11,7 +11,7 @@ import click
 from bidrec.errors import BidrecError, CannotWrite, ConfigurationError, ContractError, DependencyDown, Interrupted
 from bidrec.operations.passwords import masked
 from bidrec.storage.damage import is_damage
-from bidrec.storage.refusals import refusal
+from bidrec.storage.refusals import refusal, way_out
 
 # Feast lets through what the clients of its stores raise, whichever feature_store.yaml names.
 _STORE_CLIENTS = ("redis", "psycopg", "sqlalchemy")
@@ -24,6 +24,8 @@ _LONGEST = 800
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, or turns round, instead of showing it: a message may quote a file's name or a value."""
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
+_HOMELESS = "Could not determine home directory."
+"""What pathlib says of ~ where neither HOME nor the list of users has one, as in many a container."""
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
     "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
@@ -53,7 +55,7 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     if isinstance(error, BidrecError):
         return error
     if refusal(error) is not None:
-        return CannotWrite(str(error), hint="check space and permission")
+        return CannotWrite(str(error), hint=way_out(refusal(error)))
     if type(error).__module__ == "sqlite3" and "database is locked" in str(error):
         return Interrupted(f"the online store is being written: {error}", hint="run the same command again")
     if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
@@ -63,6 +65,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return ConfigurationError(str(error), hint="raise memory_limit")
     if _is_out_of_memory(error):
         return ConfigurationError(f"not enough memory: {error}", hint=_SMALLER)
+    if isinstance(error, RuntimeError) and str(error) == _HOMELESS:
+        return ConfigurationError("a path begins with ~, and this user has no home directory", hint="write it in full")
     if is_damage(error):
         return ContractError(f"a file cannot be read: {error}", hint=_DAMAGED)
     return None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bidrec.errors import CannotWrite, Interrupted
 from bidrec.operations import log
-from bidrec.storage.home import require_own
+from bidrec.storage.home import is_begun, require_own, require_volume
 from bidrec.storage.whole import writing
 
 _EVERY_SECONDS = 0.1
@@ -32,12 +32,13 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
 
     wait: seconds to wait for another job that holds it. A signal ends the waiting (`bidrec/operations/signals.py`).
     Raises Interrupted (75) where the other one takes longer, CannotWrite (73) where the home cannot be written or its
-    volume keeps no locks, ConfigurationError (64) where it is no home (`bidrec/storage/home.py`).
+    volume is no place for one, ConfigurationError (64) where it is no home (`bidrec/storage/home.py`).
     """
     path = home / f".{box}.lock"
-    require_own(home)
+    if not is_begun(home):
+        require_own(home)
+        require_volume(home)
     with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         _take(descriptor, path, box, wait)
@@ -45,13 +46,17 @@ def one_job_at_a_time(home: Path, box: str, wait: float) -> Iterator[None]:
             os.truncate(descriptor, 0)
             started = datetime.now(UTC).isoformat(timespec="seconds")
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0)
+            os.fsync(descriptor)  # NFS keeps it from other machines until the file is closed
         yield
     finally:
         os.close(descriptor)
 
 
 def is_held(home: Path, box: str) -> bool:
-    """Whether a job holds the lock of `box` in this home at this moment. Asked of a home that may only be read, too."""
+    """Whether a job holds the lock of `box` in this home at this moment. Asked of a home that may only be read, too.
+
+    Raises CannotWrite (73) where its volume keeps no locks.
+    """
     try:
         descriptor = os.open(home / f".{box}.lock", os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
@@ -60,6 +65,8 @@ def is_held(home: Path, box: str) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # NFS gives an exclusive one only to who may write
     except BlockingIOError:
         return True
+    except OSError as error:
+        raise _without_locks(home, error.strerror) from error
     finally:
         os.close(descriptor)
     return False
@@ -80,10 +87,7 @@ def _take(descriptor: int, path: Path, box: str, wait: float) -> None:
             told = True
         time.sleep(_EVERY_SECONDS)
     if _free_again(path):
-        raise CannotWrite(
-            f"the volume of {path.parent} keeps no locks: two jobs would spoil each other's work",
-            hint="mount it with locks (flock), or put the home on another volume",
-        )
+        raise _without_locks(path.parent, "two jobs would spoil each other's work")
 
 
 def _free(descriptor: int, path: Path) -> bool:
@@ -93,11 +97,15 @@ def _free(descriptor: int, path: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise CannotWrite(
-            f"the volume of {path.parent} keeps no locks: {error.strerror}",
-            hint="mount it with locks (flock), or put the home on another volume",
-        ) from error
+        raise _without_locks(path.parent, error.strerror) from error
     return True
+
+
+def _without_locks(home: Path, why: str | None) -> CannotWrite:
+    return CannotWrite(
+        f"the volume of {home} keeps no locks: {why}",
+        hint="mount it with locks (flock), or put the home on another volume",
+    )
 
 
 def _free_again(path: Path) -> bool:

@@ -12,15 +12,18 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bidrec.errors import CannotWrite
-from bidrec.storage.refusals import is_full, refusal
+from bidrec.storage.refusals import is_full, refusal, way_out
 
 PARTIAL = ".partial"
-"""How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
+"""How the name of a file that is not finished ends: nothing else is ever swept, but for the folder it stands for."""
+FOLDER = ".d"
+"""What the name of an unfinished folder has besides. The lock lies on the file: NFS locks folders, too, but for the
+machine that asks and no other one."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -36,15 +39,16 @@ def writing(path: Path, begun: Path | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         number = refusal(error)
-        about = error.filename if isinstance(error, OSError) else None
-        if isinstance(about, str | bytes | os.PathLike):
-            if not any(_along(Path(os.fsdecode(about)), one) for one in (path, begun) if one):
+        about = [error.filename, error.filename2] if isinstance(error, OSError) else []  # both, of a link or a rename
+        named = [Path(os.fsdecode(name)) for name in about if isinstance(name, str | bytes | os.PathLike)]
+        if named:
+            if not any(_along(name, one) for name in named for one in (path, begun) if one):
                 raise  # something that is read, elsewhere
         elif number is None:
             raise
         reason = os.strerror(number) if number else getattr(error, "strerror", None) or str(error)
         room = _room(path, begun) if is_full(number) else ""
-        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_way_out(number)) from error
+        raise CannotWrite(f"cannot write {path}: {reason}{room}", hint=_hint(number)) from error
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _recover(target)
         sweep(target.parent, target.name)
-        staging, descriptor = _locked(lambda: _empty_folder(target))
+        staging, descriptor = _begun_folder(target)
     try:
         with writing(target, begun=staging):
             yield staging
@@ -73,8 +77,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
             _replace(staging, target)
             sync(target.parent)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        os.close(descriptor)
+        _end_folder(staging, descriptor)
 
 
 @contextmanager
@@ -89,7 +92,7 @@ def whole_file(target: Path, *, keep_rights: bool = False) -> Iterator[Path]:
         _refuse_device(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, target.name)
-        partial, descriptor = _locked(lambda: _empty_file(target))
+        partial, descriptor = _locked(target)
     try:
         with writing(target, begun=partial):
             yield partial
@@ -114,13 +117,12 @@ def working_folder(home: Path, name: str) -> Iterator[Path]:
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         sweep(home, name)
-        folder, descriptor = _locked(lambda: _empty_folder(home / name))
+        folder, descriptor = _begun_folder(home / name)
     try:
         with writing(folder, begun=folder):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        _end_folder(folder, descriptor)
 
 
 def sweep(folder: Path, name: str | None = None) -> None:
@@ -137,9 +139,9 @@ def sweep(folder: Path, name: str | None = None) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pass  # somebody is writing it; or a folder on a volume that locks no folders (NFS)
+            pass  # somebody is writing it
         else:
-            shutil.rmtree(stale, ignore_errors=True) if is_folder else stale.unlink(missing_ok=True)
+            _remove(stale)
         finally:
             os.close(descriptor)
 
@@ -172,19 +174,45 @@ def sync(file: Path) -> None:
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (error.errno == errno.EINVAL and file.is_dir()):  # some volumes keep entries without being asked
+            raise
     finally:
         os.close(descriptor)
 
 
-def _locked(make: Callable[[], str]) -> tuple[Path, int]:
-    """What `make` makes, and a descriptor that holds its lock: it is not swept while its writer lives."""
+def _begun_folder(target: Path) -> tuple[Path, int]:
+    """An empty temporary sibling, and a descriptor that holds the lock of the file beside it."""
+    file, descriptor = _locked(target)
+    folder = file.with_name(f"{file.name}{FOLDER}")
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError:
+        _end_folder(folder, descriptor)
+        raise
+    return folder, descriptor
+
+
+def _end_folder(folder: Path, descriptor: int) -> None:
+    _remove(folder.with_name(folder.name.removesuffix(FOLDER)))
+    os.close(descriptor)
+
+
+def _remove(stale: Path) -> None:
+    """Delete an unfinished file with the folder that it stands for. While something of that cannot be deleted, it
+    stays, to be swept with it later: NFS and FUSE keep what is open under another name."""
+    folder = stale if stale.is_dir() else stale.with_name(f"{stale.name}{FOLDER}")
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        stale.unlink(missing_ok=True)
+
+
+def _locked(target: Path) -> tuple[Path, int]:
+    """An empty temporary sibling file, and a descriptor that holds its lock: it is not swept while its writer lives."""
     while True:
-        path = Path(make())
-        try:
-            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-        except FileNotFoundError:
-            continue  # swept already, by another writer of the same target
-        with suppress(OSError):  # NFS locks no folders: there, what is left of one stays
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
+        path = Path(name)
+        with suppress(OSError):  # on a volume without locks, which is no home's, what is left stays
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if path.exists():
             return path, descriptor
@@ -198,20 +226,10 @@ def _refuse_device(target: Path) -> None:
         raise CannotWrite(f"{target} is no file", hint="name a file, which may be there or not")
 
 
-def _empty_folder(target: Path) -> str:
-    return tempfile.mkdtemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
-
-
-def _empty_file(target: Path) -> str:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PARTIAL, dir=target.parent)
-    os.close(descriptor)
-    return name
-
-
-def _way_out(number: int | None) -> str:
+def _hint(number: int | None) -> str:
     if is_full(number):
         return MAKE_ROOM
-    return give_back() if number in (errno.EPERM, errno.EACCES) else "check space and permission"
+    return give_back() if number in (errno.EPERM, errno.EACCES) else way_out(number)
 
 
 def give_back() -> str:
@@ -251,8 +269,12 @@ def _replace(staging: Path, target: Path) -> None:
     if not target.exists():
         os.rename(staging, target)
     elif not _exchange(staging, target):
-        aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
-        os.rename(target, aside / target.name)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", suffix=PARTIAL, dir=target.parent))
+        try:
+            os.rename(target, aside / target.name)
+        except OSError:  # a volume of its own, or of an overlay's lower layer
+            aside.rmdir()
+            raise
         os.rename(staging, target)
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bidrec.storage import locks
 from bidrec.storage.sealed import write_manifest
 from jobs import doctor
 from tests import tables
@@ -74,11 +77,35 @@ def test_a_home_on_a_full_disk_fails_with_73_and_says_what_makes_room(home):
         assert "bidrec runs prune" in checks()["home"]["mend"]
 
 
+def test_a_home_on_a_volume_that_cannot_hold_one_fails_with_73_before_a_job_is_refused(home, monkeypatch):
+    (home / "lake").mkdir(parents=True)
+    (home / ".train.lock").touch()
+    with small(home / "lake"):
+        assert run().exit_code == 73
+        assert "lake is on a volume of its own" in checks()["home"]["found"]
+    assert run().exit_code == 0
+
+    def unknown(descriptor, operation):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    assert run().exit_code == 73
+    assert "keeps no locks" in checks()["home"]["found"]
+    assert sorted(os.listdir(home)) == [".train.lock", "lake"]
+
+
 def test_a_missing_package_fails_with_69_and_says_how_to_get_it(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "fbgemm_gpu", None)  # import raises ImportError
     assert run().exit_code == 69
     assert checks()["stack"]["state"] == "fail"
     assert "make setup" in checks()["stack"]["mend"]
+
+
+def test_torch_without_a_folder_for_temporary_files_says_which_to_give_it(home):
+    code = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc']; import jobs.cli; jobs.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "doctor"], capture_output=True, text=True)
+    assert done.returncode == 69
+    assert "or to another folder named by TMPDIR" in done.stdout
 
 
 def test_packages_that_were_not_built_for_each_other_fail(home, monkeypatch):

@@ -1,10 +1,16 @@
 """What a user is told of an error that no command raises itself."""
 
+import errno
+import os
+import tempfile
+
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from bidrec.errors import InputMissing
+from jobs.cli import main
 from jobs.failures import report
 
 TOO_MUCH = 10**15
@@ -39,3 +45,36 @@ def test_what_a_message_quotes_gives_no_order_to_the_terminal_that_shows_it(verb
     assert said["hint"] in shown
     assert "no 공고 dump" in shown
     assert not {*name} - {*r"no\x1b]0;title\x07\x9b31m\u202etice.txt"} & {*shown}
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN])  # of FUSE, NFS and SMB
+def test_a_home_whose_volume_has_gone_is_no_bug_but_a_volume_to_be_mounted_again(capsys, number):
+    gone = OSError(number, os.strerror(number), "/data/published/current")
+    assert report(gone, interrupted=False, verbose=False)[0] == 73
+    said = capsys.readouterr().err
+    assert "/data/published/current" in said
+    assert "hint: the volume is no longer there: mount it again" in said
+
+
+@pytest.mark.parametrize(
+    ("home", "code", "hint"),
+    [
+        ("/tmp/" + 300 * "n", 73, "a shorter path"),
+        ("~somebody-whom-nobody-knows/bidrec", 64, "write it in full"),
+    ],
+    ids=["too long", "of nobody"],
+)
+@pytest.mark.parametrize("command", ["ingest", "doctor", "runs"])
+def test_a_home_with_a_name_that_no_system_takes_is_no_bug(monkeypatch, command, home, code, hint):
+    monkeypatch.setenv("BIDREC_HOME", home)
+    done = CliRunner().invoke(main, [command])
+    assert (done.exit_code, f"hint: {hint}" in done.stderr) == (code, True), done.stderr
+
+
+def test_a_container_that_is_read_only_and_has_no_folder_for_temporary_files_is_no_bug(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    with pytest.raises(FileNotFoundError) as raised:
+        tempfile.gettempdir()
+    assert report(raised.value, interrupted=False, verbose=False)[0] == 73
+    assert "No usable temporary directory" in capsys.readouterr().err

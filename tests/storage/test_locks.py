@@ -149,3 +149,19 @@ def test_a_lock_that_is_a_link_to_another_file_is_refused_and_that_file_stays(tm
     with pytest.raises(CannotWrite), one_job_at_a_time(home, "train", 0):
         pass
     assert ledger.read_text() == "precious"
+
+
+def test_whether_a_job_is_at_work_cannot_be_said_on_a_volume_that_keeps_no_locks(tmp_path, monkeypatch):
+    """Lustre mounted without flock: a first job has left its file there, and was refused."""
+    (tmp_path / ".train.lock").touch()
+    monkeypatch.setattr(locks.fcntl, "flock", unknown)
+    with pytest.raises(CannotWrite, match="keeps no locks"):
+        is_held(tmp_path, "train")
+
+
+def test_who_holds_a_lock_is_handed_to_the_disk_at_once_for_a_machine_that_waits_for_it(tmp_path, monkeypatch):
+    """On NFS the file would seem empty there until the holder ends."""
+    handed = []
+    monkeypatch.setattr(locks.os, "fsync", lambda descriptor: handed.append(os.pread(descriptor, 100, 0)))
+    with one_job_at_a_time(tmp_path, "train", 0):
+        assert handed[-1].startswith(b"process ")

@@ -1,18 +1,21 @@
 import errno
+import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from bidrec.errors import CannotWrite
 from bidrec.storage import whole
-from bidrec.storage.whole import sweep, whole_file, whole_folder, working_folder, write_text
-from tests.disks import read_only
+from bidrec.storage.whole import FOLDER, sweep, whole_file, whole_folder, working_folder, write_text, writing
+from tests.disks import read_only, small
 
 
 def test_a_folder_that_is_left_normally_is_there_whole(tmp_path):
@@ -93,6 +96,35 @@ def test_what_a_living_writer_of_a_folder_has_begun_stays(tmp_path):
     assert os.listdir(tmp_path) == ["lake"]
 
 
+def test_what_a_living_writer_on_another_machine_has_begun_stays_where_folders_are_locked_for_one_machine_alone(
+    tmp_path, monkeypatch
+):
+    """NFS: of files the lock holds between machines, of folders it does not, and nobody is told."""
+    lock = fcntl.flock
+
+    def of_this_machine(descriptor, operation):
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            lock(descriptor, operation)
+
+    with working_folder(tmp_path, "spill") as spill, whole_folder(tmp_path / "lake") as lake:
+        monkeypatch.setattr(whole.fcntl, "flock", of_this_machine)
+        sweep(tmp_path)
+        assert (spill.is_dir(), lake.is_dir()) == (True, True)
+    assert os.listdir(tmp_path) == ["lake"]
+
+
+def test_what_cannot_be_deleted_of_an_unfinished_folder_is_swept_later(tmp_path):
+    """On NFS and FUSE a file that is still open stays under another name, until it is closed."""
+    with ExitStack() as held:
+        with working_folder(tmp_path, "spill") as folder:
+            (folder / "open").mkdir()
+            held.enter_context(small(folder / "open"))
+        sweep(tmp_path)
+        assert folder.is_dir()
+    sweep(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_was_moved_aside_by_a_writer_killed_between_its_renames_gets_its_name_back(tmp_path):
     (tmp_path / ".lake.old.a1b2.partial" / "lake").mkdir(parents=True)
     (tmp_path / ".lake.old.a1b2.partial" / "lake" / "notice.parquet").write_text("old")
@@ -110,7 +142,8 @@ def test_a_working_folder_is_gone_afterwards_and_so_are_those_of_killed_jobs(tmp
     somebodys = [".spill-of-another.kind.partial", ".spill.notes"]
     with working_folder(tmp_path, "spill") as one, working_folder(tmp_path, "spill") as other:
         assert one != other
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([one.name, other.name, *somebodys])
+        begun = [name for folder in (one, other) for name in (folder.name, folder.name.removesuffix(FOLDER))]
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*begun, *somebodys])
     assert sorted(os.listdir(tmp_path)) == somebodys
 
 
@@ -186,6 +219,39 @@ def test_on_a_disk_that_may_only_be_read_the_target_is_named_and_not_its_tempora
     with read_only(tmp_path), pytest.raises(CannotWrite) as caught, whole(target):
         pass
     assert caught.value.message == f"cannot write {target}: {os.strerror(errno.EROFS)}"
+
+
+def test_of_a_link_that_cannot_be_made_the_place_is_named_though_the_error_names_first_what_it_points_at(tmp_path):
+    with read_only(tmp_path), pytest.raises(CannotWrite, match=f"cannot write {tmp_path}"), writing(tmp_path):
+        (tmp_path / "current").symlink_to("20250101T000000Z-a1b2c3")
+
+
+def test_a_folder_that_is_a_volume_of_its_own_cannot_be_replaced_and_stays_with_what_a_home_may_be_made_of(tmp_path):
+    target = tmp_path / "features"
+    target.mkdir()
+    with small(target):
+        (target / "old").touch()
+        with pytest.raises(CannotWrite, match="busy") as caught, whole_folder(target):
+            pass
+        assert caught.value.hint
+        assert "a home is one volume" in caught.value.hint
+        assert os.listdir(target) == ["old"]
+        assert os.listdir(tmp_path) == ["features"]
+
+
+def test_a_volume_that_syncs_no_folders_is_written_all_the_same(tmp_path, monkeypatch):
+    """It says EINVAL, as Linux does for whatever has no such call. The files are synced."""
+    synced = os.fsync
+
+    def of_files_alone(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced(descriptor)
+
+    monkeypatch.setattr(whole.os, "fsync", of_files_alone)
+    with whole_folder(tmp_path / "lake") as folder:
+        (folder / "notice.parquet").write_text("new")
+    assert (tmp_path / "lake" / "notice.parquet").read_text() == "new"
 
 
 def test_a_refusal_to_read_another_file_beside_the_target_is_not_the_targets(tmp_path):
