@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from bidrec.storage.refusals import is_full, refusal
 
 PARTIAL = ".partial"
 """How the name of what is not finished ends, of files and folders: nothing else is ever swept."""
+LISTING_S = 0.2
+"""How long a folder stays that another one has replaced: who was just listing it would find a part of its files."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -250,10 +253,13 @@ def _replace(staging: Path, target: Path) -> None:
     """
     if not target.exists():
         os.rename(staging, target)
-    elif not _exchange(staging, target):
+    elif _exchange(staging, target):
+        time.sleep(LISTING_S)
+    else:
         aside = Path(_empty_folder(target.with_name(f"{target.name}.old")))
         os.rename(target, aside / target.name)
         os.rename(staging, target)
+        time.sleep(LISTING_S)
         shutil.rmtree(aside, ignore_errors=True)
 
 
