@@ -99,7 +99,7 @@ def unchanged(files: Iterable[str]) -> Iterator[None]:
         yield
     except InputMissing as error:
         unread = error
-    changed = sorted(file for file, stamp in before.items() if _stamp(file) != stamp)
+    changed = sorted(file for file, stamp in before.items() if stamp is None or _stamp(file) != stamp)
     if changed:
         raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again") from unread
     if unread:
