@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,9 +31,11 @@ import duckdb
 from benchmarks.memory import BIDREC, COMMANDS, SETTINGS
 from benchmarks.process import children_cpu_s, told_peak_mb
 from bidrec.contract import TABLES
-from bidrec.features.build import EVENT_TIMES
+from bidrec.features.build import EVENT_TIMES, PARQUET
+from bidrec.features.merging import merge, too_many
 from bidrec.lake import quarantine
-from bidrec.lake.merging import put_together, too_many
+from bidrec.lake.merging import put_together
+from bidrec.lake.merging import too_many as too_many_parts
 from bidrec.lake.parts import merged_file, part_file
 from bidrec.simulator import simulate
 from bidrec.storage.sealed import MANIFEST, read_manifest, write_json
@@ -70,6 +73,7 @@ def measure(folder: Path, nights: int, a_night: int) -> dict[str, dict[str, Any]
     """Of the home of one part (`once`) and that of the `nights`: its jobs, files, bytes and manifests."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     end = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    end -= timedelta(days={6: 1, 0: 2}.get(end.weekday(), 0))  # at the weekend nothing is published
     settings = SETTINGS.format(folder=folder, memory_limit="1GB").replace(f"{folder}/home", "${BIDREC_HOME}")
     (folder / "bidrec.toml").write_text(settings, encoding="utf-8")
     _in_child(invent, folder, nights + FIRST_DAYS, a_night, end)
@@ -126,14 +130,8 @@ def cut(home: Path, nights: list[datetime]) -> None:
         files |= {file: cut_off.get(file) or facts_of(home / "lake" / file) for file in held}
     ingests = [lake["ingests"][0] | {"ingest": part, "read_at": f"{nights[part - 1]}+00:00"} for part in numbers]
     write_json(home / "lake" / MANIFEST, lake | {"ingest": len(nights), "ingests": ingests, "files": files})
-    files = {}
-    _state_of_every_night(home / "features")
-    for name, time_column in EVENT_TIMES.items():
-        segments = [*_cut_file(home / "features", part_file(name, 1), time_column, nights)]
-        features["tables"][name]["segments"] = [{"file": file, "rows": rows} for file, _, rows in segments]
-        files |= {file: facts_of(home / "features" / file) for file, _, _ in segments}
     features["parts"] = {name: [part["sha256"] for part in lake["parts"][name]] for name in TABLES}
-    write_json(home / "features" / MANIFEST, features | {"build": len(nights), "files": files})
+    _cut_features(home / "features", features, nights)
     for number in numbers[1:]:
         shutil.copytree(quarantine.folder_of(home, 1), quarantine.folder_of(home, number))
 
@@ -142,7 +140,7 @@ def _put_together(lake: Path, name: str, parts: list[dict[str, Any]]) -> list[di
     """The parts in the files in which the ingests would have left them."""
     held: list[dict[str, Any]] = []
     for part in parts:
-        moved = {one["part"] for one in too_many(held)}
+        moved = {one["part"] for one in too_many_parts(held)}
         merged = merged_file(name, part["part"])
         held = [one | {"file": merged} if one["part"] in moved else one for one in held] + [part]
     apart = {part["part"]: part for part in parts}
@@ -154,6 +152,29 @@ def _put_together(lake: Path, name: str, parts: list[dict[str, Any]]) -> list[di
             for part in of_it:
                 (lake / part["file"]).unlink()
     return held
+
+
+def _cut_features(folder: Path, manifest: dict[str, Any], nights: list[datetime]) -> None:
+    """A segment of each table a night, put together as the builds would have done it."""
+    _state_of_every_night(folder)
+    tables = manifest["tables"]
+    written: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for name, time_column in EVENT_TIMES.items():
+        for file, night, rows in _cut_file(folder, part_file(name, 1), time_column, nights):
+            written[night][name] = {"file": file, "rows": rows}
+        tables[name] = tables[name] | {"segments": [], "rows": 0}
+    manifest |= {"files": {}}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for night in range(1, len(nights) + 1):
+            if any(too_many(table["segments"]) for table in manifest["tables"].values()):
+                write_json(folder / MANIFEST, manifest)
+                manifest = merge(connection, folder, folder, night, manifest, PARQUET)
+            for name, one in written[night].items():
+                held = manifest["tables"][name]
+                held |= {"segments": [*held["segments"], one], "rows": held["rows"] + one["rows"]}
+                manifest["files"][one["file"]] = facts_of(folder / one["file"])
+    write_json(folder / MANIFEST, manifest | {"build": len(nights)})
 
 
 def _state_of_every_night(features: Path) -> None:

@@ -91,13 +91,19 @@ def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFi
 def unchanged(files: Iterable[str]) -> Iterator[None]:
     """Around a reading that finds rows and takes them by their number: they must be of one file.
 
-    Raises Interrupted (75), at the end, where a file was written again meanwhile.
+    Raises Interrupted (75), at the end, where a file was written again meanwhile, or at once where it is gone.
     """
     before = {file: _stamp(file) for file in files}
-    yield
-    changed = sorted(file for file, stamp in before.items() if _stamp(file) != stamp)
+    unread: InputMissing | None = None
+    try:
+        yield
+    except InputMissing as error:
+        unread = error
+    changed = sorted(file for file, stamp in before.items() if stamp is None or _stamp(file) != stamp)
     if changed:
-        raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again")
+        raise Interrupted(f"{changed[0]} changed while it was read", hint="ask again") from unread
+    if unread:
+        raise unread
 
 
 def is_readable(file: str) -> bool:

@@ -5,8 +5,8 @@ Writes  features/<table>/NNNNNN.parquet + manifest.json, which the Feast reposit
         is the number of the build: one may follow another without an ingest, where only time has passed
 
 A segment never changes and holds what became known in (known_after, known_until], so that building after every ingest
-gives the rows that one build at the end gives. The folder is replaced whole: the old segments go over as hard links. A
-changed rule, or a lake made from scratch, gives features made from scratch.
+gives the rows that one build at the end gives. The folder is replaced whole: the old segments go over as hard links, or
+small ones as one file (merging.py). A changed rule, or a lake made from scratch, gives features made from scratch.
 """
 
 import os
@@ -23,6 +23,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
+from bidrec.features.merging import merge
 from bidrec.lake.parts import OWN, newest_reading, open_lake
 from bidrec.operations import log
 from bidrec.runs import recipe
@@ -47,7 +48,7 @@ EVENT_TIMES = {
 """The feature tables, each with the time from which on a row is known; company_state is for the next build alone."""
 
 SPILL = "features-spill"
-_PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
 _CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company_stood")}
@@ -102,6 +103,8 @@ def _build(config: Config, run_rows: int) -> dict[str, Any]:
             require_intact(target, [*held["notice"], *held["company_state"]])
         build = before["build"] + 1 if before else 1
         tables = _write_segment(connection, folder, f"{build:06d}.parquet", held, run_rows)
+        if before and tables:  # without news the files stay as they are: a training knows its data by them
+            before = merge(connection, target, folder, build, before, PARQUET)
         manifest = {
             "format": FORMAT_VERSION,
             "kind": "features",
@@ -123,7 +126,7 @@ def _text(name: str) -> str:
 
 def _recipe(run_rows: int) -> str:
     """Fingerprint of all that decides what is made of a lake."""
-    return fingerprint({"rules": recipe.of(recipe.FEATURES), "parquet": _PARQUET, "run_rows": run_rows})
+    return fingerprint({"rules": recipe.of(recipe.FEATURES), "parquet": PARQUET, "run_rows": run_rows})
 
 
 def _parts(lake: dict[str, Any]) -> dict[str, list[str]]:
@@ -195,7 +198,7 @@ def _write_segment(
 
     def copy(table: str) -> None:
         with watched(connection, _logger, f"writing {table}"):
-            connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({_PARQUET})")
+            connection.execute(f"COPY ({_text(f'{table}.sql')}) TO {literal(str(folder / table / file))} ({PARQUET})")
 
     for table in ("notice", "notice_status", "company_profile"):
         copy(table)

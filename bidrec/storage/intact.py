@@ -32,6 +32,8 @@ def require_intact(folder: Path, names: Collection[str] | None = None) -> dict[s
     asked = sorted(names if names is not None else known)
     for name, found in zip(asked, of_each(_sum_of, [folder / name for name in asked]), strict=True):
         if found != known[name]["sha256"]:
+            if read_manifest(folder) != manifest:
+                return require_intact(folder, names)  # who reads takes no lock: the folder was replaced meanwhile
             fault = "it cannot be read" if found is None else "it is not what was written there"
             anew = _LAKE_ANEW if manifest.get("kind") == "lake" else f"delete {folder} and run again what writes it"
             raise ContractError(f"{folder / name} is damaged: {fault}", hint=f"restore it from a copy, or {anew}")

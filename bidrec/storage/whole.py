@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ PARTIAL = ".partial"
 FOLDER = ".d"
 """What the name of an unfinished folder has besides. The lock lies on the file: NFS locks folders, too, but for the
 machine that asks and no other one."""
+LISTING_S = 0.2
+"""How long a folder stays that another one has replaced: who was just listing it would find a part of its files."""
 _asking = threading.Lock()
 MAKE_ROOM = "make room on that disk; of a home, most is in its runs: bidrec runs prune --keep 5 deletes the old ones"
 
@@ -268,7 +271,9 @@ def _replace(staging: Path, target: Path) -> None:
     """
     if not target.exists():
         os.rename(staging, target)
-    elif not _exchange(staging, target):
+    elif _exchange(staging, target):
+        time.sleep(LISTING_S)
+    else:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", suffix=PARTIAL, dir=target.parent))
         try:
             os.rename(target, aside / target.name)
@@ -276,6 +281,7 @@ def _replace(staging: Path, target: Path) -> None:
             aside.rmdir()
             raise
         os.rename(staging, target)
+        time.sleep(LISTING_S)
         shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -100,6 +100,35 @@ def test_a_file_that_is_written_again_while_it_is_read_makes_the_answer_void(tmp
         NewestRetrievalJob(of_minutes(path), Meanwhile()).to_arrow()
 
 
+def test_files_that_are_put_together_while_they_are_read_are_asked_for_again(tmp_path):
+    path = write(tmp_path / "v1.parquet", [("a", 1, 1)])
+    write(tmp_path / "v2.parquet", [("a", 2, 2)])
+
+    class Meanwhile(Limits):
+        @contextmanager
+        def connect(self):
+            with super().connect() as connection:
+                yield Late(connection)
+
+    class Late:
+        """A connection; before it has answered, the rows are in another file."""
+
+        def __init__(self, connection):
+            self.connection = connection
+
+        def execute(self, sql):
+            if "max_by" in sql:
+                path.unlink()
+                write(tmp_path / "v2.parquet", [("a", 1, 1), ("a", 2, 2)]).rename(tmp_path / "v3.parquet")
+            return self.connection.execute(sql)
+
+    job = of_minutes(tmp_path / "v*.parquet")
+    with pytest.raises(Interrupted, match=r"v1\.parquet changed while it was read") as caught:
+        NewestRetrievalJob(job, Meanwhile()).to_arrow()
+    assert caught.value.exit_code == 75
+    assert NewestRetrievalJob(job, Limits()).to_arrow()["value"].to_pylist() == [1]
+
+
 def serving(folder, *definitions):
     """Our store with the definitions applied, set as feature_store.yaml sets it."""
     ours = store(folder)

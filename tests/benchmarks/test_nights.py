@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from benchmarks.nights import cut, invent, use
 from bidrec.config import Config, Source
 from bidrec.contract import TABLES
+from bidrec.features import merging
 from bidrec.features.build import EVENT_TIMES, build_features
 from bidrec.lake.ingest import ingest
 
@@ -19,7 +21,9 @@ def rows(home: Path, box: str, table: str) -> list[tuple]:
     return duckdb.sql(f"FROM '{home}/{box}/{table}/*.parquet' ORDER BY ALL").fetchall()
 
 
-def test_a_home_cut_into_nights_holds_the_rows_that_it_held_in_one_part_and_goes_on_alike(tmp_path: Path) -> None:
+def test_a_home_cut_into_nights_holds_the_rows_that_it_held_in_one_part_and_goes_on_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     invent(tmp_path, 100, 3, END)
     source = Source(name="koneps", path=str(tmp_path / "source"))
     homes = [tmp_path / "once", tmp_path / "nights"]
@@ -28,7 +32,9 @@ def test_a_home_cut_into_nights_holds_the_rows_that_it_held_in_one_part_and_goes
     ingest(once, now=END.replace(tzinfo=UTC))
     build_features(once)
     shutil.copytree(homes[0], homes[1])
+    monkeypatch.setattr(merging, "MOST", 8)
     cut(homes[1], [END - timedelta(days=day) for day in range(20, -1, -1)])
+    assert 1 < len([*(homes[1] / "features" / "notice").iterdir()]) < 12
     assert len([*(homes[1] / "lake" / "bid").iterdir()]) > 10
     use(tmp_path, "after")
     for config in (once, nights):

@@ -379,3 +379,23 @@ def test_writers_of_one_file_at_once_do_not_sweep_what_another_one_is_about_to_l
         for written in [writers.submit(write_text, tmp_path / "registry.db", "whole") for _ in range(1000)]:
             written.result()
     assert os.listdir(tmp_path) == ["registry.db"]
+
+
+@pytest.mark.parametrize("one_step", [True, False])
+def test_who_is_listing_a_folder_while_another_one_replaces_it_finds_all_of_its_files(tmp_path, monkeypatch, one_step):
+    """Feast reads the features by a pattern: of a list that breaks off it would read fewer rows, without a word."""
+    if not one_step:
+        monkeypatch.setattr(whole, "_exchange", lambda one, other: False)
+    target, names = tmp_path / "box", {f"{number:04d}" for number in range(2000)}
+    with whole_folder(target) as folder:
+        for name in names:
+            (folder / name).touch()
+    listed = []
+    with os.scandir(target) as listing:
+        listed.append(next(listing).name)
+        monkeypatch.setattr(whole.time, "sleep", lambda seconds: listed.extend(one.name for one in listing))
+        with whole_folder(target) as folder:
+            (folder / "other").touch()
+    assert sorted(listed) == sorted(names)
+    assert [path.name for path in target.iterdir()] == ["other"]
+    assert [path.name for path in tmp_path.iterdir()] == ["box"]
