@@ -8,8 +8,12 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from bidrec.storage import whole
+
 settings.register_profile("bidrec", deadline=None)  # on a busy machine any example may take long
 settings.load_profile("bidrec")
+
+whole.LISTING_S = 0.0  # nobody else lists a test's folders, of which hundreds are replaced
 
 _KEPT = "BIDREC_GEPNIC_DIR"
 
