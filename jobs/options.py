@@ -33,7 +33,7 @@ CONFIG_PLACES = (Path("bidrec.toml"), Path("/etc/bidrec.toml"))
 
 
 class _Moment(click.DateTime):
-    """Of an option for a moment, in UTC; where it has no offset, it was."""
+    """Of an option for a moment: without an offset it is UTC, with one it becomes it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         moment: datetime = super().convert(value, param, ctx)
