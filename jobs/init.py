@@ -33,12 +33,11 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     For your own tables (own: CSV or Parquet; postgres: the database in BIDREC_SOURCE_URL) it also writes a folder with
     three SELECTs to fill in.
     """
-    import duckdb
-
     from bidrec.config.template import template
     from bidrec.errors import CannotWrite, ConfigurationError, did_you_mean
     from bidrec.sources.own import write_own_source
     from bidrec.sources.zones import read_clocks_in
+    from bidrec.sql.workspace import looking
     from bidrec.storage.whole import write_text
 
     _refuse_unread("path", source == "postgres", source)
@@ -46,7 +45,7 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     if zone not in available_timezones():
         near = did_you_mean(zone, available_timezones())
         raise ConfigurationError(f"{zone} is no IANA zone such as Asia/Seoul" + (f"; {near}" if near else ""))
-    with duckdb.connect() as connection:
+    with looking() as connection:
         read_clocks_in(connection, zone)
     own = to.parent / "my_tables" if source in ("own", "postgres") else None
     if to.is_dir():
