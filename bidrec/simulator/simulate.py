@@ -71,6 +71,8 @@ def simulate(
     counted = Counter(notice=0, bid=0, open_notices=0, reissues=0)
     with whole.whole_folder(out) as folder:
         with whole.writing(out):
+            for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
+                (folder / name).mkdir(parents=True)
             _save_people(folder, world, people, last, scale, default_rng([seed, 5]))
         for block, made, rng in _blocks(world, plan, last, scale, streams[4]):
             notice, company = _bids_on(made, world, people, channels, last, rng)
@@ -192,8 +194,6 @@ def _scale(
 
 
 def _save_people(folder: Path, world: World, people: Companies, last: int, scale: float, rng: Generator) -> None:
-    for name in ("notice", "company", "bid", f"{FOLDER}/notice"):
-        (folder / name).mkdir(parents=True)
     table = dumps.company_table(world, people, last, rng)
     pq.write_table(table, folder / "company" / "0000.parquet", compression="zstd")
     save_companies(folder / FOLDER, people)
