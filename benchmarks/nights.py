@@ -31,7 +31,7 @@ import duckdb
 from benchmarks.memory import BIDREC, COMMANDS, SETTINGS
 from benchmarks.process import children_cpu_s, told_peak_mb
 from bidrec.contract import TABLES
-from bidrec.features.build import EVENT_TIMES, PARQUET
+from bidrec.features.build import EVENT_TIMES
 from bidrec.features.merging import merge, too_many
 from bidrec.lake import quarantine
 from bidrec.lake.merging import put_together
@@ -169,7 +169,7 @@ def _cut_features(folder: Path, manifest: dict[str, Any], nights: list[datetime]
         for night in range(1, len(nights) + 1):
             if any(too_many(table["segments"]) for table in manifest["tables"].values()):
                 write_json(folder / MANIFEST, manifest)
-                manifest = merge(connection, folder, folder, night, manifest, PARQUET)
+                manifest = merge(connection, folder, folder, night, manifest)
             for name, one in written[night].items():
                 held = manifest["tables"][name]
                 held |= {"segments": [*held["segments"], one], "rows": held["rows"] + one["rows"]}

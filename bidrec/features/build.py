@@ -23,7 +23,7 @@ from bidrec.contract import TABLES
 from bidrec.errors import ContractError, InputMissing
 from bidrec.features.company import write_companies
 from bidrec.features.market import STATE_TYPES, read_market
-from bidrec.features.merging import merge
+from bidrec.features.merging import PARQUET, merge
 from bidrec.lake.parts import OWN, newest_reading, open_lake
 from bidrec.operations import log
 from bidrec.runs import recipe
@@ -48,7 +48,6 @@ EVENT_TIMES = {
 """The feature tables, each with the time from which on a row is known; company_state is for the next build alone."""
 
 SPILL = "features-spill"
-PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 _BEGINNING, _END = "0001-01-01T00:00:00+00:00", "9999-12-31T00:00:00+00:00"
 # Lake table -> feature table that carries a source's own columns, and what its SQL reads.
 _CARRIED = {"notice": ("notice", "known_notice"), "company": ("company_profile", "lake_company_stood")}
@@ -104,7 +103,7 @@ def _build(config: Config, run_rows: int) -> dict[str, Any]:
         build = before["build"] + 1 if before else 1
         tables = _write_segment(connection, folder, f"{build:06d}.parquet", held, run_rows)
         if before and tables:  # without news the files stay as they are: a training knows its data by them
-            before = merge(connection, target, folder, build, before, PARQUET)
+            before = merge(connection, target, folder, build, before)
         manifest = {
             "format": FORMAT_VERSION,
             "kind": "features",

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from bidrec.lake.merging import LARGE
 from bidrec.sql.words import literal
 from bidrec.storage.intact import require_intact
 from bidrec.storage.sums import facts_of
@@ -21,8 +22,8 @@ MOST = 256
 seldom, they are many."""
 AT_ONCE = 4 * MOST
 """Segments put together in a build, at most: that bounds the memory that their footers take."""
-LARGE = 100_000
-"""Rows of a segment that is left as it is: to read it costs more than to find it."""
+PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+"""How COPY writes a segment."""
 _ORDER = {
     "notice": "published_at, notice_id",
     "notice_status": "notice_id, known_at",
@@ -37,13 +38,13 @@ _NEWEST = "QUALIFY known_at = max(known_at) OVER (PARTITION BY company_id)"
 
 
 def merge(
-    connection: duckdb.DuckDBPyConnection, target: Path, folder: Path, number: int, before: dict[str, Any], parquet: str
+    connection: duckdb.DuckDBPyConnection, target: Path, folder: Path, number: int, before: dict[str, Any]
 ) -> dict[str, Any]:
     """Put the small segments of each table of which there are too many into one in `folder`, where they go.
 
-    target: the features as they are; folder: those to come, with the same files. number: of the build. parquet: how
-    COPY writes. Returns the manifest `before` as it would be of the segments that are left. Raises ContractError (65)
-    where one of them is damaged, CannotWrite (73).
+    target: the features as they are; folder: those to come, with the same files. number: of the build. Returns the
+    manifest `before` as it would be of the segments that are left. Raises ContractError (65) where one of them is
+    damaged, CannotWrite (73).
     """
     tables, files = dict(before["tables"]), dict(before["files"])
     for table, order in _ORDER.items():
@@ -55,7 +56,7 @@ def merge(
         rows = f"FROM read_parquet([{', '.join(literal(str(folder / name)) for name in names)}])"
         kept = f"{rows} {_NEWEST}" if table == "company_state" else rows
         (written,) = connection.execute(
-            f"COPY ({kept} ORDER BY {order}) TO {literal(str(folder / merged))} ({parquet})"
+            f"COPY ({kept} ORDER BY {order}) TO {literal(str(folder / merged))} ({PARQUET})"
         ).fetchall()[0]
         for name in names:
             (folder / name).unlink()

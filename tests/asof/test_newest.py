@@ -74,57 +74,52 @@ def test_a_file_with_a_column_named_like_a_row_s_place_is_refused(tmp_path):
         NewestRetrievalJob(of_minutes(path), Limits()).to_arrow()
 
 
-def test_a_file_that_is_written_again_while_it_is_read_makes_the_answer_void(tmp_path):
-    path = write(tmp_path / "v.parquet", [("a", 1, 1)])
+def disturbed(before=lambda: None, after=lambda: None) -> Limits:
+    """Limits whose connection has something happen before, or after, the question for the newest is answered."""
 
     class Meanwhile(Limits):
         @contextmanager
         def connect(self):
             with super().connect() as connection:
-                yield Slow(connection)
+                yield Disturbed(connection)
 
-    class Slow:
-        """A connection; once it has answered, the file is another one."""
-
+    class Disturbed:
         def __init__(self, connection):
             self.connection = connection
 
         def execute(self, sql):
+            if "max_by" not in sql:
+                return self.connection.execute(sql)
+            before()
             answer = self.connection.execute(sql)
-            if "max_by" in sql:
-                path.unlink()
-                write(path, [("a", 1, 1), ("a", 2, 2)])
+            after()
             return answer
 
+    return Meanwhile()
+
+
+def test_a_file_that_is_written_again_while_it_is_read_makes_the_answer_void(tmp_path):
+    path = write(tmp_path / "v.parquet", [("a", 1, 1)])
+
+    def written_again():
+        path.unlink()
+        write(path, [("a", 1, 1), ("a", 2, 2)])
+
     with pytest.raises(Interrupted, match=r"v\.parquet changed while it was read"):
-        NewestRetrievalJob(of_minutes(path), Meanwhile()).to_arrow()
+        NewestRetrievalJob(of_minutes(path), disturbed(after=written_again)).to_arrow()
 
 
 def test_files_that_are_put_together_while_they_are_read_are_asked_for_again(tmp_path):
     path = write(tmp_path / "v1.parquet", [("a", 1, 1)])
     write(tmp_path / "v2.parquet", [("a", 2, 2)])
 
-    class Meanwhile(Limits):
-        @contextmanager
-        def connect(self):
-            with super().connect() as connection:
-                yield Late(connection)
-
-    class Late:
-        """A connection; before it has answered, the rows are in another file."""
-
-        def __init__(self, connection):
-            self.connection = connection
-
-        def execute(self, sql):
-            if "max_by" in sql:
-                path.unlink()
-                write(tmp_path / "v2.parquet", [("a", 1, 1), ("a", 2, 2)]).rename(tmp_path / "v3.parquet")
-            return self.connection.execute(sql)
+    def put_together():
+        path.unlink()
+        write(tmp_path / "v2.parquet", [("a", 1, 1), ("a", 2, 2)]).rename(tmp_path / "v3.parquet")
 
     job = of_minutes(tmp_path / "v*.parquet")
     with pytest.raises(Interrupted, match=r"v1\.parquet changed while it was read") as caught:
-        NewestRetrievalJob(job, Meanwhile()).to_arrow()
+        NewestRetrievalJob(job, disturbed(before=put_together)).to_arrow()
     assert caught.value.exit_code == 75
     assert NewestRetrievalJob(job, Limits()).to_arrow()["value"].to_pylist() == [1]
 

@@ -11,7 +11,8 @@ from bidrec.config import Config
 from bidrec.errors import CannotWrite, ContractError
 from bidrec.features import merging
 from bidrec.features.build import EVENT_TIMES, build_features
-from bidrec.features.merging import LARGE, MOST
+from bidrec.features.merging import MOST
+from bidrec.lake.merging import LARGE
 from bidrec.lake.parts import add_reading
 from bidrec.storage.intact import require_intact
 from bidrec.storage.sealed import read_manifest
