@@ -109,9 +109,9 @@ def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Re
         data |= {"notice": notice, "companies": companies, "company": company, "notices": notices}
         parts += [
             "",
-            companies_table(notice, companies, published.as_of),
+            companies_table(notice, companies, published.as_of, published.zone),
             "",
-            notices_table(company, notices, published.as_of),
+            notices_table(company, notices, published.as_of, published.zone),
         ]
     parts += ["", _where(home, run.page, notice_id)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))

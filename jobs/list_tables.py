@@ -1,7 +1,7 @@
 """Recommendations as tables for people: companies for a notice, notices for a company."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
 
 def companies_table(
-    notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]], as_of: datetime
+    notice: Mapping[str, Any] | None, companies: Sequence[Mapping[str, Any]], as_of: datetime, zone: tzinfo
 ) -> "RenderableType":
-    """A notice in words, then its companies; without a notice, the companies near a vector. `as_of`: of the bids."""
+    """A notice in words, then its companies; without a notice, the companies near a vector.
+
+    `as_of`: of the bids. `zone`: whose clock the times are shown by."""
     from rich.console import Group
 
     table = _listing("company", "name", "region", "bids known", "last opening", why=notice is not None)
@@ -21,7 +23,7 @@ def companies_table(
             str(row["rank"]),
             row["company_id"],
             _lines(row["name"], row["region"]),
-            _lines(f"{row['bids']:,}", _day(row["last_bid_at"])),
+            _lines(f"{row['bids']:,}", _day(row["last_bid_at"], zone)),
             f"{row['score']:.3f}",
             *_reasons(row),
         )
@@ -31,31 +33,34 @@ def companies_table(
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
         f"  {_buyer(notice) or 'unknown buyer'}{place}, {_money(notice)}\n"
-        f"  closes {_time(notice['closes_at'])}, {_known(as_of)}",
+        f"  closes {_time(notice['closes_at'], zone)}, {_known(as_of, zone)}",
         table,
     )
 
 
 def notices_table(
-    company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]], as_of: datetime
+    company: Mapping[str, Any] | None, notices: Sequence[Mapping[str, Any]], as_of: datetime, zone: tzinfo
 ) -> "RenderableType":
-    """A company in words, then the open notices for it; without a company, those near a vector. `as_of`: of the
-    bids."""
+    """A company in words, then the open notices for it; without a company, those near a vector.
+
+    `as_of`: of the bids. `zone`: whose clock the times are shown by."""
     from rich.console import Group
 
-    table = _listing("notice", "title", "buyer", "value", "closes (UTC)", why=company is not None)
+    table = _listing("notice", "title", "buyer", "value", "closes", why=company is not None)
     for row in notices:
         table.add_row(
             str(row["rank"]),
             row["notice_id"],
             _lines(row["title"], _buyer(row)),
-            _lines(_money(row), _time(row["closes_at"])),
+            _lines(_money(row), _time(row["closes_at"], zone)),
             f"{row['score']:.3f}",
             *_reasons(row),
         )
     if company is None:
-        return Group("Open notices, by cosine with the vector", table)
-    words = [part for part in (company["name"], company["region"], f"{company['bids']:,} {_known(as_of)}") if part]
+        return Group(f"Open notices, by cosine with the vector; times: {zone}", table)
+    words = [
+        part for part in (company["name"], company["region"], f"{company['bids']:,} {_known(as_of, zone)}") if part
+    ]
     return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
 
 
@@ -98,14 +103,14 @@ def _buyer(notice: Mapping[str, Any]) -> str:
     return buyer(notice)
 
 
-def _known(as_of: datetime) -> str:
-    """Of a publication that may be older than it seems; the times before it are UTC too."""
-    return f"bids known as of {_time(as_of)} (UTC)"
+def _known(as_of: datetime, zone: tzinfo) -> str:
+    """Of a publication that may be older than it seems; the table's other times are by the same clock."""
+    return f"bids known as of {_time(as_of, zone)} ({zone})"
 
 
-def _day(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d}" if value else "none yet"
+def _day(value: datetime | None, zone: tzinfo) -> str:
+    return f"{value.astimezone(zone):%Y-%m-%d}" if value else "none yet"
 
 
-def _time(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if value else "unknown"
+def _time(value: datetime | None, zone: tzinfo) -> str:
+    return f"{value.astimezone(zone):%Y-%m-%d %H:%M}" if value else "unknown"

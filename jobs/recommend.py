@@ -77,9 +77,11 @@ def _companies(config: Config, notice_id: str | None, near: TextIO | None, k: in
     published = Published(config.home_path)
     if notice_id is None:
         companies = published.companies_near(_vector(near), k)
-        return Result(data={"companies": companies}, text=companies_table(None, companies, published.as_of))
+        return Result(
+            data={"companies": companies}, text=companies_table(None, companies, published.as_of, published.zone)
+        )
     notice, companies = published.companies_for(notice_id, k)
-    text = companies_table(notice, companies, published.as_of)
+    text = companies_table(notice, companies, published.as_of, published.zone)
     return Result(data={"notice": notice, "companies": companies}, text=text)
 
 
@@ -90,9 +92,9 @@ def _notices(config: Config, company_id: str | None, near: TextIO | None, k: int
     published = Published(config.home_path)
     if company_id is None:
         notices = published.notices_near(_vector(near), k, as_of)
-        return Result(data={"notices": notices}, text=notices_table(None, notices, published.as_of))
+        return Result(data={"notices": notices}, text=notices_table(None, notices, published.as_of, published.zone))
     company, notices = published.notices_for(company_id, k, as_of)
-    text = notices_table(company, notices, published.as_of)
+    text = notices_table(company, notices, published.as_of, published.zone)
     return Result(data={"company": company, "notices": notices}, text=text)
 
 

@@ -5,7 +5,7 @@ Reads   published/current through lists.py
 
 import io
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import datetime, tzinfo
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
@@ -81,13 +81,12 @@ class _Pages:
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
         )
-        self.templates.filters |= {"day": _day, "buyer": buyer, "money": money, "words": words}
+        self.templates.filters |= {"time": _time, "buyer": buyer, "money": money, "words": words}
         self.templates.globals["longest"] = LONGEST
 
     def start(self, request: Request) -> Response:
         question = request.query_params.get("q", "")
-        notices, companies = search(self.home, question)
-        return self._page("search", question=question, notices=notices, companies=companies, most=FOUND)
+        return self._page("search", question=question, found=search(self.home, question), most=FOUND)
 
     def notice(self, request: Request) -> Response:
         return self._list(request, "notice", companies_of)
@@ -117,8 +116,8 @@ def _style(request: Request) -> Response:
     return Response(text, media_type="text/css")
 
 
-def _day(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
+def _time(moment: datetime | None, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" if moment else "unknown"
 
 
 class _Closed(BaseHTTPMiddleware):

@@ -5,9 +5,9 @@ Reads   published/current, the newest at each question; features/ for regions an
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -79,9 +79,20 @@ class Listing:
     licences: list[str]
     """Of all rows, to choose from."""
     as_of: datetime
+    zone: tzinfo
+    """Whose clock the page's times are shown by: the source's."""
 
 
-def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
+class Found(NamedTuple):
+    """What a search finds, at most FOUND of each."""
+
+    notices: list[Row]
+    companies: list[Row]
+    zone: tzinfo
+    """As a Listing's."""
+
+
+def search(home: Path, words: str) -> Found:
     """Notices and companies in whose id or words every word occurs, whatever its capitals, the composition of its
     Hangul, the blanks between words, and the hyphens in a number; the newest and the busiest first."""
     published = Published(home)
@@ -99,7 +110,7 @@ def search(home: Path, words: str) -> tuple[list[Row], list[Row]]:
         "bids DESC, company_id",
         words,
     )
-    return notices, companies
+    return Found(notices, companies, published.zone)
 
 
 def companies_of(home: Path, notice_id: str, filters: Filters) -> Listing:
@@ -108,7 +119,7 @@ def companies_of(home: Path, notice_id: str, filters: Filters) -> Listing:
     notice, rows = published.companies_for(notice_id, LISTED)
     ids = [row["company_id"] for row in rows]
     held = _facts(home, "company_profile", _HELD, ids, published.as_of)
-    return _listing(notice, [{**row, **held[row["company_id"]]} for row in rows], filters, published.as_of)
+    return _listing(notice, [{**row, **held[row["company_id"]]} for row in rows], filters, published)
 
 
 def notices_of(home: Path, company_id: str, filters: Filters) -> Listing:
@@ -117,17 +128,18 @@ def notices_of(home: Path, company_id: str, filters: Filters) -> Listing:
     company, rows = published.notices_for(company_id, LISTED)
     ids = [row["notice_id"] for row in rows]
     asked_for = _facts(home, "notice", _ASKED_FOR, ids, published.as_of)
-    return _listing(company, [{**row, **asked_for[row["notice_id"]]} for row in rows], filters, published.as_of)
+    return _listing(company, [{**row, **asked_for[row["notice_id"]]} for row in rows], filters, published)
 
 
-def _listing(asked: Row, rows: list[Row], filters: Filters, as_of: datetime) -> Listing:
+def _listing(asked: Row, rows: list[Row], filters: Filters, published: Published) -> Listing:
     now = datetime.now(UTC)
     return Listing(
         asked=asked,
         rows=[row | {"why": in_words(row["reasons"])} for row in rows if filters.keep(row, now)],
         regions=sorted({row["region"] for row in rows if row["region"]}),
         licences=sorted({licence for row in rows for licence in row["licences"]}),
-        as_of=as_of,
+        as_of=published.as_of,
+        zone=published.zone,
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -46,6 +47,7 @@ class Published:
         self.as_of = datetime.fromisoformat(manifest["as_of"])
         self.written_at = datetime.fromisoformat(manifest["written_at"])
         self.run_id: str = manifest["run"]
+        self.zone = ZoneInfo(manifest.get("zone", "UTC"))  # of the source's clocks, for what people are shown
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
 

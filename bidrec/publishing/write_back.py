@@ -83,6 +83,7 @@ def _write_back(
         written_at=written_at,
         run=run.id,
         as_of=iso_of(vectors.as_of),
+        zone=(read_manifest(home / "lake") or {}).get("zone", "UTC"),
         open_notices=len(open_rows),
         statistics=vectors.statistics,
         evaluation=metrics,

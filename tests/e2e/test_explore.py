@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -99,6 +100,22 @@ def test_a_list_is_the_published_one_and_its_filters_narrow_it(config: Config, a
     holders = companies_of(config.home_path, notice, Filters(licence=licence)).rows
     assert 0 < len(of_licence) == len(holders) <= len(companies)
     assert all(licence in row["licences"] for row in holders)
+
+
+def test_pages_show_the_clock_of_the_source_and_downloads_say_that_theirs_is_utc(
+    config: Config, address: str, notice: str
+) -> None:
+    published = Published(config.home_path)
+    asked, companies = published.companies_for(notice, 1)
+    in_seoul = f"{asked['closes_at'] + timedelta(hours=9):%Y-%m-%d %H:%M}"
+    assert f"closes {in_seoul} (Asia/Seoul)" in get(f"{address}/notice/{notice}")[2].decode()
+    company = f"{address}/company/{companies[0]['company_id']}"
+    for page in (f"{address}/?q={notice}", company):
+        words = get(page)[2].decode()
+        assert "Closes<br>(Asia/Seoul)" in words
+        assert in_seoul in words
+    row = next(row for row in shown(get(f"{company}?download=csv")[2]) if row["notice_id"] == notice)
+    assert row["closes_at"] == f"{asked['closes_at']:%Y-%m-%d %H:%M:%S.%f}Z"
 
 
 def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str) -> None:

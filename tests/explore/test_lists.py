@@ -16,38 +16,38 @@ def test_korean_is_found_whichever_way_it_is_composed(tmp_path, form):
     title = unicodedata.normalize(form, "도로 포장")
     publish(tmp_path, ["1234567890"], [title])
     for asked in ("NFC", "NFD"):
-        notices, _ = search(tmp_path, unicodedata.normalize(asked, "포장 도로"))
+        notices = search(tmp_path, unicodedata.normalize(asked, "포장 도로")).notices
         assert [row["notice_id"] for row in notices] == [title]
-    assert search(tmp_path, "포장 교량") == ([], [])
+    assert search(tmp_path, "포장 교량")[:2] == ([], [])
 
 
 @pytest.mark.parametrize("asked", ["도로포장", "도로 포장", "㈜금강", "(주)금강", "(주) 금강"])
 @pytest.mark.parametrize("title", ["도로 포장 (주)금강", "도로포장 ㈜ 금강"])
 def test_korean_is_found_however_it_is_spaced_and_whichever_sign_a_company_has(tmp_path, title, asked):
     publish(tmp_path, ["1234567890"], [title])
-    assert [row["notice_id"] for row in search(tmp_path, asked)[0]] == [title]
-    assert search(tmp_path, "장도")[0] == []
+    assert [row["notice_id"] for row in search(tmp_path, asked).notices] == [title]
+    assert search(tmp_path, "장도").notices == []
 
 
 @pytest.mark.parametrize("words", ["guimaraes", "Guimarães EVORA", "évora"])
 def test_a_name_is_found_with_and_without_its_accents(tmp_path, words):
     publish(tmp_path, ["1234567890"], ["Guimarães, Évora"])
-    assert [row["notice_id"] for row in search(tmp_path, words)[0]] == ["Guimarães, Évora"]
+    assert [row["notice_id"] for row in search(tmp_path, words).notices] == ["Guimarães, Évora"]
 
 
 def test_a_business_number_is_found_with_its_hyphens(tmp_path):
     publish(tmp_path, ["1234567890", "1234567891"], ["20240100001-000"])
-    assert [row["company_id"] for row in search(tmp_path, "123-45-67890")[1]] == ["1234567890"]
-    assert [row["notice_id"] for row in search(tmp_path, "20240100001-000")[0]] == ["20240100001-000"]
-    assert search(tmp_path, "123-45-6a") == ([], [])
+    assert [row["company_id"] for row in search(tmp_path, "123-45-67890").companies] == ["1234567890"]
+    assert [row["notice_id"] for row in search(tmp_path, "20240100001-000").notices] == ["20240100001-000"]
+    assert search(tmp_path, "123-45-6a")[:2] == ([], [])
 
 
 def test_every_word_of_a_question_counts_up_to_its_longest_and_none_beyond(tmp_path):
     publish(tmp_path, ["1234567890"], [" ".join(f"w{number}" for number in range(60))])
     all_words = " ".join(f"w{number}" for number in range(60))
-    assert len(search(tmp_path, all_words)[0]) == 1
-    assert search(tmp_path, f"{all_words} nowhere") == ([], [])
-    assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere")[0]) == 1
+    assert len(search(tmp_path, all_words).notices) == 1
+    assert search(tmp_path, f"{all_words} nowhere")[:2] == ([], [])
+    assert len(search(tmp_path, f"{all_words:<{LONGEST}} nowhere").notices) == 1
 
 
 def test_what_a_source_leaves_open_is_no_licence_and_no_region_to_choose(home):

@@ -2,6 +2,7 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ NOTICE = {
     "reasons": [{"of": "office", "bids": 1234, "days_ago": 1809}],
 }
 AS_OF = datetime(2025, 6, 30, 8, 32, 54, tzinfo=UTC)
+SEOUL = ZoneInfo("Asia/Seoul")
 COMPANY = {
     "rank": 1,
     "company_id": "0843127402",
@@ -106,10 +108,10 @@ def test_a_narrow_terminal_gets_fewer_figures_each_of_them_whole(width: int, lef
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -> None:
     notices, companies = (
-        printed(notices_table(COMPANY, [NOTICE], AS_OF), width),
-        printed(companies_table(NOTICE, [COMPANY], AS_OF), width),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF, SEOUL), width),
+        printed(companies_table(NOTICE, [COMPANY], AS_OF, SEOUL), width),
     )
-    for whole in ("20250600343-000", "13,852,464,000 KRW", "2025-07-14 01:00", "0.457"):
+    for whole in ("20250600343-000", "13,852,464,000 KRW", "2025-07-14 10:00", "0.457"):
         assert whole in notices
     for whole in ("0843127402", "12,345", "none yet", "0.308"):
         assert whole in companies
@@ -118,29 +120,31 @@ def test_a_list_fits_the_terminal_and_cuts_neither_ids_nor_numbers(width: int) -
 
 def test_where_one_office_buys_for_another_both_are_named_since_reasons_speak_of_the_other() -> None:
     notice = NOTICE | {"unit": "경기도 성남시"}
-    for table in (companies_table(notice, [COMPANY], AS_OF), notices_table(COMPANY, [notice], AS_OF)):
+    for table in (companies_table(notice, [COMPANY], AS_OF, SEOUL), notices_table(COMPANY, [notice], AS_OF, SEOUL)):
         assert "조달청 경기지방조달청, for 경기도 성남시" in printed(table, 200)
 
 
-def test_a_list_says_when_what_it_counts_was_known_and_that_its_times_are_utc() -> None:
+def test_a_list_says_when_what_it_counts_was_known_and_by_whose_clock_its_times_are() -> None:
     companies, notices = (
-        printed(companies_table(NOTICE, [COMPANY], AS_OF), 200),
-        printed(notices_table(COMPANY, [NOTICE], AS_OF), 200),
+        printed(companies_table(NOTICE, [COMPANY], AS_OF, SEOUL), 200),
+        printed(notices_table(COMPANY, [NOTICE], AS_OF, SEOUL), 200),
     )
-    assert "closes 2025-07-14 01:00, bids known as of 2025-06-30 08:32 (UTC)\n" in companies
-    assert "12,345 bids known as of 2025-06-30 08:32 (UTC)\n" in notices
+    assert "closes 2025-07-14 10:00, bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in companies
+    assert "12,345 bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in notices
 
 
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
     bare = NOTICE | dict.fromkeys(("title", "buyer", "place", "value", "currency", "closes_at"))
-    assert "value unknown" in printed(notices_table(None, [bare], AS_OF), 120)
-    assert "without title" in printed(companies_table(bare, [], AS_OF), 120)
+    assert "value unknown" in printed(notices_table(None, [bare], AS_OF, SEOUL), 120)
+    assert "without title" in printed(companies_table(bare, [], AS_OF, SEOUL), 120)
 
 
 def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Rich takes what stands in them for a style, and for an error where it begins with a stroke."""
     title, name = "[e-나라도움] 가설건축물[/사무실] :memo: 임차", "[blue]진성(주)"
-    emit(Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}], AS_OF)), as_json=False)
+    emit(
+        Result(text=companies_table(NOTICE | {"title": title}, [COMPANY | {"name": name}], AS_OF, SEOUL)), as_json=False
+    )
     printed = capsys.readouterr().out
     assert title in printed
     assert name in printed
@@ -149,5 +153,5 @@ def test_brackets_of_a_title_or_a_name_are_printed_as_they_are(capsys: pytest.Ca
 def test_a_terminal_that_lacks_a_letter_gets_its_number_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     korean = io.TextIOWrapper(io.BytesIO(), encoding="euc_kr")
     monkeypatch.setattr("sys.stdout", korean)
-    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [], AS_OF)), as_json=False)
+    emit(Result(text=companies_table(NOTICE | {"title": "도로 – 포장"}, [], AS_OF, SEOUL)), as_json=False)
     assert "도로 \\u2013 포장" in korean.buffer.getvalue().decode("euc_kr")  # type: ignore[attr-defined]

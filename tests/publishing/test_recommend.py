@@ -48,8 +48,8 @@ def test_what_is_said_of_a_notice_and_a_company_is_what_every_publication_must_h
     assert (tuple(notice), tuple(company)) == (READ["notices"], READ["companies"])
     assert {key for row in companies for key in row} == of_list | {*READ["companies"]}
     assert {key for row in notices for key in row} == of_list | {*READ["notices"]}
-    found_notices, found_companies = search(published.home, "of")
-    assert (tuple(found_notices[0]), tuple(found_companies[0])) == (READ["notices"], READ["companies"])
+    found = search(published.home, "of")
+    assert (tuple(found.notices[0]), tuple(found.companies[0])) == (READ["notices"], READ["companies"])
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
