@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from bidrec.config import Config
 from bidrec.errors import CannotWrite, ConfigurationError
+from bidrec.operations import log
 from bidrec.publishing.export import COLUMNS, counted, recommendations
 from bidrec.sql.postgres import connected, describe, stoppable
 from bidrec.sql.words import literal, quoted
@@ -59,6 +60,9 @@ def _write(
         _describe(cursor, new, direction)
         if old:
             _grant_likewise(cursor, old, new)
+            # A reader whose transaction stays open keeps this waiting, and nothing else would say for what.
+            logger = log.get("recommend")
+            logger.info("all rows are written; replacing the table once nobody reads it", seconds_at_most=LOCK_SECONDS)
             cursor.execute(f"DROP TABLE {quoted(schema)}.{quoted(name)}")
         cursor.execute(f"ALTER TABLE {new} RENAME TO {quoted(name)}")
         connection.commit()
