@@ -15,7 +15,8 @@ torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
 static     the seed's own recipe, random pairs and Adam, over the rows of the tables that a batch reads
 fast       whole notices besides, and a loss that corrects for how often a company is drawn
 streamed   static in a control group of 2 GB, the set streamed from disk; needs the right to make control groups
-graphs     on a GPU: fast, in bfloat16, the layers as CUDA graphs
+bfloat16   on a CPU: fast, the layers in bfloat16
+graphs     on a GPU: that, the layers as CUDA graphs
 recall     with --recall, each way to train is run for 24 epochs with five seeds: how what it learns ranks, and what
            that took
 
@@ -40,7 +41,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import cgroup
-from benchmarks.training_recipes import FAST, ON_A_GPU, RANKED, SEEDS, STATIC
+from benchmarks.training_recipes import FAST, HALF, ON_A_GPU, RANKED, SEEDS, STATIC
 from benchmarks.training_world import written
 from bidrec.training.machine import choose_device
 
@@ -50,8 +51,11 @@ GROUP = 2_000_000_000
 STREAMED = STATIC | {"stream_notices": 100_000}
 """Notices that are shuffled together where the set is larger than memory."""
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
-ON_A_CPU = {"static": STATIC, "fast": FAST}
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {"cpu": ON_A_CPU, "cuda": ON_A_CPU | {"graphs": ON_A_GPU}}
+ANYWHERE = {"static": STATIC, "fast": FAST}
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "cpu": ANYWHERE | {"bfloat16": HALF},
+    "cuda": ANYWHERE | {"graphs": ON_A_GPU},
+}
 LEAST_STEPS = {"cpu": 20, "cuda": 300}
 """Of a larger batch. On a GPU the first steps of each size record CUDA graphs, and all of them take a few seconds."""
 LONGEST = {"cpu": 3_600, "cuda": 240}
