@@ -1,8 +1,8 @@
 """Which of many numbers are the same, and their order: rows that a batch reads, ids that a table is asked for.
 
-torch.unique and argsort, but for many numbers on a CPU: numpy's sort works with the processor's vectors, .7 instead of
-2.5 ms for 31,000. What is not `distinct` never makes the host wait for a GPU: of that, how many numbers differ is only
-known when all steps before are done.
+torch.unique and argsort, but on a CPU by a radix sort of numpy's: .13 instead of 1.3 ms for 27,000 numbers below 2**16.
+What is not `distinct` never makes the host wait for a GPU: of that, how many numbers differ is only known when all
+steps before are done.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from bidrec.model.rows import offsets
 
-FEW = 8_192
-"""Numbers of which torch, whose code a step has at hand anyway, tells as soon."""
+_BITS = 16
+"""Of a number that are sorted at once, the lowest first: numpy counts numbers of sixteen, and compares longer ones."""
 
 
 def distinct(number_Q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """int64 numbers (Q,), not negative and below 2**63 / 2Q: the distinct ones (R,) ascending, the place (Q,) of each
-    number among these, and how often each is there (R,)."""
-    if len(number_Q) < FEW or number_Q.device.type != "cpu":
+    """int64 numbers (Q,), not negative: the distinct ones (R,) ascending, the place (Q,) of each number among these,
+    and how often each is there (R,)."""
+    if number_Q.device.type != "cpu":
         found: tuple[Tensor, Tensor, Tensor] = torch.unique(number_Q, return_inverse=True, return_counts=True)
         return found
     sorted_Q, order_Q = _sorted(number_Q)
@@ -55,8 +55,8 @@ def counts(number_Q: Tensor, below: int) -> Tensor:
 
 
 def ascending(number_Q: Tensor) -> Tensor:
-    """Where the int64 numbers (Q,), not negative and below 2**63 / 2Q, stand when they are in order (Q,): the first one
-    first where they are the same."""
+    """Where the int64 numbers (Q,), not negative, stand when they are in order (Q,): the first one first where they are
+    the same."""
     return _sorted(number_Q)[1]
 
 
@@ -67,10 +67,11 @@ def grouped(number_Q: Tensor, below: int) -> tuple[Tensor, Tensor]:
 
 def _sorted(number_Q: Tensor) -> tuple[Tensor, Tensor]:
     """The numbers in order, and where each one stood (Q,), the first one first where they are the same."""
-    if len(number_Q) < FEW or number_Q.device.type != "cpu":
+    if number_Q.device.type != "cpu":
         found: tuple[Tensor, Tensor] = number_Q.sort(stable=True)
         return found
-    # Both in one number, so that a plain sort is enough.
-    bits = len(number_Q).bit_length()
-    both_Q = np.sort(number_Q.numpy() << bits | np.arange(len(number_Q)))
-    return torch.from_numpy(both_Q >> bits), torch.from_numpy(both_Q & (1 << bits) - 1)
+    number = number_Q.numpy()
+    order = np.argsort(number.astype(np.uint16), kind="stable")
+    for shift in range(_BITS, int(number.max(initial=0)).bit_length(), _BITS):
+        order = order[np.argsort((number[order] >> shift).astype(np.uint16), kind="stable")]
+    return torch.from_numpy(number[order]), torch.from_numpy(order)
