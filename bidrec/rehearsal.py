@@ -16,7 +16,8 @@ from bidrec import sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
 from bidrec.lake import quarantine
-from bidrec.lake.ingest import Reading, last_reading, refuse_to_lose, take
+from bidrec.lake.anew import begin_anew
+from bidrec.lake.ingest import Reading, last_reading, take
 from bidrec.operations import log
 from bidrec.sql.workspace import bound
 from bidrec.training_set.rows import seconds
@@ -48,7 +49,7 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
             read_at = last.later(read_at)
         checked, news = take(connection, config, last, read_at, whole=True)
         if last is None:
-            refuse_to_lose(connection, config.home_path)
+            begin_anew(connection, config.home_path)
         earlier = quarantine.folders_of(config.home_path, last.manifest if last else None)
         quarantine.refuse_too_many(connection, news, config.contract.max_bad_share, target=None, earlier=earlier)
         split, windows = _windows(connection, config, last is not None, read_at)

@@ -20,8 +20,9 @@ import duckdb
 from bidrec import sources
 from bidrec.config import Config
 from bidrec.contract import TABLES, Table
-from bidrec.errors import CannotWrite, ContractError
+from bidrec.errors import CannotWrite
 from bidrec.lake import quarantine
+from bidrec.lake.anew import begin_anew
 from bidrec.lake.checks import Checked, check
 from bidrec.lake.increment import take_all, take_news
 from bidrec.lake.merging import merge
@@ -61,7 +62,7 @@ def ingest(config: Config, *, force: bool = False, now: datetime | None = None) 
 
     New and changed rows become a new part; where there are none, the lake is left alone, and only the time of the
     reading is kept. It begins anew with `force`, or where the source's SQL, columns, zone or parameters have changed
-    and the source still gives whatever the lake has. Files that have not changed are not read: they say
+    and the source still gives whatever the lake has (`anew.py`). Files that have not changed are not read: they say
     what they said. `now` (UTC) is the time of the reading. Raises ConfigurationError 64, ContractError 65 (the
     quarantine is written all the same), InputMissing 66, DependencyDown 69, CannotWrite 73, Interrupted 75 (another
     ingest is at work for longer than config.wait_seconds).
@@ -88,9 +89,19 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
         return last.manifest
     with _workspace(config) as (connection, staging):
         given, checked, optional = _read(connection, config, definition, staging, last, read_at)
-        if last is None and not force:
-            refuse_to_lose(connection, config.home_path)
-        facts: dict[str, Any] = {"source": definition.name, "zone": definition.zone, "made_by": made_by}
+        late = (
+            last.manifest.get("late_readings", [])
+            if last
+            else []
+            if force
+            else begin_anew(connection, config.home_path)
+        )
+        facts: dict[str, Any] = {
+            "source": definition.name,
+            "zone": definition.zone,
+            "made_by": made_by,
+            "late_readings": late,
+        }
         facts |= {"inputs": inputs, "optional": optional, "given": given}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
     news = not last or last.manifest != manifest
@@ -190,34 +201,6 @@ def take(
         return checked, checked
     earlier = quarantine.folders_of(config.home_path, last.manifest)
     return checked, take_news(connection, checked, watermark=last.read_at, read_at=read_at, quarantines=earlier)
-
-
-def refuse_to_lose(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
-    """Before a lake begins anew in place of one that was made otherwise: the connection has what would be in it.
-
-    Raises ContractError (65) where the old one has notices, companies or bids that the source no longer gives: nothing
-    would bring them back, also where a wrong configuration was set back the next day.
-    """
-    if read_manifest(home / "lake") is None:
-        return
-    require_intact(home / "lake")
-    open_lake(connection, home / "lake")
-    lost = {}
-    for name, table in TABLES.items():
-        key = ", ".join(column for column in table.key if column != "known_at")
-        gone = f"FROM (SELECT DISTINCT {key} FROM lake_{name}) ANTI JOIN came_{name} USING ({key})"
-        lost[name] = connection.execute(f"SELECT count(*) {gone}").fetchall()[0][0]
-    said = ", ".join(f"{number:,} of {name}" for name, number in lost.items() if number)
-    if said:
-        raise ContractError(
-            f"the source's SQL, columns, zone or parameters, or bidrec's own columns, are not those of the lake in "
-            f"{home}, and rows of it would be lost: the source no longer gives {said}",
-            hint="set them back (after an upgrade: the old bidrec), or use another home; bidrec ingest --force begins "
-            "a lake of what the source gives",
-        )
-    _logger.warning(
-        "the source's SQL, columns, zone or parameters, or bidrec's own columns, have changed: the lake begins anew"
-    )
 
 
 def _write(
