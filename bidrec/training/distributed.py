@@ -69,12 +69,19 @@ def gathered(compute: Callable[[Any], Tensor], rows: Any) -> Tensor:
 
     The gradient that reaches a process's part is the sum of what all processes' losses ask for.
     """
+    own_MD = own(compute, rows)
+    if size() == 1:
+        return own_MD
+    gathered_ND: Tensor = _Gather.apply(own_MD, len(rows))
+    return gathered_ND
+
+
+def own(compute: Callable[[Any], Tensor], rows: Any) -> Tensor:
+    """`compute(rows)` (M, D) of this process's part of the rows."""
     if size() == 1:
         return compute(rows)
     with _own_randomness():
-        own_MD = compute(rows.split(sizes(len(rows)))[rank()])
-    gathered_ND: Tensor = _Gather.apply(own_MD, len(rows))
-    return gathered_ND
+        return compute(rows.split(sizes(len(rows)))[rank()])
 
 
 @contextmanager

@@ -76,13 +76,10 @@ class PairSteps:
 
     def learn(self, model: TwoTower, batch: PairBatch) -> Tensor:
         """The loss of a batch that is gathered already."""
+        if self.in_batch.of_rows:
+            return self._by_rows(model, batch)
         notice_UD = distributed.gathered(model.notice, batch.notice)
         company_VD = distributed.gathered(model.company, batch.company)
-        if self.in_batch.of_rows:
-            places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
-            counted = self.in_batch.frequencies
-            company_P = self.data.pair_company.index_select(0, batch.pair_P) if counted else None
-            return self.in_batch.by_rows(notice_UD, company_VD, model.scale, *places, company_P) / processes.size()
         return self._in_batch(model, batch, notice_UD[batch.notice_of_P], company_VD[batch.company_of_P])
 
     def gathered(self, at: int) -> PairBatch:
@@ -105,6 +102,15 @@ class PairSteps:
         if self.data.stream:
             self.data.stream.reach(at)
         return gather(self.data, self.epoch.batches(at, self._ahead()), self.shared)
+
+    def _by_rows(self, model: TwoTower, batch: PairBatch) -> Tensor:
+        """Of many processes each one scores its own part of the notices."""
+        notice_UD = distributed.own(model.notice, batch.notice)
+        company_VD = distributed.gathered(model.company, batch.company)
+        places = batch.notice_of_P, batch.company_of_P, batch.log_count_V
+        company_P = self.data.pair_company.index_select(0, batch.pair_P) if self.in_batch.frequencies else None
+        own = distributed.part(len(batch.notice)) if processes.size() > 1 else None
+        return self.in_batch.by_rows(notice_UD, company_VD, model.scale, *places, company_P, own)
 
     def _in_batch(self, model: TwoTower, batch: PairBatch, notice_PD: Tensor, company_PD: Tensor) -> Tensor:
         data, notice_P = self.data, batch.notice_U[batch.notice_of_P]

@@ -69,15 +69,25 @@ class InBatchLoss:
         company_of_P: Tensor,
         log_count_V: Tensor,
         company_P: Tensor | None = None,
+        own: slice | None = None,
     ) -> Tensor:
         """The same, no notice or company row scored twice: the arguments are those of `distinct_softmax`, and with
-        `logq` the bids' companies (P,): several that nothing is known of stand behind one row."""
-        if company_P is None:
-            return distinct_softmax(notice_UD, company_VD, scale, notice_of_P, company_of_P, log_count_V)
-        rate_P = self._rate("company", company_P, len(company_P))
-        log_weight_V = torch.zeros_like(log_count_V).index_add_(0, company_of_P, 1 / rate_P).log()
-        loss = distinct_softmax(notice_UD, company_VD, scale, notice_of_P, company_of_P, log_weight_V)
-        return loss + rate_P.log().mean()  # what the bids' own scores are corrected by
+        `logq` the bids' companies (P,): several that nothing is known of stand behind one row.
+
+        own: which of the batch's notices `notice_UD` has. Their bids' part of the mean over all P is then returned;
+        frequencies and weights stay those of all.
+        """
+        bids, log_weight_V = len(notice_of_P), log_count_V
+        rate_P = None if company_P is None else self._rate("company", company_P, bids)
+        if rate_P is not None:
+            log_weight_V = torch.zeros_like(log_count_V).index_add_(0, company_of_P, 1 / rate_P).log()
+        if own is not None:
+            is_own_P = (notice_of_P >= own.start) & (notice_of_P < own.stop)
+            notice_of_P, company_of_P = notice_of_P[is_own_P] - own.start, company_of_P[is_own_P]
+            rate_P = None if rate_P is None else rate_P[is_own_P]
+        loss = distinct_softmax(notice_UD, company_VD, scale, notice_of_P, company_of_P, log_weight_V, bids)
+        # What the bids' own scores are corrected by.
+        return loss if rate_P is None else loss + rate_P.log().sum() / bids
 
     def _rates(self, bids: Bids) -> tuple[Tensor | None, Tensor | None]:
         """Expected draws a step of the candidates, uniform ones included, and of the notices; counts this step too."""

@@ -44,14 +44,16 @@ def distinct_softmax(
     notice_of_P: Tensor,
     company_of_P: Tensor,
     log_weight_V: Tensor,
+    bids: int,
 ) -> Tensor:
     """`diagonal_softmax` of P bids without a row or a column twice: their U notices and V companies, each bid's place
-    among them, and the log of what a company weighs: how many of the bids it stands for. The mean over the bids, a
-    scalar."""
+    among them, and the log of what a company weighs: how many of the bids it stands for. A scalar: the sum over the P
+    bids, divided by `bids`, P or how many these are a part of."""
     log_share_UV = torch.log_softmax(torch.addmm(log_weight_V, notice_UD * scale, company_VD.T), dim=1)
     own_P = notice_of_P * len(company_VD) + company_of_P
     # Each bid is one own of the count that its company's logit stands for.
-    return (log_weight_V.index_select(0, company_of_P) - log_share_UV.flatten().index_select(0, own_P)).mean()
+    log_share_P = log_share_UV.flatten().index_select(0, own_P)
+    return (log_weight_V.index_select(0, company_of_P) - log_share_P).sum() / bids
 
 
 def diagonal_softmax(logit_RK: Tensor) -> Tensor:
