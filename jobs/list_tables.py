@@ -58,10 +58,12 @@ def notices_table(
         )
     if company is None:
         return Group(f"Open notices, by cosine with the vector; times: {zone}", table)
-    words = [
-        part for part in (company["name"], company["region"], f"{company['bids']:,} {_known(as_of, zone)}") if part
-    ]
-    return Group(f"Open notices for company {company['company_id']}: {', '.join(words)}", table)
+    words = ", ".join(part for part in (company["name"], company["region"]) if part)
+    return Group(
+        f"Open notices for company {company['company_id']}: {words or 'without name'}\n"
+        f"  {company['bids']:,} {_known(as_of, zone)}",
+        table,
+    )
 
 
 def _listing(of: str, name: str, whose: str, size: str, when: str, *, why: bool) -> "Table":

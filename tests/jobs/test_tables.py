@@ -130,7 +130,7 @@ def test_a_list_says_when_what_it_counts_was_known_and_by_whose_clock_its_times_
         printed(notices_table(COMPANY, [NOTICE], AS_OF, SEOUL), 200),
     )
     assert "closes 2025-07-14 10:00, bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in companies
-    assert "12,345 bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in notices
+    assert "\n  12,345 bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in notices
 
 
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
