@@ -17,7 +17,7 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
-from bidrec.features.registry import writing_store
+from bidrec.features.registry import told_why_it_exits, writing_store
 from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
 
@@ -42,7 +42,8 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         # chdir: Feast goes elsewhere, and stays
         store_settings(config)
         try:
-            code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
+            with told_why_it_exits(printed):
+                code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
         except FeastObjectNotFoundException as error:
             raise InputMissing(str(error), hint="run: bidrec feast apply") from error
         except FeastError as error:

@@ -1,5 +1,6 @@
 """Which feature_store.yaml is read, and what is said where it cannot be."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,27 @@ def test_the_variable_that_feasts_own_commands_read_names_it_too(tmp_path, own, 
     monkeypatch.setenv("FEAST_FS_YAML_FILE_PATH", str(own))
     apply(Config(home=str(tmp_path / "home")))
     assert (tmp_path / "own" / "registry.db").is_file()
+
+
+@pytest.mark.parametrize("name", ["odisha", "bidrec_${BIDREC_TEST_MARKET}"])
+def test_the_project_is_the_one_that_the_feature_store_names(tmp_path, own, monkeypatch, name):
+    monkeypatch.setenv("BIDREC_TEST_MARKET", "kr")
+    own.write_text(own.read_text().replace("project: bidrec", f"project: {name}"))
+    config = Config(home=str(tmp_path / "home"), feature_store=str(own))
+    apply(config)
+    registry, project = open_registry(config)
+    assert project == name.replace("${BIDREC_TEST_MARKET}", "kr")
+    assert [found.name for found in registry.list_projects()] == [project]
+    assert len(registry.list_feature_views(project)) == 9
+
+
+def test_a_repository_of_another_project_is_64_and_says_what_feast_says(tmp_path):
+    repo = tmp_path / "repo"
+    shutil.copytree(repository(), repo, ignore=shutil.ignore_patterns("__pycache__"))
+    (repo / "project.py").write_text("from feast import Project\nproject = Project(name='another')\n")
+    config = Config(home=str(tmp_path / "home"), feature_repo=str(repo))
+    with pytest.raises(ConfigurationError, match="Feast: Project object name should match with the project name"):
+        apply(config)
 
 
 @pytest.mark.parametrize(
