@@ -18,6 +18,7 @@ from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
 from bidrec.features.registry import told_why_it_exits, writing_store
+from bidrec.features.sql_registry import ready_for_apply
 from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
 
@@ -40,7 +41,9 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     printed = io.StringIO()
     with waits, writing_store(config), environment(config), redirect_stdout(printed), _printing_times(), chdir("."):
         # chdir: Feast goes elsewhere, and stays
-        store_settings(config)
+        settings = store_settings(config)
+        if "apply" in arguments:
+            ready_for_apply(settings, config.home_path)
         try:
             with told_why_it_exits(printed):
                 code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)

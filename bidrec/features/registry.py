@@ -23,6 +23,7 @@ from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.features.bringing import tell
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
+from bidrec.features.sql_registry import ready_for_apply
 from bidrec.operations import log
 from bidrec.sql.words import literal
 from bidrec.storage.damage import is_damage
@@ -59,6 +60,7 @@ def apply(config: Config) -> None:
     ):
         settings = store_settings(config)
         _adopt_online_store(settings)
+        ready_for_apply(settings, home)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
 
