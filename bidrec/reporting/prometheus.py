@@ -2,6 +2,9 @@
 
 Writes  $BIDREC_METRICS_DIR/bidrec_<job>.prom, whole, where that variable names a folder: the one that node_exporter's
         textfile collector reads. Each end of a job replaces what its last one said.
+
+$BIDREC_MARKET, where several homes write there, keeps them apart: in the file's name, and as the label `market`. It is
+no key of the configuration, because a job that was called wrongly ends before it has read one.
 """
 
 import os
@@ -19,6 +22,7 @@ from bidrec.errors import CannotWrite
 from bidrec.storage.whole import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
+MARKET = "BIDREC_MARKET"
 EXPLAINED = {
     "job_exit_code": "Exit code of the job's last end; 0 is done.",
     "job_finished_timestamp_seconds": "When it ended, in seconds since 1970 (UTC).",
@@ -102,8 +106,11 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         Gauge("job_duration_seconds", seconds),
         Gauge("job_peak_memory_bytes", peak_bytes),
     ]
-    file = Path(folder) / f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
-    text = "".join(f"{line}\n" for line in _lines(job, [*end, *gauges]))
+    market = os.environ.get(MARKET)
+    labels = {"job": job} | ({"market": market} if market else {})
+    named = re.sub(r"\W", "_", f"{market}_{job}" if market else job)
+    file = Path(folder) / f"bidrec_{named}.prom"
+    text = "".join(f"{line}\n" for line in _lines(labels, [*end, *gauges]))
     try:
         write_text(file, text)
     except CannotWrite:
@@ -113,13 +120,13 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         write_text(file, text)
 
 
-def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:
+def _lines(common: dict[str, str], gauges: Iterable[Gauge]) -> Iterator[str]:
     """Prometheus's text format: the gauges of one name stand together below their explanation."""
     for name, alike in groupby(sorted(gauges, key=lambda gauge: gauge.name), key=lambda gauge: gauge.name):
         yield f"# HELP bidrec_{name} {EXPLAINED[name]}"
         yield f"# TYPE bidrec_{name} gauge"
         for gauge in alike:
-            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {"job": job, **gauge.labels}.items())
+            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in (common | gauge.labels).items())
             yield f"bidrec_{name}{{{labels}}} {gauge.value}"
 
 
