@@ -36,7 +36,7 @@ def _refuse_another_home(views: "list[FeatureView]", project: str, home: Path) -
         if is_begun(Path(other)) and not Path(other).samefile(home):
             raise ConfigurationError(
                 f"the project {project} of this registry is that of the home {other}",
-                hint="give each home a project or a database of its own (docs/serving.md, Several markets)",
+                hint="give each home a project or a database of its own (docs/markets.md)",
             )
 
 
