@@ -1,14 +1,16 @@
 """Which feature_store.yaml is read, and what is said where it cannot be."""
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
-from bidrec.features.feature_store import repository
-from bidrec.features.registry import apply, open_registry
+from bidrec.features.feature_store import environment, repository
+from bidrec.features.registry import apply, open_registry, open_store
 
 STORES = Path(__file__).parents[2] / "examples" / "stores"
 
@@ -48,6 +50,19 @@ def test_the_project_is_the_one_that_the_feature_store_names(tmp_path, own, monk
     assert project == name.replace("${BIDREC_TEST_MARKET}", "kr")
     assert [found.name for found in registry.list_projects()] == [project]
     assert len(registry.list_feature_views(project)) == 9
+
+
+def test_threads_that_open_the_stores_of_two_homes_open_each_its_own(tmp_path):
+    homes = {name: Config(home=str(tmp_path / name)) for name in ("north", "south")}
+    for config in homes.values():
+        apply(config)
+    with ThreadPoolExecutor(4) as threads:
+        with environment(homes["north"]):
+            opened = [threads.submit(open_store, homes[name]) for name in ["south", "north"] * 2]
+            assert not wait(opened, timeout=1).done
+        paths = [str(one.result().config.registry.path) for one in opened]
+    assert paths == [f"{homes[name].home}/feast/registry.db" for name in ["south", "north"] * 2]
+    assert "BIDREC_HOME" not in os.environ
 
 
 def test_a_repository_of_another_project_is_64_and_says_what_feast_says(tmp_path):
