@@ -67,6 +67,15 @@ def test_a_home_that_was_moved_takes_its_project_along(tmp_path):
     assert registry.get_feature_view("company_embedding", project).batch_source.path.startswith(after.home)
 
 
+def test_a_teardown_leaves_the_other_projects_of_the_registry(tmp_path):
+    markets = [home(tmp_path, name, f"market_{name}") for name in ("north", "south")]
+    for config in markets:
+        apply(config)
+    feast_command.run(markets[0], ["teardown"])
+    found = [registry.list_feature_views(project) for registry, project in map(open_registry, markets)]
+    assert [len(views) for views in found] == [0, 9]
+
+
 def test_a_project_can_be_applied_again_after_a_teardown(tmp_path):
     config = home(tmp_path, "north", "bidrec")
     apply(config)
