@@ -3,8 +3,7 @@
 Writes  $BIDREC_METRICS_DIR/bidrec_<job>.prom, whole, where that variable names a folder: the one that node_exporter's
         textfile collector reads. Each end of a job replaces what its last one said.
 
-$BIDREC_MARKET, where several homes write there, keeps them apart: in the file's name, and as the label `market`. It is
-no key of the configuration, because a job that was called wrongly ends before it has read one.
+$BIDREC_MARKET, where several homes write there, keeps them apart: in the file's name, and as the label `market`.
 """
 
 import os
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.errors import CannotWrite
+from bidrec.operations.log import MARKET
 from bidrec.storage.whole import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
-MARKET = "BIDREC_MARKET"
 EXPLAINED = {
     "job_exit_code": "Exit code of the job's last end; 0 is done.",
     "job_finished_timestamp_seconds": "When it ended, in seconds since 1970 (UTC).",
