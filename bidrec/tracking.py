@@ -19,6 +19,7 @@ from bidrec.storage.sealed import read_manifest
 from bidrec.storage.whole import whole_folder
 
 EXPERIMENT = "bidrec"
+"""MLflow's experiment, unless the environment names another, as for MLflow's own commands."""
 FOLDER = "tensorboard"
 FILES = ("report.html", "model_card.md", "model_card.json", "metrics.json")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -56,8 +57,9 @@ def to_mlflow(address: str, run: Run) -> str:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=address)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    number = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    experiment = client.get_experiment_by_name(name)
+    number = experiment.experiment_id if experiment else client.create_experiment(name)
     told: str = client.create_run(number, run_name=run.id).info.run_id
     try:
         for key, setting in parameters(run):

@@ -1,5 +1,6 @@
-"""The project all definitions belong to; its name is also in feature_store.yaml."""
+"""The project all definitions belong to, under the name that feature_store.yaml gives it."""
 
 from feast import Project
+from store import store
 
-project = Project(name="bidrec", description="Public tenders and the companies that will bid on them")
+project = Project(name=store()["project"], description="Public tenders and the companies that will bid on them")

@@ -3,19 +3,15 @@
 Feast's Spark store reads a SparkSource and nothing else. Which store it is, only feature_store.yaml says.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
-import yaml
 from feast import FileSource
 from feast.data_source import DataSource
 from feast.feature_logging import LoggingConfig
 from feast.infra.offline_stores.file_source import FileLoggingDestination
 from feast.repo_config import RepoConfig
 from home import file
-
-_NAMED = "FEAST_FS_YAML_FILE_PATH"
+from store import store
 
 
 class Files(FileSource):
@@ -41,8 +37,5 @@ def logged(relative: str) -> LoggingConfig | None:
 
 def _offline_store() -> str:
     """The type of the offline store in the feature_store.yaml that Feast was given."""
-    settings = Path(os.environ.get(_NAMED) or Path(__file__).with_name("feature_store.yaml"))
-    if not settings.is_absolute():
-        raise SystemExit(f"{_NAMED} must be an absolute path. For example: export {_NAMED}=$PWD/{settings}")
-    store = yaml.safe_load(settings.read_text(encoding="utf-8")).get("offline_store")
-    return store["type"] if isinstance(store, dict) else str(store)
+    named = store().get("offline_store")
+    return named["type"] if isinstance(named, dict) else str(named)

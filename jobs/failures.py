@@ -58,6 +58,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
         return CannotWrite(str(error), hint=way_out(refusal(error)))
     if type(error).__module__ == "sqlite3" and "database is locked" in str(error):
         return Interrupted(f"the online store is being written: {error}", hint="run the same command again")
+    if (type(error).__module__, type(error).__name__) == ("sqlalchemy.exc", "IntegrityError"):
+        return Interrupted(f"another job wrote to the registry: {error}", hint="run the same command again")
     if type(error).__module__.split(".")[0] in _STORE_CLIENTS and type(error).__name__ in _OUT_OF_REACH:
         return DependencyDown(str(error), hint="see to the server that feature_store.yaml names, then run again")
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")

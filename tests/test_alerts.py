@@ -24,3 +24,8 @@ def test_a_rule_asks_for_metrics_and_jobs_that_there_are(rule):
     jobs = {job for jobs in re.findall(r'job=~?"([^"]+)"', rule["expr"]) for job in jobs.split("|")}
     assert jobs <= {*COMMANDS}
     assert rule["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_no_rule_lets_one_market_hide_another(rule):
+    assert all("market" in by for by in re.findall(r"\bmax\b([^(]*\([^)]*\))", rule["expr"]))

@@ -85,6 +85,24 @@ def test_mlflow_has_the_settings_the_figures_and_the_page(
     assert {one.path for one in client.list_artifacts(found.info.run_id)} == {"report.html", "metrics.json"}
 
 
+@needs_mlflow
+def test_the_environment_names_the_experiment_so_that_two_markets_have_one_each(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    from mlflow.tracking import MlflowClient
+
+    address = (tmp_path / "mlruns").as_uri()
+    for market in ("Odisha", "Himachal Pradesh"):
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", market)
+        track(replace(Config(), tracking=Tracking(mlflow=address)), run)
+    client = MlflowClient(tracking_uri=address)
+    for market in ("Odisha", "Himachal Pradesh"):
+        (found,) = client.search_runs([client.get_experiment_by_name(market).experiment_id])
+        assert found.info.run_name == run.id
+    assert client.get_experiment_by_name("bidrec") is None
+
+
 @needs_tensorboard
 def test_tensorboard_has_the_figures(run: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -33,6 +33,7 @@ from pydantic import StrictStr, field_validator
 from bidrec.asof import entity_rows
 from bidrec.asof.all_rows import all_rows
 from bidrec.asof.appended import append
+from bidrec.asof.empty_lists import keep_out_of_the_search
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
@@ -134,6 +135,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         end_date: datetime,
     ) -> RetrievalJob:
         """A lazy job: of each key the newest row from start_date to end_date, both included (naive: UTC)."""
+        keep_out_of_the_search(config)
         if not is_plain_parquet(data_source):
             return DuckDBOfflineStore.pull_latest_from_table_or_query(
                 config,

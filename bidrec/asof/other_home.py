@@ -9,9 +9,7 @@ from pathlib import Path
 from feast.repo_config import RepoConfig
 
 from bidrec.errors import InputMissing
-
-_BOXES = ("features", "published/current")
-"""Of a home, those that views read."""
+from bidrec.storage.home import parted
 
 
 def refuse_another_home(config: RepoConfig, of: str, path: str) -> None:
@@ -22,7 +20,7 @@ def refuse_another_home(config: RepoConfig, of: str, path: str) -> None:
     if config.registry.registry_type != "file":
         return
     home = Path(config.registry.path).parent.parent
-    other, box, within = max(path.rpartition(f"/{box}/") for box in _BOXES)
+    other, box, within = parted(path)
     if not other or Path(path).is_relative_to(home) or not glob.glob(f"{glob.escape(str(home))}{box}{within}"):
         return
     if Path(other).resolve() != home.resolve():

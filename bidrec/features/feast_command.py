@@ -12,14 +12,19 @@ from datetime import datetime
 from functools import partial
 from traceback import walk_tb
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
-from bidrec.features.registry import writing_store
+from bidrec.features.registry import told_why_it_exits, writing_store
+from bidrec.features.sql_registry import ready_for_apply
 from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, Project
 
 _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
 
@@ -38,11 +43,23 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         one_job_at_a_time(config.home_path, "feast", config.wait_seconds) if _WRITES & set(arguments) else nullcontext()
     )
     printed = io.StringIO()
-    with waits, writing_store(config), environment(config), redirect_stdout(printed), _printing_times(), chdir("."):
+    own = _of_its_own_project() if "teardown" in arguments else nullcontext()
+    with (
+        waits,
+        writing_store(config),
+        environment(config),
+        redirect_stdout(printed),
+        _printing_times(),
+        own,
+        chdir("."),
+    ):
         # chdir: Feast goes elsewhere, and stays
-        store_settings(config)
+        settings = store_settings(config)
+        if "apply" in arguments:
+            ready_for_apply(settings, config.home_path)
         try:
-            code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
+            with told_why_it_exits(printed):
+                code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
         except FeastObjectNotFoundException as error:
             raise InputMissing(str(error), hint="run: bidrec feast apply") from error
         except FeastError as error:
@@ -70,6 +87,23 @@ def _printing_times() -> Iterator[None]:
         yield
     finally:
         features.json = theirs
+
+
+@contextmanager
+def _of_its_own_project() -> Iterator[None]:
+    """Feast's teardown takes every project's definitions from the registry, and the rows of its own alone."""
+    import feast
+
+    theirs = feast.FeatureStore.list_projects
+
+    def own(store: "FeatureStore", *given: Any, **further: Any) -> "list[Project]":
+        return [project for project in theirs(store, *given, **further) if project.name == store.project]
+
+    feast.FeatureStore.list_projects = own  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        feast.FeatureStore.list_projects = theirs  # type: ignore[method-assign]
 
 
 def _met_by_us(error: BaseException) -> bool:

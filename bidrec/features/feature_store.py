@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from bidrec.config import Config
@@ -17,6 +18,8 @@ from bidrec.features.feast_import import import_feast
 
 if TYPE_CHECKING:
     from feast import RepoConfig
+
+_ENVIRONMENT = RLock()
 
 
 def repository() -> Path:
@@ -91,19 +94,24 @@ def _store_file(config: Config) -> Path:
 
 @contextmanager
 def environment(config: Config) -> Iterator[None]:
-    """What the repository and Feast's commands read: this configuration's home, store and repository, absolute."""
+    """What the repository and Feast's commands read: this configuration's home, store and repository, absolute.
+
+    One thread at a time, others wait: the environment is the process's, and a store opened meanwhile for another home
+    would be this one's.
+    """
     given = {
         "BIDREC_HOME": str(config.home_path),
         "FEAST_FS_YAML_FILE_PATH": str(_store_file(config)),
         "FEATURE_REPO_DIR_ENV_VAR": str(repository_of(config)),
     }
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

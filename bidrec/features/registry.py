@@ -23,6 +23,7 @@ from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.features.bringing import tell
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
+from bidrec.features.sql_registry import ready_for_apply
 from bidrec.operations import log
 from bidrec.sql.words import literal
 from bidrec.storage.damage import is_damage
@@ -48,17 +49,32 @@ def apply(config: Config) -> None:
     repo = repository_of(config)
     home = config.home_path
     # What Feast prints is for a terminal; our log is one line, and the registry says the rest.
+    printed = io.StringIO()
     with (
         one_job_at_a_time(home, "feast", config.wait_seconds),
         writing_store(config),
         environment(config),
         _as_guest(repo),
-        redirect_stdout(io.StringIO()),
+        redirect_stdout(printed),
+        told_why_it_exits(printed),
     ):
         settings = store_settings(config)
         _adopt_online_store(settings)
+        ready_for_apply(settings, home)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
+
+
+@contextmanager
+def told_why_it_exits(printed: io.StringIO) -> Iterator[None]:
+    """Where Feast, or a repository that it imports, says what it refuses and exits: ConfigurationError (64), which says
+    the same. printed: what stdout is redirected to."""
+    try:
+        yield
+    except SystemExit as error:
+        lines = [error.code] if isinstance(error.code, str) else printed.getvalue().split("\n")
+        said = next(filter(None, reversed(lines)), "it exited")
+        raise ConfigurationError(f"Feast: {said}", hint="see docs/feast.md") from error
 
 
 @contextmanager

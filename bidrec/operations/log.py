@@ -1,6 +1,7 @@
 """The log goes to stderr: console lines on a terminal, JSON lines elsewhere. stdout is kept for results."""
 
 import logging
+import os
 import sys
 import warnings
 from typing import Any
@@ -9,6 +10,10 @@ import structlog
 
 from bidrec.operations.passwords import masked
 from bidrec.operations.progress import BAR_SECONDS, LINE_SECONDS, Event, Progress, Screen, bar, how_far
+
+MARKET = "BIDREC_MARKET"
+"""Whose log and metrics these are, where several homes share a place for them. It is no key of the configuration,
+because a job that was called wrongly ends before it has read one."""
 
 
 def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
@@ -20,6 +25,7 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         processors=[
             Progress(LINE_SECONDS if json_lines else BAR_SECONDS),
             _without_passwords,
+            _of_the_market,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso" if json_lines else "%H:%M:%S", utc=json_lines),
             structlog.processors.JSONRenderer(ensure_ascii=False) if json_lines else _Console(),
@@ -39,6 +45,11 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
 def _without_passwords(_logger: Any, _method: str, event: Event) -> Event:
     """Whatever a library says of what it could not reach."""
     return {name: masked(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _of_the_market(_logger: Any, _method: str, event: Event) -> Event:
+    market = os.environ.get(MARKET)
+    return {**event, "market": market} if market else event
 
 
 class _Console:

@@ -2,6 +2,8 @@
 
 Writes  $BIDREC_METRICS_DIR/bidrec_<job>.prom, whole, where that variable names a folder: the one that node_exporter's
         textfile collector reads. Each end of a job replaces what its last one said.
+
+$BIDREC_MARKET, where several homes write there, keeps them apart: in the file's name, and as the label `market`.
 """
 
 import os
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bidrec.errors import CannotWrite
+from bidrec.operations.log import MARKET
 from bidrec.storage.whole import write_text
 
 FOLDER = "BIDREC_METRICS_DIR"
@@ -102,8 +105,11 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         Gauge("job_duration_seconds", seconds),
         Gauge("job_peak_memory_bytes", peak_bytes),
     ]
-    file = Path(folder) / f"bidrec_{re.sub(r'[- ]', '_', job)}.prom"
-    text = "".join(f"{line}\n" for line in _lines(job, [*end, *gauges]))
+    market = os.environ.get(MARKET)
+    labels = {"job": job} | ({"market": market} if market else {})
+    named = re.sub(r"\W", "_", f"{market}_{job}" if market else job)
+    file = Path(folder) / f"bidrec_{named}.prom"
+    text = "".join(f"{line}\n" for line in _lines(labels, [*end, *gauges]))
     try:
         write_text(file, text)
     except CannotWrite:
@@ -113,13 +119,13 @@ def write(job: str, *, exit_code: int, seconds: float, peak_bytes: int, gauges: 
         write_text(file, text)
 
 
-def _lines(job: str, gauges: Iterable[Gauge]) -> Iterator[str]:
+def _lines(common: dict[str, str], gauges: Iterable[Gauge]) -> Iterator[str]:
     """Prometheus's text format: the gauges of one name stand together below their explanation."""
     for name, alike in groupby(sorted(gauges, key=lambda gauge: gauge.name), key=lambda gauge: gauge.name):
         yield f"# HELP bidrec_{name} {EXPLAINED[name]}"
         yield f"# TYPE bidrec_{name} gauge"
         for gauge in alike:
-            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in {"job": job, **gauge.labels}.items())
+            labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in (common | gauge.labels).items())
             yield f"bidrec_{name}{{{labels}}} {gauge.value}"
 
 

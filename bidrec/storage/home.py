@@ -24,11 +24,19 @@ OWN = {
 _OTHER_VOLUME = "put the home on a volume with hard and symbolic links; docs/reliability.md has the kinds"
 _FILLED_FROM_HOME = ("lake", "features")
 """Boxes that take in what was written beside them, by a rename or a second name."""
+_READ_BY_VIEWS = ("features", "published/current")
 
 
 def is_begun(home: Path) -> bool:
     """Whether a job has been in it, as its lock tells."""
     return any(home.glob(".*.lock"))
+
+
+def parted(path: str) -> tuple[str, str, str]:
+    """Of a file, or a pattern, that a Feast view reads: its home, the box, what is below it. Three times "", where it
+    is in no home."""
+    home, box, within = max(path.rpartition(f"/{box}/") for box in _READ_BY_VIEWS)
+    return (home, box, within) if home else ("", "", "")
 
 
 def require_own(home: Path) -> None:

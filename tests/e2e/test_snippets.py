@@ -159,6 +159,7 @@ def reader(copy: Config, tmp_path: Path, redis_address: str | None) -> Reader:
     (folder / "vector.json").write_text(json.dumps(vector))
     words = {
         "$PWD/.bidrec/demo": copy.home,
+        "/srv/odisha": copy.home,
         "--company ID": f"--company {company}",
         "0089868738": company,
         "[0.1, ...]": repr(vector),

@@ -17,7 +17,8 @@ def parquet(home, monkeypatch):
     """feature_repo's factory, in a home, loaded as Feast loads it."""
     monkeypatch.syspath_prepend(str(repository()))
     yield runpy.run_path(str(repository() / "sources.py"))["parquet"]
-    sys.modules.pop("home", None)
+    for name in ("home", "store"):
+        sys.modules.pop(name, None)
 
 
 def test_the_source_follows_the_offline_store_that_feast_was_given(parquet, home, monkeypatch):

@@ -67,14 +67,16 @@ def registry(request, tmp_path, monkeypatch):
 
 
 def test_jobs_that_share_an_sql_registry_without_sharing_a_lock_apply_at_once(tmp_path, registry):
-    store = tmp_path / "store.yaml"
     text = (repository() / "feature_store.yaml").read_text()
     path = "path: ${BIDREC_HOME}/feast/registry.db"
     assert FILE in text
     assert path in text
-    store.write_text(text.replace(FILE, "registry_type: sql").replace(path, f"path: {registry}"))
-    homes = [Config(home=str(tmp_path / name), feature_store=str(store)) for name in ("one", "other")]
+    text = text.replace(FILE, "registry_type: sql").replace(path, f"path: {registry}")
+    homes = []
+    for name in ("one", "other", "third"):
+        store = tmp_path / f"{name}.yaml"
+        store.write_text(text.replace("project: bidrec", f"project: {name}"))
+        homes.append(Config(home=str(tmp_path / name), feature_store=str(store)))
     apply(homes[0])  # the very first alone: two that make the tables of one registry get in each other's way
-    # Each makes its own files the sources of every view, so both have much to write.
-    assert applied_at_once(homes[:1], homes[1:]) == ["applied"] * 2
-    assert views(homes[0]) == 9
+    assert applied_at_once(homes[1:2], homes[2:]) == ["applied"] * 2
+    assert [views(home) for home in homes] == [9] * 3

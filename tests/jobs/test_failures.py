@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
 
 from bidrec.errors import InputMissing
 from jobs.cli import main
@@ -69,6 +71,15 @@ def test_a_home_with_a_name_that_no_system_takes_is_no_bug(monkeypatch, command,
     monkeypatch.setenv("BIDREC_HOME", home)
     done = CliRunner().invoke(main, [command])
     assert (done.exit_code, f"hint: {hint}" in done.stderr) == (code, True), done.stderr
+
+
+def test_a_registry_that_another_job_makes_at_the_same_moment_is_no_bug_but_to_be_tried_again(capsys):
+    with create_engine("sqlite://").begin() as connection:
+        connection.execute(text("CREATE TABLE projects (project_id TEXT PRIMARY KEY)"))
+        with pytest.raises(IntegrityError) as raised:
+            connection.execute(text("INSERT INTO projects VALUES ('bidrec'), ('bidrec')"))
+    assert report(raised.value, interrupted=False, verbose=False)[0] == 75
+    assert "hint: run the same command again" in capsys.readouterr().err
 
 
 def test_a_container_that_is_read_only_and_has_no_folder_for_temporary_files_is_no_bug(monkeypatch, capsys):

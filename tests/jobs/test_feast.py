@@ -89,6 +89,12 @@ def test_a_time_that_is_none_is_the_users_mistake_and_named(tmp_path, toml):
         assert "ISO 8601" in err
 
 
+def test_a_command_that_exits_says_why(tmp_path, toml):
+    ((code, out, err),) = session(tmp_path, ["feature-views", "enable", "nothing"])
+    assert (code, out) == (64, "")
+    assert "error: Feast: Feature view nothing does not exist" in err
+
+
 @pytest.mark.parametrize(
     ("module", "ours"), [("bidrec.asof.files", True), ("feature_repo.home", True), ("feast", False)]
 )

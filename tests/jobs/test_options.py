@@ -137,6 +137,13 @@ def test_the_log_says_of_a_job_that_failed_why_for_who_reads_nothing_but_json_li
     assert (entry["error"], entry["hint"]) == ("no bids of postgresql://u:***@h/d", "look again")
 
 
+@pytest.mark.parametrize("arguments", [[], ["--no-such-option"]], ids=["error", "wrong usage"])
+def test_each_line_of_the_log_names_the_market_where_the_environment_does(monkeypatch, arguments):
+    monkeypatch.setenv("BIDREC_MARKET", "오디샤")
+    outcome = call(raising(errors.ContractError("a column is missing")), *arguments)
+    assert [json.loads(line)["market"] for line in outcome.stderr.splitlines() if line.startswith("{")] == ["오디샤"]
+
+
 def test_wrong_usage_is_an_end_that_is_logged_too():
     outcome = call(lambda config: Result(), "--no-such-option")
     assert outcome.exit_code == 2

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from tests.e2e.test_docs import BLOCK, DOCS, ROOT
 from tests.k8s.rendered import COMMANDS, K8S, job, missing, of_kind
+from tests.k8s.rendered import overlay as objects_of
 
 PAGE = (DOCS / "container.md").read_text(encoding="utf-8")
 BYTES = {"Mi": 2**20, "Gi": 2**30}
@@ -69,6 +71,29 @@ def test_servers_outside_of_the_cluster_are_reached_by_the_patch_that_is_shown(t
     database, redis = policy["spec"]["egress"][1:]
     assert database == {"to": [{"ipBlock": {"cidr": "10.0.0.5/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
     assert redis["ports"] == [{"protocol": "TCP", "port": 6379}]
+
+
+def test_a_second_market_has_everything_in_a_namespace_of_its_own(tmp_path):
+    page = (DOCS / "markets.md").read_text(encoding="utf-8")
+    (shown,) = (text for language, text in BLOCK.findall(page) if language == "yaml")
+    k8s = tmp_path / "k8s"
+    shutil.copytree(K8S, k8s)
+    folder = k8s / Path(shown.splitlines()[0].removeprefix("# k8s/")).parent
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(shown, encoding="utf-8")
+    (folder / "bidrec.toml").write_text("[source]\nname = 'gepnic'\n", encoding="utf-8")
+    command = next(command for command in COMMANDS if shutil.which(command[0]))
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = list(yaml.safe_load_all(done.stdout))
+    (namespace,) = (one["metadata"]["name"] for one in found if one["kind"] == "Namespace")
+    assert f"kubectl -n {namespace} create secret generic bidrec" in page
+    assert {one["metadata"].get("namespace", namespace) for one in found} == {namespace}
+    assert len(found) == len(objects_of("cpu"))
+    (settings,) = (one for one in found if one["kind"] == "ConfigMap")
+    assert "gepnic" in settings["data"]["bidrec.toml"]
+    jobs = [one for one in found if one["kind"] == "CronJob"]
+    assert yaml.safe_dump(jobs).count(f"name: {settings['metadata']['name']}") == len(jobs)
 
 
 @pytest.mark.parametrize("row", JOBS)

@@ -55,6 +55,27 @@ def test_feasts_vector_search_gives_the_companies_that_are_published_in_our_exac
         np.testing.assert_allclose(cosines, [row["score"] for row in exact], atol=1e-6)
 
 
+@pytest.mark.postgres
+def test_a_company_without_an_open_notice_has_an_empty_list_online_there_too(server, tmp_path, monkeypatch):
+    for name, value in server.variables.items():
+        monkeypatch.setenv(name, value)
+    config = Config(home=str(tmp_path / "home"), feature_store=str(own_project(tmp_path, "closed")))
+    apply(config)
+    publish(config.home_path, COMPANIES[:2], notices=["road"], closed=["road"])
+    materialize(config, VIEWS)
+    names = ["notice_ids", "scores", "closes_at"]
+    answer = open_store(config).get_online_features(
+        [f"company_recommendations:{name}" for name in names], [{"company_id": COMPANIES[0]}]
+    )
+    assert {name: answer.to_dict()[name] for name in names} == {name: [[]] for name in names}
+
+
+def own_project(folder: Path, name: str) -> Path:
+    store = folder / "store.yaml"
+    store.write_text(STORE.read_text().replace("project: bidrec", f"project: {name}"))
+    return store
+
+
 @pytest.mark.parametrize(
     ("vector", "said"),
     [

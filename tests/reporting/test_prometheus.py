@@ -138,6 +138,21 @@ def test_a_folder_that_cannot_be_written_is_a_warning_and_no_failure(tmp_path, m
     assert "no metrics are written" in done.stderr
 
 
+def test_markets_that_write_to_one_folder_are_kept_apart(folder, monkeypatch):
+    codes = {"한국": 0, "인도": 75, "": 78}
+    for market, code in codes.items():
+        monkeypatch.setenv("BIDREC_MARKET", market)
+        prometheus.write("write-back", exit_code=code, seconds=1.0, peak_bytes=1, gauges=of_rows("rows", {"bid": 7}))
+    assert {file.name for file in folder.iterdir()} == {
+        f"bidrec_{market}write_back.prom" for market in ("한국_", "인도_", "")
+    }
+    found = [(key, value) for file in folder.iterdir() for key, value in samples(file).items()]
+    assert len({key for key, _ in found}) == len(found)
+    assert {(dict(key[1:]).get("market", ""), code) for key, code in found if key[0] == "bidrec_job_exit_code"} == {
+        *codes.items()
+    }
+
+
 def test_a_command_below_another_leaves_a_file_whose_name_has_no_space(folder):
     prometheus.write("runs compare", exit_code=0, seconds=1.0, peak_bytes=1, gauges=[])
     (file,) = folder.iterdir()
