@@ -73,12 +73,7 @@ def _left(config: Config, keys: Keys) -> dict[str, list[str]]:
 
 
 def _tables(home: Path) -> list[Path]:
-    """The Parquet files of the home: what else has ids in it lies beside one that has them too. Not the features, which
-    are made of the lake alone, and no copies: what is hidden, or behind a link."""
-    files = (file for file in home.rglob("*.parquet") if file.is_file() and not file.is_symlink())
-    seen = {file.relative_to(home): file for file in files}
-    return [
-        file
-        for name, file in sorted(seen.items())
-        if name.parts[0] != "features" and not any(part.startswith(".") or part == "current" for part in name.parts)
-    ]
+    """The Parquet files of the home, of killed jobs too: what else has ids in it lies beside one that has them. Not the
+    features, which are made of the lake alone."""
+    files = sorted(file for file in home.rglob("*.parquet") if file.is_file())
+    return [file for file in files if file.relative_to(home).parts[0] != "features"]
