@@ -16,6 +16,7 @@ from bidrec.lake.erased import Keys, held_in, is_erased
 from bidrec.publishing.erase import erase_from_published
 from bidrec.sql.workspace import looking
 from bidrec.storage.sealed import read_manifest
+from bidrec.storage.whole import PARTIAL, sweep
 
 _NAMES = {"company_id": "company", "notice_id": "notice"}
 
@@ -30,6 +31,7 @@ def erase(config: Config, keys: Keys) -> dict[str, Any]:
     Interrupted (75).
     """
     _refuse_unknown(config.home_path, keys)
+    sweep(config.home_path)
     rows = erase_from_lake(config, keys)
     build_features(config)
     versions = erase_from_published(config, keys)
@@ -73,7 +75,7 @@ def _left(config: Config, keys: Keys) -> dict[str, list[str]]:
 
 
 def _tables(home: Path) -> list[Path]:
-    """The Parquet files of the home, of killed jobs too: what else has ids in it lies beside one that has them. Not the
+    """The Parquet files of the home that are finished: what else has ids in it lies beside one that has them. Not the
     features, which are made of the lake alone."""
-    files = sorted(file for file in home.rglob("*.parquet") if file.is_file())
-    return [file for file in files if file.relative_to(home).parts[0] != "features"]
+    files = ((file.relative_to(home), file) for file in sorted(home.rglob("*.parquet")) if file.is_file())
+    return [file for name, file in files if name.parts[0] != "features" and PARTIAL not in str(name)]

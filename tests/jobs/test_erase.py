@@ -78,3 +78,12 @@ def test_without_a_lake_there_is_nobody_to_erase(home):
         66,
         [f"error: no lake in {home}", "hint: run: bidrec ingest"],
     )
+
+
+def test_what_killed_jobs_have_left_half_written_stands_in_nobodys_way(config, home):
+    for name in (".ingest.abcdefgh.partial", ".erase.abcdefgh.partial"):
+        (home / name).touch()
+        (home / f"{name}.d").mkdir()
+        (home / f"{name}.d" / "000002.parquet").write_bytes(b"PAR1")
+    assert run("--company", "c1").exit_code == 0
+    assert not [*home.glob(".*.partial*")]
