@@ -17,7 +17,7 @@ from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, store_settings
-from bidrec.features.registry import writing_store
+from bidrec.features.registry import forget_versions, writing_store
 from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
 
@@ -40,7 +40,9 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
     printed = io.StringIO()
     with waits, writing_store(config), environment(config), redirect_stdout(printed), _printing_times(), chdir("."):
         # chdir: Feast goes elsewhere, and stays
-        store_settings(config)
+        settings = store_settings(config)
+        if "apply" in arguments:
+            forget_versions(settings)
         try:
             code = cli.main(list(arguments), prog_name="feast", standalone_mode=False)
         except FeastObjectNotFoundException as error:

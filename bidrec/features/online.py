@@ -26,12 +26,10 @@ def views_with(config: Config, keys: Mapping[str, Collection[str]]) -> list[str]
 
 
 def _has_any(store: "FeatureStore", view: "FeatureView", column: str, keys: Mapping[str, Collection[str]]) -> bool:
-    from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
-
     rows = [{column: key} for key in keys.get(column, ())]
     if not rows:
         return False
     answer = store.get_online_features([f"{view.name}:{view.features[0].name}"], rows).proto
     fields = zip(answer.metadata.feature_names.val, answer.results, strict=True)
-    statuses = [status for name, field in fields if name != column for status in field.statuses]
-    return any(status != FieldStatus.NOT_FOUND for status in statuses)
+    # A row has a time; the status of a key that is not there is another one in each kind of store.
+    return any(moment.seconds for name, field in fields if name != column for moment in field.event_timestamps)

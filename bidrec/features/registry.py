@@ -56,6 +56,7 @@ def apply(config: Config) -> None:
         redirect_stdout(io.StringIO()),
     ):
         settings = store_settings(config)
+        forget_versions(settings)
         _adopt_online_store(settings)
         apply_total(settings, repo, skip_source_validation=True)
     _logger.info("feature repository applied", registry=str(home / "feast"))
@@ -80,6 +81,26 @@ def writing_store(config: Config) -> Iterator[None]:
             hint=f"delete {folder / 'online.db'}; bidrec write-back, then bidrec feast materialize "
             "--disable-event-timestamp, bring all of it online again",
         ) from error
+
+
+def forget_versions(settings: "RepoConfig") -> None:
+    """Delete from a registry in SQL the versions of views that it does not have. Feast's teardown leaves them there,
+    and no apply gets past them."""
+    if settings.registry.registry_type != "sql":
+        return
+    from feast import FeatureStore
+    from feast.infra.registry import sql
+    from sqlalchemy import delete, select
+
+    store = FeatureStore(config=settings)
+    versions = sql.feature_view_version_history
+    views = (sql.feature_views, sql.on_demand_feature_views, sql.stream_feature_views)
+    there = (select(view.c.feature_view_name).where(view.c.project_id == store.project) for view in views)
+    orphans = delete(versions).where(
+        versions.c.project_id == store.project, *(versions.c.feature_view_name.not_in(names) for names in there)
+    )
+    with store.registry.write_engine.begin() as connection:
+        connection.execute(orphans)
 
 
 def _adopt_online_store(settings: "RepoConfig") -> None:
