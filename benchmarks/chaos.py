@@ -27,7 +27,7 @@ from bidrec.features.feast_import import import_feast
 
 JOBS = (
     *("ingest", "features", "apply", "materialize", "train", "write-back", "export"),
-    *("evaluate", "importance", "report", "export-towers", "backtest", "tune", "prune"),
+    *("evaluate", "importance", "report", "export-towers", "backtest", "tune", "erase", "prune"),
 )
 
 

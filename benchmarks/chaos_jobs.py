@@ -21,6 +21,8 @@ from jobs.output import Result
 
 EXPORTED, TOWERS = "home/lists.parquet", "home/towers"
 """In the market's folder, where the jobs run: what the exports write."""
+ERASED = "erased.txt"
+"""There too: the companies that are erased."""
 EXPORT = ["--direction", "notice", "--format", "parquet", "--to", EXPORTED]
 CUTOFF = str(date.today() - timedelta(days=70))
 """Of the backtest; the market ends today."""
@@ -65,6 +67,7 @@ JOBS = {
         Job("export-towers", "built", bidrec_command, ["export-towers", "--to", TOWERS]),
         Job("backtest", "built", bidrec_command, ["backtest", "--cutoffs", CUTOFF, "--json"]),
         Job("tune", "built", bidrec_command, ["tune", "--trials", "1", "--json"]),
+        Job("erase", "built", bidrec_command, ["erase", "--companies", ERASED, "--json"]),
         Job("prune", "crowded", bidrec_command, ["runs", "prune", "--keep", "0", "--json"]),
     )
 }

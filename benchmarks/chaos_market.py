@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.chaos_jobs import JOBS, Job, import_everything
+from benchmarks.chaos_jobs import ERASED, JOBS, Job, import_everything
 from benchmarks.chaos_process import in_child, run_job
 from benchmarks.chaos_writes import Strike
 from bidrec.features.feature_store import repository
@@ -133,6 +133,9 @@ def _invent(folder: Path, today: datetime) -> None:
     simulate(after, notices=400, companies=80, bids=3000, seed=3, days=400, end=today)
     shutil.rmtree(after / "oracle")
     moment = f"TIMESTAMP '{today - timedelta(days=NEWEST_DAYS)}'"
+    bidders = f"SELECT bidprccorpbizrno FROM '{after}/bid/*.parquet' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 2"
+    busiest = [number for (number,) in duckdb.execute(bidders).fetchall()]
+    (folder / ERASED).write_text("\n".join(busiest), encoding="utf-8")
     opened = f"(SELECT bidntceno, bidntceord FROM '{after}/notice/*.parquet' WHERE opengdt < {moment})"
     known = {
         "notice": f"WHERE rgstdt < {moment}",

@@ -152,6 +152,7 @@ READERS = (
 WORKERS = (
     *(("write-back",), ("train",), ("report",), ("evaluate",), ("features",)),
     ("export-towers", "--to", "@out"),
+    ("erase", "--company", "@company"),
 )
 """These take seconds, and are drawn less often."""
 READ_BY = {
@@ -163,6 +164,7 @@ READ_BY = {
     "evaluate": ("runs", "features"),
     "features": ("runs", "feast"),
     "export-towers": ("runs",),
+    "erase": ("lake", "features", "published", "runs", "feast"),
 }
 """Command -> the boxes whose files it reads, all or some of."""
 LISTS = ("notice_recommendations", "company_recommendations")

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("jobs.explore:explore", "Browse what was published."),
     "export-towers": ("jobs.export_towers:export_towers", "Write a run's towers as files that torch alone can read."),
     "runs": ("jobs.runs:runs", "List the runs; compare two, pin one, delete old ones."),
+    "erase": ("jobs.erase:erase", "Erase companies and notices from the home, for good."),
     "report": ("jobs.report:report", "Write a run's report: what went in, how good it is."),
     "feast": ("jobs.feast:feast", "Run one of Feast's own commands in this home."),
     "doctor": ("jobs.doctor:doctor", "Inspect this machine and the home; say what is missing."),

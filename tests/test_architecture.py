@@ -13,7 +13,7 @@ ORDER = [
     *("contract", "sources", "lake", "runs", "simulator"),
     *("features", "asof", "training_set", "rehearsal"),
     *("model", "training", "ranking", "publishing", "reporting", "tracking"),
-    *("recommender", "explore", "flow", "backtest", "tuning", "jobs"),
+    *("recommender", "explore", "flow", "erasure", "backtest", "tuning", "jobs"),
 ]
 
 TORCH = {"torch", "torchrec", "fbgemm_gpu", "tensordict"}

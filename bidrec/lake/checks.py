@@ -74,6 +74,9 @@ def check(
         checked["bid"].warnings += suspect.days_alone(connection)
     if held:
         checked["company"].warnings += suspect.restated_versions(connection)
+    if held and whole:
+        for name in ("notice", "company"):
+            checked[name].warnings += suspect.renamed(connection, name)
     return checked
 
 

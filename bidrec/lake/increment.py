@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from bidrec.contract import REASON, TABLES, Table
+from bidrec.lake import suspect
 from bidrec.lake.checks import Checked
 from bidrec.operations import log
 from bidrec.sql.watched import watched
@@ -55,6 +56,7 @@ def take_news(
         with watched(connection, log.get("ingest"), f"comparing {name} with the lake"):
             connection.execute(f"CREATE TABLE came_{name} AS {news}")
         connection.execute(f"CREATE TABLE bad_{name} AS {_new_bad(name, columns, quarantines)}")
+        checked[name].warnings += suspect.restated(connection, name)
     return {name: found.narrowed(connection, f"came_{name}", f"bad_{name}") for name, found in checked.items()}
 
 

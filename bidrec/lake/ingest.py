@@ -24,9 +24,19 @@ from bidrec.errors import CannotWrite
 from bidrec.lake import quarantine
 from bidrec.lake.anew import begin_anew
 from bidrec.lake.checks import Checked, check
+from bidrec.lake.erased import leave_out
 from bidrec.lake.increment import take_all, take_news
 from bidrec.lake.merging import merge
-from bidrec.lake.parts import NO_NEWS, add_parts, add_reading, copy_sorted, newest_reading, open_lake, part_file
+from bidrec.lake.parts import (
+    NO_NEWS,
+    add_parts,
+    add_reading,
+    copy_sorted,
+    extent,
+    newest_reading,
+    open_lake,
+    part_file,
+)
 from bidrec.operations import log
 from bidrec.sources.definition import Definition
 from bidrec.sql.watched import watched_sort
@@ -89,20 +99,11 @@ def _ingest(config: Config, force: bool, now: datetime | None) -> dict[str, Any]
         return last.manifest
     with _workspace(config) as (connection, staging):
         given, checked, optional = _read(connection, config, definition, staging, last, read_at)
-        late = (
-            last.manifest.get("late_readings", [])
-            if last
-            else []
-            if force
-            else begin_anew(connection, config.home_path)
-        )
-        facts: dict[str, Any] = {
-            "source": definition.name,
-            "zone": definition.zone,
-            "made_by": made_by,
-            "late_readings": late,
-        }
-        facts |= {"inputs": inputs, "optional": optional, "given": given}
+        late: list[str] = last.manifest.get("late_readings", []) if last else []
+        if last is None and not force:
+            late = begin_anew(connection, config.home_path)
+        facts: dict[str, Any] = {"source": definition.name, "zone": definition.zone, "made_by": made_by}
+        facts |= {"inputs": inputs, "optional": optional, "given": given, "late_readings": late}
         manifest = _write(connection, config, staging, checked, last, facts | {"read_at": read_at.isoformat()})
     news = not last or last.manifest != manifest
     _logger.info(
@@ -192,6 +193,7 @@ def take(
     whole: as `check` takes it. Returns what the check found of all that was given, and of what is news. Raises
     ContractError (65) where the lake is damaged.
     """
+    leave_out(connection, (read_manifest(config.home_path / "lake") or {}).get("erased") or {})
     if last:
         require_intact(config.home_path / "lake")
         open_lake(connection, config.home_path / "lake")
@@ -214,7 +216,8 @@ def _write(
     """Write the quarantine and the lake's next part; returns the manifest, the old one where nothing good came."""
     home, before = config.home_path, last.manifest if last else None
     _report(checked, before)
-    number = (read_manifest(home / "lake") or {}).get("ingest", 0) + 1
+    there = read_manifest(home / "lake") or {}  # also where the lake begins anew
+    number = there.get("ingest", 0) + 1
     if before is None or any(found.given for found in checked.values()):
         folder = quarantine.folder_of(home, number)
         quarantine.write(connection, folder, checked)
@@ -232,7 +235,8 @@ def _write(
     tables = {name: _facts(connection, table, checked[name], before) for name, table in TABLES.items()}
     ingests = [*(before["ingests"] if before else []), {"ingest": number, "read_at": facts["read_at"], "came": came}]
     merged = merge(connection, home / "lake", staging, number, before) if before else {}
-    return add_parts(home / "lake", staging, number, rows, before, merged, **facts, tables=tables, ingests=ingests)
+    facts |= {"erased": there.get("erased") or {}, "tables": tables, "ingests": ingests}
+    return add_parts(home / "lake", staging, number, rows, before, merged, **facts)
 
 
 def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
@@ -247,20 +251,14 @@ def _came(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
 def _facts(
     connection: duckdb.DuckDBPyConnection, table: Table, found: Checked, before: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Of the whole lake: rows, first and last time (UTC) of every needed time column and of decisions. Of this ingest:
-    what was bad."""
-    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
-    times += ["decided_at"] if table.name == "bid" else []
-    ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
-    rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM came_{table.name}").fetchall()[0]
-    span = {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)}
+    """Of the whole lake: its extent. Of this ingest: what was bad."""
+    whole = extent(connection, table, f"came_{table.name}")
     if before:
         held = before["tables"][table.name]
-        rows += held["rows"]
-        span = {name: _hull(*held["range"][name], *span[name]) for name in span}
+        whole["rows"] += held["rows"]
+        whole["range"] = {name: _hull(*held["range"][name], *span) for name, span in whole["range"].items()}
     return {
-        "rows": rows,
-        "range": span,
+        **whole,
         "quarantined": found.quarantined,
         "reasons": found.reasons,
         "warnings": found.warnings,

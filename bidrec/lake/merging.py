@@ -49,10 +49,13 @@ def put_together(
     number: int,
     name: str,
     parts: list[dict[str, Any]],
+    where: str = "true",
 ) -> None:
-    """Write the parts of the table `name`, all there are in their files, part after part. Raises CannotWrite (73)."""
+    """Write the parts of the table `name`, all there are in their files, part after part; of their rows those `where`
+    the SQL holds. Raises CannotWrite (73)."""
     in_order = replace(TABLES[name], order=(PART, *TABLES[name].order))
-    copy_sorted(connection, in_order, rows_of(lake, parts), staging / merged_file(name, number))
+    rows = f"SELECT * FROM ({rows_of(lake, parts)}) WHERE {where}"
+    copy_sorted(connection, in_order, rows, staging / merged_file(name, number))
 
 
 def too_many(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -110,13 +110,13 @@ def add_parts(
     spent = [*before.get("spent", [])] if before else []
     for table, numbers in (merged or {}).items():
         name, held = merged_file(table, number), {*numbers}
-        files[name] = _take_in(lake, staging, name)
+        files[name] = take_in(lake, staging, name)
         old = dict.fromkeys(part["file"] for part in parts[table] if part["part"] in held)
         spent += [{"file": file, "ingest": number} for file in old]
         parts[table] = [part | {"file": name} if part["part"] in held else part for part in parts[table]]
     for table, number_of_rows in rows.items():
         name = part_file(table, number)
-        files[name] = _take_in(lake, staging, name)
+        files[name] = take_in(lake, staging, name)
         entry = {"file": name, "part": number, "rows": number_of_rows, "sha256": files[name]["sha256"]}
         parts[table] = [*parts[table], entry]
     for one in spent:
@@ -135,7 +135,7 @@ def add_parts(
     return manifest
 
 
-def _take_in(lake: Path, staging: Path, name: str) -> dict[str, Any]:
+def take_in(lake: Path, staging: Path, name: str) -> dict[str, Any]:
     """Move a file into the lake, where nobody reads it before the manifest names it; returns what that says of it."""
     file = lake / name
     with writing(lake):
@@ -145,6 +145,17 @@ def _take_in(lake: Path, staging: Path, name: str) -> dict[str, Any]:
         os.replace(staging / name, file)
         sync(file.parent)
     return facts_of(file)
+
+
+def extent(connection: duckdb.DuckDBPyConnection, table: Table, relation: str) -> dict[str, Any]:
+    """What a manifest says of a table's rows: how many, and first and last (UTC) of every needed time column and of
+    decisions."""
+    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ" and column.needed]
+    times += ["decided_at"] if table.name == "bid" else []
+    ranges = ", ".join(f"min({name})::VARCHAR, max({name})::VARCHAR" for name in times)
+    rows, *ends = connection.execute(f"SELECT count(*), {ranges} FROM {relation}").fetchall()[0]
+    span = {name: [first, last] for name, first, last in zip(times, ends[::2], ends[1::2], strict=True)}
+    return {"rows": rows, "range": span}
 
 
 def copy_sorted(
@@ -173,7 +184,7 @@ def rows_of(folder: Path, parts: list[dict[str, Any]]) -> str:
     names = dict.fromkeys(part["file"] for part in parts)
     files = ", ".join(literal(str(folder / name)) for name in names)
     read = f"read_parquet([{files}], union_by_name = true, filename = '{_FILE}')"
-    if len(names) == len(parts):
+    if all(part["file"].endswith(f"/{part['part']:06d}.parquet") for part in parts):
         return f"SELECT * EXCLUDE ({_FILE}), parse_filename({_FILE}, true)::INTEGER AS {PART} FROM {read}"
     by_name = f"TRY_CAST(parse_filename({_FILE}, true) AS INTEGER)"
     return f"SELECT * EXCLUDE ({_FILE}, {PART}), coalesce({PART}, {by_name})::INTEGER AS {PART} FROM {read}"

@@ -1,12 +1,13 @@
 """What is suspect of a source whose rows hold the contract: a line is said of it, and nothing is refused.
 
-Reads   typed (one table's rows before they are judged), checked_<table> (`bidrec/lake/checks.py`), lake_company_stood
+Reads   typed (one table's rows before they are judged), checked_<table> (`bidrec/lake/checks.py`), the lake's views,
+        came_<table> (`bidrec/lake/increment.py`)
 Writes  nothing
 """
 
 import duckdb
 
-from bidrec.contract import COMPANY, NOTICE, REASON, Table
+from bidrec.contract import COMPANY, NOTICE, REASON, TABLES, Table
 from bidrec.sql.words import is_number, literal, quoted, types_of
 
 OPEN_NOTICES = 20
@@ -15,6 +16,14 @@ OPENINGS = 20
 """Moments of openings of which something can be told."""
 GROWN_COMPANIES = 10
 """Companies with a new version of whose earlier ones something can be told."""
+HELD = 20
+"""Notices, companies or bids of the lake of most of which something can be told."""
+_NEWEST = {
+    "notice": "lake_notice_now",
+    "bid": "lake_bid_now",
+    "company": "(FROM lake_company_stood "
+    "QUALIFY row_number() OVER (PARTITION BY company_id ORDER BY known_at DESC) = 1)",
+}
 
 
 def empty_columns(connection: duckdb.DuckDBPyConnection, table: Table, given: dict[str, str]) -> list[str]:
@@ -66,6 +75,55 @@ def restated_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "company: of most companies with a new version an earlier one has changed with it: a fact that knows what came "
         "after its known_at? (docs/features.md)"
     ]
+
+
+def restated(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Columns that say something else than before of most of what the lake holds of a table, as when a unit, a list of
+    codes or an encoding is another one over night. A value that was missing is none of these."""
+    key = tuple(column for column in TABLES[name].key if column != "known_at")
+    own = {*key, "known_at", "came", "late", "part"}
+    there = types_of(connection, f"lake_{name}")
+    columns = [column for column in types_of(connection, f"came_{name}") if column in there and column not in own]
+    other = ", ".join(
+        f"count_if(held.{quoted(column)} IS NOT NULL AND given.{quoted(column)} IS DISTINCT FROM held.{quoted(column)})"
+        for column in columns
+    )
+    changed, *numbers = connection.execute(
+        f"SELECT count(*), {other} FROM came_{name} AS given JOIN {_NEWEST[name]} AS held USING ({', '.join(key)})"
+    ).fetchall()[0]
+    total = _count(connection, _NEWEST[name]) if changed else 0
+    found = [column for column, number in zip(columns, numbers, strict=True) if 2 * (number or 0) > total]
+    if total < HELD or not found:
+        return []
+    return [
+        f"{name}: most of the lake's {total} rows have another {', '.join(sorted(found))} now: a new unit, list of "
+        "codes, encoding or column? They count as corrected, until the source is mended and read again"
+    ]
+
+
+def renamed(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Whether a source that gave all it has lacks most of what the lake holds, and gives as many others of that age."""
+    key, time = TABLES[name].key[0], "published_at" if name == "notice" else "known_at"
+    total, lacking, others = connection.execute(
+        f"""
+        WITH held AS (SELECT {key}, max({time}) AS {time} FROM lake_{name} GROUP BY {key}),
+        given AS (SELECT {key}, min({time}) AS {time} FROM checked_{name} WHERE {REASON} IS NULL GROUP BY {key})
+        SELECT count(held.{key}), count(held.{key}) FILTER (given.{key} IS NULL),
+            count(*) FILTER (held.{key} IS NULL AND given.{time} <= (SELECT max({time}) FROM held))
+        FROM held FULL JOIN given USING ({key})
+        """
+    ).fetchall()[0]
+    if total < HELD or 2 * lacking <= total or 2 * others <= total:
+        return []
+    return [
+        f"{name}: {lacking} of the lake's {total} ids are given no more, and {others} others as old are: the same "
+        "under other ids, or another's tables? The lake has both now; a copy from before undoes it, or bidrec ingest "
+        "--force"
+    ]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
 
 
 def days_alone(connection: duckdb.DuckDBPyConnection) -> list[str]:

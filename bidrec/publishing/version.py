@@ -6,7 +6,7 @@ Writes  published/<UTC time>-<run's 6 hex>/ and the link published/current
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from bidrec.operations import log
-from bidrec.publishing.withdrawn import withdrawn
+from bidrec.publishing.withdrawn import versions, withdrawn
 from bidrec.storage.sealed import write_manifest
 from bidrec.storage.whole import sweep, sync, whole_folder, writing
 
@@ -42,18 +42,23 @@ def write_version(
     *,
     written_at: datetime,
     run: str,
+    erased: Mapping[str, Collection[str]] | None = None,
     **facts: Any,
 ) -> dict[str, Any]:
     """Write the tables, what `describe` adds to the folder, and a manifest with the facts; then flip the link.
 
-    Each table's first column is its key; a key that a version before has and the table lacks is withdrawn.
+    Each table's first column is its key; a key that a version before has and the table lacks is withdrawn,
+    unless it is among the `erased` of that column.
     Returns the manifest, and the version's name under `version`. In every case of failure readers keep what they had.
     """
     published = home / "published"
     version = published / f"{written_at:%Y%m%dT%H%M%S%fZ}-{run[-6:]}"
     with writing(published):
         sweep(published)  # a version has a name of its own, which no later one has
-    gone = {name: withdrawn(name, table, published, written_at) for name, table in tables.items()}
+    gone = {
+        name: withdrawn(name, table, published, written_at, (erased or {}).get(table.column_names[0], ()))
+        for name, table in tables.items()
+    }
     with whole_folder(version) as staging:
         for name, table in [*tables.items(), *((f"{name}.withdrawn", table) for name, table in gone.items())]:
             parquet.write_table(table, staging / f"{name}.parquet", compression="zstd")
@@ -80,6 +85,5 @@ def _flip(published: Path, version: str) -> None:
         link.symlink_to(version)
         os.replace(link, published / CURRENT)
         sync(published)
-    versions = sorted(path for path in published.iterdir() if path.is_dir() and not path.is_symlink())
-    for old in [path for path in versions if not path.name.startswith(".")][:-KEPT]:
+    for old in versions(published)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)

@@ -156,7 +156,7 @@ class Run:
         )
 
 
-def produced() -> dict[str, str]:
+def produced() -> dict[str, Any]:
     """When, and by what: for a manifest. The image says its name and its revision; outside of one they are empty."""
     return {
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),

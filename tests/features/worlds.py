@@ -51,8 +51,8 @@ def _write(home: Path, ingest: Ingest) -> None:
     if before and not ingest.notice and not ingest.bid:
         add_reading(home, before, read_at=read_at, inputs=None)
         return
-    reads = before["ingests"] if before else []
-    facts = {"read_at": read_at, "ingests": [*reads, {"ingest": len(reads) + 1, "read_at": read_at}]}
+    reads, number = (before["ingests"], before["ingest"] + 1) if before else ([], 1)
+    facts = {"read_at": read_at, "ingests": [*reads, {"ingest": number, "read_at": read_at}]}
     if before:
         add_part(home, facts, notice=ingest.notice, bid=ingest.bid)
     else:

@@ -155,8 +155,8 @@ def test_a_merge_that_ends_before_the_manifest_leaves_the_lake_as_it_was_and_the
         return take_in(*given)
 
     with monkeypatch.context() as full:
-        take_in = parts._take_in
-        full.setattr(parts, "_take_in", full_after_some)
+        take_in = parts.take_in
+        full.setattr(parts, "take_in", full_after_some)
         with pytest.raises(CannotWrite):
             nights(home, source, range(4, 5))
     assert read_manifest(home / "lake") == before

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bidrec.config import Config, Source
+from bidrec.lake.erase import erase_from_lake
 from bidrec.lake.ingest import ingest
 from tests import postgres
 from tests.sources.koneps_tables import Row, raw_bid, raw_company, raw_notice
@@ -15,8 +16,8 @@ from tests.sources.test_koneps import seoul, write_dump
 from tests.sources.test_postgres import create, needs_server
 from tests.tables import lake
 
-FIRST, SECOND = datetime(2024, 1, 12, tzinfo=UTC), datetime(2024, 1, 15, tzinfo=UTC)
-"""When the two ingests read. The notice of `raw_notice` was opened on the 10th, at 11:00 in Seoul."""
+FIRST, SECOND, THIRD = (datetime(2024, 1, day, tzinfo=UTC) for day in (12, 15, 18))
+"""When the ingests read. The notice of `raw_notice` was opened on the 10th, at 11:00 in Seoul."""
 
 
 class Market:
@@ -165,3 +166,19 @@ def test_without_news_the_manifest_stays_and_what_comes_after_that_is_late(marke
     market.ingest(third, [raw_notice(1), opened], [raw_company()], [raw_bid(1), raw_bid(2)])
     # Opened after the lake's last part, but the reading of the 15th, which found nothing, had not seen it.
     assert lake(market.home, "lake_bid", "known_at", "WHERE part = 2") == [(third,)]
+
+
+@pytest.mark.parametrize("given_still", [True, False], ids=["given still", "deleted in the source"])
+def test_an_erased_company_leaves_the_lake_for_good_whether_or_not_the_source_gives_it_still(market, given_still):
+    other = {"bizno": "2222222222"}
+    rows = [raw_company(), raw_company(**other)], [raw_bid(1), raw_bid(1, bidprccorpbizrno=other["bizno"])]
+    market.ingest(FIRST, [raw_notice(1)], *rows)
+    without = rows if given_still else ([rows[0][0]], [rows[1][0]])
+    market.ingest(SECOND, [raw_notice(1), raw_notice(2)], *without)
+    assert len(lake(market.home, "lake_bid")) == 2  # a row that is gone from the source stays
+    erase_from_lake(Config(home=str(market.home)), {"company_id": {other["bizno"]}})
+    late = [*without[1], raw_bid(2, bidprccorpbizrno=other["bizno"])] if given_still else [*without[1], raw_bid(2)]
+    came = market.ingest(THIRD, [raw_notice(1), raw_notice(2)], without[0], late)
+    assert came["bid"] == ({} if given_still else {"rows": 1, "new": 1, "late": 1})
+    companies = "SELECT company_id FROM lake_company UNION ALL SELECT company_id FROM lake_bid"
+    assert {company for (company,) in lake(market.home, f"({companies})")} == {raw_company()["bizno"]}

@@ -1,0 +1,82 @@
+"""Which keys are online, in each kind of store; a teardown leaves none of them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bidrec.config import Config
+from bidrec.features import feast_command
+from bidrec.features.feature_store import repository
+from bidrec.features.online import views_with
+from bidrec.features.registry import apply, materialize
+from bidrec.publishing.write_back import VIEWS
+from tests import postgres, redis
+from tests.publishing.versions import publish
+
+STORE = "feature_store.yaml"
+STORES = repository().parent / "examples" / "stores"
+OF_COMPANIES = ["company_embedding", "company_recommendations"]
+
+
+def _redis() -> Iterator[tuple[str, dict[str, str]]]:
+    if reason := redis.missing():
+        pytest.skip(reason)
+    with redis.server() as server:
+        yield str(STORES / "redis.yaml"), {"BIDREC_REDIS": server.address}
+
+
+def _postgres() -> Iterator[tuple[str, dict[str, str]]]:
+    if reason := postgres.missing():
+        pytest.skip(reason)
+    with postgres.server() as server:
+        with psycopg.connect(server.url) as connection:
+            if not connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchall():
+                pytest.skip("this PostgreSQL has no pgvector (Debian: apt-get install postgresql-17-pgvector)")
+            connection.execute("CREATE EXTENSION vector")
+        yield str(STORES / "postgres.yaml"), server.variables
+
+
+def _sqlite() -> Iterator[tuple[str, dict[str, str]]]:
+    yield "", {}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(_sqlite, id="sqlite"),
+        pytest.param(_redis, id="redis", marks=pytest.mark.redis),
+        pytest.param(_postgres, id="postgres", marks=pytest.mark.postgres),
+    ]
+)
+def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
+    for store, variables in request.param():
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield Config(home=str(tmp_path / "home"), feature_store=store)
+
+
+def test_a_key_is_online_with_values_and_without_until_the_store_is_emptied(config):
+    asked = {"company_id": {"bharat"}, "notice_id": set()}
+    assert views_with(config, asked) == []  # nothing was applied
+    apply(config)
+    publish(config.home_path, ["apex", "bharat"], run="first")
+    materialize(config, VIEWS)
+    assert sorted(views_with(config, asked)) == OF_COMPANIES
+    assert views_with(config, {"company_id": {"chola"}, "notice_id": {"bharat"}}) == []
+
+    publish(config.home_path, ["apex"], run="second")
+    materialize(config, VIEWS)
+    assert sorted(views_with(config, asked)) == OF_COMPANIES  # withdrawn: a row without values
+    feast_command.run(config, ["teardown"])
+    assert views_with(config, asked) == []
+    apply(config)
+    assert views_with(config, asked) == []
+    feast_command.run(config, ["teardown"])
+    own = {"BIDREC_HOME": config.home, "FEAST_FS_YAML_FILE_PATH": config.feature_store or str(repository() / STORE)}
+    command = [sys.executable, "-m", "jobs.cli", "feast", "apply"]  # a process of its own: Feast keeps the repository
+    done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
