@@ -21,17 +21,23 @@ from bidrec.features.registry import apply, open_store
 from tests.feature_repo.homes import write_home
 
 FEAST = Path(sys.executable).with_name("feast")
-SESSION = """
+SESSIONS = """
 import json, os, sys
 from click.testing import CliRunner
 from feast.cli.cli import cli
-elsewhere = os.getcwd()
+def say(folder, home, commands):
+    os.environ |= {} if home is None else {"BIDREC_HOME": home}
+    for command in commands:
+        os.chdir(folder)
+        done = CliRunner().invoke(cli, ["-c", sys.argv[1], *command])
+        yield [done.exit_code, done.stdout, done.stderr, repr(done.exception)]
 for line in sys.stdin:
-    os.chdir(elsewhere)
-    done = CliRunner().invoke(cli, ["-c", sys.argv[1], *json.loads(line)])
-    print(json.dumps([done.exit_code, done.stdout, done.stderr, repr(done.exception)]))
+    if not os.fork():
+        print(json.dumps(list(say(*json.loads(line)))), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
 """
-"""One command a line, all in one process: importing Feast takes seconds."""
+"""A folder, a home and the commands a line, each in a fork of one process: importing Feast takes seconds."""
 
 
 def start(cwd, home, *command, **options):
@@ -49,12 +55,23 @@ def feast(cwd, home, *arguments):
     return process.returncode, stdout, stderr
 
 
-def session(cwd, home, commands):
-    """(exit code, stdout, stderr, repr of what was raised) of each command, one after the other."""
-    process = start(cwd, home, sys.executable, "-c", SESSION, repository(), stdin=subprocess.PIPE)
-    stdout, stderr = process.communicate("\n".join(map(json.dumps, commands)))
-    assert process.returncode == 0, stderr
-    return [json.loads(line) for line in stdout.splitlines()]
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """Called with a folder, a home or none, and commands: (exit code, stdout, stderr, repr of what was raised) of each
+    command, one after the other."""
+    process = start(
+        tmp_path_factory.mktemp("sessions"), None, sys.executable, "-uc", SESSIONS, repository(), stdin=subprocess.PIPE
+    )
+
+    def asked(folder, home, commands):
+        process.stdin.write(json.dumps([str(folder), home and str(home), commands]) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        assert answer, process.stderr.read()
+        return json.loads(answer)
+
+    yield asked
+    process.communicate()
 
 
 def online(feature, company="apex"):
@@ -119,7 +136,7 @@ BEFORE_ANY_RUN = [
 
 
 @pytest.mark.parametrize(("write", "steps"), [(write_home, STEPS), (Path, BEFORE_ANY_RUN)], ids=["run", "no run yet"])
-def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(tmp_path, write, steps):
+def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(session, tmp_path, write, steps):
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     write(home)
@@ -152,7 +169,7 @@ def test_apply_by_the_executable_and_by_the_job_are_the_same(tmp_path):
     assert updated(config) == before
 
 
-def test_without_a_home_every_command_ends_with_one_line_and_leaves_nothing(tmp_path):
+def test_without_a_home_every_command_ends_with_one_line_and_leaves_nothing(session, tmp_path):
     commands = [["apply"], ["plan"], ["feature-views", "list"], ["materialize", *TIMES], online(BIDS), ["ui"]]
     for code, stdout, stderr, _ in session(tmp_path, None, commands):
         assert (code, stdout) == (64, "")
