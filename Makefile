@@ -50,7 +50,7 @@ test: lint
 	OMP_NUM_THREADS=1 TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder $(TRACED)
 
-# The lines that no test reaches. Nothing is refused for them, and to trace the others costs tests of Python up to two fifths.
+# The lines that no test reaches. They are only listed, and to trace takes a test of Python up to two fifths longer.
 coverage: TRACED = --cov --cov-report=term:skip-covered
 coverage: test
 
