@@ -48,7 +48,12 @@ def of(patterns: Sequence[str]) -> str:
 
 def _meaning(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
-    return text if file.suffix == ".sql" else ast.dump(_Undocumented().visit(ast.parse(text)))
+    return text if file.suffix == ".sql" else _meaning_of_python(text)
+
+
+@cache  # a process asks again and again of texts that stay what they are
+def _meaning_of_python(text: str) -> str:
+    return ast.dump(_Undocumented().visit(ast.parse(text)))
 
 
 class _Undocumented(ast.NodeTransformer):

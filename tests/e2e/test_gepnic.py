@@ -19,10 +19,23 @@ pytestmark = [
 ]
 
 
-def train(home: Path, folder: str, region: str, train_before: str, test_before: str) -> dict:
+EXAMPLE = ROOT / "examples" / "gepnic.toml"
+SMALL = """
+[model]
+members = 1
+[training]
+epochs = 2
+refit = false
+[evaluation]
+refresh_days = 0
+bootstrap = 20
+"""
+
+
+def train(home: Path, toml: Path, folder: str, region: str, train_before: str, test_before: str) -> dict:
     done = subprocess.run(
         [
-            *(BIDREC, "train", "--json", "--config", ROOT / "examples" / "gepnic.toml"),
+            *(BIDREC, "train", "--json", "--config", toml),
             *("--train-before", train_before, "--test-before", test_before),
         ],
         env=os.environ | {"BIDREC_HOME": str(home), "BIDREC_GEPNIC_DIR": folder, "BIDREC_GEPNIC_REGION": region},
@@ -35,7 +48,7 @@ def train(home: Path, folder: str, region: str, train_before: str, test_before: 
 
 
 def test_the_final_ranking_beats_every_rival_on_himachal_pradesh_frozen_and_renewed_both_ways(tmp_path: Path) -> None:
-    result = train(tmp_path / "home", FOLDER, "Himachal Pradesh", "2023-07-01", "2024-01-01")
+    result = train(tmp_path / "home", EXAMPLE, FOLDER, "Himachal Pradesh", "2023-07-01", "2024-01-01")
     frozen, rolling = result["metrics"]["frozen"], result["metrics"]["rolling"]
     assert result["window"]["notices"] == 2772
     assert frozen["towers"]["recall@100"] >= 0.66
@@ -51,7 +64,9 @@ def test_the_final_ranking_beats_every_rival_on_himachal_pradesh_frozen_and_rene
 
 
 def test_another_state_in_the_same_shape_needs_no_change(tmp_path: Path) -> None:
-    """One department's tenders, as if they were a state of their own, with files of their own."""
+    """One department's tenders, as if they were a state of their own, with files of their own; a model of less work."""
+    toml = tmp_path / "gepnic.toml"
+    toml.write_text(EXAMPLE.read_text(encoding="utf-8") + SMALL, encoding="utf-8")
     for name in ("notices", "companies", "bids"):
         table = f"read_parquet('{FOLDER}/{name}.parquet')"
         department = "org_level1 = 'HP Irrigation and Public Health'"
@@ -62,5 +77,5 @@ def test_another_state_in_the_same_shape_needs_no_change(tmp_path: Path) -> None
             "bids": ("*", f"WHERE notice_id IN ({chosen})"),
         }[name]
         duckdb.execute(f"COPY (SELECT {columns} FROM {table} {where}) TO '{tmp_path}/{name}.parquet' (FORMAT parquet)")
-    result = train(tmp_path / "home", str(tmp_path), "Nowhere", "2020-01-01", "2020-03-01")
+    result = train(tmp_path / "home", toml, str(tmp_path), "Nowhere", "2020-01-01", "2020-03-01")
     assert result["metrics"]["frozen"]["towers"]["recall@100"] > result["metrics"]["frozen"]["popularity"]["recall@100"]

@@ -15,6 +15,7 @@ from bidrec.config import Config
 from tests.e2e.markets import market
 
 BIDREC = Path(sys.executable).with_name("bidrec")
+NEWS = "the source has had news since this run was begun"
 
 
 def command(home: Path, toml: Path) -> tuple[list[str], dict[str, str]]:
@@ -56,10 +57,8 @@ def small_training(folder: Path, epochs: int) -> tuple[Path, list[str], dict[str
     return home, *command(home, toml)
 
 
-@pytest.mark.parametrize("news", [False, True])
-def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_path: Path, news: bool) -> None:
-    """Also where the source has had news in between: on one that lives it always has."""
-    home, arguments, environment = small_training(tmp_path, epochs=8)
+def stopped_at_an_epoch(arguments: list[str], environment: dict[str, str]) -> str:
+    """The log of a training that is told to stop when it has had an epoch."""
     stopped = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
@@ -76,16 +75,30 @@ def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it(tmp_p
     assert out == ""
     assert "Traceback" not in log
     assert "error: stopped at step" in log
+    return log
+
+
+def test_a_training_told_to_stop_exits_75_and_the_next_run_goes_on_with_it_also_where_the_source_has_had_news(
+    tmp_path: Path,
+) -> None:
+    """Told twice: on a source that lives there always has been news in between."""
+    home, arguments, environment = small_training(tmp_path, epochs=8)
+    assert '"event": "resumed"' not in stopped_at_an_epoch(arguments, environment)
     (run,) = (home / "runs").iterdir()
     assert any((run / "checkpoints").iterdir())
-    if news:
-        add_a_company(home / "source" / "company")
 
+    again = stopped_at_an_epoch(arguments, environment)
+    assert '"event": "resumed"' in again
+    assert NEWS not in again
+    assert json.loads((home / "lake" / "manifest.json").read_text())["ingest"] == 1
+    assert list((home / "runs").iterdir()) == [run]
+
+    add_a_company(home / "source" / "company")
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert '"event": "resumed"' in done.stderr
-    assert json.loads((home / "lake" / "manifest.json").read_text())["ingest"] == 1 + news
-    assert ("the source has had news since this run was begun" in done.stderr) == news
+    assert NEWS in done.stderr
+    assert json.loads((home / "lake" / "manifest.json").read_text())["ingest"] == 2
     assert json.loads(done.stdout.splitlines()[-1])["run"] == run.name
     assert len(json.loads((run / "model" / "manifest.json").read_text())["curve"]) == 8
     assert not (run / "checkpoints").exists()

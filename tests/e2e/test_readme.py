@@ -2,9 +2,10 @@
 
 The commands run in the order of README.md, in a folder that looks like a fresh clone, with these differences:
 `bidrec demo` makes a smaller market (not the smallest: there kNN wins and the gate refuses), and the ids after --notice
-and --company are of that market; `make X` is only asked for its plan; docker's lines run in test_container.py and
-test_compose.py, kubectl's overlays in test_kube_play.py and tests/k8s; the real bids are trained on only with
-README_TRAINS=1, otherwise their lines are parsed and their configuration is loaded.
+and --company are of that market; examples/koneps.toml, which trains on it once more, has a small model, published
+whatever it learned; `make X` is only asked for its plan; docker's lines run in test_container.py and test_compose.py,
+kubectl's overlays in test_kube_play.py and tests/k8s; the real bids are trained on only with README_TRAINS=1, otherwise
+their lines are parsed and their configuration is loaded.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import typing
@@ -26,11 +28,12 @@ import pytest
 from bidrec import config
 from bidrec.config import read
 from jobs.cli import COMMANDS, main
+from tests.e2e import containers
 from tests.sources.test_own_tables import DUMPS
 
 ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
-CLONED = ("Makefile", "pyproject.toml", "requirements", "examples", "feature_repo")
+CLONED = ("Makefile", "pyproject.toml", "requirements", "feature_repo")
 SMALL = " --notices 5000 --companies 2500 --bids 45000"
 TRAIN_ON_REAL_BIDS = "README_TRAINS" in os.environ
 
@@ -51,6 +54,9 @@ def clone(tmp_path: Path) -> Path:
     (folder / "dumps").mkdir(parents=True)
     for name in CLONED:
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    with (folder / "examples" / "koneps.toml").open("a", encoding="utf-8") as koneps:
+        koneps.write(containers.SMALL)
     for name, text in DUMPS.items():
         (folder / "dumps" / name).write_text(text, encoding="utf-8")
     return folder

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import duckdb
@@ -24,6 +26,7 @@ from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published
 from tests import redis
 from tests.e2e.test_docs import BLOCK, DOCS, PAGES, ROOT
+from tests.forked import Session, sessions
 
 ELSEWHERE = {
     "pip install": "what requirements/ lists is installed before the tests, or the tests that need it skip",
@@ -50,19 +53,6 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 RUN = [page for page in PAGES if page.name not in OWN and any(language in RUNS for language, _ in blocks(page))]
-ONE_FEAST = """
-import json, os, sys
-from click.testing import CliRunner
-from feast.cli.cli import cli
-here = os.getcwd()
-for line in sys.stdin:
-    asked = json.loads(line)
-    os.environ.update(asked["environment"])
-    os.chdir(here)
-    done = CliRunner().invoke(cli, asked["words"])
-    assert done.exit_code == 0, (asked["words"], done.output, done.exception)
-"""
-"""All of a block's `feast ...` lines in one process: each alone would import Feast for seconds."""
 NOTED = f"""feast() {{ {sys.executable} -c '
 import json, os, sys
 print(json.dumps(dict(words=sys.argv[1:], environment=dict(os.environ))), file=open("feast.jsonl", "a"))
@@ -73,8 +63,8 @@ print(json.dumps(dict(words=sys.argv[1:], environment=dict(os.environ))), file=o
 class Reader:
     """Somebody who types a page's blocks, one after the other, beside a clone and in the demo's home."""
 
-    def __init__(self, folder: Path, config: Config, words: dict[str, str]) -> None:
-        self.folder, self.config, self.words = folder, config, words
+    def __init__(self, folder: Path, config: Config, words: dict[str, str], feasts: Session) -> None:
+        self.folder, self.config, self.words, self.feasts = folder, config, words, feasts
         self.exports: list[str] = []
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "BIDREC_HOME": config.home, "PYTHONPATH": str(ROOT)}
@@ -93,7 +83,10 @@ class Reader:
         if asked:
             noted = (self.folder / "feast.jsonl").read_text()
             assert len(noted.splitlines()) == asked
-            self.run([sys.executable, "-c", ONE_FEAST], noted)
+            for environment, lines in groupby(map(json.loads, noted.splitlines()), itemgetter("environment")):
+                commands = [line["words"] for line in lines]
+                for words, (code, *said) in zip(commands, self.feasts(self.folder, environment, commands), strict=True):
+                    assert code == 0, (words, said)
             (self.folder / "feast.jsonl").unlink()
 
     def python(self, text: str) -> None:
@@ -111,9 +104,9 @@ class Reader:
         else:
             assert is_part_of(tomllib.loads(text), tomllib.loads(KONEPS.read_text(encoding="utf-8")))
 
-    def run(self, command: list[str], given: str = "") -> None:
+    def run(self, command: list[str]) -> None:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, input=given, capture_output=True, text=True, timeout=600
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
 
@@ -145,8 +138,14 @@ def redis_address() -> Iterator[str | None]:
         yield server.address
 
 
+@pytest.fixture(scope="module")
+def feasts() -> Iterator[Session]:
+    with sessions("feast.cli.cli:cli") as session:
+        yield session
+
+
 @pytest.fixture
-def reader(copy: Config, tmp_path: Path, redis_address: str | None) -> Reader:
+def reader(copy: Config, tmp_path: Path, redis_address: str | None, feasts: Session) -> Reader:
     folder = tmp_path / "bidrec"
     folder.mkdir()
     for name in ("examples", "feature_repo"):
@@ -165,7 +164,7 @@ def reader(copy: Config, tmp_path: Path, redis_address: str | None) -> Reader:
         "[0.1, ...]": repr(vector),
         "localhost:6379,password=...": redis_address or "",
     }
-    return Reader(folder, copy, words)
+    return Reader(folder, copy, words, feasts)
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)

@@ -19,27 +19,20 @@ from bidrec.errors import ConfigurationError
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, open_store
 from tests.feature_repo.homes import write_home
+from tests.forked import sessions
 
 FEAST = Path(sys.executable).with_name("feast")
-SESSION = """
-import json, os, sys
-from click.testing import CliRunner
-from feast.cli.cli import cli
-elsewhere = os.getcwd()
-for line in sys.stdin:
-    os.chdir(elsewhere)
-    done = CliRunner().invoke(cli, ["-c", sys.argv[1], *json.loads(line)])
-    print(json.dumps([done.exit_code, done.stdout, done.stderr, repr(done.exception)]))
-"""
-"""One command a line, all in one process: importing Feast takes seconds."""
 
 
-def start(cwd, home, *command, **options):
-    environment = {name: value for name, value in os.environ.items() if name != "BIDREC_HOME"}
-    if home is not None:
-        environment["BIDREC_HOME"] = str(home)
+def environment(home):
+    """With that home, or without any."""
+    others = {name: value for name, value in os.environ.items() if name != "BIDREC_HOME"}
+    return others if home is None else others | {"BIDREC_HOME": str(home)}
+
+
+def start(cwd, home, *command):
     return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        command, cwd=cwd, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -49,12 +42,15 @@ def feast(cwd, home, *arguments):
     return process.returncode, stdout, stderr
 
 
-def session(cwd, home, commands):
+@pytest.fixture(scope="module")
+def feasts():
+    with sessions("feast.cli.cli:cli") as session:
+        yield session
+
+
+def session(feasts, cwd, home, commands):
     """(exit code, stdout, stderr, repr of what was raised) of each command, one after the other."""
-    process = start(cwd, home, sys.executable, "-c", SESSION, repository(), stdin=subprocess.PIPE)
-    stdout, stderr = process.communicate("\n".join(map(json.dumps, commands)))
-    assert process.returncode == 0, stderr
-    return [json.loads(line) for line in stdout.splitlines()]
+    return feasts(cwd, environment(home), [["-c", str(repository()), *command] for command in commands])
 
 
 def online(feature, company="apex"):
@@ -119,11 +115,11 @@ BEFORE_ANY_RUN = [
 
 
 @pytest.mark.parametrize(("write", "steps"), [(write_home, STEPS), (Path, BEFORE_ANY_RUN)], ids=["run", "no run yet"])
-def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(tmp_path, write, steps):
+def test_feasts_commands_work_or_end_in_a_line_whatever_came_before(feasts, tmp_path, write, steps):
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     elsewhere.mkdir()
     write(home)
-    outcomes = session(elsewhere, home, [command for command, _, _ in steps])
+    outcomes = session(feasts, elsewhere, home, [command for command, _, _ in steps])
     for (command, expected, says), (code, stdout, stderr, raised) in zip(steps, outcomes, strict=True):
         assert code == expected, (command, stdout, stderr, raised)
         if isinstance(says, list):
@@ -152,9 +148,9 @@ def test_apply_by_the_executable_and_by_the_job_are_the_same(tmp_path):
     assert updated(config) == before
 
 
-def test_without_a_home_every_command_ends_with_one_line_and_leaves_nothing(tmp_path):
+def test_without_a_home_every_command_ends_with_one_line_and_leaves_nothing(feasts, tmp_path):
     commands = [["apply"], ["plan"], ["feature-views", "list"], ["materialize", *TIMES], online(BIDS), ["ui"]]
-    for code, stdout, stderr, _ in session(tmp_path, None, commands):
+    for code, stdout, stderr, _ in session(feasts, tmp_path, None, commands):
         assert (code, stdout) == (64, "")
         assert stderr == "Error: BIDREC_HOME is not set (hint: for example: export BIDREC_HOME=$PWD/.bidrec)\n"
     assert list(tmp_path.iterdir()) == []

@@ -125,7 +125,10 @@ def test_a_home_that_is_reached_by_a_link_is_no_other_one(tmp_path):
     config = write_home(tmp_path / "home")
     apply(config)
     (tmp_path / "link").symlink_to("home")
-    materialize(Config(home=str(tmp_path / "link")), ["company_activity"])
+    linked = Config(home=str(tmp_path / "link"))
+    materialize(linked, ["company_activity"])
+    online = open_store(linked).get_online_features(["company_activity:bids_all"], [{"company_id": "apex"}])
+    assert online.to_dict()["bids_all"] == [2]
 
 
 def test_a_file_of_one_s_own_may_lie_in_a_folder_that_is_named_as_one_of_a_home_s(tmp_path):

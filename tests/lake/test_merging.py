@@ -1,5 +1,6 @@
 """Parts in one file are what they were in files of their own, to everybody who reads the lake or what is made of it."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -122,10 +123,26 @@ def test_ingests_put_small_parts_together_and_nothing_that_is_made_of_the_lake_c
     assert lineage.inputs(together) == lineage.inputs(apart)
 
 
-def test_who_opened_the_lake_reads_on_while_parts_are_put_together_and_the_old_files_go_in_time(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def four_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home and its source after four nights, of which two at most may lie in files of their own."""
+    folder = tmp_path_factory.mktemp("nights")
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(merging, "FEW", 2)
+        nights(folder / "home", folder / "source", range(4))
+    return folder
+
+
+@pytest.fixture
+def home(four_nights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that home, to go on with; each night its source is written anew."""
     monkeypatch.setattr(merging, "FEW", 2)
-    home, source = tmp_path / "home", tmp_path / "source"
-    nights(home, source, range(4))
+    shutil.copytree(four_nights / "home", tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_who_opened_the_lake_reads_on_while_parts_are_put_together_and_the_old_files_go_in_time(home, four_nights):
+    source = four_nights / "source"
     with duckdb.connect() as connection:
         open_lake(connection, home / "lake")
         count = "SELECT count(*), sum(part) FROM lake_bid"
@@ -140,11 +157,9 @@ def test_who_opened_the_lake_reads_on_while_parts_are_put_together_and_the_old_f
 
 @pytest.mark.parametrize("written", range(4))
 def test_a_merge_that_ends_before_the_manifest_leaves_the_lake_as_it_was_and_the_next_one_goes_on(
-    tmp_path, monkeypatch, written
+    home, four_nights, monkeypatch, written
 ):
-    monkeypatch.setattr(merging, "FEW", 2)
-    home, source = tmp_path / "home", tmp_path / "source"
-    nights(home, source, range(4))
+    source = four_nights / "source"
     before, was = read_manifest(home / "lake"), seen(home)
     taken = []
 

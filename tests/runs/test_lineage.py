@@ -1,5 +1,6 @@
 """What a run and a publication say of where they come from, held to the files themselves."""
 
+import shutil
 from dataclasses import replace
 
 import duckdb
@@ -14,13 +15,22 @@ from bidrec.simulator import simulate
 from bidrec.storage.sealed import read_manifest
 
 
-@pytest.fixture
-def config(tmp_path) -> Config:
-    simulate(tmp_path / "source", notices=60, companies=40, bids=200, seed=3)
-    config = Config(home=str(tmp_path / "home"), source=Source(name="koneps", path=str(tmp_path / "source")))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Config:
+    """Only to be read."""
+    folder = tmp_path_factory.mktemp("made")
+    simulate(folder / "source", notices=60, companies=40, bids=200, seed=3)
+    config = Config(home=str(folder / "home"), source=Source(name="koneps", path=str(folder / "source")))
     ingest(config)
     build_features(config)
     return config
+
+
+@pytest.fixture
+def config(made, tmp_path) -> Config:
+    """The same home, to be spoilt."""
+    shutil.copytree(made.home_path, tmp_path / "home")
+    return replace(made, home=str(tmp_path / "home"))
 
 
 def test_the_inputs_are_the_rows_and_columns_that_came_from_the_source_and_until_when(config):
