@@ -52,7 +52,7 @@ class FinalRanker:
     def pairs(
         self, notice_rows: Int64, looked_at: Callable[[int], None] = lambda notices: None
     ) -> tuple[Int64, Int64, Float32]:
-        """All candidates of the notices (Q,): position in `notice_rows` and company row, both ascending, and score, each
+        """All candidates of the notices (Q,): position in `notice_rows` and company row, both ascending, score, each
         (P,). Without the penalty: these are the scores that become probabilities. `looked_at` is told of the notices as
         they are done, so many at a time."""
         if not len(notice_rows):
