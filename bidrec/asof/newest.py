@@ -108,7 +108,7 @@ class NewestRetrievalJob(RetrievalJob):
                 files.refuse_missing(stretch.columns)
                 files.refuse_changed_types(stretch.columns)
                 with unchanged(files.names), told(stretch.source, files.names):
-                    return connection.execute(stretch.select(files.names)).to_arrow_table()
+                    return _in_seconds(connection.execute(stretch.select(files.names)).to_arrow_table())
         except InputMissing as error:
             raise InputMissing(error.message, hint=_HINT) from error
 
@@ -117,6 +117,18 @@ class NewestRetrievalJob(RetrievalJob):
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         raise NotImplementedError("what is materialized goes to the online store only")
+
+
+def _in_seconds(table: pa.Table) -> pa.Table:
+    """Lists of times as lists of whole seconds since 1970, as which Feast stores them. It takes both, but makes an
+    object of each time, a third of what it costs to bring a list of a hundred online. Lists with a NULL stay as they
+    are: of their seconds Feast would make NULLs, all of them."""
+    for at, field in enumerate(table.schema):
+        listed = pa.types.is_list(field.type) and pa.types.is_timestamp(field.type.value_type)
+        if listed and not any(chunk.values.null_count for chunk in table[at].chunks):
+            seconds = table[at].cast(pa.list_(pa.timestamp("s")), safe=False).cast(pa.list_(pa.int64()))
+            table = table.set_column(at, field.name, seconds)
+    return table
 
 
 def _moment(time: datetime) -> str:

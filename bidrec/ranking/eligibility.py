@@ -70,7 +70,7 @@ class Eligible:
         standing_M = self.standing_C if company_rows is None else self.standing_C[company_rows]
         limits_U, of_notice = _distinct(self.limits_N[notice_rows])
         if not self._limit(limits_U):
-            return np.ones((len(notice_rows), len(standing_M)), bool)
+            return np.broadcast_to(True, (len(notice_rows), len(standing_M)))
         standing_V, of_company = _distinct(standing_M)
         return np.take(self._allowed(limits_U, standing_V)[of_notice], of_company, axis=1)
 

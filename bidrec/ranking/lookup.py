@@ -12,6 +12,9 @@ from scipy import sparse
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
+SOME = 8
+"""To find the k-th of many values, every so manieth is looked at first."""
+
 
 def looked_up(matrix: sparse.csr_array, row_B: Int64, company_BM: Int64) -> Float32:
     """(B, M) what the rows row_B of the matrix (rows, C), in which columns ascend, hold of the companies; 0 for one
@@ -59,10 +62,18 @@ def places_of_largest(values: npt.NDArray[np.floating], columns: npt.NDArray[np.
     of notices, the newest. numpy's argpartition would take any of them, and on another processor others."""
     if len(values) <= k:
         return np.arange(len(values))
-    least = np.partition(values, len(values) - k)[len(values) - k]
+    least = _kth(values, k)
     found = np.flatnonzero(~(values < least))  # NaN too: who ranks by it refuses it
     too_many = len(found) - k
     if not too_many:
         return found
     equal = np.flatnonzero(values[found] == least)
     return np.delete(found, equal[np.argpartition(columns[found[equal]], too_many - 1)[:too_many]])
+
+
+def _kth(values: npt.NDArray[np.floating], k: int) -> np.floating:
+    """The k-th largest; NaN is the largest of all."""
+    if len(values) > SOME * SOME * k:
+        # At least k are as large as the k-th of some of them: few others are left to be told apart.
+        values = values[~(values < _kth(values[::SOME], k))]
+    return np.partition(values, len(values) - k)[len(values) - k]

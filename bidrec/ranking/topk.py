@@ -12,6 +12,7 @@ import torch
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 
+NOT_LISTED = np.float32(-np.inf)
 QUERIES = 128
 ITEMS = 32768
 """A block of scores is at most this large: 16 MiB, whatever the catalogue."""
@@ -44,7 +45,7 @@ def _chosen(scores_BN: Float32, k: int) -> Int64:
     last_chosen, first_left_out = score_BL[:, k - 1], score_BL[:, k]
     for row in np.flatnonzero(first_left_out == last_chosen):
         # Equal scores lie on both sides of the list's end: any of them were taken, the lowest are wanted.
-        above = np.flatnonzero(scores_BN[row] > last_chosen[row])
+        above = np.flatnonzero(~(scores_BN[row] <= last_chosen[row]))  # NaN too
         equal = np.flatnonzero(scores_BN[row] == last_chosen[row])[: k - len(above)]
         chosen[row] = np.sort(np.concatenate([above, equal]))
     return chosen
@@ -75,11 +76,27 @@ def _top_k_of_block(
     scores = np.empty((len(query_BD), 0), np.float32)
     for start in range(0, len(item_ND), ITEMS):
         products = query_BD @ item_ND[start : start + ITEMS].T
-        if allowed_BN is not None:
-            products[~allowed_BN[:, start : start + ITEMS]] = -np.inf
-        more, more_scores = best(products, k)
+        allowed = None if allowed_BN is None else allowed_BN[:, start : start + ITEMS]
+        if scores.shape[1] < k:
+            more, more_scores = best(products if allowed is None else np.where(allowed, products, NOT_LISTED), k)
+        else:
+            # Few are above a full list's last: that is cheaper than to order them all. NaN too, so that it is seen.
+            above = ~(products <= scores[:, -1:])
+            more, more_scores = _those(above if allowed is None else above & allowed, products)
         # Those found before have lower rows and come first: among equals, best() keeps them.
         rows, scores = np.hstack([rows, more + start]), np.hstack([scores, more_scores])
         chosen, scores = best(scores, k)
         rows = np.take_along_axis(rows, chosen, axis=1)
     return rows, scores
+
+
+def _those(chosen_BN: npt.NDArray[np.bool_], scores_BN: Float32) -> tuple[Int64, Float32]:
+    """(B, W) the columns chosen of each row, ascending, and their scores, W as many as one row has at most; after a
+    row's last, column 0 with -inf."""
+    row, column = np.divmod(np.flatnonzero(chosen_BN), chosen_BN.shape[1])
+    count_B = np.bincount(row, minlength=len(chosen_BN))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(count_B) - count_B, count_B)
+    columns = np.zeros((len(chosen_BN), int(count_B.max(initial=0))), np.int64)
+    scores = np.full(columns.shape, -np.inf, np.float32)
+    columns[row, place], scores[row, place] = column, scores_BN[row, column]
+    return columns, scores

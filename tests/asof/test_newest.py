@@ -1,11 +1,14 @@
 import tempfile
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from feast import FeatureView, Field, FileSource
+from feast.type_map import NULL_TIMESTAMP_INT_VALUE, python_values_to_proto_values
 from feast.types import Int64
+from feast.value_type import ValueType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +62,30 @@ def of_minutes(path, start=0, end=9):
         start=minute(start),
         end=minute(end),
     )
+
+
+@given(
+    st.lists(
+        st.none() | st.lists(st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), max_size=3),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["UTC", None]),
+)
+def test_lists_of_times_are_stored_to_the_second_whatever_they_hold(lists, zone):
+    times = pa.array(lists, pa.list_(pa.timestamp("us", zone)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "v.parquet", [(str(row), 1, 1) for row in range(len(lists))], value=times)
+        table = NewestRetrievalJob(of_minutes(path), Limits()).to_arrow().sort_by("company_id")
+    stored = python_values_to_proto_values(
+        table.combine_chunks()["value"].to_numpy(zero_copy_only=False), ValueType.UNIX_TIMESTAMP_LIST
+    )
+    for proto, moments in zip(stored, lists, strict=True):
+        known = [moment for moment in moments or [] if moment is not None]
+        expected = [int(moment.replace(tzinfo=UTC).timestamp()) for moment in known]
+        told = list(proto.unix_timestamp_list_val.val)
+        assert [second for second in told if second != NULL_TIMESTAMP_INT_VALUE] == expected
+        assert len(told) == len(moments or [])
 
 
 def test_files_that_differ_in_a_column_s_type_are_refused_as_they_are_for_training(tmp_path):

@@ -23,7 +23,8 @@ class Scored:
     penalty_C: np.ndarray
 
     def pairs(self, notice_rows, looked_at=None):
-        found = [(at, c, score) for at, row in enumerate(notice_rows) for (n, c), score in self.of.items() if n == row]
+        of = sorted(self.of.items())
+        found = [(at, c, score) for at, row in enumerate(notice_rows) for (n, c), score in of if n == row]
         return tuple(np.array([pair[at] for pair in found], kind) for at, kind in enumerate((int, int, np.float32)))
 
 

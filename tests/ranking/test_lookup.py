@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from bidrec.ranking import lookup
 from bidrec.ranking.lookup import entries, largest, looked_up, places_of_largest
 from bidrec.ranking.sparse_rows import from_places
 
@@ -43,19 +44,29 @@ def test_the_largest_entries_are_those_of_a_full_sort_and_of_equal_ones_the_last
         assert sorted(chosen) == sorted(in_order[-k:])
 
 
-@given(st.permutations(range(40)), st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=40, max_size=40), st.data())
-def test_where_the_largest_stand_does_not_depend_on_the_order_of_the_columns(order, values, data):
-    """That of a sparse product is any."""
-    column, value, k = np.array(order), np.array(values, np.float32), data.draw(st.integers(1, 41))
-    places = places_of_largest(value, column, k)
+@given(
+    st.permutations(range(40)),
+    st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=40, max_size=40),
+    st.integers(1, 41),
+    st.sampled_from([2, lookup.SOME]),
+)
+def test_where_the_largest_stand_does_not_depend_on_the_order_of_the_columns_nor_on_who_is_looked_at_first(
+    order, values, k, some
+):
+    column, value = np.array(order), np.array(values, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookup, "SOME", some)
+        places = places_of_largest(value, column, k)
     assert places.tolist() == sorted(places)
     in_order = sorted(range(40), key=lambda place: (value[place], column[place]))
     assert set(places) == set(in_order[-k:])
 
 
-def test_a_value_that_is_nan_is_not_passed_over():
-    value = np.array([np.nan, 1, 2, 3], np.float32)
-    assert places_of_largest(value, np.arange(4), 2).tolist() == [0, 3]
+@pytest.mark.parametrize("some", [2, lookup.SOME])
+def test_a_value_that_is_nan_is_not_passed_over(monkeypatch, some):
+    monkeypatch.setattr(lookup, "SOME", some)
+    value = np.array([1, np.nan, 2, 3, 1, 0, 2, 2, 1], np.float32)
+    assert places_of_largest(value, np.arange(9), 2).tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])

@@ -35,13 +35,18 @@ def test_the_list_is_that_of_a_full_sort_ties_included(scores, k):
     arrays.arrays(np.float32, (5, 3), elements=st.integers(-2, 2)),
     arrays.arrays(np.float32, st.tuples(st.integers(1, 23), st.just(3)), elements=st.integers(-2, 2)),
     st.integers(1, 25),
+    st.integers(0, 3),
 )
-def test_blocks_of_queries_and_items_change_nothing(queries, items, k):
+def test_blocks_of_queries_and_items_change_nothing(queries, items, k, barred):
+    """Every so manieth pair is not allowed, or none is barred."""
+    allowed = np.arange(len(queries) * len(items)).reshape(len(queries), -1) % (barred + 1) == 0 if barred else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(topk, "QUERIES", 2)
         patch.setattr(topk, "ITEMS", 4)
-        rows, values = top_k(queries, items, k)
+        rows, values = top_k(queries, items, k, allowed)
     scores = queries @ items.T
+    if allowed is not None:
+        scores[~allowed] = -np.inf
     assert rows.tolist() == by_full_sort(scores, k)
     assert values.tolist() == np.take_along_axis(scores, rows, axis=1).tolist()
 
@@ -71,6 +76,15 @@ def test_equal_scores_across_the_end_of_the_list_go_to_the_lower_rows():
 def test_a_nan_is_refused_wherever_it_stands(k):
     with pytest.raises(ValueError, match="NaN"):
         best(np.array([[1, 2, 3, np.nan, 5]], np.float32), k)
+
+
+@pytest.mark.parametrize("at", [0, 9])
+def test_a_nan_is_refused_in_whatever_block_it_stands(monkeypatch, at):
+    monkeypatch.setattr(topk, "ITEMS", 4)
+    items = np.ones((10, 1), np.float32)
+    items[at] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        top_k(np.ones((1, 1), np.float32), items, 2)
 
 
 def test_memory_grows_with_the_block_not_with_queries_times_items():

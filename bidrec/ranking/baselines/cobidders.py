@@ -12,6 +12,7 @@ from bidrec.ranking.lookup import entries, largest
 from bidrec.ranking.sparse_rows import from_places
 
 Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
 
 CROWD = 100
 """Notices with more bidders than this say little about who meets whom, and cost their square."""
@@ -45,6 +46,19 @@ class CoBidders:
             likely_L = share.indices[first:last]
             met_C[likely_L] -= share.data[first:last] * self._alone_C[likely_L]
             yield met_C
+
+    def met(self, share: sparse.csr_array, company_BM: Int64) -> Float32:
+        """(B, M) what `spread` says of some companies of each row; 0 for one below 0. Back from these alone: they have
+        fewer bids than all whom the walk reaches, and a company's bids lie together."""
+        half_way_K = np.zeros(self._back.shape[1], np.float32)
+        found = np.zeros(company_BM.shape, np.float32)
+        for row, (first, last) in enumerate(pairwise(share.indptr)):
+            begun, asked = self._back[share.indices[first:last]], company_BM[row] >= 0
+            shares = np.repeat(share.data[first:last], np.diff(begun.indptr))
+            np.add.at(half_way_K, begun.indices, begun.data * shares)
+            found[row, asked] = self._back[company_BM[row, asked]] @ half_way_K
+            half_way_K[begun.indices] = 0
+        return found - entries(share, company_BM) * self._alone_C[company_BM]
 
 
 def likely(votes: sparse.csr_array) -> sparse.csr_array:

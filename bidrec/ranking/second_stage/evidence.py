@@ -47,6 +47,7 @@ class Evidence:
         self.fields, self.companies = fields, ts.companies
         self.vectors, self.notice_ND, self.company_CD = vectors, vectors.notice_ND, vectors.company_CD
         self.known = np.flatnonzero(known_C)
+        self.known_KD = vectors.company_CD[self.known]  # in each block it would be copied again
         self.eligible = eligibility.as_of(moment)
         self._count(bids, settings.half_life)
         self._find_neighbours(bids, settings)

@@ -52,9 +52,9 @@ class FinalRanker:
     def pairs(
         self, notice_rows: Int64, looked_at: Callable[[int], None] = lambda notices: None
     ) -> tuple[Int64, Int64, Float32]:
-        """All candidates of the notices (Q,): position in `notice_rows`, company row and score, each (P,). Without
-        the penalty: these are the scores that become probabilities. `looked_at` is told of the notices as they are
-        done, so many at a time."""
+        """All candidates of the notices (Q,): position in `notice_rows` and company row, both ascending, score, each
+        (P,). Without the penalty: these are the scores that become probabilities. `looked_at` is told of the notices as
+        they are done, so many at a time."""
         if not len(notice_rows):
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
 

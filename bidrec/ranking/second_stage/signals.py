@@ -53,9 +53,7 @@ def candidates_of(evidence: Evidence, notice_rows: Int64, most: int, counted: Se
     by_votes = [largest(_of_eligible(votes, notice_rows, evidence.eligible), share) for votes in (alike, near)]
     company_BM = _union(_by_towers(evidence, notice_rows, share), *by_votes)
     score_BM = np.einsum("bd,bmd->bm", query_BD, evidence.company_CD[company_BM])
-    met_BM = np.zeros(company_BM.shape, np.float32)
-    for row, met_C in enumerate(evidence.company_bidders.spread(likely(near))):
-        met_BM[row] = met_C[company_BM[row]]
+    met_BM = evidence.company_bidders.met(likely(near), company_BM)
     newcomer_BM = evidence.newcomer_C[company_BM] & (company_BM >= 0)
     lent_BM = evidence.peers.lent(near, company_BM, newcomer_BM)
     signals = {
@@ -86,8 +84,8 @@ def _same(evidence: Evidence, name: str, notice_rows: Int64, company_BM: Int64) 
 
 def _by_towers(evidence: Evidence, notice_rows: Int64, most: int) -> Int64:
     """(B, K) the known companies of the largest cosine that may bid; -1 where there are no more."""
-    query_BD, company_KD = evidence.notice_ND[notice_rows], evidence.company_CD[evidence.known]
-    rows, score = top_k(query_BD, company_KD, most, evidence.eligible.mask(notice_rows, evidence.known))
+    allowed_BK = evidence.eligible.mask(notice_rows, evidence.known)
+    rows, score = top_k(evidence.notice_ND[notice_rows], evidence.known_KD, most, allowed_BK)
     return np.where(np.isneginf(score), -1, evidence.known[rows])
 
 

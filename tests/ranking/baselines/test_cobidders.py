@@ -42,6 +42,21 @@ def test_companies_are_met_as_a_walk_over_dense_matrices_says(bids, share):
     np.testing.assert_allclose(found, dense(bids, share), rtol=1e-4, atol=1e-6)
 
 
+@settings(max_examples=40)
+@given(
+    BIDS,
+    st.lists(st.lists(st.sampled_from([0, 0.25, 1]), min_size=COMPANIES, max_size=COMPANIES), min_size=1, max_size=3),
+    st.lists(st.integers(-1, COMPANIES - 1), max_size=4),
+)
+def test_of_some_companies_asked_about_the_walk_says_the_same_and_of_nobody_nothing(bids, share, asked):
+    ts = training_set([0] * NOTICES, [(*pair, day) for pair, day in bids.items()], companies=COMPANIES)
+    made = CoBidders(KnownBids.of(ts, TODAY * DAY), HALF_LIFE)
+    company_BM = np.tile(np.array(asked, np.int64), (len(share), 1))
+    found = made.met(sparse.csr_array(np.array(share, np.float32)), company_BM)
+    expected = np.where(company_BM >= 0, dense(bids, share)[:, asked], 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_a_crowd_is_no_meeting(monkeypatch):
     monkeypatch.setattr(cobidders, "CROWD", 2)
     bids = {(0, 0): 9, (0, 1): 9, (1, 0): 9, (1, 2): 9, (1, 3): 9}
