@@ -7,7 +7,7 @@ Writes  what the command writes; one that writes to the registry or the online s
 import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import datetime
 from functools import partial
 from traceback import walk_tb
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
 from bidrec.features.feast_import import import_feast
-from bidrec.features.feature_store import environment, store_settings
-from bidrec.features.registry import told_why_it_exits, writing_store
+from bidrec.features.feature_store import environment, repository_of, store_settings
+from bidrec.features.registry import as_guest, told_why_it_exits, writing_store
 from bidrec.features.sql_registry import ready_for_apply
 from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
@@ -51,9 +51,8 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         redirect_stdout(printed),
         _printing_times(),
         own,
-        chdir("."),
+        as_guest(repository_of(config)),
     ):
-        # chdir: Feast goes elsewhere, and stays
         settings = store_settings(config)
         if "apply" in arguments:
             ready_for_apply(settings, config.home_path)

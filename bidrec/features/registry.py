@@ -54,7 +54,7 @@ def apply(config: Config) -> None:
         one_job_at_a_time(home, "feast", config.wait_seconds),
         writing_store(config),
         environment(config),
-        _as_guest(repo),
+        as_guest(repo),
         redirect_stdout(printed),
         told_why_it_exits(printed),
     ):
@@ -201,7 +201,7 @@ def _applied_settings(config: Config) -> "RepoConfig":
 
 
 @contextmanager
-def _as_guest(repo: Path) -> Iterator[None]:
+def as_guest(repo: Path) -> Iterator[None]:
     """Let Feast import the repository's modules by bare names (`entities`, ...), and forget them afterwards.
 
     Feast changes into the repository, does not write bytecode from then on, and would find the modules of an earlier

@@ -75,6 +75,8 @@ def test_the_table_of_metrics_json_has_the_keys_that_a_run_has(config: Config) -
 
 
 ELSEWHERE = {
+    "erase": "tests/jobs/test_erase.py",
+    "erase --take-in-again": "tests/jobs/test_erase.py",
     "train": "test_commands.py measures a run again, which prints the same",
     "evaluate": "test_commands.py",
     "demo": "test_commands.py",

@@ -61,7 +61,12 @@ def test_a_file_in_the_home_that_has_the_id_is_named(config, home):
 
 def test_an_id_that_was_erased_by_mistake_is_taken_in_again(config, home):
     run("--company", "c1")
-    assert run("--company", "c1", "--take-in-again").exit_code == 0
+    done = run("--company", "c1", "--take-in-again", "--json")
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "schema_version": 1,
+        "command": "erase",
+        "taken_in_again": True,
+    }
     ingest(config)
     assert lake(home, "lake_bid", "count(*)", "WHERE company_id = 'c1'") == [(3,)]
 
