@@ -6,6 +6,7 @@ import pytest
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.features import feast_command
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.operations import log
 from bidrec.storage.locks import one_job_at_a_time
@@ -27,6 +28,15 @@ def test_apply_leaves_the_process_as_it_was(config, capsys, monkeypatch):
     assert (os.getcwd(), list(sys.path), sys.dont_write_bytecode, set(sys.modules)) == before
     assert os.environ["BIDREC_HOME"] == "elsewhere"
     assert capsys.readouterr().out == ""
+
+
+def test_feasts_own_command_leaves_no_repository_behind_for_another_home(config, tmp_path):
+    feast_command.run(write_home(tmp_path / "other"), ["apply"])
+    apply(config)
+    sources = [view.batch_source.path for view in open_store(config).list_feature_views()]
+    assert all(path.startswith(f"{config.home_path}/") for path in sources)
+    feast_command.run(config, ["apply"])
+    assert sources == [view.batch_source.path for view in open_store(config).list_feature_views()]
 
 
 def test_a_home_with_nothing_applied_has_no_store(tmp_path):
