@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+import pytest
+
 PASSWORD = "s3cret-Passw0rd"
 
 
@@ -66,6 +69,19 @@ def server() -> Iterator[Server]:
     finally:
         _run([str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop"], folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def server_with_vectors() -> Iterator[Server]:
+    """A server that can search vectors; where there is none, the test is skipped."""
+    if reason := missing():
+        pytest.skip(reason)
+    with server() as started:
+        with psycopg.connect(started.url) as connection:
+            if not connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchall():
+                pytest.skip("this PostgreSQL has no pgvector (Debian: apt-get install postgresql-17-pgvector)")
+            connection.execute("CREATE EXTENSION vector")
+        yield started
 
 
 def _bin() -> Path | None:

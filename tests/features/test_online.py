@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from bidrec.config import Config
@@ -31,13 +30,7 @@ def _redis() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _postgres() -> Iterator[tuple[str, dict[str, str]]]:
-    if reason := postgres.missing():
-        pytest.skip(reason)
-    with postgres.server() as server:
-        with psycopg.connect(server.url) as connection:
-            if not connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchall():
-                pytest.skip("this PostgreSQL has no pgvector (Debian: apt-get install postgresql-17-pgvector)")
-            connection.execute("CREATE EXTENSION vector")
+    with postgres.server_with_vectors() as server:
         yield str(STORES / "postgres.yaml"), server.variables
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from bidrec.config import Config
@@ -20,14 +19,7 @@ COMPANIES = [f"c{number:03d}" for number in range(300)]
 
 @pytest.fixture(scope="module")
 def server():
-    reason = postgres.missing()
-    if reason:
-        pytest.skip(reason)
-    with postgres.server() as server:
-        with psycopg.connect(server.url) as connection:
-            if not connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchall():
-                pytest.skip("this PostgreSQL has no pgvector (Debian: apt-get install postgresql-17-pgvector)")
-            connection.execute("CREATE EXTENSION vector")
+    with postgres.server_with_vectors() as server:
         yield server
 
 
