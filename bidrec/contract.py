@@ -41,6 +41,11 @@ class Table:
         return next((column for column in self.columns if column.name == name.lower()), None)
 
     @property
+    def thing(self) -> tuple[str, ...]:
+        """The columns that say which notice, company or bid a row is of, in whatever version."""
+        return tuple(column for column in self.key if column != "known_at")
+
+    @property
     def reserved(self) -> tuple[str, ...]:
         """Names that no source may give: of the ingest's and the features' columns, and DuckDB's of a row's place."""
         own = (REASON, "part", "part_file", "came", "late", "known_at", "is_publication")

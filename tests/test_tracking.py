@@ -66,14 +66,17 @@ def test_no_address_is_among_the_parameters(run: Run) -> None:
     assert "secret" not in str(told)
 
 
-@needs_mlflow
-def test_mlflow_has_the_settings_the_figures_and_the_page(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of an MLflow in files."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return (tmp_path / "mlruns").as_uri()
+
+
+@needs_mlflow
+def test_mlflow_has_the_settings_the_figures_and_the_page(run: Run, address: str) -> None:
     from mlflow.tracking import MlflowClient
 
-    address = (tmp_path / "mlruns").as_uri()
     track(replace(Config(), tracking=Tracking(mlflow=address)), run)
     client = MlflowClient(tracking_uri=address)
     (found,) = client.search_runs([client.get_experiment_by_name("bidrec").experiment_id])
@@ -87,12 +90,10 @@ def test_mlflow_has_the_settings_the_figures_and_the_page(
 
 @needs_mlflow
 def test_the_environment_names_the_experiment_so_that_two_markets_have_one_each(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     from mlflow.tracking import MlflowClient
 
-    address = (tmp_path / "mlruns").as_uri()
     for market in ("Odisha", "Himachal Pradesh"):
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", market)
         track(replace(Config(), tracking=Tracking(mlflow=address)), run)

@@ -45,15 +45,10 @@ def begin_anew(connection: duckdb.DuckDBPyConnection, home: Path) -> list[str]:
     return sorted(moments)
 
 
-def _key(name: str) -> str:
-    """The columns that name a table's thing, in whatever version."""
-    return ", ".join(column for column in TABLES[name].key if column != "known_at")
-
-
 def _refuse_to_lose(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
     lost = {}
     for name in TABLES:
-        key = _key(name)
+        key = ", ".join(TABLES[name].thing)
         gone = f"FROM (SELECT DISTINCT {key} FROM lake_{name}) ANTI JOIN came_{name} USING ({key})"
         lost[name] = connection.execute(f"SELECT count(*) {gone}").fetchall()[0][0]
     said = ", ".join(f"{number:,} of {name}" for name, number in lost.items() if number)
@@ -72,7 +67,7 @@ def _as_late_as_before(connection: duckdb.DuckDBPyConnection, name: str) -> list
 
     A company's versions before that moment become one, the last of them.
     """
-    key = _key(name)
+    key = ", ".join(TABLES[name].thing)
     connection.execute(
         f"""CREATE TABLE late_{name} AS
             SELECT {key}, min(known_at) AS came_at

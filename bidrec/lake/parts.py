@@ -35,8 +35,6 @@ OWN = ("known_at", PART)
 """Columns that no source gives to its notices: known_at, from when on the row was known, is in the notices' files."""
 NO_NEWS = ".ingest.json"
 """In the home: when the source was last read, if that brought nothing that the lake's manifest could say."""
-_STORY = {"notice": "notice_id", "company": "company_id", "bid": "notice_id, company_id"}
-"""Of what a table's rows tell, part after part: a later one takes the place of those that are still to come."""
 
 
 def part_file(table: str, number: int) -> str:
@@ -204,8 +202,8 @@ def _stood(table: str, parts: list[dict[str, Any]]) -> str:
     """
     if len(parts) < 2:
         return f"SELECT * FROM lake_{table}"
-    key = ", ".join(f"later.{name}" for name in _STORY[table].split(", "))
-    same = " AND ".join(f"held.{name} = later.{name}" for name in _STORY[table].split(", "))
+    key = ", ".join(f"later.{name}" for name in TABLES[table].thing)
+    same = " AND ".join(f"held.{name} = later.{name}" for name in TABLES[table].thing)
     # Only the later parts can have replaced anything: the hash table is as small as they are.
     return (
         f"WITH replaced AS (SELECT {key}, later.{PART}, "

@@ -80,7 +80,7 @@ def restated_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def restated(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
     """Columns that say something else than before of most of what the lake holds of a table, as when a unit, a list of
     codes or an encoding is another one over night. A value that was missing is none of these."""
-    key = tuple(column for column in TABLES[name].key if column != "known_at")
+    key = TABLES[name].thing
     own = {*key, "known_at", "came", "late", "part"}
     there = types_of(connection, f"lake_{name}")
     columns = [column for column in types_of(connection, f"came_{name}") if column in there and column not in own]

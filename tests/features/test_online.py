@@ -1,8 +1,5 @@
 """Which keys are online, in each kind of store; a teardown leaves none of them."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +14,6 @@ from bidrec.publishing.write_back import VIEWS
 from tests import postgres, redis
 from tests.publishing.versions import publish
 
-STORE = "feature_store.yaml"
 STORES = repository().parent / "examples" / "stores"
 OF_COMPANIES = ["company_embedding", "company_recommendations"]
 
@@ -69,7 +65,4 @@ def test_a_key_is_online_with_values_and_without_until_the_store_is_emptied(conf
     apply(config)
     assert views_with(config, asked) == []
     feast_command.run(config, ["teardown"])
-    own = {"BIDREC_HOME": config.home, "FEAST_FS_YAML_FILE_PATH": config.feature_store or str(repository() / STORE)}
-    command = [sys.executable, "-m", "jobs.cli", "feast", "apply"]  # a process of its own: Feast keeps the repository
-    done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert feast_command.run(config, ["apply"])[1] == 0
