@@ -104,7 +104,9 @@ def _option(parameter: click.Parameter) -> str:
 
 def _configuration() -> Iterator[str]:
     yield "## Configuration\n"
-    yield "One TOML file; `${NAME}` in a string is the environment variable of that name. Unknown keys are refused.\n"
+    yield "One TOML file; a dot in a key is a table (`[split]`). Unknown keys are refused, all errors reported at once."
+    yield "`${NAME}` in a string is replaced from the environment. If the variable is not set, a string that is nothing"
+    yield "else becomes empty, and a longer one is refused. In Korean: [configuration.ko.md](configuration.ko.md).\n"
     yield "\n".join(["| key | default | meaning |", "|---|---|---|", *_keys(config.Config), ""])
 
 

@@ -34,7 +34,7 @@ def load(path: Path | None, **overrides: Any) -> Config:
         errors += broken(config)
     if errors:
         where = f"{path}: " if path else ""
-        raise ConfigurationError(where + "; ".join(errors), hint="README lists every key with its default")
+        raise ConfigurationError(where + "; ".join(errors), hint="docs/reference.md lists every key with its default")
     return config
 
 
