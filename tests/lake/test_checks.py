@@ -120,7 +120,7 @@ def test_two_versions_of_a_company_at_two_times_are_welcome(connection):
         ({"notice_id": " "}, "notice_id is missing"),
         ({"published_at": None}, "published_at is missing"),
         ({"published_at": datetime(1970, 1, 1, tzinfo=UTC)}, "published_at is before 1990-01-01"),
-        ({"opened_at": datetime(2999, 1, 1, tzinfo=UTC)}, "opened_at is more than 730 days ahead"),
+        ({"opened_at": datetime(2099, 1, 1, tzinfo=UTC)}, "opened_at is more than 730 days ahead"),
         ({"closes_at": datetime(2023, 1, 1, tzinfo=UTC)}, "closes_at is before published_at"),
         ({"opened_at": datetime(2023, 1, 1, tzinfo=UTC)}, "opened_at is before published_at"),
         ({"value": -1.0}, "value is negative"),
@@ -305,6 +305,36 @@ def test_openings_that_are_days_and_no_moments_are_suspected_of_being_too_early(
 def test_further_columns_come_along_as_they_are(connection):
     checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
     assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]
+
+
+@pytest.mark.parametrize("stands_for_none", ["9999-12-31 23:59:59", "infinity", "0001-01-01", "-infinity"])
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Seoul"])
+def test_a_time_that_stands_for_none_is_missing_in_every_zone(connection, stands_for_none, zone):
+    """Feast's readers fail on what is before 1678, after 2261 or, west of Greenwich, in the year 10000."""
+    give(connection, company=[company()], bid=[bid()], notice=[notice()])
+    moment = f"TIMESTAMP '{stands_for_none}' AT TIME ZONE '{zone}'"
+    columns = f"{moment} AS asked_until, DATE '{stands_for_none}' AS day, {moment} AS"
+    for table, column in (("company", "founded_at"), ("notice", "withdrawn_at")):
+        connection.execute(f"CREATE OR REPLACE TABLE given_{table} AS SELECT *, {columns} {column} FROM given_{table}")
+    found = check(connection, RULES, NOW)
+    assert [table.quarantined for table in found.values()] == [0, 0, 0]
+    assert connection.execute("SELECT founded_at FROM checked_company").fetchall() == [(None,)]
+    assert connection.execute("SELECT withdrawn_at, asked_until, day FROM checked_notice").fetchall() == [(None,) * 3]
+
+
+def test_a_time_that_stands_for_none_where_one_is_needed_is_quarantined_as_it_is(connection):
+    never = datetime(9999, 12, 31, tzinfo=UTC)
+    checked(connection, bid=[bid(by=0), bid(by=1, event_at=never, known_at=never)])
+    assert reason(connection, "bid", "company_id = 'c1'").startswith("event_at is more than 730 days ahead; known_at")
+    assert connection.execute("SELECT known_at FROM checked_bid WHERE company_id = 'c1'").fetchall() == [(never,)]
+
+
+def test_the_first_and_the_last_time_that_stand_for_themselves_are_kept(connection):
+    edges = [datetime(1800, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)]
+    checked(connection, company=[company(number, founded_at=edge) for number, edge in enumerate(edges)])
+    assert [
+        edge for (edge,) in connection.sql("SELECT founded_at FROM checked_company ORDER BY company_id").fetchall()
+    ] == edges
 
 
 @pytest.mark.parametrize("name", ["ntceinsttofclnm", "ceonm", "telno", "buyer_email"])
