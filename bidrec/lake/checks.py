@@ -61,25 +61,25 @@ def check(
     now: datetime | None = None,
     *,
     held: bool = False,
-    whole: bool = True,
+    since: datetime | None = None,
 ) -> dict[str, Checked]:
     """Turn given_notice, given_company and given_bid into checked_*; `now` (UTC) is where the future begins.
 
     held: the connection has the views of a lake (`bidrec/lake/parts.py`), whose notices and companies are known too.
-    whole: the rows are all that the source has; a part of them may be empty, or lack the values of a column.
+    since: from when on (UTC) what may have changed was asked for; None: the rows are all that the source has. A part of
+    them may be empty, or lack the values of a column.
     Raises InputMissing (66) on an empty table; ContractError (65) on a missing column, a type that does not fit, a
-    naive time, a personal column or a duplicate key.
+    naive time, a personal column, a duplicate key, or another market's rows.
     """
-    latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
+    whole, latest = since is None, (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
         checked["notice"].warnings += suspect.notices(connection)
         checked["bid"].warnings += suspect.days_alone(connection)
     if held:
         checked["company"].warnings += suspect.restated_versions(connection)
-    if held and whole:
-        for name in ("notice", "company"):
-            checked[name].warnings += suspect.renamed(connection, name)
+        for name, warnings in suspect.renamed(connection, since).items():
+            checked[name].warnings += warnings
     return checked
 
 

@@ -424,7 +424,7 @@ def test_a_part_of_a_source_is_checked_with_the_notices_and_companies_that_the_l
         open_lake(connection, home / "lake")
         bids = [bid(0), bid(1), bid(2), bid(0, 7, known_at=notice(0)["published_at"] - DAY, event_at=None)]
         give(connection, notice=arrow([notice(1, value=-1.0)]), company=arrow([company(0)]).slice(0, 0), bid=bids)
-        found = check(connection, Contract(), NOW, held=True, whole=False)
+        found = check(connection, Contract(), NOW, held=True, since=NOW)
         assert found["company"].given == 0
         reasons = dict(connection.execute("SELECT notice_id || company_id, reason FROM checked_bid").fetchall())
     assert reasons == {
