@@ -75,7 +75,7 @@ def check(
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
         checked["notice"].warnings += suspect.notices(connection)
-        checked["bid"].warnings += suspect.days_alone(connection)
+        checked["bid"].warnings += suspect.days_alone(connection) + suspect.at_night(connection)
     if held:
         checked["company"].warnings += suspect.restated_versions(connection)
         for name, warnings in suspect.renamed(connection, since).items():

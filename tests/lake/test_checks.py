@@ -2,6 +2,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow
@@ -14,7 +15,7 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.lake.checks import Checked, check
 from bidrec.lake.parts import open_lake
 from tests.features.lakes import write_lake
-from tests.tables import DAY, NOW, arrow, bid, company, give, notice
+from tests.tables import DAY, HOUR, NOW, arrow, bid, company, give, notice
 
 RULES = Contract()
 
@@ -300,6 +301,34 @@ def test_openings_that_are_days_and_no_moments_are_suspected_of_being_too_early(
     found = checked(connection, company=[company(by) for by in range(days)], bid=bids)
     assert [warning for warning in found["bid"].warnings if "midnight" in warning] == found["bid"].warnings
     assert len(found["bid"].warnings) == suspected
+
+
+@pytest.mark.parametrize(
+    ("zone", "read", "suspected"),
+    [
+        ("Asia/Seoul", "Asia/Seoul", 0),
+        ("Asia/Seoul", "UTC", 1),
+        ("Asia/Kolkata", "UTC", 1),
+        ("America/New_York", "America/New_York", 0),
+        ("UTC", "UTC", 0),
+    ],
+)
+def test_offices_that_publish_and_open_bids_at_night_are_suspected_of_times_in_utc(connection, zone, read, suspected):
+    """From nine to six on their own clock; what a source's clock shows is `read` in the zone that is configured."""
+    connection.execute("SET VARIABLE zone = ?", [zone])
+    there, hours = ZoneInfo(zone), [9 + minute / 60 for minute in range(0, 540, 10)]
+
+    def told(day: int, hour: float) -> datetime:
+        moment = datetime(2024, 2, 1, tzinfo=there) + day * DAY + hour * HOUR
+        return moment.astimezone(ZoneInfo(read)).replace(tzinfo=there)
+
+    notices = [
+        notice(number, published_at=told(0, hour), closes_at=None, opened_at=None) for number, hour in enumerate(hours)
+    ]
+    opened = [told(9, hour) for hour in hours]
+    bids = [bid(of, 0, event_at=moment, known_at=moment) for of, moment in enumerate(opened)]
+    found = checked(connection, notice=notices, bid=bids)
+    assert len([warning for warning in found["bid"].warnings if "between midnight and six" in warning]) == suspected
 
 
 def test_further_columns_come_along_as_they_are(connection):
