@@ -47,7 +47,7 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         last, read_at = last_reading(config, definition), now or datetime.now(UTC)
         if last:
             read_at = last.later(read_at)
-        checked, news = take(connection, config, last, read_at, whole=True)
+        checked, news = take(connection, config, last, read_at)
         if last is None:
             begin_anew(connection, config.home_path)
         earlier = quarantine.folders_of(config.home_path, last.manifest if last else None)

@@ -26,6 +26,8 @@ _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 _HOMELESS = "Could not determine home directory."
 """What pathlib says of ~ where neither HOME nor the list of users has one, as in many a container."""
+_GONE = re.compile('Cannot open file ".+": No such file')
+"""What DuckDB says of a file that it has listed and that is gone by now, as when small ones are put together."""
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
     "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
@@ -65,6 +67,8 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
     in_duckdb = type(error).__module__ in ("duckdb", "_duckdb")
     if in_duckdb and type(error).__name__ == "OutOfMemoryException":
         return ConfigurationError(str(error), hint="raise memory_limit")
+    if in_duckdb and _GONE.search(str(error)):
+        return Interrupted(f"a file went while it was read: {error}", hint="run the same command again")
     if _is_out_of_memory(error):
         return ConfigurationError(f"not enough memory: {error}", hint=_SMALLER)
     if isinstance(error, RuntimeError) and str(error) == _HOMELESS:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import glob
 
 import duckdb
 
@@ -62,11 +63,13 @@ class ParquetFiles:
 
 
 def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFiles:
-    """The files behind a path: a file, a folder, a pattern. of: whose they are, for messages.
+    """The files behind a path: a file, a folder, a pattern. of: whose they are, for messages. Where the folder is
+    replaced meanwhile, they are looked for again.
 
     Raises InputMissing (66) where there is none, or one cannot be read; ContractError (65) where a row could not be
     told by its place, because a column has the name that DuckDB gives to it.
     """
+    listed = glob(path)
     try:
         alike = connection.execute(
             "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
@@ -77,6 +80,8 @@ def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFi
             files[0]: types_of(connection, f"(SELECT * FROM read_parquet({literal(files[0])}))") for (files,) in alike
         }
     except duckdb.Error as error:
+        if glob(path) != listed:
+            return find(connection, of, path)
         raise InputMissing(f"{of}: cannot read {path}: {first_line(error)}") from error
     for file, types in kinds.items():
         if hidden := {column.lower() for column in types} & {*ROW_OF_FILE}:

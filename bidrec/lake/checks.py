@@ -24,6 +24,9 @@ from bidrec.sql.words import literal, quoted, types_of
 _CONTROL = r"[\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]"
 """What is no character for people, in DuckDB's regular expressions: PostgreSQL takes no NUL, a terminal obeys an ESC,
 some readers begin a new line at U+2028, and an override of the writing's direction (U+202E) turns the rest round."""
+_FIRST, _END = "1800-01-01", "2200-01-01"
+"""Times before and from then on stand for "none" (0001-01-01, 9999-12-31, infinity). Kept, they would spoil the mean of
+an age; Feast's readers fail on what is before 1678, after 2261 or, in UTC, in the year 10000."""
 
 
 @dataclass(kw_only=True)
@@ -58,25 +61,25 @@ def check(
     now: datetime | None = None,
     *,
     held: bool = False,
-    whole: bool = True,
+    since: datetime | None = None,
 ) -> dict[str, Checked]:
     """Turn given_notice, given_company and given_bid into checked_*; `now` (UTC) is where the future begins.
 
     held: the connection has the views of a lake (`bidrec/lake/parts.py`), whose notices and companies are known too.
-    whole: the rows are all that the source has; a part of them may be empty, or lack the values of a column.
+    since: from when on (UTC) what may have changed was asked for; None: the rows are all that the source has. A part of
+    them may be empty, or lack the values of a column.
     Raises InputMissing (66) on an empty table; ContractError (65) on a missing column, a type that does not fit, a
-    naive time, a personal column or a duplicate key.
+    naive time, a personal column, a duplicate key, or another market's rows.
     """
-    latest = (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
+    whole, latest = since is None, (now or datetime.now(UTC)) + timedelta(days=rules.max_future_days)
     checked = {table.name: _check_table(connection, table, rules, latest, held, whole) for table in TABLES.values()}
     if whole:
         checked["notice"].warnings += suspect.notices(connection)
-        checked["bid"].warnings += suspect.days_alone(connection)
+        checked["bid"].warnings += suspect.days_alone(connection) + suspect.at_night(connection)
     if held:
         checked["company"].warnings += suspect.restated_versions(connection)
-    if held and whole:
-        for name in ("notice", "company"):
-            checked[name].warnings += suspect.renamed(connection, name)
+        for name, warnings in suspect.renamed(connection, since).items():
+            checked[name].warnings += warnings
     return checked
 
 
@@ -159,7 +162,9 @@ def _typed(table: Table, given: dict[str, str]) -> str:
     """SQL: every canonical column in its type (NULL where the source has none), then the source's further ones."""
     lower = {name.lower(): name for name in given}
     canonical = [_canonical(column, lower, given) for column in table.columns]
-    further = [quoted(name) for name in given if table.column(name) is None]
+    further = [
+        f"{_meant(quoted(name), kind)} AS {quoted(name)}" for name, kind in given.items() if table.column(name) is None
+    ]
     return ", ".join(canonical + further)
 
 
@@ -172,7 +177,16 @@ def _canonical(column: Column, lower: dict[str, str], given: dict[str, str]) -> 
         if not column.needed:
             value = f"regexp_replace({value}, '{_CONTROL}+', ' ', 'g')"
         value = f"nullif(trim({value}), '')"  # fixed-width columns come padded, and '' is no title
+    if not column.needed:  # a needed time that stands for none is out of its bounds: its row is bad
+        value = _meant(value, column.type)
     return f"{value} AS {column.name}"
+
+
+def _meant(value: str, kind: str) -> str:
+    """SQL: NULL instead of a time or a day that stands for none."""
+    if kind not in ("TIMESTAMPTZ", "DATE"):
+        return value
+    return f"CASE WHEN {value} >= '{_FIRST}' AND {value} < '{_END}' THEN {value} END"
 
 
 def _refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -55,7 +55,8 @@ def take_news(
         news = _company_news(facts) if name == "company" else _news_by_key(table, facts)
         with watched(connection, log.get("ingest"), f"comparing {name} with the lake"):
             connection.execute(f"CREATE TABLE came_{name} AS {news}")
-        connection.execute(f"CREATE TABLE bad_{name} AS {_new_bad(name, columns, quarantines)}")
+        earlier = quarantines if checked[name].quarantined else []  # thousands of files, after years of hours
+        connection.execute(f"CREATE TABLE bad_{name} AS {_new_bad(name, columns, earlier)}")
         checked[name].warnings += suspect.restated(connection, name)
     return {name: found.narrowed(connection, f"came_{name}", f"bad_{name}") for name, found in checked.items()}
 

@@ -168,7 +168,7 @@ def _read(
     since = last.read_at - timedelta(days=config.source.overlap_days) if last else None
     given = sources.give(connection, config.source, definition, staging, since)
     optional = _seen(given.optional, last.manifest.get("optional", {}) if last else {})
-    checked, news = take(connection, config, last, read_at, whole=given.whole)
+    checked, news = take(connection, config, last, read_at, since=None if given.whole else since)
     return {name: found.given for name, found in checked.items()}, news, optional
 
 
@@ -186,18 +186,23 @@ def _seen(there: dict[str, list[str]], before: dict[str, list[str]]) -> dict[str
 
 
 def take(
-    connection: duckdb.DuckDBPyConnection, config: Config, last: Reading | None, read_at: datetime, *, whole: bool
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    last: Reading | None,
+    read_at: datetime,
+    *,
+    since: datetime | None = None,
 ) -> tuple[dict[str, Checked], dict[str, Checked]]:
     """Make came_<table> and bad_<table> of given_<table>, and the lake's views where there is a `last` reading.
 
-    whole: as `check` takes it. Returns what the check found of all that was given, and of what is news. Raises
-    ContractError (65) where the lake is damaged.
+    since: as `check` takes it. Returns what the check found of all that was given, and of what is news. Raises
+    ContractError (65) as `check` does, and where the lake is damaged.
     """
     leave_out(connection, (read_manifest(config.home_path / "lake") or {}).get("erased") or {})
     if last:
         require_intact(config.home_path / "lake")
         open_lake(connection, config.home_path / "lake")
-    checked = check(connection, config.contract, read_at, held=last is not None, whole=whole)
+    checked = check(connection, config.contract, read_at, held=last is not None, since=since)
     if last is None:
         take_all(connection)
         return checked, checked

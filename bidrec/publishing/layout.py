@@ -9,9 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from bidrec.errors import ContractError
+from bidrec.errors import ContractError, Interrupted
 from bidrec.sql.words import first_line
-from bidrec.storage.intact import intact_schema
+from bidrec.storage.intact import intact_schema, is_whole
 
 READ = {
     "notices": ("notice_id", "title", "buyer", "unit", "place", "value", "currency", "published_at", "closes_at"),
@@ -40,11 +40,14 @@ def require_columns(version: Path) -> None:
 @contextmanager
 def reading_features(home: Path) -> Iterator[None]:
     """Around SQL over features/ that some other command has made: raises ContractError (65) where it cannot be read, or
-    lacks a column."""
+    lacks a column; Interrupted (75) where it was replaced meanwhile, with fewer files."""
     try:
         yield
     except (duckdb.BinderException, duckdb.IOException, duckdb.InvalidInputException) as error:
+        features = home / "features"
+        if isinstance(error, duckdb.IOException) and is_whole(features):
+            raise Interrupted(f"{features} was replaced while it was read", hint="ask again") from error
         raise ContractError(
-            f"{home / 'features'} is damaged, or another bidrec made it: {first_line(error)}",
+            f"{features} is damaged, or another bidrec made it: {first_line(error)}",
             hint="the next bidrec train or write-back makes what another bidrec made anew; delete the folder otherwise",
         ) from error

@@ -4,6 +4,7 @@ import errno
 import os
 import tempfile
 
+import duckdb
 import numpy as np
 import pytest
 import torch
@@ -71,6 +72,20 @@ def test_a_home_with_a_name_that_no_system_takes_is_no_bug(monkeypatch, command,
     monkeypatch.setenv("BIDREC_HOME", home)
     done = CliRunner().invoke(main, [command])
     assert (done.exit_code, f"hint: {hint}" in done.stderr) == (code, True), done.stderr
+
+
+def test_a_file_that_another_job_has_put_into_one_with_others_is_no_damage_but_to_be_read_again(tmp_path, capsys):
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.execute("SET streaming_buffer_size = '10KB'")
+        for number in range(6):
+            connection.execute(f"COPY (FROM range(100_000)) TO '{tmp_path}/{number}.parquet'")
+        reading = connection.execute(f"FROM read_parquet('{tmp_path}/*.parquet')")
+        reading.fetchmany(5)
+        (tmp_path / "5.parquet").unlink()
+        with pytest.raises(duckdb.Error) as raised:
+            reading.fetchall()
+    assert report(raised.value, interrupted=False, verbose=False)[0] == 75
+    assert f'{tmp_path}/5.parquet"' in capsys.readouterr().err
 
 
 def test_a_registry_that_another_job_makes_at_the_same_moment_is_no_bug_but_to_be_tried_again(capsys):

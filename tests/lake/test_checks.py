@@ -2,6 +2,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow
@@ -14,7 +15,7 @@ from bidrec.errors import ContractError, InputMissing
 from bidrec.lake.checks import Checked, check
 from bidrec.lake.parts import open_lake
 from tests.features.lakes import write_lake
-from tests.tables import DAY, NOW, arrow, bid, company, give, notice
+from tests.tables import DAY, HOUR, NOW, arrow, bid, company, give, notice
 
 RULES = Contract()
 
@@ -120,7 +121,7 @@ def test_two_versions_of_a_company_at_two_times_are_welcome(connection):
         ({"notice_id": " "}, "notice_id is missing"),
         ({"published_at": None}, "published_at is missing"),
         ({"published_at": datetime(1970, 1, 1, tzinfo=UTC)}, "published_at is before 1990-01-01"),
-        ({"opened_at": datetime(2999, 1, 1, tzinfo=UTC)}, "opened_at is more than 730 days ahead"),
+        ({"opened_at": datetime(2099, 1, 1, tzinfo=UTC)}, "opened_at is more than 730 days ahead"),
         ({"closes_at": datetime(2023, 1, 1, tzinfo=UTC)}, "closes_at is before published_at"),
         ({"opened_at": datetime(2023, 1, 1, tzinfo=UTC)}, "opened_at is before published_at"),
         ({"value": -1.0}, "value is negative"),
@@ -302,9 +303,67 @@ def test_openings_that_are_days_and_no_moments_are_suspected_of_being_too_early(
     assert len(found["bid"].warnings) == suspected
 
 
+@pytest.mark.parametrize(
+    ("zone", "read", "suspected"),
+    [
+        ("Asia/Seoul", "Asia/Seoul", 0),
+        ("Asia/Seoul", "UTC", 1),
+        ("Asia/Kolkata", "UTC", 1),
+        ("America/New_York", "America/New_York", 0),
+        ("UTC", "UTC", 0),
+    ],
+)
+def test_offices_that_publish_and_open_bids_at_night_are_suspected_of_times_in_utc(connection, zone, read, suspected):
+    """From nine to six on their own clock; what a source's clock shows is `read` in the zone that is configured."""
+    connection.execute("SET VARIABLE zone = ?", [zone])
+    there, hours = ZoneInfo(zone), [9 + minute / 60 for minute in range(0, 540, 10)]
+
+    def told(day: int, hour: float) -> datetime:
+        moment = datetime(2024, 2, 1, tzinfo=there) + day * DAY + hour * HOUR
+        return moment.astimezone(ZoneInfo(read)).replace(tzinfo=there)
+
+    notices = [
+        notice(number, published_at=told(0, hour), closes_at=None, opened_at=None) for number, hour in enumerate(hours)
+    ]
+    opened = [told(9, hour) for hour in hours]
+    bids = [bid(of, 0, event_at=moment, known_at=moment) for of, moment in enumerate(opened)]
+    found = checked(connection, notice=notices, bid=bids)
+    assert len([warning for warning in found["bid"].warnings if "between midnight and six" in warning]) == suspected
+
+
 def test_further_columns_come_along_as_they_are(connection):
     checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
     assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]
+
+
+@pytest.mark.parametrize("stands_for_none", ["9999-12-31 23:59:59", "infinity", "0001-01-01", "-infinity"])
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Asia/Seoul"])
+def test_a_time_that_stands_for_none_is_missing_in_every_zone(connection, stands_for_none, zone):
+    """Feast's readers fail on what is before 1678, after 2261 or, west of Greenwich, in the year 10000."""
+    give(connection, company=[company()], bid=[bid()], notice=[notice()])
+    moment = f"TIMESTAMP '{stands_for_none}' AT TIME ZONE '{zone}'"
+    columns = f"{moment} AS asked_until, DATE '{stands_for_none}' AS day, {moment} AS"
+    for table, column in (("company", "founded_at"), ("notice", "withdrawn_at")):
+        connection.execute(f"CREATE OR REPLACE TABLE given_{table} AS SELECT *, {columns} {column} FROM given_{table}")
+    found = check(connection, RULES, NOW)
+    assert [table.quarantined for table in found.values()] == [0, 0, 0]
+    assert connection.execute("SELECT founded_at FROM checked_company").fetchall() == [(None,)]
+    assert connection.execute("SELECT withdrawn_at, asked_until, day FROM checked_notice").fetchall() == [(None,) * 3]
+
+
+def test_a_time_that_stands_for_none_where_one_is_needed_is_quarantined_as_it_is(connection):
+    never = datetime(9999, 12, 31, tzinfo=UTC)
+    checked(connection, bid=[bid(by=0), bid(by=1, event_at=never, known_at=never)])
+    assert reason(connection, "bid", "company_id = 'c1'").startswith("event_at is more than 730 days ahead; known_at")
+    assert connection.execute("SELECT known_at FROM checked_bid WHERE company_id = 'c1'").fetchall() == [(never,)]
+
+
+def test_the_first_and_the_last_time_that_stand_for_themselves_are_kept(connection):
+    edges = [datetime(1800, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)]
+    checked(connection, company=[company(number, founded_at=edge) for number, edge in enumerate(edges)])
+    assert [
+        edge for (edge,) in connection.sql("SELECT founded_at FROM checked_company ORDER BY company_id").fetchall()
+    ] == edges
 
 
 @pytest.mark.parametrize("name", ["ntceinsttofclnm", "ceonm", "telno", "buyer_email"])
@@ -394,7 +453,7 @@ def test_a_part_of_a_source_is_checked_with_the_notices_and_companies_that_the_l
         open_lake(connection, home / "lake")
         bids = [bid(0), bid(1), bid(2), bid(0, 7, known_at=notice(0)["published_at"] - DAY, event_at=None)]
         give(connection, notice=arrow([notice(1, value=-1.0)]), company=arrow([company(0)]).slice(0, 0), bid=bids)
-        found = check(connection, Contract(), NOW, held=True, whole=False)
+        found = check(connection, Contract(), NOW, held=True, since=NOW)
         assert found["company"].given == 0
         reasons = dict(connection.execute("SELECT notice_id || company_id, reason FROM checked_bid").fetchall())
     assert reasons == {

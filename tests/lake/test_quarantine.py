@@ -74,6 +74,12 @@ def test_a_table_of_which_nothing_was_refused_has_no_file_that_each_later_ingest
     assert read_manifest(tmp_path / "quarantine" / "000002")["tables"]["notice"]["quarantined"] == 0
 
 
+def test_where_no_row_is_bad_nothing_is_read_of_what_was_refused_before(tmp_path):
+    run(tmp_path, 0, [*BIDS, bid(0, 100, amount=-1.0)])
+    (tmp_path / "quarantine" / "000001" / "bid.parquet").write_text("no Parquet")
+    assert run(tmp_path, 1, [*BIDS, bid(0, 200)])["ingests"][-1]["came"]["bid"]["rows"] == 1
+
+
 def test_one_bad_row_among_an_hours_few_is_no_reason_to_stop_but_one_in_every_hour_is(tmp_path):
     given = [bid(0, by) for by in range(900)]
     run(tmp_path, 0, given)

@@ -1,13 +1,17 @@
 import shutil
 from datetime import timedelta
 
+import duckdb
 import pytest
 
 from bidrec.config import Config
-from bidrec.errors import ContractError
+from bidrec.errors import ContractError, Interrupted
 from bidrec.features.build import build_features
+from bidrec.publishing.layout import reading_features
 from bidrec.publishing.reasons import in_words, reasons_for
 from bidrec.publishing.recommend import Published
+from bidrec.storage.sealed import MANIFEST, read_manifest, write_json
+from bidrec.storage.whole import whole_folder
 from tests import tables
 from tests.features.lakes import add_part, write_lake
 from tests.publishing.versions import publish
@@ -53,6 +57,22 @@ def test_an_opening_is_of_yesterday_at_any_hour_of_the_next_day(market, hour):
 def test_how_long_ago_a_bid_was_is_said_as_people_say_it(days, said):
     reasons = [{"of": "place", "bids": 1, "days_ago": days}, {"of": "category", "bids": 1234, "days_ago": days}]
     assert in_words(reasons) == f"1 bid in this place, last {said}; 1,234 bids in this category, last {said}"
+
+
+@pytest.mark.parametrize(("merged", "error"), [(True, Interrupted), (False, ContractError)])
+def test_a_file_that_goes_while_it_is_read_is_damage_unless_the_features_are_whole_without_it(market, merged, error):
+    features, old, new = market / "features", "bid_log/000001.parquet", "bid_log/merged-000002.parquet"
+    if merged:
+        manifest = read_manifest(features)
+        manifest["files"][new] = manifest["files"].pop(old)
+        with whole_folder(features) as folder:
+            shutil.copytree(features, folder, dirs_exist_ok=True)
+            (folder / old).rename(folder / new)
+            write_json(folder / MANIFEST, manifest)
+    else:
+        (features / old).unlink()
+    with pytest.raises(error), reading_features(market):
+        duckdb.execute(f"FROM read_parquet('{features / old}')")
 
 
 def test_each_pair_has_its_reasons_in_the_order_asked_and_a_stranger_has_none(market):

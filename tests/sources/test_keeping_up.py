@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from bidrec.config import Config, Source
+from bidrec.errors import ContractError
 from bidrec.lake.erase import erase_from_lake
 from bidrec.lake.ingest import ingest
 from tests import postgres
@@ -182,3 +183,20 @@ def test_an_erased_company_leaves_the_lake_for_good_whether_or_not_the_source_gi
     assert came["bid"] == ({} if given_still else {"rows": 1, "new": 1, "late": 1})
     companies = "SELECT company_id FROM lake_company UNION ALL SELECT company_id FROM lake_bid"
     assert {company for (company,) in lake(market.home, f"({companies})")} == {raw_company()["bizno"]}
+
+
+def tables_of(first: int) -> tuple[list[Row], list[Row], list[Row]]:
+    """Notices, companies and a bid of a market, numbered from `first` on; all registered on the 8th of January."""
+    numbers, registered = range(first, first + 25), "2024-01-08 10:05:00"
+    notices = [raw_notice(number, rgstdt=registered, bidntcedt=registered) for number in numbers]
+    return notices, [raw_company(number, rgstdt=registered) for number in numbers], [raw_bid(first, by=first)]
+
+
+def test_the_tables_of_another_market_are_refused_and_the_lake_stays_as_it_was(market):
+    market.ingest(FIRST, *tables_of(1))
+    there = lake(market.home, "lake_notice", "notice_id, part", "ORDER BY ALL")
+    with pytest.raises(ContractError, match=r"25 of the lake's 25 ids.* are given no more, and 25 others.* as old are"):
+        market.ingest(SECOND, *tables_of(51))
+    assert lake(market.home, "lake_notice", "notice_id, part", "ORDER BY ALL") == there
+    both = [mine + others for mine, others in zip(tables_of(1), tables_of(51), strict=True)]
+    assert market.ingest(THIRD, *both)["company"] == {"rows": 25, "new": 25, "late": 25}
