@@ -1,8 +1,11 @@
 import itertools
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,6 +235,24 @@ def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
     assert not [name for name in found if "seed" in name or "fast" in name or "default" in name]
     rows["seed:tuned"] = {"it_s": 2.0, "pairs_s": 20.0}
     assert training.ratios(rows, ["static"], [1024])["over_best_seed_loop"] == 4
+
+
+def test_ours_run_before_the_others_which_may_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def tried(name: str, *_: Any) -> dict[str, str]:
+        ran.append(name)
+        return {"remark": "failed"}
+
+    monkeypatch.setattr(training, "tried", tried)
+    monkeypatch.setattr(training, "starts", lambda *_: {})
+    monkeypatch.setattr(training, "streamed", lambda *_: {})
+    options = Namespace(device="cuda", seconds=1, steps=10, rounds=1, sizes=[4_096], scale=1, recall=False)
+    found = training.compare(tmp_path, options)
+    theirs = list(training.REMARKS)
+    assert ran[-len(theirs) :] == theirs
+    assert ran[: -len(theirs)] == ["pipeline:history"] + ["pipeline:static"] * 6
+    assert found["rows"].keys() >= {"pipeline:graphs:4096", *theirs}
 
 
 def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:
