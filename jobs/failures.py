@@ -26,6 +26,12 @@ _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _DAMAGED = "restore what is damaged from a copy, or delete its folder and run again the command that writes it"
 _HOMELESS = "Could not determine home directory."
 """What pathlib says of ~ where neither HOME nor the list of users has one, as in many a container."""
+_FULL = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What torch says of a CPU that has no more memory; CUDA, of a GPU; cuBLAS, of the same."""
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
     "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
@@ -75,10 +81,10 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Of Python, NumPy and Arrow a MemoryError; torch has its own on a GPU, and on a CPU only a text."""
+    """Of Python, NumPy and Arrow a MemoryError; torch has its own for what it keeps of a GPU, and else only a text."""
     on_gpu = (type(error).__module__, type(error).__name__) == ("torch", "OutOfMemoryError")
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or on_gpu or on_cpu
+    told = isinstance(error, RuntimeError) and any(text in str(error) for text in _FULL)
+    return isinstance(error, MemoryError) or on_gpu or told
 
 
 def _one_line(text: str) -> str:

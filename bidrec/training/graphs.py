@@ -30,8 +30,9 @@ def record(network: nn.Module) -> None:
 def compiled(network: nn.Module, mode: str | None = None) -> Callable[..., Tensor]:
     """The layers' forward pass, compiled once for any number of rows: each step has as many as it has.
 
-    By a copy of its code: torch keeps what it compiled by the code, which all layers of a kind share, and keeps eight.
-    (Module.compile leaves torch's own modules as they are.)
+    By a copy of its code, as if it stood in this file: torch keeps what it compiled by the code, which all layers of a
+    kind share, and keeps eight; torch's own it runs inside other code, shared too. (Module.compile leaves torch's own
+    modules as they are.)
     """
     shared = type(network).forward
     own = FunctionType(shared.__code__.replace(co_filename=__file__), shared.__globals__, closure=shared.__closure__)
