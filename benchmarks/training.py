@@ -56,8 +56,9 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": ANYWHERE | {"bfloat16": HALF},
     "cuda": ANYWHERE | {"graphs": ON_A_GPU},
 }
-LEAST_STEPS = {"cpu": 20, "cuda": 300}
-"""Of a larger batch. On a GPU the first steps of each size record CUDA graphs, and all of them take a few seconds."""
+LEAST_STEPS = {"cpu": 20, "cuda": 3_000}
+"""Of a larger batch. On a GPU the first steps of each size record CUDA graphs, for a second in all, and a step takes one
+or two milliseconds."""
 LONGEST = {"cpu": 3_600, "cuda": 240}
 """Seconds after which a contender is given up: some hang, and a GPU is lent by the minute."""
 SEED = ("collate", "async", "overlap", "tuned")

@@ -176,6 +176,22 @@ def test_the_floor_is_measured_in_every_epoch_however_short(world: TrainingSet) 
     assert min(found["epochs_over_floor"]) > 0
 
 
+def test_the_floor_computes_as_the_training_does_from_its_first_step(
+    world: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled layers whose matrix products are to be of another precision are compiled anew: in a step that counts."""
+    step, seen = ours.Floor.step, []
+
+    def noted(floor: ours.Floor) -> None:
+        seen.append(torch.get_float32_matmul_precision())
+        step(floor)
+
+    monkeypatch.setattr(ours.Floor, "step", noted)
+    ours.measure(world, configuration("static", precision="bfloat16"), 2, 10)
+    assert len(seen) > 5
+    assert set(seen) == {"high"}
+
+
 @pytest.mark.parametrize("kind", ["static", "history"])
 def test_pairs_are_bids_whatever_a_batch_is_made_of(world: TrainingSet, kind: str, monkeypatch) -> None:
     """Of the default model nearly: what is known of a stretch's companies is as of its first notice."""
