@@ -129,7 +129,7 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet, machine: str, m
     assert found["after_writing_s"] > 0
     assert found["startup_s"] > 0
     assert [name for name, row in rows.items() if "it_s" not in row] == ["pipeline:streamed"]
-    found = {"rows": rows, **training.ratios(rows, training.RECIPES[device], ())}
+    found = {"rows": rows, "device": device, **training.ratios(rows, training.RECIPES[device], ())}
     wanted = {"pipeline_over_floor", "default_pipeline_over_floor", "p99_over_median", "over_best_seed_loop"}
     assert wanted | {"pairs_over_best_seed_loop", "fast_pairs_over_best_seed_loop"} <= found.keys()
     lines = training.table(found).splitlines()
@@ -269,6 +269,18 @@ def test_ours_run_before_the_others_which_may_hang(tmp_path: Path, monkeypatch: 
     assert ran[-len(theirs) :] == theirs
     assert ran[: -len(theirs)] == ["pipeline:history"] + ["pipeline:static"] * 6
     assert found["rows"].keys() >= {"pipeline:graphs:4096", *theirs}
+
+
+def test_how_busy_a_gpu_is_is_not_told_by_what_its_host_does() -> None:
+    ours = {"over_floor": 0.9, "p99_over_median": 1, "floor_it_s": 9.0, "it_s": 8.0, "pairs_s": 80.0, "peak_mib": 1}
+    theirs = {"busy": 0.7, "it_s": 2.0, "pairs_s": 20.0, "peak_mib": 1}
+    rows = {"pipeline:static": ours, "pipeline:fast": ours | {"gpu_busy": 0.3}, "seed:tuned": theirs}
+
+    def busy(device: str) -> list[str]:
+        return [line.split()[3] for line in training.table({"rows": rows, "device": device}).splitlines()[1:6]]
+
+    assert busy("cpu") == ["100%", "90%", "100%", "30%", "70%"]
+    assert busy("cuda") == ["-", "-", "-", "30%", "-"]
 
 
 def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:
