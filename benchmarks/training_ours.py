@@ -22,7 +22,7 @@ from bidrec.errors import Interrupted
 from bidrec.model.two_tower import TwoTower, build
 from bidrec.training import graphs
 from bidrec.training.loop import train
-from bidrec.training.machine import choose_device, fit_to
+from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
@@ -120,9 +120,12 @@ class Watch:
 
 def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> dict[str, Any]:
     """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
-    floor = Floor(config, ts)
-    for _ in range(5):
-        floor.step()
+    with arithmetic(
+        config.training
+    ):  # as in the training: layers compiled for another one would be compiled anew there
+        floor = Floor(config, ts)
+        for _ in range(5):
+            floor.step()
     clock, (every, floor_steps) = Clock(choose_device(config.training.device)), between(config)
     # Of each epoch, however short, the floor is measured.
     watch = run(ts, config, Watch(steps, clock, floor.step, min(every, epoch_steps), floor_steps))

@@ -28,6 +28,12 @@ _HOMELESS = "Could not determine home directory."
 """What pathlib says of ~ where neither HOME nor the list of users has one, as in many a container."""
 _GONE = re.compile('Cannot open file ".+": No such file')
 """What DuckDB says of a file that it has listed and that is gone by now, as when small ones are put together."""
+_FULL = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What torch says of a CPU that has no more memory; CUDA, of a GPU; cuBLAS, of the same."""
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
     "training.batch_size or candidates, loss.uniform_negatives or frequency_buckets; loss.block scores fewer companies "
@@ -79,10 +85,10 @@ def _known(error: BaseException, interrupted: bool) -> BidrecError | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Of Python, NumPy and Arrow a MemoryError; torch has its own on a GPU, and on a CPU only a text."""
+    """Of Python, NumPy and Arrow a MemoryError; torch has its own for what it keeps of a GPU, and else only a text."""
     on_gpu = (type(error).__module__, type(error).__name__) == ("torch", "OutOfMemoryError")
-    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or on_gpu or on_cpu
+    told = isinstance(error, RuntimeError) and any(text in str(error) for text in _FULL)
+    return isinstance(error, MemoryError) or on_gpu or told
 
 
 def _one_line(text: str) -> str:

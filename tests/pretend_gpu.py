@@ -28,7 +28,7 @@ UUID = "8f1c1f4e-52a4-11ef-9d3c-0242ac120002"
 BETWEEN = {"aten.copy_", "aten._to_copy"}
 """Operations from one place to the other."""
 INDEXED = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
-"""Operations whose indices may lie on the host."""
+"""Operations whose indices may lie on the host, which waits until they are copied."""
 WAITED_FOR = {
     *("aten._local_scalar_dense", "aten.nonzero", "aten._unique2", "aten.masked_select"),
     *("aten.bincount", "aten.multinomial"),  # look at their input's least and greatest
@@ -72,6 +72,8 @@ class PretendGpu:
         there = [each for each in tensors if self.has(each)]
         here = [each for each in tensors if not self.has(each) and each.dim()]
         if name in INDEXED and self.has(tensors[0]):
+            indices = here if name == "aten.index" else [each for each in here if each is not tensors[-1]]
+            self.waits.update(["index from the host"] * len(indices))
             here = []
         if not there:
             return
@@ -79,6 +81,10 @@ class PretendGpu:
             raise RuntimeError(f"{name}: fbgemm's build for the CPU has no such operation for a GPU")
         if here and name not in BETWEEN:
             raise RuntimeError(f"{name}: tensors on two devices: {[(self.has(t), tuple(t.shape)) for t in tensors]}")
+        if name == "aten._fused_adam_" and not _as_one_kernel_reads(inputs):
+            raise RuntimeError(
+                f"{name}: params, grads, exp_avgs, and exp_avg_sqs must have same dtype, device, and layout"
+            )
         if torch.are_deterministic_algorithms_enabled() and _refused(name, tensors):
             raise RuntimeError(f"{name} does not have a deterministic implementation")
         places = tensors[1:] if name == "aten.index" else tensors[1:-1]  # what is put there is no index
@@ -91,6 +97,13 @@ class PretendGpu:
     @staticmethod
     def _key(tensor: Tensor) -> int:
         return tensor.untyped_storage()._cdata
+
+
+def _as_one_kernel_reads(inputs: list[Any]) -> bool:
+    """Whether weights, gradients and moments lie in memory alike, each list as long as the others, the steps' last."""
+    given = [each for each in inputs if isinstance(each, Tensor)]
+    lists = [given[at : at + len(given) // 5] for at in range(0, len(given) // 5 * 4, len(given) // 5)]
+    return all(len({(each.dtype, each.stride()) for each in of_one}) == 1 for of_one in zip(*lists, strict=True))
 
 
 def _refused(name: str, tensors: list[Tensor]) -> bool:

@@ -9,8 +9,11 @@ Only in steps. All notices and companies pass in blocks whose kernels take longe
 made for what was replayed before it, so that hundreds of blocks after a step would be as many records.
 """
 
+from collections.abc import Callable
+from types import FunctionType, MethodType
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bidrec.config import Training
 from bidrec.training.filling import fill_up
@@ -21,9 +24,19 @@ SIZES = 8
 
 def record(network: nn.Module) -> None:
     """From here on run the layers as graphs where gradients are asked for; their parameters and their names stay."""
-    fill_up(
-        network, torch.compile(network.forward, mode="reduce-overhead", dynamic=True, isolate_recompiles=True), SIZES
-    )
+    fill_up(network, compiled(network, "reduce-overhead"), SIZES)
+
+
+def compiled(network: nn.Module, mode: str | None = None) -> Callable[..., Tensor]:
+    """The layers' forward pass, compiled once for any number of rows: each step has as many as it has.
+
+    By a copy of its code, as if it stood in this file: torch keeps what it compiled by the code, which all layers of a
+    kind share, and keeps eight; torch's own it runs inside other code, shared too. (Module.compile leaves torch's own
+    modules as they are.)
+    """
+    shared = type(network).forward
+    own = FunctionType(shared.__code__.replace(co_filename=__file__), shared.__globals__, closure=shared.__closure__)
+    return torch.compile(MethodType(own, network), mode=mode, dynamic=True)
 
 
 def start_step(settings: Training) -> None:

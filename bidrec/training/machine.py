@@ -89,18 +89,11 @@ def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTowe
     elif settings.compile:
         _need_compiler(device, "compile")
         for tower in towers:
-            _compile(tower.network)
+            tower.network.forward = graphs.compiled(tower.network)
     elif settings.precision == "bfloat16" and device.type == "cpu":
         for tower in towers:
             fill_up(tower.network, tower.network.forward, SIZES)
     return model
-
-
-def _compile(network: nn.Module) -> None:
-    """Each step has as many rows as it has: one graph for all sizes. By `forward`: Module.compile leaves torch's own
-    modules as they are. Apart from other networks: of all that share their code torch compiles eight."""
-    compiled = torch.compile(network.forward, dynamic=True, isolate_recompiles=True)
-    network.forward = compiled  # type: ignore[method-assign]
 
 
 def _in_bfloat16(tower: nn.Module, device: torch.device) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from bidrec.errors import BidrecError, Interrupted
+from bidrec.errors import BidrecError, DependencyDown, Interrupted
 from bidrec.operations import log
 
 PATIENCE = timedelta(hours=24)
@@ -35,7 +35,7 @@ _place = _ALONE
 def joined(device: str) -> Iterator[None]:
     """Join the processes that torchrun started, if it did; `device` is training.device.
 
-    Raises DependencyDown (69) where a GPU is asked for that is not there.
+    Raises DependencyDown (69) where a GPU is asked for that is not there, or more processes than there are.
     """
     global _place
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -74,7 +74,13 @@ def _join(device: str) -> None:
 
     backend = "gloo"
     if choose_device(device).type == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        own, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if own >= gpus:
+            raise DependencyDown(
+                f"only {gpus} GPU{'s' * (gpus > 1)} here, and none for process {own + 1} of this machine",
+                hint="start as many processes as there are GPUs (torchrun --nproc-per-node gpu)",
+            )
+        torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl"  # what is agreed upon lies on the host, so that no GPU is waited for
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
 

@@ -1,8 +1,11 @@
 import itertools
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +129,7 @@ def test_all_contenders_run_and_are_compared(world: TrainingSet, machine: str, m
     assert found["after_writing_s"] > 0
     assert found["startup_s"] > 0
     assert [name for name, row in rows.items() if "it_s" not in row] == ["pipeline:streamed"]
-    found = {"rows": rows, **training.ratios(rows, training.RECIPES[device], ())}
+    found = {"rows": rows, "device": device, **training.ratios(rows, training.RECIPES[device], ())}
     wanted = {"pipeline_over_floor", "default_pipeline_over_floor", "p99_over_median", "over_best_seed_loop"}
     assert wanted | {"pairs_over_best_seed_loop", "fast_pairs_over_best_seed_loop"} <= found.keys()
     lines = training.table(found).splitlines()
@@ -171,6 +174,22 @@ def test_the_floor_is_measured_in_every_epoch_however_short(world: TrainingSet) 
     found = ours.measure(world, config, 2 * steps, steps)
     assert len(found["epochs_over_floor"]) == 2
     assert min(found["epochs_over_floor"]) > 0
+
+
+def test_the_floor_computes_as_the_training_does_from_its_first_step(
+    world: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled layers whose matrix products are to be of another precision are compiled anew: in a step that counts."""
+    step, seen = ours.Floor.step, []
+
+    def noted(floor: ours.Floor) -> None:
+        seen.append(torch.get_float32_matmul_precision())
+        step(floor)
+
+    monkeypatch.setattr(ours.Floor, "step", noted)
+    ours.measure(world, configuration("static", precision="bfloat16"), 2, 10)
+    assert len(seen) > 5
+    assert set(seen) == {"high"}
 
 
 @pytest.mark.parametrize("kind", ["static", "history"])
@@ -232,6 +251,36 @@ def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
     assert not [name for name in found if "seed" in name or "fast" in name or "default" in name]
     rows["seed:tuned"] = {"it_s": 2.0, "pairs_s": 20.0}
     assert training.ratios(rows, ["static"], [1024])["over_best_seed_loop"] == 4
+
+
+def test_ours_run_before_the_others_which_may_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def tried(name: str, *_: Any) -> dict[str, str]:
+        ran.append(name)
+        return {"remark": "failed"}
+
+    monkeypatch.setattr(training, "tried", tried)
+    monkeypatch.setattr(training, "starts", lambda *_: {})
+    monkeypatch.setattr(training, "streamed", lambda *_: {})
+    options = Namespace(device="cuda", seconds=1, steps=10, rounds=1, sizes=[4_096], scale=1, recall=False)
+    found = training.compare(tmp_path, options)
+    theirs = list(training.REMARKS)
+    assert ran[-len(theirs) :] == theirs
+    assert ran[: -len(theirs)] == ["pipeline:history"] + ["pipeline:static"] * 6
+    assert found["rows"].keys() >= {"pipeline:graphs:4096", *theirs}
+
+
+def test_how_busy_a_gpu_is_is_not_told_by_what_its_host_does() -> None:
+    ours = {"over_floor": 0.9, "p99_over_median": 1, "floor_it_s": 9.0, "it_s": 8.0, "pairs_s": 80.0, "peak_mib": 1}
+    theirs = {"busy": 0.7, "it_s": 2.0, "pairs_s": 20.0, "peak_mib": 1}
+    rows = {"pipeline:static": ours, "pipeline:fast": ours | {"gpu_busy": 0.3}, "seed:tuned": theirs}
+
+    def busy(device: str) -> list[str]:
+        return [line.split()[3] for line in training.table({"rows": rows, "device": device}).splitlines()[1:6]]
+
+    assert busy("cpu") == ["100%", "90%", "100%", "30%", "70%"]
+    assert busy("cuda") == ["-", "-", "-", "30%", "-"]
 
 
 def test_a_start_is_measured_from_the_start_of_a_process(world: TrainingSet) -> None:

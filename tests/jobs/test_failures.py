@@ -31,6 +31,20 @@ def test_settings_that_need_more_memory_than_there_is_are_no_bug_but_named_with_
     assert "training.batch_size" in said
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB."),
+        torch.AcceleratorError("CUDA error: out of memory"),  # of a graph, or of a GPU that others fill
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["allocator", "driver", "cuBLAS"],
+)
+def test_a_gpu_that_is_full_is_no_bug_whoever_asked_it_for_memory(full, capsys):
+    assert report(full, interrupted=False, verbose=False)[0] == 64
+    assert capsys.readouterr().err.startswith("error: not enough memory: CUDA")
+
+
 def test_another_runtime_error_of_torch_is_a_bug(capsys):
     with pytest.raises(RuntimeError) as raised:
         torch.zeros(2) @ torch.zeros(3)

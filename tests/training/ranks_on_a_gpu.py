@@ -41,6 +41,7 @@ def main(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patched, pretend_gpu(patched):
         patched.setattr(torch.distributed, "init_process_group", lambda _, **kwargs: init("gloo", **kwargs))
         patched.setattr(torch.cuda, "set_device", lambda _: None)
+        patched.setattr(torch.cuda, "device_count", lambda: 2)
         with processes.joined("cuda"):
             (folder / f"{processes.rank()}.txt").write_text(heard_of_sharded_tables(), encoding="utf-8")
             copies = [ranks.half_precision_copy(device) for device in ("cpu", "cuda")]

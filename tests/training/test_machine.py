@@ -10,7 +10,9 @@ from torch._dynamo.utils import counters
 
 from bidrec.config import Config, Model, Training
 from bidrec.errors import DependencyDown
+from bidrec.model.towers import network
 from bidrec.model.two_tower import build
+from bidrec.training import graphs
 from bidrec.training.loop import train
 from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
 from bidrec.training.resident import Resident
@@ -152,6 +154,19 @@ def test_all_layers_are_compiled_into_one_graph(first_validated: bool) -> None:
     assert counters["stats"]["unique_graphs"] == 1
     assert counters["stats"]["calls_captured"] >= 2 * linears  # and what lies between
     assert not counters["graph_break"]
+
+
+@needs_compiler
+def test_layers_are_compiled_apart_from_all_that_share_their_code() -> None:
+    """torch keeps eight of one code, and has the ninth run as it is."""
+    counters.clear()
+    for _ in range(9):
+        layers = network(6, (4,), 4, dropout=0.0)
+        run = graphs.compiled(layers)
+        for rows in (20, 7):
+            given = torch.rand(rows, 6)
+            torch.testing.assert_close(run(given), layers(given))
+    assert counters["stats"]["unique_graphs"] == 9
 
 
 @needs_compiler

@@ -1,7 +1,9 @@
 """Whole trainings on a GPU; without one, on one that is pretended: where tensors are is tested, and what is learned."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 
 from bidrec.config import Config, Loss, Model, Training
 from bidrec.errors import Interrupted
+from bidrec.model.adam import adam
 from bidrec.model.two_tower import build
 from bidrec.training import notice_steps
 from bidrec.training.loop import train
@@ -272,12 +275,24 @@ def test_a_pretended_gpu_is_respected_in_the_backward_pass(monkeypatch: pytest.M
             Wrong.apply(x).sum().backward()
 
 
+def test_a_pretended_gpu_refuses_gradients_that_lie_in_memory_as_their_weights_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pretend_gpu(monkeypatch):
+        weight, mean, square = (torch.zeros(3, 2, device=GPU) for _ in range(3))
+        for gradient in (torch.ones(3, 2, device=GPU), torch.ones(2, 3, device=GPU).T):
+            moved = partial(adam, [weight], [gradient], [mean], [square], [torch.ones((), device=GPU)], 0.1)
+            with nullcontext() if gradient.is_contiguous() else pytest.raises(RuntimeError, match="same dtype"):
+                moved()
+
+
 def test_a_pretended_gpu_counts_what_the_host_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with pretend_gpu(monkeypatch) as gpu:
         x = torch.arange(4, device=GPU)
         _ = x[x > 1], x.nonzero(), x.unique(), x.sum().item(), x.repeat_interleave(x), x.cpu(), x.bincount()
-        _ = torch.tensor([1], device=GPU), torch.arange(4).to(GPU)
-        assert sum(gpu.waits.values()) == 9
+        _ = torch.tensor([1], device=GPU), torch.arange(4).to(GPU), x[[1, 2]]
+        x[[0]] += 0
+        assert sum(gpu.waits.values()) == 12
         gpu.waits.clear()
         _ = x[x], x.sum(), x.repeat_interleave(x, output_size=6), torch.where(x > 1, x, 0), x.cumsum(0)
         _ = torch.arange(4).pin_memory().to(GPU, non_blocking=True), torch.zeros(4, device=GPU).scatter_(0, x, 1.0)
