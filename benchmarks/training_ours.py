@@ -120,9 +120,7 @@ class Watch:
 
 def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> dict[str, Any]:
     """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
-    with arithmetic(
-        config.training
-    ):  # as in the training: layers compiled for another one would be compiled anew there
+    with arithmetic(config.training):  # as in the training, or layers that are compiled would be so anew there
         floor = Floor(config, ts)
         for _ in range(5):
             floor.step()

@@ -28,11 +28,7 @@ _HOMELESS = "Could not determine home directory."
 """What pathlib says of ~ where neither HOME nor the list of users has one, as in many a container."""
 _GONE = re.compile('Cannot open file ".+": No such file')
 """What DuckDB says of a file that it has listed and that is gone by now, as when small ones are put together."""
-_FULL = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
+_FULL = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What torch says of a CPU that has no more memory; CUDA, of a GPU; cuBLAS, of the same."""
 _SMALLER = (
     "a machine with more, or smaller settings: model.embedding_dim, table_dim, hidden, company_hidden or members, "
