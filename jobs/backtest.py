@@ -88,11 +88,11 @@ def _range(spread: Mapping[str, float | None]) -> str:
 
 
 def _weeks_table(mode: str, weeks: Sequence[Mapping[str, Any]]) -> "RenderableType":
-    """Recall@100 by weeks since the cutoff; the bars' scale spans what occurs, rounded to .05."""
+    """Recall@100 by weeks since the cutoff; the bars' scale begins below what occurs, in steps of .05."""
     from rich.table import Table
 
     occurring = [week[ranker] for week in weeks for ranker in (MODEL, BEST_BASELINE)]
-    low = math.floor(min(occurring) * 20) / 20
+    low = max(math.ceil(min(occurring) * 20) - 1, 0) / 20
     high = max(math.ceil(max(occurring) * 20) / 20, low + 0.05)
     table = Table(
         title=f"R@100 by weeks since the cutoff, {mode}: the weights stay as they were trained\n"

@@ -51,9 +51,13 @@ def test_the_final_ranking_beats_every_rival_on_himachal_pradesh_frozen_and_rene
     result = train(tmp_path / "home", EXAMPLE, FOLDER, "Himachal Pradesh", "2023-07-01", "2024-01-01")
     frozen, rolling = result["metrics"]["frozen"], result["metrics"]["rolling"]
     assert result["window"]["notices"] == 2772
-    assert frozen["towers"]["recall@100"] >= 0.66
-    assert frozen["final"]["recall@100"] >= 0.71
-    assert rolling["final"]["recall@100"] >= 0.77
+    # README's figures, less what sums in another order may change.
+    assert frozen["towers"]["recall@100"] >= 0.68
+    assert frozen["final"]["recall@100"] >= 0.72
+    assert frozen["final"]["ndcg@10"] >= 0.35
+    assert rolling["towers"]["recall@100"] >= 0.74
+    assert rolling["final"]["recall@100"] >= 0.775
+    assert rolling["final"]["ndcg@10"] >= 0.385
     assert 0.15 <= frozen["popularity"]["recall@100"] <= 0.25
     assert frozen["knn"]["recall@100"] >= 0.64
     assert frozen["summed"]["recall@100"] >= 0.68

@@ -72,6 +72,17 @@ def test_every_command_of_the_readme_runs_and_its_configuration_and_python_do_to
             (clone / name_in_first_line(text)).write_text(text, encoding="utf-8")
         elif language == "python":
             run(clone, ["python", "-c", with_ids_of_the_demo(text, clone)], text, clone / ".bidrec" / "demo")
+    the_demo_finds_most_of_what_the_markets_own_probabilities_find(clone)
+
+
+def the_demo_finds_most_of_what_the_markets_own_probabilities_find(clone: Path) -> None:
+    """More than any rival does, and also for companies without a known bid: .91 and .56 where it was tried."""
+    file = min((clone / ".bidrec" / "demo" / "runs").glob("*/metrics.json"))
+    metrics = json.loads(file.read_text(encoding="utf-8"))
+    frozen, newcomers = metrics["metrics"]["frozen"], metrics["newcomers"]
+    assert frozen["final"]["recall@100"] > max(frozen[name]["recall@100"] for name in metrics["baselines"])
+    assert newcomers["warm"]["of_the_oracle"] > 0.87
+    assert newcomers["cold"]["of_the_oracle"] > 0.4
 
 
 def run(clone: Path, command: list[str], text: str, home: Path | None = None) -> None:

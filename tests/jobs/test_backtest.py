@@ -47,7 +47,8 @@ def test_a_bar_shows_both_figures_and_which_one_is_ahead():
     assert bar(1.0, 1.0, 0.5, 1.0) == "█" * BAR
 
 
-def test_the_tables_fit_a_terminal_of_80_columns_without_a_figure_cut_short():
+def printed(width: int, *weeks: tuple[float, float]) -> str:
+    """The tables of one cutoff whose weeks have these figures of final and of the best baseline."""
     modes = ("frozen", "rolling")
     figures = dict.fromkeys(HEADINGS, 0.6123)
     spread = {name: {"mean": 0.6123, "sd": 0.0123, "min": 0.5123, "max": 0.7123} for name in HEADINGS}
@@ -57,14 +58,32 @@ def test_the_tables_fit_a_terminal_of_80_columns_without_a_figure_cut_short():
         "metrics": {mode: dict.fromkeys(RANKERS, figures) for mode in modes},
         "baseline": dict.fromkeys(modes, "place_category"),
     }
+    by_week = [
+        {"week": number, "notices": 1518, "final": final, "best_baseline": best}
+        for number, (final, best) in enumerate(weeks, 1)
+    ]
     result = {
         "test_days": 60,
         "cutoffs": [cutoff],
         "summary": {mode: dict.fromkeys(RANKERS, spread) for mode in modes},
-        "by_week": {"rolling": [{"week": 1, "notices": 1518, "final": 0.85, "best_baseline": 0.82}]},
+        "by_week": {"rolling": by_week},
     }
     file = io.StringIO()
-    Console(file=file, width=80).print(tables(result))
-    assert "…" not in file.getvalue()
+    Console(file=file, width=width).print(tables(result))
+    return file.getvalue()
+
+
+def test_the_tables_fit_a_terminal_of_80_columns_without_a_figure_cut_short():
+    text = printed(80, (0.85, 0.82))
+    assert "…" not in text
     for whole in ("2025-01-01", "1,518", "0.612", "0.850", "+0.030"):
-        assert whole in file.getvalue()
+        assert whole in text
+
+
+@pytest.mark.parametrize(
+    ("figure", "scale", "bars"), [(1.0, "0.95 1.00", 2), (0.85, "0.80 0.85", 2), (0.0, "0.00 0.05", 0)]
+)
+def test_where_all_weeks_are_alike_their_bars_are_whole_on_a_scale_that_ends_with_what_occurs(figure, scale, bars):
+    text = printed(100, (figure, figure), (figure, figure))
+    assert scale in " ".join(text.split())
+    assert text.count("█" * BAR) == bars
