@@ -1,6 +1,7 @@
 """bidrec demo: the whole flow on an invented market, from nothing to recommendations."""
 
 import dataclasses
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     from bidrec import flow
     from bidrec.publishing.recommend import Published
 
-    home = config.home_path / "demo"
+    home, own_home = config.home_path / "demo", config.home != os.environ.get("BIDREC_HOME", "")
     config = _demo_config(config, home)
     _stage(1)
     _simulate(config, notices, companies, bids, seed)
@@ -48,7 +49,7 @@ def demo(config: Config, notices: int, companies: int, bids: int, seed: int) -> 
     flow.publish(config, run.id)
     flow.describe(config, run)  # again: now it says that the run is published
     _stage(4)
-    return _result(home, metrics, run, Published(home))
+    return _result(home, metrics, run, Published(home), own_home)
 
 
 def _demo_config(config: Config, home: Path) -> Config:
@@ -94,7 +95,7 @@ def _simulate(config: Config, notices: int, companies: int, bids: int, seed: int
     simulate(source, notices=notices, companies=companies, bids=bids, seed=seed)
 
 
-def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Result:
+def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any, own_home: bool) -> Result:
     from rich.console import Group
 
     from jobs.list_tables import companies_table, notices_table
@@ -113,16 +114,20 @@ def _result(home: Path, metrics: dict[str, Any], run: Run, published: Any) -> Re
             "",
             notices_table(company, notices, published.as_of, published.zone),
         ]
-    parts += ["", _where(home, run.page, notice_id)]
+    parts += ["", _where(home, run.page, notice_id, own_home)]
     return Result(data=data, text=Group(*parts), gauges=of_run(metrics))
 
 
-def _where(home: Path, page: Path, notice_id: str | None) -> "Text":
-    """Lines to be copied: none is broken, however narrow the terminal."""
+def _where(home: Path, page: Path, notice_id: str | None, own_home: bool) -> "Text":
+    """Lines to be copied: none is broken, however narrow the terminal.
+
+    own_home: the configuration names a home, which comes before BIDREC_HOME; the lines put that file aside.
+    """
     from rich.text import Text
 
     # Called by make, the program is on nobody's PATH.
-    call = f"BIDREC_HOME={home} {'bidrec' if shutil.which('bidrec') else sys.argv[0]}"
+    program = "bidrec" if shutil.which("bidrec") else sys.argv[0]
+    call = f"{'BIDREC_CONFIG=/dev/null ' if own_home else ''}BIDREC_HOME={home} {program}"
     lines = (
         f"Everything is in {home}:",
         "  source/     the invented tables, with the columns of KONEPS, and the oracle",

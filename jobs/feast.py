@@ -18,7 +18,8 @@ def feast(config: Config, arguments: tuple[str, ...]) -> Result:
     from bidrec.features import feast_command
 
     printed, code = feast_command.run(config, arguments)
-    return Result(data={"feast": list(arguments), "printed": printed}, text=printed, exit_code=code)
+    data = {"feast": list(arguments), "printed": click.unstyle(printed)}
+    return Result(data=data, text=printed, exit_code=code)
 
 
 # What follows the first word is none of ours, --help and -v included.

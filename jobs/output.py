@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from bidrec.reporting.prometheus import Gauge
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _print_text(text: "RenderableType", piped_width: int) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that a Korean terminal's EUC-KR lacks is no error
         sys.stdout.reconfigure(errors="backslashreplace")
     if isinstance(text, str):
-        print(text)
+        click.echo(text, file=sys.stdout)  # without the colours of Feast's lines where no terminal shows them
         return
     from rich.console import Console
 

@@ -28,7 +28,8 @@ def _list(config: Config) -> Result:
         stays = ", ".join(word for word in ("published", "pinned") if row[word])
         other = "" if row["of_this_code"] else ", other code"
         pairs = [(row["run"], stays), (row["state"], row["made_by"] + other)]
-        pairs += [(row["train_before"], row["test_notices"]), (row["recall@100"], row["best_baseline"])]
+        recall = None if row["recall@100"] is None else f"{row['recall@100']:.3f}"
+        pairs += [(row["train_before"], row["test_notices"]), (recall, row["best_baseline"])]
         table.add_row(*("\n".join(str(value) for value in pair if value is not None) for pair in pairs))
     return Result(data={"runs": rows}, text=table)
 

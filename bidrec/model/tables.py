@@ -8,6 +8,7 @@ where fbgemm is missing, and bidrec.model.shared_rows where many processes train
 process holds a part (bidrec.training.sharding) is shared before, while the model is built.
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, KeyedJaggedTensor
     from torchrec.modules.embedding_configs import PoolingType
+
+# TorchRec's own calls have torch warn each process of them, a caller of Recommender included.
+logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
 
 ROWS = "rows"
 """TorchRec's name for a collection's one table, and for its one feature."""

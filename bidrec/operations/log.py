@@ -35,9 +35,8 @@ def configure(verbose: bool = False, json_lines: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
-    # They warn each process of what is of no concern to anybody who reads a log: how TorchRec imports and plans.
-    for noisy in ("torch.fx._symbolic_trace", "torchrec.distributed.planner"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It warns each process of how TorchRec plans, which is of no concern to anybody who reads a log.
+    logging.getLogger("torchrec.distributed.planner").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", r".torch\.distributed\.\w+. is deprecated", FutureWarning)  # TorchRec's calls
     warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 

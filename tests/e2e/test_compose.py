@@ -69,6 +69,12 @@ for side in ("notice", "company"):
     answer[side] = [len(rows), same, sorted(map(str, runs))]
 print(json.dumps(answer))
 """
+PASSWORDS = {"POSTGRES_PASSWORD": "open-sesame-1", "REDIS_PASSWORD": "open-sesame-2"}
+SEARCH = """
+import pathlib
+files = [path for path in pathlib.Path("/data").rglob("*") if path.is_file()]
+print(len(files), *(path for path in files if b"open-sesame" in path.read_bytes()))
+"""
 
 pytestmark = pytest.mark.container
 
@@ -101,6 +107,7 @@ def composed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "BIDREC_IMAGE": image,
         "BIDREC_TOML": str(toml),
         "COMPANY": busiest[0],
+        **PASSWORDS,
         "MARKET": " ".join(
             f"--{name} {size}" for name, size in zip(("notices", "companies", "bids"), SIZES, strict=True)
         ),
@@ -155,3 +162,13 @@ def test_every_vector_in_redis_is_the_one_that_the_run_made(composed):
     runs = json.loads(in_a_job(composed, "import os, json; print(json.dumps(os.listdir('/data/runs')))"))
     assert answer["notice"] == [int(SIZES[0]), int(SIZES[0]), runs]
     assert answer["company"] == [int(SIZES[1]), int(SIZES[1]), runs]
+
+
+def test_no_password_is_in_a_file_of_the_home_or_in_a_log(composed):
+    number, *found = in_a_job(composed, SEARCH).split()
+    assert int(number) > 50
+    assert found == []
+    jobs = [one for one in composed.get_containers(include_all=True) if one.Service not in ("postgres", "redis")]
+    logs = [docker("logs", str(job.ID)) for job in jobs]
+    assert all(log.stdout or log.stderr for log in logs)
+    assert not [log for log in logs if "open-sesame" in log.stdout + log.stderr]

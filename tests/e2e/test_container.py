@@ -3,6 +3,7 @@
 import json
 import time
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -166,6 +167,22 @@ def test_every_command_of_the_daily_work_runs_confined(home):
         "feast", "get-online-features", "-e", f"company_id={company}", "-f", "company_embedding:run_id", options=home
     )
     assert json.loads(online.stdout)["run_id"] == [trained["run"]]
+
+
+def test_what_was_published_is_browsed_from_outside_the_container(home):
+    options = [*CONFINED[CONFINED.index("--read-only") :], "--publish", "127.0.0.1::8000", *home]
+    name = docker("run", "-d", *options, containers.IMAGE, "explore", "--host", "0.0.0.0").stdout.strip()
+    try:
+        deadline = time.monotonic() + 120
+        while '"listening"' not in docker("logs", name).stderr:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        with urllib.request.urlopen(f"http://{docker('port', name, '8000').stdout.strip()}/") as answer:
+            assert "Newest notices" in answer.read().decode()
+        docker("stop", "-t", "30", name)
+        assert docker("inspect", "-f", "{{.State.ExitCode}}", name).stdout.strip() == "0"
+    finally:
+        docker("rm", "-f", name)
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_69(home, tmp_path):

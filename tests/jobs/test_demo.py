@@ -1,5 +1,7 @@
 """The demo's market: the one that was asked for, made once, and never in place of somebody's own files."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from bidrec.config import Config, Source
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.storage.sealed import read_manifest, write_json
-from jobs.demo import _simulate
+from jobs.demo import _simulate, _where
+from tests.publishing.versions import publish
 
 
 def test_the_market_that_was_asked_for_is_made_and_the_same_one_is_not_made_again(tmp_path: Path) -> None:
@@ -49,3 +52,15 @@ def test_numbers_that_make_no_market_take_nothing_away(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="more than a tenth of all pairs"):
         _simulate(config, notices=400, companies=100, bids=10**9, seed=7)
     assert (tmp_path / "lake" / "manifest.json").is_file()
+
+
+def test_the_lines_to_be_copied_lead_to_the_demo_also_where_a_configuration_names_another_home(tmp_path: Path) -> None:
+    (tmp_path / "bidrec.toml").write_text('home = "other"\n', encoding="utf-8")
+    home = tmp_path / "other" / "demo"
+    publish(home, ["apex"], ["road"])
+    said = _where(home, home / "report.html", "road", own_home=True).plain
+    (line,) = (line for line in said.splitlines() if line.startswith("Companies for a notice: "))
+    command = ["bash", "-c", line.removeprefix("Companies for a notice: ")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "BIDREC_HOME": ""})
+    assert done.returncode == 0, done.stderr
+    assert "apex" in done.stdout

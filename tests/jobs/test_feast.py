@@ -45,10 +45,11 @@ def session(cwd: Path, *commands: list[str]) -> list[tuple[int, str, str]]:
 
 
 def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variable(tmp_path, toml):
-    applied, materialized, read, times, as_json, unknown, wrong = session(
+    applied, materialized, told, read, times, as_json, unknown, wrong = session(
         tmp_path,
         ["apply"],
         ["materialize", "--disable-event-timestamp", "-v", "company_activity"],
+        ["--json", "materialize", "--disable-event-timestamp", "-v", "company_activity"],
         ONLINE,
         ["get-online-features", "-f", "company_activity:last_bid_at", "-e", "company_id=apex", "-e", "company_id=none"],
         ["--json", *ONLINE],
@@ -57,6 +58,9 @@ def test_the_home_of_the_configuration_is_materialized_and_read_without_a_variab
     )
     assert applied[0] == 0, applied
     assert materialized[0] == 0, materialized
+    assert "company_activity" in materialized[1]
+    assert "\x1b" not in materialized[1]  # Feast colours its lines, which in a pod's log are letters
+    assert "\x1b" not in json.loads(told[1])["printed"]
     assert read[0] == 0, read
     assert json.loads(read[1])["bids_all"] == [2]
     assert times[0] == 0, times

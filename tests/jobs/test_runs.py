@@ -65,6 +65,7 @@ def test_the_list_says_where_each_stands_and_what_stays(home, ids):
     assert [other for _, other in cells if "code" in other] == ["train, other code"]
     stays = [(run_id, after[0]) for (run_id, _), after in pairwise(cells) if run_id in ids[:2]]
     assert stays == [(ids[0], "pinned"), (ids[1], "published")]
+    assert "│ 0.500 " in run().stdout  # as many digits as the baseline below it has
     assert run("unpin", ids[0]).exit_code == 0
     assert not json.loads(run("--json").stdout)["runs"][0]["pinned"]
 
