@@ -8,7 +8,7 @@ from feast.types import Int64
 
 from bidrec.config import Config
 from bidrec.errors import InputMissing
-from bidrec.features import bringing
+from bidrec.features import bringing, feast_command
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.operations import log
@@ -23,9 +23,9 @@ def told(capsys, monkeypatch):
     """(view, done) of every line of progress while these views of a home are materialized."""
     monkeypatch.setattr(log, "LINE_SECONDS", 0)  # what comes within five seconds is dropped otherwise
 
-    def of(config, views):
+    def of(config, views, by=materialize):
         log.configure(json_lines=True)
-        materialize(config, views)
+        by(config, views)
         events = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
         return [(event["view"], event["done"]) for event in events if event["event"] == "bringing online"]
 
@@ -55,6 +55,21 @@ def test_it_is_told_how_many_rows_of_all_views_are_online(config, told):
         ["company_embedding:run_id"], [{"company_id": company} for company in COMPANIES]
     )
     assert set(answer.to_dict()["run_id"]) == {"first"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["materialize", "--disable-event-timestamp"], ["materialize-incremental", "2100-01-01"]]
+)
+def test_feasts_own_commands_tell_it_too(config, told, arguments):
+    publish(config.home_path, COMPANIES, NOTICES)
+
+    def by_command(config, views):
+        _, code = feast_command.run(config, [*arguments, "--views", *views])
+        assert code == 0
+
+    assert told(config, ["company_embedding"], by_command) == [
+        ("company_embedding", f"{done}/25") for done in (10, 20, 25)
+    ]
 
 
 def test_rows_that_are_withdrawn_count_too(config, told):
