@@ -168,8 +168,9 @@ def _found(published: Published, table: str, text: Sequence[str], order: str, wo
 
 
 def _plain(text: str) -> str:
-    """SQL: the text without capitals and accents, however its letters are composed, and (주) spelled out."""
-    return f"replace(lower(strip_accents(nfc_normalize({text}))), '㈜', '(주)')"
+    """SQL: the text without capitals and accents, however its letters are composed (strip_accents composes what it
+    leaves, Hangul too), and (주) spelled out."""
+    return f"replace(lower(strip_accents({text})), '㈜', '(주)')"
 
 
 _WORDS = f"""
