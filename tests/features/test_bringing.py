@@ -2,9 +2,10 @@
 
 import json
 
+import duckdb
 import pytest
-from feast import BigQuerySource, Entity, FeatureView, Field, ValueType
-from feast.types import Int64
+from feast import BigQuerySource, Entity, FeatureView, Field, FileSource, ValueType
+from feast.types import Int64, String
 
 from bidrec.config import Config
 from bidrec.errors import InputMissing
@@ -86,6 +87,20 @@ def test_a_damaged_file_is_named_as_without_counting(config):
         materialize(config, ["company_embedding"])
 
 
+def test_of_a_table_of_versions_each_key_is_counted_once(tmp_path):
+    file = tmp_path / "versions.parquet"
+    duckdb.execute(
+        f"COPY (SELECT 'c' || range % 3 AS company, range AS bids, now() AS known_at FROM range(9)) TO '{file}'"
+    )
+    view = FeatureView(
+        name="versions",
+        entities=[Entity(name="company", value_type=ValueType.STRING)],
+        schema=[Field(name="company", dtype=String), Field(name="bids", dtype=Int64)],
+        source=FileSource(path=str(file), timestamp_field="known_at"),
+    )
+    assert bringing._keys(view) == 3
+
+
 def test_of_a_view_that_is_read_from_elsewhere_it_is_told_how_many_came(told, capsys):
     view = FeatureView(
         name="elsewhere",
@@ -94,7 +109,7 @@ def test_of_a_view_that_is_read_from_elsewhere_it_is_told_how_many_came(told, ca
         source=BigQuerySource(table="bids", timestamp_field="known_at"),
     )
     written = []
-    write = bringing._Told(lambda *given: written.append(given), bringing._rows(view))
+    write = bringing._Told(lambda *given: written.append(given), bringing._keys(view))
     log.configure(json_lines=True)
     write("config", view, [1, 2], None)
     assert written == [("config", view, [1, 2], None)]
