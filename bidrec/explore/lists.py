@@ -3,7 +3,7 @@
 Reads   published/current, the newest at each question; features/ for regions and licences
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -99,14 +99,14 @@ def search(home: Path, words: str) -> Found:
     notices = _found(
         published,
         "notices",
-        "concat_ws(' ', notice_id, title, buyer, unit, place)",
+        ("notice_id", "title", "buyer", "unit", "place"),
         "published_at DESC, notice_id",
         words,
     )
     companies = _found(
         published,
         "companies",
-        "concat_ws(' ', company_id, name, region)",
+        ("company_id", "name", "region"),
         "bids DESC, company_id",
         words,
     )
@@ -143,32 +143,40 @@ def _listing(asked: Row, rows: list[Row], filters: Filters, published: Published
     )
 
 
-def _found(published: Published, table: str, text: str, order: str, words: str) -> list[Row]:
+def _found(published: Published, table: str, text: Sequence[str], order: str, words: str) -> list[Row]:
+    file = {"file": str(published.file(f"{table}.parquet"))}
     with looking() as connection:
-        # Text and words are made plain once, not each text for each word.
+        asked = dicts(connection.execute(_WORDS, {"words": words[:LONGEST].split()}))  # once, and not with each row
+        if not asked:
+            newest = f"SELECT {', '.join(READ[table])} FROM read_parquet($file) ORDER BY {order} LIMIT {FOUND}"
+            return dicts(connection.execute(newest, file))
+        # Column by column: of a buyer or a place, each spelling is made plain once.
         result = connection.execute(
             f"""SELECT {", ".join(READ[table])}
                 FROM (
-                    SELECT *, {text} AS whole, replace({_plain(text)}, ' ', '') AS squeezed FROM read_parquet($file)
+                    SELECT *, concat_ws(' ', {", ".join(text)}) AS whole,
+                        replace(concat_ws(' ', {", ".join(map(_plain, text))}), ' ', '') AS squeezed
+                    FROM read_parquet($file)
                 )
-                WHERE len(list_filter(
-                    list_transform($words::VARCHAR[], lambda word: {{
-                        'plain': {_plain("word")},
-                        'number': CASE WHEN regexp_full_match(word, '\\d[\\d-]+') THEN replace(word, '-', '') END
-                    }}),
-                    lambda word: NOT (
-                        contains(squeezed, word.plain) OR coalesce(contains(whole, word.number), false)
-                    )
-                )) = 0
-                ORDER BY {order} LIMIT $found""",
-            {"file": str(published.file(f"{table}.parquet")), "words": words[:LONGEST].split(), "found": FOUND},
+                WHERE len(list_filter($asked, lambda word: NOT (
+                    contains(squeezed, word.plain) OR coalesce(contains(whole, word.number), false)
+                ))) = 0
+                ORDER BY {order} LIMIT {FOUND}""",
+            {**file, "asked": asked},
         )
         return dicts(result)
 
 
 def _plain(text: str) -> str:
-    """SQL: the text without capitals and accents, however its letters are composed, and (주) spelled out."""
-    return f"replace(lower(strip_accents(nfc_normalize({text}))), '㈜', '(주)')"
+    """SQL: the text without capitals and accents, however its letters are composed (strip_accents composes what it
+    leaves, Hangul too), and (주) spelled out."""
+    return f"replace(lower(strip_accents({text})), '㈜', '(주)')"
+
+
+_WORDS = f"""
+    SELECT {_plain("word")} AS plain,
+        CASE WHEN regexp_full_match(word, '\\d[\\d-]+') THEN replace(word, '-', '') END AS number
+    FROM (SELECT unnest($words::VARCHAR[]) AS word)"""
 
 
 def _facts(home: Path, table: str, sql: str, ids: list[str], as_of: datetime) -> dict[str, dict[str, Any]]:

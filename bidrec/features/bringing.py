@@ -1,16 +1,17 @@
 """How far Feast is while it brings views online: it writes a batch at a time, and says nothing of it.
 
-Reads   the footers of the views' Parquet files
+Reads   the keys in the views' Parquet files
 """
 
 import glob
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import duckdb
 
 from bidrec.operations import log
+from bidrec.sql.words import quoted
+from bidrec.sql.workspace import looking
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -20,13 +21,12 @@ _logger = log.get("feast")
 
 
 def tell(store: "FeatureStore", views: "Sequence[FeatureView]") -> None:
-    """From here on `store` logs how many rows it has brought online, of those that the views' files hold.
+    """From here on `store` logs how many rows it has brought online, one a key, of the keys in the views' files.
 
-    These are one a key for what is published, where nearly all rows are; of a table of versions they are at most so
-    many. A store whose engine writes in other processes, as Spark's does, logs nothing.
+    A store whose engine writes in other processes, as Spark's does, logs nothing.
     """
     online: OnlineStore = store.provider.online_store
-    told = _Told(online.online_write_batch, sum(_rows(view) for view in views))
+    told = _Told(online.online_write_batch, sum(_keys(view) for view in views))
     # Feast's engine takes a progress hook and passes none on: what it calls for each batch is the only place to count.
     online.online_write_batch = told  # type: ignore[method-assign]
 
@@ -41,10 +41,13 @@ class _Told:
         _logger.info("bringing online", done=f"{self.done}/{max(self.whole, self.done)}", view=table.name)
 
 
-def _rows(view: "FeatureView") -> int:
+def _keys(view: "FeatureView") -> int:
     """In the view's files; 0 where it has none here, or a damaged one, which whoever reads its rows will name."""
+    keys = ", ".join(quoted(column.name) for column in view.entity_columns)
     try:
         files = glob.glob(getattr(view.batch_source, "path", None) or "")
-        return sum(pq.read_metadata(file).num_rows for file in files)
-    except (OSError, pa.ArrowException):
+        with looking() as connection:
+            counted = f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM read_parquet($files))"
+            return int(connection.execute(counted, {"files": files}).fetchall()[0][0]) if files else 0
+    except (OSError, duckdb.Error):
         return 0

@@ -209,7 +209,9 @@ def _write_segment(
     else:
         columns = ", ".join(f"{name} {kind}" for name, kind in STATE_TYPES.items())
         connection.execute(f"CREATE TEMP TABLE company_state ({columns})")
-    connection.execute(_text("market.sql"))
+    for statement in connection.extract_statements(_text("market.sql")):
+        with watched(connection, _logger, "finding what is new of bids"):
+            connection.execute(statement)
     copy("bid_log")
     write_companies(connection, read_market(connection), _text("company_activity.sql"), folder, file, run_rows)
     written = {}

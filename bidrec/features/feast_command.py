@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidrec.config import Config
 from bidrec.errors import ConfigurationError, InputMissing
+from bidrec.features.bringing import tell
 from bidrec.features.feast_import import import_feast
 from bidrec.features.feature_store import environment, repository_of, store_settings
 from bidrec.features.registry import as_guest, told_why_it_exits, writing_store
@@ -24,7 +25,7 @@ from bidrec.operations.passwords import masked
 from bidrec.storage.locks import one_job_at_a_time
 
 if TYPE_CHECKING:
-    from feast import FeatureStore, Project
+    from feast import FeatureStore, FeatureView, Project
 
 _WRITES = {"apply", "delete", "materialize", "materialize-incremental", "teardown"}
 
@@ -50,6 +51,7 @@ def run(config: Config, arguments: Sequence[str]) -> tuple[str, int]:
         environment(config),
         redirect_stdout(printed),
         _printing_times(),
+        _telling_how_far(),
         own,
         as_guest(repository_of(config)),
     ):
@@ -86,6 +88,25 @@ def _printing_times() -> Iterator[None]:
         yield
     finally:
         features.json = theirs
+
+
+@contextmanager
+def _telling_how_far() -> Iterator[None]:
+    """What Feast materializes here is told of as it comes online: its own words come when all is done."""
+    import feast
+
+    theirs = feast.FeatureStore._get_feature_views_to_materialize
+
+    def told(store: "FeatureStore", *given: Any, **further: Any) -> "list[FeatureView]":
+        views = theirs(store, *given, **further)
+        tell(store, views)
+        return views
+
+    feast.FeatureStore._get_feature_views_to_materialize = told  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        feast.FeatureStore._get_feature_views_to_materialize = theirs  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -97,7 +97,8 @@ def _check_table(
     refuse_loss(connection, table.name, source, given, wanted)
 
     connection.execute(f"CREATE VIEW typed AS SELECT {_typed(table, given)} FROM {source}")
-    _refuse_duplicates(connection, table)
+    with watched(connection, log.get("source"), f"looking for keys of {table.name} that are there twice"):
+        _refuse_duplicates(connection, table)
     reasons = [f"CASE WHEN {condition} THEN {literal(reason)} END" for reason, condition in _bad(table, rules, latest)]
     with watched(connection, log.get("source"), f"checking {table.name}", rows):
         connection.execute(

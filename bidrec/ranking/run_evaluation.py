@@ -12,6 +12,7 @@ import numpy as np
 
 from bidrec.config import Config, Evaluation
 from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
@@ -102,7 +103,8 @@ def _frozen(truth: Truth, rankers: _Rankers) -> tuple[dict[str, Any], list[dict[
     metrics = evaluate_periods([whole], truth, settings, model=MODEL, mode="frozen", segments=labels_of(ts, truth))
     _warn_of_few(metrics["window"]["candidates"])
     metrics["newcomers"] = newcomers(metrics["segments"]["company"], MODEL)
-    pairs = final.pairs(truth.notices)
+    looked_at = Counted(log.get("evaluate"), "looking at test notices", len(truth.notices))
+    pairs = final.pairs(truth.notices, looked_at)
     metrics["calibration"] = _calibration(truth, pairs, final.blend)
     lasting_C = final.evidence.lasting_C
     metrics["exposure"] = at_strengths(pairs, lasting_C, truth, whole.candidates_C, settings.exposures)

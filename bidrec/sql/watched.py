@@ -5,6 +5,7 @@ Writes  progress to the log (bidrec.operations.progress)
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,6 +17,8 @@ from bidrec.operations.progress import BAR_SECONDS
 _Logger = structlog.typing.FilteringBoundLogger
 _PASSED = "rows_passed"
 """Sequence that counts rows, in the connection's database; its value is seen while the statement still runs."""
+QUIET_SECONDS = 15.0
+"""After so long without a word of how far a statement is, it is said that it is at work."""
 
 
 @contextmanager
@@ -23,7 +26,8 @@ def watched(
     connection: duckdb.DuckDBPyConnection, logger: _Logger, event: str, rows: int | None = None
 ) -> Iterator[None]:
     """Tell how far the one long statement in the block is: in `rows` where somebody knows how many it passes, otherwise
-    in per cent. DuckDB estimates, and of some statements says nothing. Of what is soon done nothing is told.
+    in per cent. DuckDB estimates, and of some statements says nothing: of these it is told now and then that they
+    are at work. Of what is soon done nothing is told.
     """
     told = _Told(logger, event, rows)
     with _looking(connection, lambda: told.share(connection.query_progress() / 100)):
@@ -66,11 +70,17 @@ class _Told:
     def __init__(self, logger: _Logger, event: str, rows: int | None = None) -> None:
         self.logger, self.event, self.done = logger, event, 0
         self.whole, self.unit = (rows, {}) if rows else (100, {"unit": "%"})
+        self.begun = self.told = time.monotonic()
 
     def share(self, of_one: float) -> None:
-        done = min(int(self.whole * of_one), self.whole - 1)
+        done, now = min(int(self.whole * of_one), self.whole - 1), time.monotonic()
         if done > self.done:
             self._tell(done)
+        elif now - self.told < QUIET_SECONDS:
+            return
+        else:
+            self.logger.info(self.event, seconds=round(now - self.begun))
+        self.told = now
 
     def end(self) -> None:
         if 0 < self.done < self.whole:

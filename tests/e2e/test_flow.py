@@ -22,6 +22,7 @@ from bidrec.lake.ingest import ingest
 from bidrec.publishing.recommend import Published
 from bidrec.publishing.today import embedded_today
 from bidrec.publishing.write_back import VIEWS
+from bidrec.ranking.run_evaluation import evaluate_run
 from bidrec.runs import lineage
 from bidrec.runs.found import all_runs, find
 from bidrec.runs.run import Run
@@ -46,6 +47,13 @@ def test_the_model_is_measured_beside_the_baselines_and_the_oracle(config: Confi
     assert oracle > towers
     assert set(metrics["metrics"]["rolling"]) == set(frozen)
     assert metrics["difference"]["ci"][0] <= metrics["difference"]["mean"] <= metrics["difference"]["ci"][1]
+
+
+def test_an_evaluation_tells_of_each_look_at_the_test_notices(config: Config) -> None:
+    with capture_logs() as logged:
+        metrics, _ = evaluate_run(config, find(config.home_path))
+    told = [entry["done"] for entry in logged if entry["event"] == "looking at test notices"]
+    assert told[-1] == "{0}/{0}".format(metrics["window"]["notices"])
 
 
 def test_every_embedding_and_list_can_be_read_online_and_equals_what_was_published(config: Config) -> None:

@@ -2,13 +2,14 @@
 
 import json
 
+import duckdb
 import pytest
-from feast import BigQuerySource, Entity, FeatureView, Field, ValueType
-from feast.types import Int64
+from feast import BigQuerySource, Entity, FeatureView, Field, FileSource, ValueType
+from feast.types import Int64, String
 
 from bidrec.config import Config
 from bidrec.errors import InputMissing
-from bidrec.features import bringing
+from bidrec.features import bringing, feast_command
 from bidrec.features.feature_store import repository
 from bidrec.features.registry import apply, materialize, open_store
 from bidrec.operations import log
@@ -23,9 +24,9 @@ def told(capsys, monkeypatch):
     """(view, done) of every line of progress while these views of a home are materialized."""
     monkeypatch.setattr(log, "LINE_SECONDS", 0)  # what comes within five seconds is dropped otherwise
 
-    def of(config, views):
+    def of(config, views, by=materialize):
         log.configure(json_lines=True)
-        materialize(config, views)
+        by(config, views)
         events = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
         return [(event["view"], event["done"]) for event in events if event["event"] == "bringing online"]
 
@@ -57,6 +58,21 @@ def test_it_is_told_how_many_rows_of_all_views_are_online(config, told):
     assert set(answer.to_dict()["run_id"]) == {"first"}
 
 
+@pytest.mark.parametrize(
+    "arguments", [["materialize", "--disable-event-timestamp"], ["materialize-incremental", "2100-01-01"]]
+)
+def test_feasts_own_commands_tell_it_too(config, told, arguments):
+    publish(config.home_path, COMPANIES, NOTICES)
+
+    def by_command(config, views):
+        _, code = feast_command.run(config, [*arguments, "--views", *views])
+        assert code == 0
+
+    assert told(config, ["company_embedding"], by_command) == [
+        ("company_embedding", f"{done}/25") for done in (10, 20, 25)
+    ]
+
+
 def test_rows_that_are_withdrawn_count_too(config, told):
     publish(config.home_path, COMPANIES, NOTICES)
     publish(config.home_path, COMPANIES[1:], NOTICES, run="second")
@@ -71,6 +87,20 @@ def test_a_damaged_file_is_named_as_without_counting(config):
         materialize(config, ["company_embedding"])
 
 
+def test_of_a_table_of_versions_each_key_is_counted_once(tmp_path):
+    file = tmp_path / "versions.parquet"
+    duckdb.execute(
+        f"COPY (SELECT 'c' || range % 3 AS company, range AS bids, now() AS known_at FROM range(9)) TO '{file}'"
+    )
+    view = FeatureView(
+        name="versions",
+        entities=[Entity(name="company", value_type=ValueType.STRING)],
+        schema=[Field(name="company", dtype=String), Field(name="bids", dtype=Int64)],
+        source=FileSource(path=str(file), timestamp_field="known_at"),
+    )
+    assert bringing._keys(view) == 3
+
+
 def test_of_a_view_that_is_read_from_elsewhere_it_is_told_how_many_came(told, capsys):
     view = FeatureView(
         name="elsewhere",
@@ -79,7 +109,7 @@ def test_of_a_view_that_is_read_from_elsewhere_it_is_told_how_many_came(told, ca
         source=BigQuerySource(table="bids", timestamp_field="known_at"),
     )
     written = []
-    write = bringing._Told(lambda *given: written.append(given), bringing._rows(view))
+    write = bringing._Told(lambda *given: written.append(given), bringing._keys(view))
     log.configure(json_lines=True)
     write("config", view, [1, 2], None)
     assert written == [("config", view, [1, 2], None)]

@@ -29,6 +29,21 @@ def test_a_long_statement_is_told_of_in_rising_numbers_that_end_with_the_whole(
     assert told[-1] == (rows or 100, rows or 100)
 
 
+def test_a_statement_of_which_duckdb_says_nothing_is_told_to_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "BAR_SECONDS", 0.001)
+    monkeypatch.setattr(watched, "QUIET_SECONDS", 0.01)
+    crossed = "SELECT sum(hash(a.range, b.range) % 7) FROM range(20000) AS a CROSS JOIN range(5000) AS b"
+    with (
+        duckdb.connect() as connection,
+        capture_logs() as logs,
+        watched.watched(connection, log.get("ingest"), "reading notice"),
+    ):
+        connection.execute(crossed).fetchall()
+    assert {one["event"] for one in logs} == {"reading notice"}
+    assert {how_far(one) for one in logs} == {None}
+    assert [one["seconds"] for one in logs] == sorted(one["seconds"] for one in logs)
+
+
 def test_of_a_short_statement_nothing_is_told_and_an_error_is_the_statements_own() -> None:
     with duckdb.connect() as connection, capture_logs() as logs:
         with watched.watched(connection, log.get("ingest"), "counting"):
