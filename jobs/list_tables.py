@@ -33,7 +33,7 @@ def companies_table(
     return Group(
         f"Companies for notice {notice['notice_id']}: {notice['title'] or 'without title'}\n"
         f"  {_buyer(notice) or 'unknown buyer'}{place}, {_money(notice)}\n"
-        f"  closes {_time(notice['closes_at'], zone)}, {_known(as_of, zone)}",
+        f"  closes {_time(notice['closes_at'], zone)}, bids {_known(as_of, zone)}",
         table,
     )
 
@@ -45,6 +45,8 @@ def notices_table(
 
     `as_of`: of the bids. `zone`: whose clock the times are shown by."""
     from rich.console import Group
+
+    from bidrec.publishing.reasons import bids_in_words
 
     table = _listing("notice", "title", "buyer", "value", "closes", why=company is not None)
     for row in notices:
@@ -61,7 +63,7 @@ def notices_table(
     words = ", ".join(part for part in (company["name"], company["region"]) if part)
     return Group(
         f"Open notices for company {company['company_id']}: {words or 'without name'}\n"
-        f"  {company['bids']:,} {_known(as_of, zone)}",
+        f"  {bids_in_words(company['bids'])} {_known(as_of, zone)}",
         table,
     )
 
@@ -107,7 +109,7 @@ def _buyer(notice: Mapping[str, Any]) -> str:
 
 def _known(as_of: datetime, zone: tzinfo) -> str:
     """Of a publication that may be older than it seems; the table's other times are by the same clock."""
-    return f"bids known as of {_time(as_of, zone)} ({zone})"
+    return f"known as of {_time(as_of, zone)} ({zone})"
 
 
 def _day(value: datetime | None, zone: tzinfo) -> str:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from bidrec.errors import BidrecError
 from bidrec.explore.lists import FOUND, LONGEST, Filters, Listing, companies_of, notices_of, search
+from bidrec.publishing.reasons import bids_in_words
 from bidrec.reporting.templates import buyer, money, words
 
 HEADERS = {
@@ -81,7 +82,7 @@ class _Pages:
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
         )
-        self.templates.filters |= {"time": _time, "buyer": buyer, "money": money, "words": words}
+        self.templates.filters |= {"time": _time, "buyer": buyer, "money": money, "words": words, "bids": bids_in_words}
         self.templates.globals["longest"] = LONGEST
 
     def start(self, request: Request) -> Response:

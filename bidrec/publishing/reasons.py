@@ -48,7 +48,7 @@ def in_words(reasons: Sequence[dict[str, Any]]) -> str:
     if not reasons:
         return "no bid to this office, in this place or category: the model goes by the rest"
     return "; ".join(
-        f"{_bids(reason['bids'])} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
+        f"{bids_in_words(reason['bids'])} {WORDS[reason['of']]}, last {_ago(reason['days_ago'])}" for reason in reasons
     )
 
 
@@ -61,7 +61,7 @@ def _reasons(row: Sequence[Any], as_of: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _bids(number: int) -> str:
+def bids_in_words(number: int) -> str:
     return "1 bid" if number == 1 else f"{number:,} bids"
 
 

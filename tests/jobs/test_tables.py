@@ -131,6 +131,8 @@ def test_a_list_says_when_what_it_counts_was_known_and_by_whose_clock_its_times_
     )
     assert "closes 2025-07-14 10:00, bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in companies
     assert "\n  12,345 bids known as of 2025-06-30 17:32 (Asia/Seoul)\n" in notices
+    of_a_newcomer = printed(notices_table(COMPANY | {"bids": 1}, [NOTICE], AS_OF, SEOUL), 200)
+    assert "\n  1 bid known as of 2025-06-30 17:32 (Asia/Seoul)\n" in of_a_newcomer
 
 
 def test_a_notice_of_which_nothing_is_known_has_a_row_too() -> None:
