@@ -58,7 +58,7 @@ def test_a_run_that_is_measured_again_has_the_figures_it_had_and_what_it_lacked(
 
 def test_the_demo_prints_what_is_documented(config: Config) -> None:
     run = find(config.home_path)
-    result = _result(config.home_path, run.metrics(), run, Published(config.home_path))
+    result = _result(config.home_path, run.metrics(), run, Published(config.home_path), own_home=False)
     assert set(result.data) == documented()["demo"]
     notice = result.data["notice"]["notice_id"]
     assert result.data["companies"] == Published(config.home_path).companies_for(notice, 10)[1]
