@@ -69,7 +69,7 @@ def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFi
     Raises InputMissing (66) where there is none, or one cannot be read; ContractError (65) where a row could not be
     told by its place, because a column has the name that DuckDB gives to it.
     """
-    listed = glob(path)
+    listed = sorted(glob(path))
     try:
         alike = connection.execute(
             "SELECT list(file_name ORDER BY file_name) AS files FROM (SELECT file_name, "
@@ -80,7 +80,7 @@ def find(connection: duckdb.DuckDBPyConnection, of: str, path: str) -> ParquetFi
             files[0]: types_of(connection, f"(SELECT * FROM read_parquet({literal(files[0])}))") for (files,) in alike
         }
     except duckdb.Error as error:
-        if glob(path) != listed:
+        if sorted(glob(path)) != listed:
             return find(connection, of, path)
         raise InputMissing(f"{of}: cannot read {path}: {first_line(error)}") from error
     for file, types in kinds.items():
