@@ -15,8 +15,10 @@ import numpy as np
 from bidrec import sources
 from bidrec.config import Config
 from bidrec.contract import REASON, TABLES
+from bidrec.errors import BidrecError
 from bidrec.lake import quarantine
 from bidrec.lake.anew import begin_anew
+from bidrec.lake.checks import Checked
 from bidrec.lake.ingest import Reading, last_reading, take
 from bidrec.operations import log
 from bidrec.sql.workspace import bound
@@ -35,7 +37,7 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
     say they were known by: they count from the reading that brought them.
 
     Raises what an ingest or a training would: ConfigurationError (64), ContractError (65), InputMissing (66),
-    DependencyDown (69).
+    DependencyDown (69). Where it is a split or bad rows that end it, what was found by then is logged.
     """
     definition = sources.load_definition(config.source.name)
     files = sources.files(config.source, definition)
@@ -51,25 +53,41 @@ def rehearse(config: Config, *, now: datetime | None = None) -> dict[str, Any]:
         if last is None:
             begin_anew(connection, config.home_path)
         earlier = quarantine.folders_of(config.home_path, last.manifest if last else None)
-        quarantine.refuse_too_many(connection, news, config.contract.max_bad_share, target=None, earlier=earlier)
-        split, windows = _windows(connection, config, last is not None, read_at)
+        tables = {name: _described(connection, name, found) for name, found in checked.items()}
+        try:
+            quarantine.refuse_too_many(connection, news, config.contract.max_bad_share, target=None, earlier=earlier)
+            split, windows = _windows(connection, config, last is not None, read_at)
+        except BidrecError:
+            _tell(tables)
+            raise
         return {
             "source": definition.name,
             "zone": definition.zone,
-            "tables": {
-                name: {
-                    "rows": found.given,
-                    "quarantined": found.quarantined,
-                    "reasons": found.reasons,
-                    "warnings": found.warnings,
-                    "range": _range(connection, name),
-                }
-                for name, found in checked.items()
-            },
+            "tables": tables,
             "late": _late(connection, last),
             "split": split,
             "windows": windows,
         }
+
+
+def _described(connection: duckdb.DuckDBPyConnection, name: str, found: Checked) -> dict[str, Any]:
+    return {
+        "rows": found.given,
+        "quarantined": found.quarantined,
+        "reasons": found.reasons,
+        "warnings": found.warnings,
+        "range": _range(connection, name),
+    }
+
+
+def _tell(tables: dict[str, dict[str, Any]]) -> None:
+    """Log what was found of each table, where an error comes instead of the result: it may say what the error is of."""
+    logger = log.get("check")
+    for name, table in tables.items():
+        since, until = table["range"]
+        logger.info(name, rows=table["rows"], since=since, until=until, bad=table["reasons"])
+        for warning in table["warnings"]:
+            logger.warning(warning)
 
 
 def _good(table: str) -> str:

@@ -14,7 +14,7 @@ def check(config: Config) -> Result:
     If the home has a lake, what is new to it is counted in, as train would. It reads every row, since a duplicate key
     or a time without a zone may be in any of them, and so takes as long as an ingest. Nothing is kept; what does not
     fit memory_limit passes through a temporary folder. Ends as ingest and train would: 64, 65, 66 or 69, with the line
-    that says why.
+    that says why, after what was found by then.
     """
     require_source(config)
     from bidrec.rehearsal import rehearse

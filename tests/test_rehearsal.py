@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bidrec.config import Config, Contract, Split
 from bidrec.errors import ConfigurationError, ContractError
@@ -42,6 +43,19 @@ def test_too_many_bad_rows_are_refused_in_the_words_of_the_ingest(tmp_path):
     assert not rehearse(config_of(tmp_path), now=NOW)["tables"]["bid"]["quarantined"]
     with pytest.raises(ContractError, match="100 of 100 rows are bad"):
         rehearse(config_of(tmp_path, notice=[row | {"title": "t", "published_at": None} for row in NOTICES]), now=NOW)
+
+
+def test_what_was_found_is_told_also_where_the_split_is_refused(tmp_path):
+    """Which days there are, and why rows are bad, is what the split is mended by."""
+    bids = [*BIDS, bid(0, 2, amount=-1.0)]
+    config = replace(config_of(tmp_path, bid=bids), split=Split(test_days=2000))
+    with pytest.raises(ConfigurationError), capture_logs() as logged:
+        rehearse(config, now=NOW)
+    told = {entry["event"]: entry for entry in logged}
+    assert told["notice"]["rows"] == 100
+    assert told["notice"]["since"].startswith("2024-01-01")
+    assert told["bid"]["bad"] == {"amount is negative": 1}
+    assert any(entry["log_level"] == "warning" for entry in logged)
 
 
 def test_no_bad_row_is_refused_where_all_are_allowed(tmp_path):
