@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,10 @@ def test_numbers_that_make_no_market_take_nothing_away(tmp_path: Path) -> None:
     assert (tmp_path / "lake" / "manifest.json").is_file()
 
 
-def test_the_lines_to_be_copied_lead_to_the_demo_also_where_a_configuration_names_another_home(tmp_path: Path) -> None:
+def test_the_lines_to_be_copied_lead_to_the_demo_also_where_a_configuration_names_another_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     (tmp_path / "bidrec.toml").write_text('home = "other"\n', encoding="utf-8")
     home = tmp_path / "other" / "demo"
     publish(home, ["apex"], ["road"])
