@@ -23,8 +23,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bidrec.errors import BidrecError
-from bidrec.explore.lists import FOUND, LONGEST, Filters, Listing, companies_of, notices_of, search
+from bidrec.errors import BidrecError, InputMissing
+from bidrec.explore.lists import FOUND, LISTED, LONGEST, Filters, Listing, companies_of, notices_of, search
 from bidrec.publishing.reasons import bids_in_words
 from bidrec.reporting.templates import buyer, money, words
 
@@ -70,7 +70,7 @@ def app(home: Path, names: Collection[str]) -> Starlette:
             Route("/company/{id:path}", pages.company, methods=["GET"]),
         ],
         middleware=[Middleware(_Closed, names={*names, "localhost"})],
-        exception_handlers={BidrecError: pages.refused},
+        exception_handlers={BidrecError: pages.refused, 404: pages.nowhere},
     )
 
 
@@ -83,7 +83,7 @@ class _Pages:
             loader=jinja2.PackageLoader("bidrec.explore", "."), autoescape=True, undefined=jinja2.StrictUndefined
         )
         self.templates.filters |= {"time": _time, "buyer": buyer, "money": money, "words": words, "bids": bids_in_words}
-        self.templates.globals["longest"] = LONGEST
+        self.templates.globals |= {"longest": LONGEST, "listed": LISTED}
 
     def start(self, request: Request) -> Response:
         question = request.query_params.get("q", "")
@@ -96,8 +96,18 @@ class _Pages:
         return self._list(request, "company", notices_of)
 
     def refused(self, request: Request, error: Exception) -> Response:
-        response = self._page("refused", message=error.message if isinstance(error, BidrecError) else "")
-        response.status_code = 404
+        """What was not published is not here (404); a damaged file, or one that is being replaced, is no lack (500)."""
+        assert isinstance(error, BidrecError)
+        if isinstance(error, InputMissing):
+            return self._refusal(404, "That is not here", error.message, request.path_params.get("id", ""))
+        return self._refusal(500, "That cannot be read", str(error))
+
+    def nowhere(self, request: Request, error: Exception) -> Response:
+        return self._refusal(404, "That is not here", "no page has this address")
+
+    def _refusal(self, status: int, heading: str, message: str, id: str = "") -> Response:
+        response = self._page("refused", heading=heading, message=message, id=id)
+        response.status_code = status
         return response
 
     def _list(self, request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:

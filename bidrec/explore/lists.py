@@ -67,6 +67,17 @@ class Filters:
             and not (value is not None and self.most is not None and value > self.most)
         )
 
+    def in_words(self) -> list[str]:
+        """What a list is narrowed by, for people."""
+        said = [
+            self.region and f"region {self.region}",
+            self.licence and f"licence {self.licence}",
+            self.least is not None and f"value from {self.least:,.15g}",
+            self.most is not None and f"value up to {self.most:,.15g}",
+            self.open_now and "open now",
+        ]
+        return [words for words in said if words]
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -75,6 +86,10 @@ class Listing:
     asked: Row
     rows: list[Row]
     """Those that the filters keep, with region, licences and why."""
+    of: int
+    """How many there are without filters, at most LISTED."""
+    only: list[str]
+    """What the filters ask for, in words."""
     regions: list[str]
     licences: list[str]
     """Of all rows, to choose from."""
@@ -136,6 +151,8 @@ def _listing(asked: Row, rows: list[Row], filters: Filters, published: Published
     return Listing(
         asked=asked,
         rows=[row | {"why": in_words(row["reasons"])} for row in rows if filters.keep(row, now)],
+        of=len(rows),
+        only=filters.in_words(),
         regions=sorted({row["region"] for row in rows if row["region"]}),
         licences=sorted({licence for row in rows for licence in row["licences"]}),
         as_of=published.as_of,

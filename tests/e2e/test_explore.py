@@ -8,9 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote, quote_plus
@@ -18,40 +15,27 @@ from urllib.parse import quote, quote_plus
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import uvicorn
 from click.testing import CliRunner
 
 from bidrec.config import Config
-from bidrec.explore.app import HEADERS, app, plain
+from bidrec.explore.app import HEADERS, plain
 from bidrec.explore.lists import FOUND, LONGEST, Filters, companies_of
 from bidrec.publishing.recommend import Published
 from jobs.cli import main
 from jobs.output import SCHEMA_VERSION
 from tests.browser import AXE, browser, needs_axe, needs_chromium
+from tests.explore.served import get, served
 
 
 @pytest.fixture(scope="module")
 def address(config: Config) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app(config.home_path, ["market.example"]), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(config.home_path, "market.example") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def notice(config: Config) -> str:
     return Published(config.home_path).an_open_notice() or ""
-
-
-def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers)) as answer:
-            return answer.status, dict(answer.headers), answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
 
 
 def shown(rows: bytes) -> list[dict[str, str]]:
@@ -194,9 +178,9 @@ def test_a_browser_searches_narrows_and_complains_of_nothing(config, address, no
         page.loaded = False
         page.run("document.querySelector('header form').requestSubmit()")
         wait(page)
-        assert page.run("document.querySelector('main td a').textContent") == notice
+        assert page.run("document.querySelector('main th a').pathname") == f"/notice/{notice}"
         page.loaded = False
-        page.run("document.querySelector('main td a').click()")
+        page.run("document.querySelector('main th a').click()")
         wait(page)
         title = page.run("document.querySelector('h1').textContent")
         assert title == Published(config.home_path).companies_for(notice, 1)[0]["title"]
@@ -235,11 +219,12 @@ def test_on_paper_a_list_is_whole_and_nothing_else_is(config, address, notice, t
 
 @needs_chromium
 @needs_axe
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (360, True)])
 @pytest.mark.parametrize("path", ["/", "/notice/NOTICE", "/company/COMPANY", "/notice/nothing"])
-def test_no_page_breaks_a_rule_of_accessibility(config, address, notice, path, tmp_path) -> None:
+def test_no_page_breaks_a_rule_of_accessibility(config, address, notice, path, width, dark, tmp_path) -> None:
     company = Published(config.home_path).companies_for(notice, 1)[1][0]["company_id"]
     with browser(tmp_path / "profile") as page:
-        page.open(address + path.replace("NOTICE", notice).replace("COMPANY", company))
+        page.open(address + path.replace("NOTICE", notice).replace("COMPANY", company), width=width, dark=dark)
         page.run(AXE.read_text(encoding="utf-8"))
         broken = page.run("axe.run().then(found => found.violations.map(one => one.id + ': ' + one.nodes[0].html))")
         assert broken == []

@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,36 +25,11 @@ from bidrec.storage.sealed import read_json, read_manifest, write_json
 from bidrec.training.loop import CHANCE
 from jobs.cli import main
 from tests.browser import AXE, Page, browser, needs_axe, needs_chromium
+from tests.outline import Outline
 
 HOSTILE = "<script>alert(1)</script>\"' onload='alert(2)' {{ 7 * 7 }} &amp; 도로 🙂"
-VOID = {"meta", "link", "br"}
 A4 = 718
 """Width of a sheet without its margins, in CSS pixels."""
-
-
-class Outline(HTMLParser):
-    """What a page is made of, and what is wrong with its nesting."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes something else, at {self.getpos()}"
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 @pytest.fixture(scope="module")
