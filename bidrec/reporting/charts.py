@@ -130,6 +130,16 @@ def interval(value: float, ci: Sequence[float] | None, low: float, high: float) 
     return Markup(svg + "".join(parts) + "</svg>")
 
 
+def swatch(number: int, line: bool) -> Markup:
+    """What a legend shows before a name: a line as the chart draws it, dashes and all, or a dot of the colour."""
+    width = 33 if line else 12
+    drawn = (
+        f'<path class="line c{number}" d="M0 6H33"/>' if line else f'<circle class="c{number}" cx="6" cy="6" r="6"/>'
+    )
+    size = f'width="{width}" height="12" viewBox="0 0 {width} 12"'
+    return Markup(f'<svg class="swatch" {size} aria-hidden="true" focusable="false">{drawn}</svg>')
+
+
 def _image(title: str, parts: Sequence[str], height: int = HEIGHT) -> Markup:
     opening = f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
     return Markup(opening + "".join(parts) + "</svg>")

@@ -47,6 +47,7 @@ def html(facts: Mapping[str, Any]) -> str:
         facts,
         charts=_charts(facts),
         interval=charts.interval,
+        swatch=charts.swatch,
         kinds=SEGMENTS,
         scale=scale,
         recall_headings=[f"R@{depth}" for depth in depths],

@@ -408,6 +408,38 @@ def test_on_paper_no_table_is_cut_off_at_the_edge(tab: Page, page: Path) -> None
 
 
 @needs_chromium
+def test_on_paper_the_ink_is_dark_and_the_columns_are_explained_whatever_the_screen_shows(
+    tab: Page, page: Path
+) -> None:
+    tab.open(page, width=A4)
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    tab.ask("Emulation.setEmulatedMedia", media="print", features=[dark])
+    assert tab.run("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+    shown = "[...document.querySelectorAll('details')].filter(one => one.lastElementChild.checkVisibility())"
+    assert tab.run(f"{shown}.map(one => one.className)") == ["meanings"]
+    tab.run("document.querySelectorAll('details')[0].open = true")
+    assert tab.run(f"{shown}.length") == 2
+    tab.ask("Emulation.setEmulatedMedia", media="", features=[])
+
+
+@needs_chromium
+def test_a_legend_shows_a_line_as_the_chart_does_and_no_two_lines_are_told_apart_by_colour_alone(
+    tab: Page, page: Path
+) -> None:
+    tab.open(page)
+    drawn = "one => (style => [style.stroke, style.strokeDasharray].join())(getComputedStyle(one))"
+    for figure in range(int(tab.run("document.querySelectorAll('figure').length"))):
+        of = f"document.querySelectorAll('figure')[{figure}]"
+        lines, keys = (
+            tab.run(f"[...{of}.querySelectorAll('{where} .line')].map({drawn})") for where in (".chart", ".legend")
+        )
+        assert keys in ([], lines)
+        assert len(lines) < 2 or keys == lines
+        assert len({key.rpartition(")")[2] for key in lines}) == len(lines)
+    assert tab.run("document.querySelectorAll('.legend .line').length") >= 7
+
+
+@needs_chromium
 @needs_axe
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (360, False)])
 def test_axe_finds_no_violation(tab: Page, page: Path, width: int, dark: bool) -> None:
