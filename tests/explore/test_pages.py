@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from bidrec.explore.lists import LISTED
 from bidrec.publishing.recommend import Published
 from tests.browser import browser, needs_chromium
 from tests.explore.served import get, served
@@ -141,6 +142,14 @@ def test_a_list_that_is_empty_of_itself_blames_no_filter(
     words = Outline(page(address + path)).words
     assert said in words
     assert "ilter" not in words
+
+
+def test_a_list_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    publish(tmp_path, [f"{number:010}" for number in range(LISTED + 1)], ["closed"], closed=["closed"])
+    with served(tmp_path) as address:
+        assert "the first 1,000 companies, as of" in page(f"{address}/notice/closed")
+        narrow = page(f"{address}/notice/closed?region=nowhere")
+    assert "0 of the first 1,000 companies, as of" in narrow
 
 
 def test_a_wrong_turn_ends_on_a_page_with_a_way_on(address: str) -> None:
