@@ -66,6 +66,10 @@ class Published:
         ranked = self._ranked("companies", "company_id", query_D, ids, vectors_CD, k)
         return notice, self._explained(notice, ranked)
 
+    def company(self, company_id: str) -> dict[str, Any]:
+        """What is known of a company. Raises InputMissing (66) for an unknown one."""
+        return self._one("companies", "company_id", company_id)
+
     def notices_for(
         self, company_id: str, k: int, as_of: datetime | None = None
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -75,7 +79,7 @@ class Published:
         Raises InputMissing (66) for an unknown company, and where no notice is open.
         """
         _require_some(k)
-        company = self._one("companies", "company_id", company_id)
+        company = self.company(company_id)
         if as_of is None:
             self._some_open(None)
             listed = self._listed("company_recommendations", "company_id", company_id, "notice_ids") or []

@@ -133,7 +133,10 @@ def test_a_narrowed_list_says_by_what_and_of_how_many(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("/notice/" + quote("도로 포장"), "No known company may bid"), (f"/company/{COMPANIES[0]}", "may bid on none")],
+    [
+        ("/notice/" + quote("도로 포장"), "No known company may bid"),
+        (f"/company/{COMPANIES[0]}", "No open notice is one"),
+    ],
 )
 def test_a_list_that_is_empty_of_itself_blames_no_filter(
     address: str, monkeypatch: pytest.MonkeyPatch, path: str, said: str
@@ -142,6 +145,15 @@ def test_a_list_that_is_empty_of_itself_blames_no_filter(
     words = Outline(page(address + path)).words
     assert said in words
     assert "ilter" not in words
+
+
+def test_where_no_notice_is_open_a_company_still_has_its_page(tmp_path: Path) -> None:
+    publish(tmp_path, COMPANIES, ["closed"], closed=["closed"])
+    with served(tmp_path) as address:
+        status, _, text = get(f"{address}/company/{COMPANIES[0]}")
+        assert get(f"{address}/company/nobody")[0] == 404
+    assert status == 200
+    assert "0 open notices, as of" in text.decode()
 
 
 def test_a_list_that_is_cut_off_says_so(tmp_path: Path) -> None:
