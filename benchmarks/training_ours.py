@@ -82,6 +82,7 @@ class Watch:
     busy: dict[str, float] = field(default_factory=dict)
     """What gpu_busy says of the time from the first step to the last: a GPU waits while a training is set up."""
     asking: ExitStack = field(default_factory=ExitStack)
+    threads: int = 1
     cpu: float = 0.0
     floor_cpu: float = 0.0
     _left: Any = None
@@ -92,6 +93,7 @@ class Watch:
     def __call__(self) -> bool:
         now, now_cpu = self.clock.mark(), time.process_time()
         if self._left is None:
+            self.threads = torch.get_num_threads()
             self.busy = self.asking.enter_context(gpu_busy(self.clock.device))
         else:
             self.step_marks.append((self._left, now))
@@ -120,7 +122,7 @@ class Watch:
 
 def measure(ts: TrainingSet, config: Config, steps: int, epoch_steps: int) -> dict[str, Any]:
     """Train `steps` steps. An epoch has `epoch_steps`; what lies between two of them is told apart."""
-    with arithmetic(config.training):  # as in the training, or layers that are compiled would be so anew there
+    with arithmetic(config):  # as in the training, or layers that are compiled would be so anew there
         floor = Floor(config, ts)
         for _ in range(5):
             floor.step()
@@ -167,7 +169,7 @@ def summary(watch: Watch, epoch_steps: int, pairs: float) -> dict[str, Any]:
     found: dict[str, Any] = {
         "it_s": len(inside) / inside.sum(),
         "pairs_s": len(inside) / inside.sum() * pairs,
-        "busy": watch.cpu / seconds.sum() / torch.get_num_threads(),
+        "busy": watch.cpu / seconds.sum() / watch.threads,
         "cpu_ms": watch.cpu / len(seconds) * 1e3,
         "p50_ms": median * 1e3,
         "p99_over_median": float(np.percentile(inside, 99)) / median,

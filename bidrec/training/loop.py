@@ -62,7 +62,7 @@ def train(
     folder = run / "checkpoints"
     profile = profile and processes.is_first()
     recorded = profiled(run / "profile", cuda=device.type == "cuda") if profile else nullcontext(lambda: None)
-    with arithmetic(config.training), Writer(folder, config.training.checkpoints_kept) as writer:
+    with arithmetic(config), Writer(folder, config.training.checkpoints_kept) as writer:
         streamed = bool(config.training.stream_notices)
         data = Resident.of(ts, torch.device("cpu") if streamed else device, streamed)
         named = record_function if profile else nullcontext

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bidrec.config import Training
+from bidrec.config import Config, Training
 from bidrec.errors import DependencyDown
 from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
@@ -24,6 +24,8 @@ from bidrec.training.filling import fill_up
 SIZES = 32
 """Of a CPU's kernels for bfloat16, each made for one number of rows in the time that some hundred rows take: sizes
 between a power of two and the next, so that no more than one row in so many is added."""
+PAIRS_A_THREAD = 256
+"""Of a batch: with fewer a second thread gives a step a tenth at most, and takes as much of another core."""
 COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang"))}
 """Of torch.compile: the variable that names one, its language, and those looked for. A GPU's kernels need none, what
 launches them does: a module for Python, which Triton compiles at a training's start."""
@@ -46,10 +48,19 @@ def _driver() -> str:
     return f"; or NVIDIA's driver is older than CUDA {cuda}, for which PyTorch is built" if cuda else ""
 
 
+def threads(config: Config) -> int:
+    """How many the training computes with: no more than torch would take, and of the `static` model's small batches
+    fewer, because each of a step's many short operations ends when its last thread does."""
+    usual = torch.get_num_threads()
+    return usual if config.model.kind == "history" else max(1, min(usual, config.training.batch_size // PAIRS_A_THREAD))
+
+
 @contextmanager
-def arithmetic(settings: Training) -> Iterator[None]:
+def arithmetic(config: Config) -> Iterator[None]:
     """How this thread computes during the block; afterwards as before, for others count on it."""
+    settings, usual = config.training, torch.get_num_threads()
     deterministic, matmul = torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(threads(config))
     torch.set_flush_denormal(True)  # late in training, tiny moments would slow a CPU step several times
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; without it, it varies
@@ -60,6 +71,7 @@ def arithmetic(settings: Training) -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
+        torch.set_num_threads(usual)
         torch.use_deterministic_algorithms(deterministic)
         torch.set_float32_matmul_precision(matmul)
 

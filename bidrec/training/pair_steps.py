@@ -14,11 +14,13 @@ from bidrec.model.loss.hits import true_bids
 from bidrec.model.loss.in_batch import Bids
 from bidrec.model.loss.negatives import uniform_negatives
 from bidrec.model.two_tower import TwoTower
+from bidrec.operations.machine import cores
 from bidrec.training import distributed, processes
 from bidrec.training.copy_stream import CopyStream
 from bidrec.training.drawing import in_batch_loss, order_of
 from bidrec.training.pair_batches import AHEAD_ON_A_GPU, AHEAD_PAIRS, PairBatch, Shared, gather
 from bidrec.training.pair_order import Epoch, Pieces
+from bidrec.training.prefetch import Prefetch
 from bidrec.training.resident import Resident
 
 
@@ -30,12 +32,12 @@ class PairSteps:
 
     def __init__(self, config: Config, data: Resident, known_before: int, device: torch.device | None = None) -> None:
         self.data, self.settings, self.known_before = data, config.training, known_before
-        self.copies = CopyStream(device) if device and device.type != data.device.type else None
+        self.prefetch = self._prefetched_by(device or data.device)
         self.uniform, self.in_batch = config.loss.uniform_negatives, in_batch_loss(config, data)
         learned = (data.pair_known_at < known_before) & (data.pair_version >= 0)
         self.pieces = Pieces(learned, data.pair_notice, self.settings.batch_size, self.settings.whole_notices)
         self.ahead: deque[tuple[int, PairBatch]] = deque()
-        if self.copies and config.loss != Loss(kind=config.loss.kind):
+        if isinstance(self.prefetch, CopyStream) and config.loss != Loss(kind=config.loss.kind):
             raise ConfigurationError(
                 "training.stream_notices on a GPU goes with the plain loss only: other settings of [loss] read more",
                 hint="leave [loss] at its defaults, stream_notices at 0, or set training.device to 'cpu'",
@@ -48,13 +50,20 @@ class PairSteps:
         self.shared = self._shared()
 
     def batches(self, epoch: int) -> int:
-        self.epoch = self.pieces.epoch(order_of(self.settings.seed, epoch), self._window())
+        if self.prefetch:
+            self.prefetch.forget()  # before: a gather under way reads the epoch
         self.ahead.clear()
-        if self.copies:
-            self.copies.forget()
+        self.epoch = self.pieces.epoch(order_of(self.settings.seed, epoch), self._window())
         if self.data.stream:
             self.data.stream.start(self.epoch.windows())
         return len(self.epoch)
+
+    def _prefetched_by(self, device: torch.device) -> CopyStream | Prefetch | None:
+        """What makes the next batches while steps over these are computed on `device`, where something can."""
+        if device.type != self.data.device.type:
+            return CopyStream(device)
+        idle = processes.size() == 1 and torch.get_num_threads() < cores()
+        return Prefetch() if device.type == "cpu" and idle else None
 
     def _shared(self) -> Shared:
         """By the first batch of all: it is the same one in all processes, and after a restart."""
@@ -85,13 +94,14 @@ class PairSteps:
     def gathered(self, at: int) -> PairBatch:
         """The epoch's batch `at`, gathered together with those that follow it."""
         if not self.ahead or self.ahead[0][0] != at:
-            following = at + self._ahead()
-            if self.copies:
-                ready = self.copies.take(at, following if following < len(self.epoch) else None, self._gathered_from)
-            else:
-                ready = self._gathered_from(at)
-            self.ahead = deque(enumerate(ready, at))
+            self.ahead = deque(enumerate(self._group(at), at))
         return self.ahead.popleft()[1]
+
+    def _group(self, at: int) -> list[PairBatch]:
+        if not self.prefetch:
+            return self._gathered_from(at)
+        following = at + self._ahead()
+        return self.prefetch.take(at, following if following < len(self.epoch) else None, self._gathered_from)
 
     def _ahead(self) -> int:
         """How many batches are gathered together."""

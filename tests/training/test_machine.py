@@ -14,7 +14,7 @@ from bidrec.model.towers import network
 from bidrec.model.two_tower import build
 from bidrec.training import graphs
 from bidrec.training.loop import train
-from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to
+from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to, threads
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
@@ -97,11 +97,47 @@ def test_deterministic_algorithms_are_on_while_it_trains_and_as_before_afterward
 
 
 def test_the_thread_computes_as_before_after_a_training_that_failed() -> None:
-    before = torch.get_float32_matmul_precision()
-    with pytest.raises(ZeroDivisionError), arithmetic(Training(precision="bfloat16", deterministic=True)):
+    before = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    config = Config(
+        model=Model(kind="static"), training=Training(precision="bfloat16", deterministic=True, batch_size=10)
+    )
+    with pytest.raises(ZeroDivisionError), arithmetic(config):
         raise ZeroDivisionError
-    assert torch.get_float32_matmul_precision() == before
+    assert (torch.get_float32_matmul_precision(), torch.get_num_threads()) == before
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch_size", "usual", "taken"),
+    [
+        ("static", 10, 4, 1),
+        ("static", 256, 4, 1),
+        ("static", 512, 4, 2),
+        ("static", 4096, 4, 4),
+        ("static", 4096, 1, 1),
+        ("history", 10, 4, 4),
+    ],
+)
+def test_small_batches_of_pairs_are_computed_by_fewer_threads(
+    kind: str, batch_size: int, usual: int, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: usual)
+    assert threads(Config(model=Model(kind=kind), training=Training(batch_size=batch_size))) == taken
+
+
+def test_a_training_computes_with_the_threads_of_its_batches(tmp_path: Path) -> None:
+    before, seen = torch.get_num_threads(), set()
+
+    def stop() -> bool:
+        seen.add(torch.get_num_threads())
+        return False
+
+    torch.set_num_threads(2)
+    try:
+        train(replace(CONFIG, model=replace(SMALL, kind="static")), SET, tmp_path, stop)
+        assert (seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_compiling_without_a_compiler_is_a_missing_dependency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
