@@ -182,8 +182,7 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
             f"""COPY (
                 WITH closing AS ({CLOSING})
                 SELECT notice_id, title, {BUYER}, place_name AS place, value, currency, published_at, closing.closes_at
-                FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
-                WHERE published_at <= $as_of ORDER BY notice_id
+                FROM read_parquet($notices) JOIN closing USING (notice_id) ORDER BY notice_id
             ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",
             {"notices": str(features / "notice" / "*.parquet"), "status": status_files(config), "as_of": as_of},
         )

@@ -37,6 +37,8 @@ class Told:
     late: str
     company: str
     bidder: str
+    before_the_news: dict[str, set[str]]
+    """Table -> ids of its notices, as published before with the news in the lake, as of a moment before they came."""
     manifest: dict[str, Any]
 
     def published(self, table: str, columns: str) -> dict[str, Any]:
@@ -59,8 +61,15 @@ def told(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Told:
     )
     _tell_of_notices(notices, prolonged, withdrawn, late="20250699999")
     company, bidder = _tell_of_companies(home / "source")
+    folder = home / "published" / "current"
+    flow.publish(config, as_of=int(WITHDRAWN_AT.timestamp()))
+    before_the_news = {
+        table: {name for (name,) in duckdb.execute(f"SELECT notice_id FROM '{folder}/{table}.parquet'").fetchall()}
+        for table in ("notice_embedding", "notices", "notice_recommendations")
+    }
     manifest = flow.publish(config)
-    return Told(config, f"{prolonged}-000", f"{withdrawn}-000", "20250699999-000", company, bidder, manifest)
+    ids = (f"{prolonged}-000", f"{withdrawn}-000", "20250699999-000", company, bidder)
+    return Told(config, *ids, before_the_news, manifest)
 
 
 def _tell_of_notices(notices: Path, prolonged: str, withdrawn: str, late: str) -> None:
@@ -105,6 +114,13 @@ def test_the_write_back_is_as_of_the_ingest_that_brought_nothing_but_news_of_old
 
 def test_what_was_prolonged_and_what_came_late_is_open_and_what_was_withdrawn_is_not(told: Told) -> None:
     assert told.published("notice_recommendations", "notice_id, closes_at") == {told.prolonged: SOON, told.late: SOON}
+
+
+def test_as_of_a_moment_before_a_late_notice_came_nothing_is_published_of_it(told: Told) -> None:
+    assert told.published("notice_embedding", "notice_id, written_at").keys() >= {told.prolonged, told.late}
+    for known in told.before_the_news.values():
+        assert told.prolonged in known
+        assert told.late not in known
 
 
 def test_people_are_told_the_deadline_last_stated_and_of_what_was_withdrawn_when_that_was(told: Told) -> None:
