@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bidrec.errors import BidrecError
+from bidrec.errors import BidrecError, InputMissing
 from bidrec.explore.lists import FOUND, LONGEST, Filters, Listing, companies_of, notices_of, search
 from bidrec.publishing.reasons import bids_in_words
 from bidrec.reporting.templates import buyer, money, words
@@ -96,8 +96,11 @@ class _Pages:
         return self._list(request, "company", notices_of)
 
     def refused(self, request: Request, error: Exception) -> Response:
-        response = self._page("refused", message=error.message if isinstance(error, BidrecError) else "")
-        response.status_code = 404
+        """What the home does not have is asked for in vain; what it cannot show now, it may show later."""
+        assert isinstance(error, BidrecError)
+        missing = isinstance(error, InputMissing)
+        response = self._page("refused", missing=missing, message=error.message, hint=error.hint)
+        response.status_code = 404 if missing else 503
         return response
 
     def _list(self, request: Request, kind: str, lists: Callable[[Path, str, Filters], Listing]) -> Response:

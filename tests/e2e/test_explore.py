@@ -12,7 +12,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pyarrow as pa
@@ -30,15 +32,21 @@ from jobs.output import SCHEMA_VERSION
 from tests.browser import AXE, browser, needs_axe, needs_chromium
 
 
-@pytest.fixture(scope="module")
-def address(config: Config) -> Iterator[str]:
+@contextmanager
+def serving(home: Path) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app(config.home_path, ["market.example"]), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app(home, ["market.example"]), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(config: Config) -> Iterator[str]:
+    with serving(config.home_path) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,18 @@ def test_the_parquet_download_holds_what_the_csv_holds(address: str, notice: str
     assert [row["name"] for row in rows] == [
         row["name"] for row in shown(get(f"{address}/notice/{notice}?download=csv")[2])
     ]
+
+
+def test_a_home_that_is_damaged_cannot_be_shown_now_which_is_not_that_a_notice_is_not_there(
+    copy: Config, notice: str
+) -> None:
+    for file in (copy.home_path / "features" / "company_profile").glob("*.parquet"):
+        file.unlink()
+    with serving(copy.home_path) as address:
+        (status, _, page), (missing, _, _) = (get(f"{address}/notice/{one}") for one in (notice, "nothing"))
+    assert (status, missing) == (503, 404)
+    assert "is damaged" in page.decode()
+    assert "restore it from a copy" in page.decode()
 
 
 def test_only_get_is_answered_only_for_its_own_name_and_with_headers_that_close_it(address: str, notice: str) -> None:
