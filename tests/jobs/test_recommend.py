@@ -33,6 +33,22 @@ def listed(home, *arguments):
     return [row["company_id" if "companies" in found else "notice_id"] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("asked", "called"),
+    [
+        (["--notice", "n0"], "score"),
+        (["--notice", "n12"], "cosine"),  # closed: no list was published of it
+        (["--company", "c0"], "score"),
+        (["--company", "c0", "--as-of", "2024-12-10"], "cosine"),
+        (["--companies-near", "-"], "cosine"),
+    ],
+)
+def test_a_score_that_is_no_probability_is_called_a_cosine_in_the_table_too(published, asked, called):
+    done = run(published, *asked, stdin=json.dumps(VECTOR))
+    (heading,) = [line for line in done.stdout.splitlines() if "┃ rank " in line]
+    assert [word for word in heading.split() if word in ("score", "cosine")] == [called]
+
+
 ASKED = [["--notice", "n0"], ["--company", "c0"], ["--companies-near", "-"], ["--notices-near", "-"]]
 
 
