@@ -43,7 +43,7 @@ class _Moment(click.DateTime):
             self.fail(f"{value} is in no year from 1 to 9999 (UTC)", param, ctx)
 
 
-TIME = _Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+TIME = _Moment(["%Y-%m-%d", *(f"%Y-%m-%dT{clock}{zone}" for clock in ("%H:%M", "%H:%M:%S") for zone in ("", "%z"))])
 
 
 def command(function: Callable[..., Result]) -> click.Command:

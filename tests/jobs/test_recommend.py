@@ -65,8 +65,9 @@ def test_notices_are_those_open_at_the_moment_that_is_given(published, asked):
     assert "n12" not in listed(published, *asked, "--top", "100")
     assert "n12" in listed(published, *asked, "--top", "100", "--as-of", "2024-12-10")
     assert "n12" not in listed(published, *asked, "--top", "100", "--as-of", "2024-12-20T12:00:00")
-    offset = "2024-12-10T09:00:00+09:00"  # the same moment as 2024-12-10
-    assert listed(published, *asked, "--as-of", offset) == listed(published, *asked, "--as-of", "2024-12-10")
+    found = listed(published, *asked, "--as-of", "2024-12-10")
+    for same in ("2024-12-10T09:00:00+09:00", "2024-12-10T09:00+09:00", "2024-12-10T00:00"):
+        assert listed(published, *asked, "--as-of", same) == found
 
 
 @pytest.mark.parametrize("moment", ["2024-12-10T25:00:00Z", "0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])
