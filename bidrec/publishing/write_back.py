@@ -98,7 +98,7 @@ def _tell_of_hindsight(run: Run, as_of: int) -> None:
     cutoff = (read_manifest(run.training_set) or {})["split"]["cutoff"]
     if as_of < cutoff:
         log.get("write-back").warning(
-            "the run has learned from what became known after the as-of: its lists are better than any could be then",
+            "the run has learned from what became known after the as-of: its lists are made with hindsight",
             as_of=iso_of(as_of),
             cutoff=iso_of(cutoff),
             hint="publish one whose split.train_before is no later than the as-of (bidrec backtest makes such runs)",
