@@ -6,7 +6,7 @@ import click
 
 from bidrec.config import Config
 from jobs.lake_gauges import lake_gauges
-from jobs.options import command
+from jobs.options import command, require_source
 from jobs.output import Result
 
 
@@ -14,6 +14,7 @@ from jobs.output import Result
 @click.option("--force", is_flag=True, help="Begin the lake anew from the tables as they are.")
 def ingest(config: Config, force: bool) -> Result:
     """Read the source's tables, check them, and add what is new or changed to the lake."""
+    require_source(config)
     from bidrec.lake.ingest import ingest as write_lake
 
     manifest = write_lake(config, force=force)

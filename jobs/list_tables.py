@@ -17,7 +17,7 @@ def companies_table(
     `as_of`: of the bids. `zone`: whose clock the times are shown by."""
     from rich.console import Group
 
-    table = _listing("company", "name", "region", "bids known", "last opening", why=notice is not None)
+    table = _listing("company", "name", "region", "bids known", "last opening", companies, why=notice is not None)
     for row in companies:
         table.add_row(
             str(row["rank"]),
@@ -48,7 +48,7 @@ def notices_table(
 
     from bidrec.publishing.reasons import bids_in_words
 
-    table = _listing("notice", "title", "buyer", "value", "closes", why=company is not None)
+    table = _listing("notice", "title", "buyer", "value", "closes", notices, why=company is not None)
     for row in notices:
         table.add_row(
             str(row["rank"]),
@@ -68,8 +68,11 @@ def notices_table(
     )
 
 
-def _listing(of: str, name: str, whose: str, size: str, when: str, *, why: bool) -> "Table":
-    """An empty list, narrow enough for a terminal of 80 columns: two facts to a cell, and an id is never cut.
+def _listing(
+    of: str, name: str, whose: str, size: str, when: str, rows: Sequence[Mapping[str, Any]], *, why: bool
+) -> "Table":
+    """An empty list for the rows, narrow enough for a terminal of 80 columns: two facts to a cell, and an id is never
+    cut. A score that is no probability is called what it is.
 
     `why`: whether there are reasons; what is near a vector has none."""
     from rich.table import Table
@@ -78,7 +81,7 @@ def _listing(of: str, name: str, whose: str, size: str, when: str, *, why: bool)
     table.add_column(of, no_wrap=True)
     table.add_column(_lines(name, whose), overflow="fold")
     table.add_column(_lines(size, when), no_wrap=True)
-    table.add_column("score", no_wrap=True)
+    table.add_column("cosine" if any(row["score_is"] == "cosine" for row in rows) else "score", no_wrap=True)
     if why:
         table.add_column("why")
     return table

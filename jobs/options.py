@@ -43,7 +43,7 @@ class _Moment(click.DateTime):
             self.fail(f"{value} is in no year from 1 to 9999 (UTC)", param, ctx)
 
 
-TIME = _Moment(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+TIME = _Moment(["%Y-%m-%d", *(f"%Y-%m-%dT{clock}{zone}" for clock in ("%H:%M", "%H:%M:%S") for zone in ("", "%z"))])
 
 
 def command(function: Callable[..., Result]) -> click.Command:
@@ -103,8 +103,14 @@ def group(name: str, function: Callable[..., Result], *below: click.Command) -> 
 
 def require_source(config: Config) -> None:
     """Raise InputMissing (66) where no source is configured: nothing is ever trained on invented data by accident."""
-    if not config.source.name:
-        raise InputMissing("no source is configured", hint="set [source] in bidrec.toml or run bidrec demo")
+    if config.source.name:
+        return
+    invented = config.home_path / "source"
+    if (invented / "manifest.json").is_file():  # the home is that of bidrec demo
+        hint = f"this home's invented tables: bidrec init --source koneps --path {invented}"
+    else:
+        hint = "bidrec init writes a configuration that names one; bidrec demo invents tables"
+    raise InputMissing("no source is configured", hint=hint)
 
 
 def ascending_days(context: click.Context, parameter: click.Parameter, value: str | None) -> list[date]:

@@ -96,11 +96,11 @@ class _Pages:
         return self._list(request, "company", notices_of)
 
     def refused(self, request: Request, error: Exception) -> Response:
-        """What was not published is not here (404); a damaged file, or one that is being replaced, is no lack (500)."""
+        """What was not published is not here (404); what cannot be shown now it may show later (503)."""
         assert isinstance(error, BidrecError)
         if isinstance(error, InputMissing):
             return self._refusal(404, "That is not here", error.message, request.path_params.get("id", ""))
-        return self._refusal(500, "That cannot be read", str(error))
+        return self._refusal(503, "That cannot be shown now", str(error))
 
     def nowhere(self, request: Request, error: Exception) -> Response:
         return self._refusal(404, "That is not here", "no page has this address")

@@ -195,7 +195,7 @@ def _applied_settings(config: Config) -> "RepoConfig":
         settings = store_settings(config)
     if settings.registry.registry_type == "file" and not Path(settings.registry.path).is_file():
         raise InputMissing(
-            f"no feature registry in {config.home_path}", hint="run: bidrec train, or feast -c feature_repo apply"
+            f"no feature registry in {config.home_path}", hint="run: bidrec train, or bidrec feast apply"
         )
     return settings
 

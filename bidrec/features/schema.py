@@ -85,7 +85,7 @@ def read_schema(config: Config) -> Schema:
         projections = registry.get_feature_service(SERVICE, project).feature_view_projections
         found = [(projection, registry.get_feature_view(projection.name, project)) for projection in projections]
     except FeastObjectNotFoundException as error:
-        raise InputMissing(f"{error}", hint="run: bidrec train, or feast -c feature_repo apply") from error
+        raise InputMissing(f"{error}", hint="run: bidrec train, or bidrec feast apply") from error
     errors: list[str] = []
     views = tuple(_view(registry, project, view, projection.features, errors) for projection, view in found)
     if errors:

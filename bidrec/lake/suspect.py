@@ -168,18 +168,20 @@ def days_alone(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def at_night(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Offices that publish and open bids at night: in Asia, the sign of times in UTC that were read as clock times.
 
-    In two states' tenders one opening in 70,000 is, and one publication in 9,000; read so, three to seven in ten.
+    In two states' tenders one opening in 70,000 is, and one publication in 9,000; read so, three to seven in ten. Where
+    the zone's clock shows UTC, no such mistake can be made.
     """
     night = "(moment AT TIME ZONE getvariable('zone'))::TIME BETWEEN TIME '00:01' AND TIME '05:59'"  # days: midnights
-    openings, *shares = connection.execute(
+    openings, apart, *shares = connection.execute(
         f"""
         WITH opening AS (SELECT DISTINCT known_at AS moment FROM checked_bid)
-        SELECT count(*), avg(({night})::TINYINT),
+        SELECT count(*), bool_or(moment AT TIME ZONE getvariable('zone') <> moment AT TIME ZONE 'UTC'),
+            avg(({night})::TINYINT),
             (SELECT avg(({night})::TINYINT) FROM (SELECT published_at AS moment FROM checked_notice))
         FROM opening
         """
     ).fetchall()[0]
-    if openings < OPENINGS or not all(share and share > AT_NIGHT for share in shares):
+    if openings < OPENINGS or not apart or not all(share and share > AT_NIGHT for share in shares):
         return []
     return [
         "bid: a fifth or more of the openings, and of the publications, are between midnight and six: times in UTC, "

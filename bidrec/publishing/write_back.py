@@ -68,6 +68,7 @@ def _write_back(
     written_at = next_moment(before)
     with embedded_today(config, schema, run, as_of) as today:
         vectors = today.vectors
+        _tell_of_hindsight(run, vectors.as_of)
         closing = open_notices(config, vectors.as_of)
         open_rows = _rows_of_open(closing, vectors)
         stamp = {"written_at": written_at, "run_id": run.id}
@@ -90,6 +91,18 @@ def _write_back(
         lineage=lineage,
         **produced(),
     )
+
+
+def _tell_of_hindsight(run: Run, as_of: int) -> None:
+    """Features are as of the moment asked for; what the run has learned is as of its cutoff, whatever is asked for."""
+    cutoff = (read_manifest(run.training_set) or {})["split"]["cutoff"]
+    if as_of < cutoff:
+        log.get("write-back").warning(
+            "the run has learned from what became known after the as-of: its lists are made with hindsight",
+            as_of=iso_of(as_of),
+            cutoff=iso_of(cutoff),
+            hint="publish one whose split.train_before is no later than the as-of (bidrec backtest makes such runs)",
+        )
 
 
 def _rows_of_open(closing: pa.Table, vectors: Vectors) -> np.ndarray:
@@ -182,8 +195,7 @@ def _describe(config: Config, vectors: Vectors, staging: Path) -> None:
             f"""COPY (
                 WITH closing AS ({CLOSING})
                 SELECT notice_id, title, {BUYER}, place_name AS place, value, currency, published_at, closing.closes_at
-                FROM read_parquet($notices) LEFT JOIN closing USING (notice_id)
-                WHERE published_at <= $as_of ORDER BY notice_id
+                FROM read_parquet($notices) JOIN closing USING (notice_id) ORDER BY notice_id
             ) TO {literal(str(staging / "notices.parquet"))} (COMPRESSION zstd)""",
             {"notices": str(features / "notice" / "*.parquet"), "status": status_files(config), "as_of": as_of},
         )

@@ -27,6 +27,7 @@ from bidrec.runs import lineage
 from bidrec.runs.found import all_runs, find
 from bidrec.runs.run import Run
 from bidrec.storage.sealed import read_json, read_manifest, write_json
+from bidrec.training_set.splits import iso_of
 from jobs.cli import main
 from tests.e2e.markets import write_toml
 from tests.e2e.test_using import documented
@@ -253,6 +254,19 @@ def test_a_write_back_as_of_an_earlier_time_is_refused_and_the_published_version
     with pytest.raises(ConfigurationError, match="older than what is published"):
         flow.publish(copy, as_of=moment - 1)
     assert _current(copy) == version
+
+
+def test_a_write_back_as_of_a_moment_before_the_runs_cutoff_warns_of_hindsight_and_one_at_the_cutoff_does_not(
+    copy: Config,
+) -> None:
+    shutil.rmtree(copy.home_path / "published")
+    cutoff = (read_manifest(find(copy.home_path).training_set) or {})["split"]["cutoff"]
+    warned = []
+    for moment in (cutoff - 1, cutoff):
+        with capture_logs() as logged:
+            flow.publish(copy, as_of=moment)
+        warned.append([entry["cutoff"] for entry in logged if "learned from what became known after" in entry["event"]])
+    assert warned == [[iso_of(cutoff)], []]
 
 
 def test_a_write_back_as_of_a_time_when_no_notice_is_open_warns_that_there_is_nothing_to_recommend(

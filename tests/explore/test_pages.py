@@ -179,8 +179,8 @@ def test_a_damaged_file_is_told_with_its_hint_and_not_as_something_unknown(tmp_p
     (folder / "notices.parquet").write_bytes(b"spoilt")
     with served(tmp_path) as address:
         status, _, text = get(f"{address}/notice/road")
-    assert status == 500
-    assert "That cannot be read" in text.decode()
+    assert status == 503
+    assert "That cannot be shown now" in text.decode()
     assert "damaged" in text.decode()
     assert "hint" in text.decode()
 

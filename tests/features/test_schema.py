@@ -93,5 +93,5 @@ def test_every_field_whose_reading_is_not_said_is_named(tmp_path, repo):
 
 
 def test_without_a_registry_the_hint_names_the_command(tmp_path):
-    with pytest.raises(InputMissing, match="feast -c feature_repo apply"):
+    with pytest.raises(InputMissing, match="bidrec feast apply"):
         read_schema(Config(home=str(tmp_path)))

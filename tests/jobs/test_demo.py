@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from bidrec.config import Config, Source
+from bidrec.config import Config, Source, read
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.storage.sealed import read_manifest, write_json
+from jobs.cli import main
 from jobs.demo import _simulate, _where
 from tests.publishing.versions import publish
 
@@ -68,3 +70,22 @@ def test_the_lines_to_be_copied_lead_to_the_demo_also_where_a_configuration_name
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "BIDREC_HOME": ""})
     assert done.returncode == 0, done.stderr
     assert "apex" in done.stdout
+
+
+def test_the_hint_that_the_demos_home_has_no_source_leads_to_the_demos_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "demo"
+    config = Config(home=str(home), source=Source(name="koneps", path=str(home / "source")))
+    _simulate(config, notices=400, companies=100, bids=2_500, seed=7)
+    for name in ("BIDREC_CONFIG", "BIDREC_SOURCE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BIDREC_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(main, ["write-back"])
+    assert refused.exit_code == 66
+    (hint,) = (line for line in refused.stderr.splitlines() if line.startswith("hint: "))
+    line = hint.partition("bidrec ")[2]
+    assert CliRunner().invoke(main, line.split()).exit_code == 0
+    named = read.load(tmp_path / "bidrec.toml").source
+    assert (named.name, named.path) == (config.source.name, config.source.path)

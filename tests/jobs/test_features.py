@@ -34,4 +34,4 @@ def test_features_gives_programs_one_line_of_json(applied):
 def test_features_of_a_home_with_nothing_applied_exits_66_with_a_hint(home):
     result = CliRunner().invoke(main, ["features"])
     assert result.exit_code == 66
-    assert "feast -c feature_repo apply" in result.stderr
+    assert "bidrec feast apply" in result.stderr

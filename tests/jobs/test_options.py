@@ -301,7 +301,7 @@ def test_no_source_is_missing_input_with_a_way_out():
     assert outcome.exit_code == 66
     assert said(outcome) == [
         "error: no source is configured",
-        "hint: set [source] in bidrec.toml or run bidrec demo",
+        "hint: bidrec init writes a configuration that names one; bidrec demo invents tables",
     ]
 
 

@@ -33,6 +33,22 @@ def listed(home, *arguments):
     return [row["company_id" if "companies" in found else "notice_id"] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("asked", "called"),
+    [
+        (["--notice", "n0"], "score"),
+        (["--notice", "n12"], "cosine"),  # closed: no list was published of it
+        (["--company", "c0"], "score"),
+        (["--company", "c0", "--as-of", "2024-12-10"], "cosine"),
+        (["--companies-near", "-"], "cosine"),
+    ],
+)
+def test_a_score_that_is_no_probability_is_called_a_cosine_in_the_table_too(published, asked, called):
+    done = run(published, *asked, stdin=json.dumps(VECTOR))
+    (heading,) = [line for line in done.stdout.splitlines() if "┃ rank " in line]
+    assert [word for word in heading.split() if word in ("score", "cosine")] == [called]
+
+
 ASKED = [["--notice", "n0"], ["--company", "c0"], ["--companies-near", "-"], ["--notices-near", "-"]]
 
 
@@ -49,8 +65,9 @@ def test_notices_are_those_open_at_the_moment_that_is_given(published, asked):
     assert "n12" not in listed(published, *asked, "--top", "100")
     assert "n12" in listed(published, *asked, "--top", "100", "--as-of", "2024-12-10")
     assert "n12" not in listed(published, *asked, "--top", "100", "--as-of", "2024-12-20T12:00:00")
-    offset = "2024-12-10T09:00:00+09:00"  # the same moment as 2024-12-10
-    assert listed(published, *asked, "--as-of", offset) == listed(published, *asked, "--as-of", "2024-12-10")
+    found = listed(published, *asked, "--as-of", "2024-12-10")
+    for same in ("2024-12-10T09:00:00+09:00", "2024-12-10T09:00+09:00", "2024-12-10T00:00"):
+        assert listed(published, *asked, "--as-of", same) == found
 
 
 @pytest.mark.parametrize("moment", ["2024-12-10T25:00:00Z", "0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])

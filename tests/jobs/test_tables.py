@@ -27,6 +27,7 @@ NOTICE = {
     "currency": "KRW",
     "closes_at": datetime(2025, 7, 14, 1, tzinfo=UTC),
     "score": 0.457,
+    "score_is": "probability",
     "reasons": [{"of": "office", "bids": 1234, "days_ago": 1809}],
 }
 AS_OF = datetime(2025, 6, 30, 8, 32, 54, tzinfo=UTC)
@@ -39,6 +40,7 @@ COMPANY = {
     "bids": 12_345,
     "last_bid_at": None,
     "score": 0.308,
+    "score_is": "probability",
     "reasons": [{"of": "office", "bids": 1, "days_ago": 0}],
 }
 

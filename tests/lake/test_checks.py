@@ -331,6 +331,22 @@ def test_offices_that_publish_and_open_bids_at_night_are_suspected_of_times_in_u
     assert len([warning for warning in found["bid"].warnings if "between midnight and six" in warning]) == suspected
 
 
+@pytest.mark.parametrize(("zone", "suspected"), [("UTC", 0), ("Europe/London", 0), ("Europe/Berlin", 1)])
+def test_asias_offices_work_at_night_by_a_clock_that_shows_utc_which_is_no_mistake_of_a_source_in_utc(
+    connection, zone, suspected
+):
+    connection.execute("SET VARIABLE zone = ?", [zone])
+    seoul = ZoneInfo("Asia/Seoul")
+    moments = [datetime(2024, 1, 2, 9, 10 * number % 60, tzinfo=seoul) + number * DAY for number in range(30)]
+    notices = [
+        notice(number, published_at=moment, closes_at=None, opened_at=None) for number, moment in enumerate(moments)
+    ]
+    opened = [moment + HOUR for moment in moments]
+    bids = [bid(of, 0, event_at=moment, known_at=moment) for of, moment in enumerate(opened)]
+    found = checked(connection, notice=notices, bid=bids)
+    assert len([warning for warning in found["bid"].warnings if "between midnight and six" in warning]) == suspected
+
+
 def test_further_columns_come_along_as_they_are(connection):
     checked(connection, notice=[notice(vector=[0.5, 1.0], floor_area=3)])
     assert connection.execute("SELECT vector, floor_area FROM checked_notice").fetchall() == [([0.5, 1.0], 3)]
