@@ -43,11 +43,10 @@ def test_what_the_rankers_multiply_is_narrow_throughout():
     bids = KnownBids(np.arange(6) // 2, np.array([0, 1, 1, 2, 0, 2]), np.arange(6.0), companies=3)
     attributes = from_places(np.ones(4), np.arange(4), np.array([0, 1, 0, 1]), (4, 2))
     text = from_places(np.ones(4), np.arange(4), np.array([2, 0, 2, 1]), (4, 3))
-    popularity = bids.popularity(10.0)
-    knn = Neighbours(bids, attributes, text, 2, 10.0, popularity)
+    knn = Neighbours(bids, attributes, text, 2, 10.0)
     votes = knn.votes(np.array([3, 0]))
     cobidders = CoBidders(bids, 10.0)
-    counts = Counts(bids, [np.array([1, 2, 1, 2])], 10.0, popularity)
+    counts = Counts(bids, [np.array([1, 2, 1, 2])], 10.0, bids.popularity(10.0))
     matrices = [knn._terms, knn._known_by_term, knn._votes, votes, likely(votes), counts._counted]
     matrices += [cobidders._meeting, cobidders._back]
     assert {kind for matrix in matrices for kind in _kinds(matrix)} == {np.dtype(np.int32)}

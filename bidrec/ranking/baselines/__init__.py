@@ -5,14 +5,15 @@ import numpy.typing as npt
 
 from bidrec.config import Evaluation
 from bidrec.ranking.baselines.backoff import BackOff
+from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.factorised import Factorised, require_lightfm
 from bidrec.ranking.baselines.fields import BUYER, Fields
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.baselines.popularity import Popularity
-from bidrec.ranking.baselines.summed import CoBidding, Summed
-from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.baselines.summed import ByVotes
+from bidrec.ranking.ranker import Part, Ranker
 from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
@@ -20,8 +21,6 @@ Int64 = npt.NDArray[np.int64]
 BUYER_PRIOR = 1.0
 PLACE_PRIOR = 3.0
 """Notices' worth of trust in the coarser key."""
-KEPT_VOTES = 1 << 25
-"""256 MiB of the kNN's votes; those beyond are counted again by each of the three rankers that ask for them."""
 
 LIGHTFM = "lightfm"
 
@@ -42,10 +41,8 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
     buyer = fields.notice.codes(*BUYER)
     counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
-    knn = Neighbours(
-        bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity, keep_votes=KEPT_VOTES
-    )
-    cobidding = CoBidding(bids, knn, half_life)
+    knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life)
+    by_votes = ByVotes(counts, knn, CoBidders(bids, half_life), popularity)
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:
         further[LIGHTFM] = Factorised(bids, fields, half_life)
@@ -54,9 +51,7 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
         "buyer": BackOff(bids, [] if buyer is None else [buyer], half_life, BUYER_PRIOR, popularity),
         "place_category": BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity),
         "counts": counts,
-        "knn": knn,
-        "cobidders": cobidding,
-        "summed": Summed(counts, knn, cobidding),
+        **{name: Part(by_votes.scores, place) for place, name in enumerate(by_votes.NAMES)},
     }
 
 

@@ -74,7 +74,6 @@ class Evidence:
             self.fields.text,
             settings.neighbours,
             half_life,
-            bids.popularity(half_life),
             most=settings.known_notices,
         )
         self.near = TowerNeighbours(bids, self.notice_ND, settings.tower_neighbours, settings.known_notices, half_life)
