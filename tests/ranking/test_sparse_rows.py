@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -6,20 +7,23 @@ from bidrec.ranking.baselines.cobidders import CoBidders, likely
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import _kind, from_ends, from_places
+from bidrec.ranking.sparse_rows import _kind, from_crowded, from_ends, from_places
 
 ROWS, COLUMNS = 5, 7
 places = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COLUMNS - 1), st.integers(-9, 9)), max_size=30)
 
 
+@pytest.mark.parametrize("made", [from_places, from_crowded])
 @given(places)
-def test_values_at_one_place_are_summed(given_values):
+def test_values_at_one_place_are_summed_and_a_row_s_columns_ascend(made, given_values):
     dense = np.zeros((ROWS, COLUMNS), np.float32)
     for row, column, value in given_values:
         dense[row, column] += value
     row, column, value = np.array(given_values, np.int64).reshape(-1, 3).T
-    found = from_places(value.astype(np.float64), row, column, (ROWS, COLUMNS))
+    found = made(value.astype(np.float64), row, column, (ROWS, COLUMNS))
     assert (found.toarray() == dense).all()
+    of = np.repeat(np.arange(ROWS), np.diff(found.indptr))
+    assert (np.diff(of * COLUMNS + found.indices) > 0).all()
     assert _kinds(found) == {np.dtype(np.int32)}
 
 

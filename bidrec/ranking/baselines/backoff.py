@@ -35,7 +35,7 @@ class BackOff:
             np.bincount(codes[notices], weights=weight_P[first], minlength=height)
             for codes, height in zip(self.chain, heights, strict=True)
         ]
-        self._counts = bids.counted(self.chain, weight_P.astype(np.float32))
+        self._counts = bids.counted(self.chain, weight_P)
 
     def scores(self, notice_rows: Int64) -> npt.NDArray[np.float32]:
         """(B,) -> (B, C)."""

@@ -28,7 +28,7 @@ class Counts:
         self.fields = list(fields)
         heights = [int(codes.max(initial=0)) + 1 for codes in self.fields]
         self._begin = np.cumsum([0, *heights])
-        weight_P = bids.weights(half_life).astype(np.float32)
+        weight_P = bids.weights(half_life)
         self._counted = bids.counted(self.fields, weight_P)
         self._counted.data = np.log1p(SCALE * self._counted.data)
         self._rest_C = (1e-6 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.sparse_rows import from_places
+from bidrec.ranking.sparse_rows import from_crowded
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.splits import DAY
 
@@ -66,7 +66,7 @@ class KnownBids:
         code_P = code_N[self.notice]
         said = code_P > 0
         shape = (int(code_N.max(initial=0)) + 1, self.companies)
-        return from_places(weight_P[said], code_P[said], self.company[said], shape).astype(np.float32)
+        return from_crowded(weight_P[said], code_P[said], self.company[said], shape).astype(np.float32)
 
     def popularity(self, half_life: float) -> Float64:
         """(C,) each company's bids, decayed."""
