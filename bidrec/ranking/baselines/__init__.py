@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.config import Evaluation
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines.backoff import BackOff
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.counts import Counts
@@ -40,16 +42,22 @@ def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evalua
     bids = KnownBids.of(ts, cutoff)
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
     buyer = fields.notice.codes(*BUYER)
+    fitted = Counted(log.get("evaluate"), "fitting baselines", 4)  # and those that take no time
     counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
+    fitted()
     knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life)
+    fitted()
     by_votes = ByVotes(counts, knn, CoBidders(bids, half_life), popularity)
+    fitted()
+    place_category = BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity)
+    fitted()
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:
         further[LIGHTFM] = Factorised(bids, fields, half_life)
     return further | {
         "popularity": Popularity(bids, settings.popularity_half_life),
         "buyer": BackOff(bids, [] if buyer is None else [buyer], half_life, BUYER_PRIOR, popularity),
-        "place_category": BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity),
+        "place_category": place_category,
         "counts": counts,
         **{name: Part(by_votes.scores, place) for place, name in enumerate(by_votes.NAMES)},
     }
