@@ -92,9 +92,10 @@ class _Rankers:
         return Once(FinalRanker(evidence, self.blend, settings), notices, looked_at)
 
     def period(self, queries: slice, moment: int, final: Once) -> Period:
-        evidence = final.ranker.evidence
+        evidence, settings = final.ranker.evidence, self.config.evaluation
         rankers: dict[str, Ranker] = {MODEL: final, TOWERS: evidence.vectors}
-        rankers |= fit_baselines(self.ts, self.fields, moment, self.config.evaluation) | self.oracle
+        counted = evidence.counts if self.config.ranking.half_life == settings.backoff_half_life else None
+        rankers |= fit_baselines(self.ts, self.fields, moment, settings, counted) | self.oracle
         return Period(queries, rankers, known_companies(self.ts, moment), evidence.eligible)
 
 

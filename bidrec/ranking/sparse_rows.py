@@ -5,6 +5,8 @@ read in every product. Where two matrices have different ones, each product copi
 as many as there are bids.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -31,6 +33,11 @@ def from_crowded(
     rows.has_canonical_format = False
     rows.sum_duplicates()
     return rows
+
+
+def stacked(matrices: Iterable[sparse.csr_array], columns: int) -> sparse.csr_array:
+    """(all their rows, columns) float32, the rows of one below those of another; a copy."""
+    return sparse.vstack([sparse.csr_array((0, columns), dtype=np.float32), *matrices], format="csr")
 
 
 def _places(value: npt.NDArray[np.floating], row: Numbers, column: Numbers, shape: tuple[int, int]) -> sparse.coo_array:

@@ -50,7 +50,8 @@ def test_what_the_rankers_multiply_is_narrow_throughout():
     knn = Neighbours(bids, attributes, text, 2, 10.0)
     votes = knn.votes(np.array([3, 0]))
     cobidders = CoBidders(bids, 10.0)
-    counts = Counts(bids, [np.array([1, 2, 1, 2])], 10.0, bids.popularity(10.0))
+    codes = np.array([1, 2, 1, 2])
+    counts = Counts([codes], [bids.counted(codes, bids.weights(10.0))], bids.popularity(10.0))
     matrices = [knn._terms, knn._known_by_term, knn._votes, votes, likely(votes), counts._counted]
     matrices += [cobidders._meeting, cobidders._back]
     assert {kind for matrix in matrices for kind in _kinds(matrix)} == {np.dtype(np.int32)}

@@ -1,7 +1,8 @@
 """The rankers a model has to beat. All learn from bids known before the cutoff alone, and stay as they are then."""
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping
+
+from scipy import sparse
 
 from bidrec.config import Evaluation
 from bidrec.operations import log
@@ -18,11 +19,12 @@ from bidrec.ranking.baselines.summed import ByVotes
 from bidrec.ranking.ranker import Part, Ranker
 from bidrec.training_set.load import TrainingSet
 
-Int64 = npt.NDArray[np.int64]
-
 BUYER_PRIOR = 1.0
 PLACE_PRIOR = 3.0
 """Notices' worth of trust in the coarser key."""
+
+PLACES_FIRST = ("unit and place", "place", "unit", "category")
+"""Counted fields by which `place_category` backs off, as many as there are."""
 
 LIGHTFM = "lightfm"
 
@@ -33,37 +35,43 @@ def require(settings: Evaluation) -> None:
         require_lightfm()
 
 
-def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evaluation) -> dict[str, Ranker]:
+def fit_baselines(
+    ts: TrainingSet,
+    fields: Fields,
+    cutoff: int,
+    settings: Evaluation,
+    counted: Mapping[str, sparse.csr_array] | None = None,
+) -> dict[str, Ranker]:
     """popularity, buyer, place_category, counts, knn, cobidders and the sum of the last three, as of `cutoff` (epoch
     seconds UTC); and those that `settings.further_rivals` names.
 
-    A field that the source lacks is skipped; a baseline without any of its fields is popularity.
+    A field that the source lacks is skipped; a baseline without any of its fields is popularity. `counted`: the bids
+    known by then by each of fields.counted, halved every `settings.backoff_half_life` days, where they are there.
     """
     bids = KnownBids.of(ts, cutoff)
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
-    buyer = fields.notice.codes(*BUYER)
+    weight_P, buyer = bids.weights(half_life), fields.notice.codes(*BUYER)
     fitted = Counted(log.get("evaluate"), "fitting baselines", 4)  # and those that take no time
-    counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
+    if counted is None:
+        counted = {name: bids.counted(codes, weight_P) for name, codes in fields.counted.items()}
+    counts = Counts(list(fields.counted.values()), counted.values(), popularity)
     fitted()
     knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life)
     fitted()
     by_votes = ByVotes(counts, knn, CoBidders(bids, half_life), popularity)
     fitted()
-    place_category = BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity)
+    places = [name for name in PLACES_FIRST if name in counted]
+    chain, by_place = [fields.counted[name] for name in places], [counted[name] for name in places]
+    offices = [] if buyer is None else [buyer]
+    by_office = [bids.counted(codes, weight_P) for codes in offices]
     fitted()
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:
         further[LIGHTFM] = Factorised(bids, fields, half_life)
     return further | {
         "popularity": Popularity(bids, settings.popularity_half_life),
-        "buyer": BackOff(bids, [] if buyer is None else [buyer], half_life, BUYER_PRIOR, popularity),
-        "place_category": place_category,
+        "buyer": BackOff(bids, offices, by_office, weight_P, BUYER_PRIOR, popularity),
+        "place_category": BackOff(bids, chain, by_place, weight_P, PLACE_PRIOR, popularity),
         "counts": counts,
         **{name: Part(by_votes.scores, place) for place, name in enumerate(by_votes.NAMES)},
     }
-
-
-def _places_first(fields: Fields) -> list[Int64]:
-    """place x unit, place, unit, category: as many as there are."""
-    chain = ("unit and place", "place", "unit", "category")
-    return [fields.counted[name] for name in chain if name in fields.counted]

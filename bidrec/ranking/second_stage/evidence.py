@@ -63,7 +63,7 @@ class Evidence:
         weight_P = bids.weights(half_life)
         self.counts = {}
         for name, codes in self.fields.counted.items():
-            self.counts[name] = bids.counted([codes], weight_P)
+            self.counts[name] = bids.counted(codes, weight_P)
             counted()
         self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
         self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
