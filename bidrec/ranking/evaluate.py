@@ -4,9 +4,9 @@ Reads   rankers (the model as vectors, the baselines), the truth of a window
 Writes  what becomes metrics.json
 """
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -109,15 +109,15 @@ class _Lists:
         self.candidates_C |= period.candidates_C
         active_A = self.sideways.begin(queries, self.known_P, period.eligible) if self.sideways else NOBODY
         self.tell.whole = len(truth.notices) * len(period.rankers)
-        for name, ranker in period.rankers.items():
-            began = time.perf_counter()
-            lists, score_QA = rank_and_read(
-                ranker, truth.notices[queries], period.candidates_C, self.depth, active_A, period.eligible, self.tell
-            )
-            self.parts.setdefault(name, []).append(lists)
-            if self.sideways:
-                self.sideways.add(name, score_QA)
-            self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - began, 2)
+        asked = truth.notices[queries], period.candidates_C, self.depth, active_A, period.eligible, self.tell
+        # Parts of one whole together, the others one by one: the scores that are read take memory.
+        for _, together in groupby(period.rankers.items(), lambda item: getattr(item[1], "whole", item[0])):
+            names, rankers = zip(*together, strict=True)
+            for name, ranked in zip(names, rank_and_read(rankers, *asked), strict=True):
+                self.parts.setdefault(name, []).append(ranked.listed_QK)
+                if self.sideways:
+                    self.sideways.add(name, ranked.read_QA)
+                self.seconds[name] = round(self.seconds.get(name, 0) + ranked.seconds, 2)
 
 
 def _may_bid(period: Period, truth: Truth, bids: Bool) -> Bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bidrec.ranking.listing import NOBODY, rank_and_read
 from bidrec.ranking.metrics import DEPTH, NOT_LISTED, ranks_of
-from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.second_stage.final import FinalRanker, Once
 from bidrec.ranking.truth import Truth
 
 NOTICES = 20
@@ -31,8 +31,9 @@ def examples(
     bid."""
     chosen = np.unique(np.linspace(0, len(truth.notices) - 1, NOTICES).astype(np.int64))
     rows = truth.notices[chosen]
-    listed_QK = rank_and_read(final, rows, candidates_C, DEPTH, NOBODY, final.evidence.eligible)[0]
-    probability_of = _probabilities(final, rows)
+    once = Once(final, rows)
+    (found,) = rank_and_read([once], rows, candidates_C, DEPTH, NOBODY, final.evidence.eligible)
+    listed_QK, probability_of = found.listed_QK, _probabilities(once)
     described = []
     for at, position in enumerate(chosen):
         company = truth.company[truth.query == position]
@@ -57,9 +58,9 @@ def examples(
     return described
 
 
-def _probabilities(final: FinalRanker, rows: npt.NDArray[np.int64]) -> dict[tuple[int, int], float]:
-    """(position in `rows`, company row) -> the probability of each candidate, which no exposure lowers; who stands
+def _probabilities(final: Once) -> dict[tuple[int, int], float]:
+    """(position in its notices, company row) -> the probability of each candidate, which no exposure lowers; who stands
     after the candidates has none that counts."""
-    query, company, score = final.pairs(rows)
+    query, company, score = final.pairs
     keys = zip(query.tolist(), company.tolist(), strict=True)
-    return dict(zip(keys, final.blend.probabilities(score).tolist(), strict=True))
+    return dict(zip(keys, final.ranker.blend.probabilities(score).tolist(), strict=True))

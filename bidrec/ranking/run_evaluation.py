@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bidrec.config import Config, Evaluation
 from bidrec.operations import log
@@ -27,13 +28,15 @@ from bidrec.ranking.ranker import Ranker
 from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
-from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.second_stage.final import FinalRanker, Once
 from bidrec.ranking.segments import categories_of, labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs.run import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
 from bidrec.training_set.load import TrainingSet
+
+Int64 = npt.NDArray[np.int64]
 
 
 def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -82,40 +85,48 @@ class _Rankers:
         blend, eligibility = Blend.load(run.second_stage), Eligibility.of(ts, config.ranking)
         return cls(config, ts, Towers(ts, run.model), Fields.of(ts), blend, eligibility, oracle)
 
-    def final_as_of(self, moment: int) -> FinalRanker:
+    def final_as_of(self, moment: int, notices: Int64, looked_at: Counted) -> Once:
         ts, settings = self.ts, self.config.ranking
         vectors, known_C = self.towers.as_of(moment), known_companies(ts, moment)
         evidence = Evidence(ts, self.fields, moment, vectors, known_C, self.eligibility, settings)
-        return FinalRanker(evidence, self.blend, settings)
+        return Once(FinalRanker(evidence, self.blend, settings), notices, looked_at)
 
-    def period(self, queries: slice, moment: int, final: FinalRanker) -> Period:
-        rankers: dict[str, Ranker] = {MODEL: final, TOWERS: final.evidence.vectors}
-        rankers |= fit_baselines(self.ts, self.fields, moment, self.config.evaluation) | self.oracle
-        return Period(queries, rankers, known_companies(self.ts, moment), final.evidence.eligible)
+    def period(self, queries: slice, moment: int, final: Once) -> Period:
+        evidence, settings = final.ranker.evidence, self.config.evaluation
+        rankers: dict[str, Ranker] = {MODEL: final, TOWERS: evidence.vectors}
+        counted = evidence.counts if self.config.ranking.half_life == settings.backoff_half_life else None
+        rankers |= fit_baselines(self.ts, self.fields, moment, settings, counted) | self.oracle
+        return Period(queries, rankers, known_companies(self.ts, moment), evidence.eligible)
 
 
 def _frozen(truth: Truth, rankers: _Rankers) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Everything that is told of the mode `frozen`, and examples. Its rankers, gigabytes in a large market, go then."""
     ts, settings = rankers.ts, rankers.config.evaluation
-    final = rankers.final_as_of(ts.cutoff)
-    _count_ineligible(truth, final.evidence.eligible)
+    final = rankers.final_as_of(ts.cutoff, truth.notices, _looked_at(truth))
+    evidence = final.ranker.evidence
+    _count_ineligible(truth, evidence.eligible)
     whole = rankers.period(slice(0, len(truth.notices)), ts.cutoff, final)
     metrics = evaluate_periods([whole], truth, settings, model=MODEL, mode="frozen", segments=labels_of(ts, truth))
     _warn_of_few(metrics["window"]["candidates"])
     metrics["newcomers"] = newcomers(metrics["segments"]["company"], MODEL)
-    looked_at = Counted(log.get("evaluate"), "looking at test notices", len(truth.notices))
-    pairs = final.pairs(truth.notices, looked_at)
-    metrics["calibration"] = _calibration(truth, pairs, final.blend)
-    lasting_C = final.evidence.lasting_C
-    metrics["exposure"] = at_strengths(pairs, lasting_C, truth, whole.candidates_C, settings.exposures)
-    return metrics, examples(final, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids())
+    metrics["calibration"] = _calibration(truth, final.pairs, rankers.blend)
+    metrics["exposure"] = at_strengths(final.pairs, evidence.lasting_C, truth, whole.candidates_C, settings.exposures)
+    return metrics, examples(final.ranker, truth, whole.candidates_C, ts.notice_ids(), ts.company_ids())
 
 
 def _rolling(settings: Evaluation, truth: Truth, rankers: _Rankers) -> dict[str, Any]:
     """A stretch of the window at a time, so that one moment's rankers are in memory."""
     stretches = refreshes(truth, settings.refresh_days)
-    renewed = (rankers.period(queries, moment, rankers.final_as_of(moment)) for queries, moment in stretches)
+    looked_at = _looked_at(truth)
+    renewed = (
+        rankers.period(queries, moment, rankers.final_as_of(moment, truth.notices[queries], looked_at))
+        for queries, moment in stretches
+    )
     return evaluate_periods(renewed, truth, settings, model=MODEL, other_way=True)
+
+
+def _looked_at(truth: Truth) -> Counted:
+    return Counted(log.get("evaluate"), "looking at test notices", len(truth.notices))
 
 
 def _count_ineligible(truth: Truth, eligible: Eligible) -> None:

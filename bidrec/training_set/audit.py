@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from bidrec.errors import ContractError
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.storage.sealed import read_json, read_manifest
 from bidrec.training_set.audit_fit import audit_fit
 from bidrec.training_set.load import TrainingSet
@@ -38,17 +40,20 @@ def audit_training_set(
     ts = TrainingSet.map(folder, manifest or read_manifest(folder) or {})
     _audit_references(ts, block_rows)
     _audit_limits(ts)
+    fitted = read_json(folder / "schema.json")["fitted"]
+    times = {"notice": ts.notice_published_at, "profile": ts.profile_known_at, "version": ts.version_known_at}
+    whole = 2 * len(ts.pair_notice) + len(ts.version_company) + fitted * sum(map(len, times.values()))
+    audited = Counted(log.get("training_set"), "auditing", whole)
     for rows in blocks(len(ts.version_company), block_rows):
         _audit_versions(ts, rows)
+        audited(rows.stop - rows.start)
     for rows in blocks(len(ts.pair_notice), block_rows):
         _audit_pairs(ts, rows)
-    _audit_bids(ts, BLOCKS_A_READING * block_rows)
-    fitted = 0
-    if read_json(folder / "schema.json")["fitted"]:
-        times = {"notice": ts.notice_published_at, "profile": ts.profile_known_at, "version": ts.version_known_at}
-        for name, known_at in times.items():
-            fitted += audit_fit(ts, name, known_at, block_rows)
-    return {"pairs": len(ts.pair_notice), "versions": len(ts.version_company), "fitted_rows": fitted, "violations": 0}
+        audited(rows.stop - rows.start)
+    _audit_bids(ts, BLOCKS_A_READING * block_rows, audited)
+    rows_fitted = sum(audit_fit(ts, name, times[name], block_rows, audited) for name in times) if fitted else 0
+    counts = {"pairs": len(ts.pair_notice), "versions": len(ts.version_company), "fitted_rows": rows_fitted}
+    return counts | {"violations": 0}
 
 
 def _audit_references(ts: TrainingSet, block_rows: int) -> None:
@@ -161,7 +166,7 @@ def _audit_pairs(ts: TrainingSet, rows: slice) -> None:
     refuse(stale, "pairs do not use the newest version known by then", pair)
 
 
-def _audit_bids(ts: TrainingSet, pairs_at_once: int) -> None:
+def _audit_bids(ts: TrainingSet, pairs_at_once: int, audited: Counted) -> None:
     """The pairs are the log's bids that became public after their notice did, each once and with its own time.
 
     The log stands by company, so that all of it is read for each stretch of notices.
@@ -174,6 +179,7 @@ def _audit_bids(ts: TrainingSet, pairs_at_once: int) -> None:
         end = int(np.searchsorted(ts.pair_notice, last, side="right"))
         pairs = np.stack([ts.pair_notice[begin:end], ts.pair_company[begin:end], ts.pair_known_at[begin:end]])
         _audit_stretch(pairs, _late_bids(ts, done, last), begin)
+        audited(end - begin)
         begin, done = end, last
 
 

@@ -3,6 +3,7 @@
 Reads   a side of runs/ID/training_set/, in blocks
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from bidrec.training_set.text import MAXIMUM_TERMS
 from bidrec.training_set.violations import blocks, refuse
 
 
-def audit_fit(ts: TrainingSet, name: str, known_at: npt.NDArray[np.int64], block_rows: int) -> int:
-    """Everything fitted on a side was fitted on its rows before the cutoff, all of them and no other."""
+def audit_fit(
+    ts: TrainingSet, name: str, known_at: npt.NDArray[np.int64], block_rows: int, audited: Callable[[int], None]
+) -> int:
+    """Everything fitted on a side was fitted on its rows before the cutoff, all of them and no other. `audited` is told
+    of the rows as they are done, so many at a time."""
     side: Side = getattr(ts, name)
     stated = side.schema["fit"]
     training = known_at < ts.cutoff
@@ -30,6 +34,7 @@ def audit_fit(ts: TrainingSet, name: str, known_at: npt.NDArray[np.int64], block
     found = _Counts(side)
     for block in blocks(side.rows, block_rows):
         found.add(side, block, training[block])
+        audited(block.stop - block.start)
     _audit_vocabulary(ts.folder / name, name, side, found)
     _audit_idf(ts.folder / name, name, found, rows)
     _audit_scales(name, side, found)

@@ -51,7 +51,8 @@ class FeatureTables:
 
     def integers(self, sql: str) -> tuple[npt.NDArray[np.int64], ...]:
         """The columns of a query as int64 arrays; NULL is refused."""
-        columns = self.connection.execute(sql).fetchnumpy()
+        with watched(self.connection, log.get("training_set"), "reading keys"):
+            columns = self.connection.execute(sql).fetchnumpy()
         for name, values in columns.items():
             if np.ma.is_masked(values):
                 raise ContractError(f"features: {name} is NULL in {int(np.ma.count_masked(values))} rows")

@@ -99,7 +99,8 @@ def test_the_window_says_how_many_notices_had_no_bid_and_how_many_bids_are_cold(
 
 def test_a_company_that_is_no_candidate_is_never_listed_and_its_bid_is_a_miss_for_everyone():
     candidates = np.array([True, True, True, False])
-    assert rank_and_read(PERFECT, TRUTH.notices, candidates, 10, NOBODY)[0].tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
+    (found,) = rank_and_read([PERFECT], TRUTH.notices, candidates, 10, NOBODY)
+    assert found.listed_QK.tolist() == [[0, 1, 2, -1], [1, 0, 2, -1]]
     table = evaluate({"final": PERFECT}, TRUTH, candidates, SETTINGS, model="final")["metrics"]["frozen"]
     for name in ("final", "ceiling"):
         assert table[name]["recall@100"] == 1 / 2 * (1 / 2 + 1)
@@ -174,9 +175,9 @@ def test_a_metric_that_is_undefined_for_every_notice_is_null():
 def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
     for at_once in (1, 1 << 23):
         monkeypatch.setattr("bidrec.ranking.listing.SCORES_AT_ONCE", at_once)
-        listed, read = rank_and_read(REVERSED, TRUTH.notices, EVERYBODY, 2, np.array([3]))
-        assert listed.tolist() == [[1, 2], [3, 2]]
-        assert read.tolist() == [[0], [9]]
+        (found,) = rank_and_read([REVERSED], TRUTH.notices, EVERYBODY, 2, np.array([3]))
+        assert found.listed_QK.tolist() == [[1, 2], [3, 2]]
+        assert found.read_QA.tolist() == [[0], [9]]
 
 
 def test_a_ranker_that_gives_nan_is_refused():

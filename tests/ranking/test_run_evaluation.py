@@ -3,9 +3,24 @@
 import numpy as np
 import pytest
 
-from bidrec.ranking.run_evaluation import _calibration
+from bidrec.config import Config, Evaluation, Ranking
+from bidrec.ranking.baselines import fit_baselines
+from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.eligibility import Eligibility
+from bidrec.ranking.run_evaluation import _calibration, _Rankers
+from bidrec.ranking.second_stage.final import FinalRanker, Once
 from bidrec.ranking.truth import Truth
-from tests.ranking.second_stage.worlds import blend
+from tests.ranking.second_stage.worlds import (
+    ASKED,
+    COMPANIES,
+    FIELDS,
+    PUBLISHED,
+    TITLES,
+    TODAY,
+    blend,
+    evidence,
+)
+from tests.ranking.sets import DAY, training_set
 
 
 def test_the_probabilities_are_held_against_who_bid_and_bidders_that_were_no_candidates_count_as_bidders():
@@ -30,3 +45,19 @@ def test_the_expected_bidders_stand_beside_those_among_the_candidates_who_alone_
     found = _calibration(truth, pairs, blend([1.0]))
     assert found["expected_bidders"] == pytest.approx(found["bidders_among_candidates"], abs=1e-3)
     assert (found["bidders_among_candidates"], found["bidders"]) == (1.0, 1.5)
+
+
+@pytest.mark.parametrize("half_life", [Evaluation().backoff_half_life, 5.0])
+def test_rivals_have_their_own_half_life_whether_or_not_the_second_stage_has_counted_by_the_same(half_life):
+    known = {(0, 0): 5, (1, 0): 2, (1, 1): 7, (2, 2): 6, (4, 1): 3}
+    ts = training_set(PUBLISHED, [(*pair, day) for pair, day in known.items()], FIELDS, TITLES, COMPANIES)
+    ranking = Ranking(half_life=half_life)
+    final = Once(FinalRanker(evidence(known, settings=ranking), blend([1.0]), ranking), ASKED)
+    rankers = _Rankers(
+        Config(ranking=ranking), ts, None, Fields.of(ts), final.ranker.blend, Eligibility(ts, ()), oracle={}
+    )
+    found = rankers.period(slice(0, len(ASKED)), TODAY * DAY, final).rankers
+    expected = fit_baselines(ts, Fields.of(ts), TODAY * DAY, Evaluation())
+    assert set(found) == {"final", "towers"} | set(expected)
+    for name, ranker in expected.items():
+        np.testing.assert_array_equal(found[name].scores(ASKED), ranker.scores(ASKED))

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -6,20 +7,23 @@ from bidrec.ranking.baselines.cobidders import CoBidders, likely
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import _kind, from_ends, from_places
+from bidrec.ranking.sparse_rows import _kind, from_crowded, from_ends, from_places
 
 ROWS, COLUMNS = 5, 7
 places = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COLUMNS - 1), st.integers(-9, 9)), max_size=30)
 
 
+@pytest.mark.parametrize("made", [from_places, from_crowded])
 @given(places)
-def test_values_at_one_place_are_summed(given_values):
+def test_values_at_one_place_are_summed_and_a_row_s_columns_ascend(made, given_values):
     dense = np.zeros((ROWS, COLUMNS), np.float32)
     for row, column, value in given_values:
         dense[row, column] += value
     row, column, value = np.array(given_values, np.int64).reshape(-1, 3).T
-    found = from_places(value.astype(np.float64), row, column, (ROWS, COLUMNS))
+    found = made(value.astype(np.float64), row, column, (ROWS, COLUMNS))
     assert (found.toarray() == dense).all()
+    of = np.repeat(np.arange(ROWS), np.diff(found.indptr))
+    assert (np.diff(of * COLUMNS + found.indices) > 0).all()
     assert _kinds(found) == {np.dtype(np.int32)}
 
 
@@ -43,11 +47,11 @@ def test_what_the_rankers_multiply_is_narrow_throughout():
     bids = KnownBids(np.arange(6) // 2, np.array([0, 1, 1, 2, 0, 2]), np.arange(6.0), companies=3)
     attributes = from_places(np.ones(4), np.arange(4), np.array([0, 1, 0, 1]), (4, 2))
     text = from_places(np.ones(4), np.arange(4), np.array([2, 0, 2, 1]), (4, 3))
-    popularity = bids.popularity(10.0)
-    knn = Neighbours(bids, attributes, text, 2, 10.0, popularity)
+    knn = Neighbours(bids, attributes, text, 2, 10.0)
     votes = knn.votes(np.array([3, 0]))
     cobidders = CoBidders(bids, 10.0)
-    counts = Counts(bids, [np.array([1, 2, 1, 2])], 10.0, popularity)
+    codes = np.array([1, 2, 1, 2])
+    counts = Counts([codes], [bids.counted(codes, bids.weights(10.0))], bids.popularity(10.0))
     matrices = [knn._terms, knn._known_by_term, knn._votes, votes, likely(votes), counts._counted]
     matrices += [cobidders._meeting, cobidders._back]
     assert {kind for matrix in matrices for kind in _kinds(matrix)} == {np.dtype(np.int32)}

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
 from bidrec.errors import ContractError
 from bidrec.storage.sealed import read_json, write_json, write_manifest
@@ -62,6 +63,16 @@ def test_what_was_built_passes_in_blocks_of_any_size(folder):
     assert json.loads((folder / "manifest.json").read_text())["audit"] == expected
     for block_rows in (1, 3, 1000):
         assert audit_training_set(folder, block_rows=block_rows) == expected
+
+
+def test_it_tells_how_far_it_is_until_every_row_was_looked_at(folder):
+    ts = TrainingSet.open(folder)
+    rows = 2 * len(ts.pair_notice) + 2 * ts.version.rows + ts.notice.rows + ts.profile.rows
+    with capture_logs() as told:
+        audit_training_set(folder, block_rows=3)
+    done = [event["done"] for event in told if event["event"] == "auditing"]
+    assert len(done) > 3
+    assert done[-1] == f"{rows}/{rows}"
 
 
 def test_a_version_known_after_the_publication_is_a_leak(folder):

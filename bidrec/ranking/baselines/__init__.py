@@ -1,27 +1,30 @@
 """The rankers a model has to beat. All learn from bids known before the cutoff alone, and stay as they are then."""
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping
+
+from scipy import sparse
 
 from bidrec.config import Evaluation
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines.backoff import BackOff
+from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.counts import Counts
 from bidrec.ranking.baselines.factorised import Factorised, require_lightfm
 from bidrec.ranking.baselines.fields import BUYER, Fields
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
 from bidrec.ranking.baselines.popularity import Popularity
-from bidrec.ranking.baselines.summed import CoBidding, Summed
-from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.baselines.summed import ByVotes
+from bidrec.ranking.ranker import Part, Ranker
 from bidrec.training_set.load import TrainingSet
-
-Int64 = npt.NDArray[np.int64]
 
 BUYER_PRIOR = 1.0
 PLACE_PRIOR = 3.0
 """Notices' worth of trust in the coarser key."""
-KEPT_VOTES = 1 << 25
-"""256 MiB of the kNN's votes; those beyond are counted again by each of the three rankers that ask for them."""
+
+PLACES_FIRST = ("unit and place", "place", "unit", "category")
+"""Counted fields by which `place_category` backs off, as many as there are."""
 
 LIGHTFM = "lightfm"
 
@@ -32,35 +35,43 @@ def require(settings: Evaluation) -> None:
         require_lightfm()
 
 
-def fit_baselines(ts: TrainingSet, fields: Fields, cutoff: int, settings: Evaluation) -> dict[str, Ranker]:
+def fit_baselines(
+    ts: TrainingSet,
+    fields: Fields,
+    cutoff: int,
+    settings: Evaluation,
+    counted: Mapping[str, sparse.csr_array] | None = None,
+) -> dict[str, Ranker]:
     """popularity, buyer, place_category, counts, knn, cobidders and the sum of the last three, as of `cutoff` (epoch
     seconds UTC); and those that `settings.further_rivals` names.
 
-    A field that the source lacks is skipped; a baseline without any of its fields is popularity.
+    A field that the source lacks is skipped; a baseline without any of its fields is popularity. `counted`: the bids
+    known by then by each of fields.counted, halved every `settings.backoff_half_life` days, where they are there.
     """
     bids = KnownBids.of(ts, cutoff)
     half_life, popularity = settings.backoff_half_life, bids.popularity(settings.popularity_half_life)
-    buyer = fields.notice.codes(*BUYER)
-    counts = Counts(bids, list(fields.counted.values()), half_life, popularity)
-    knn = Neighbours(
-        bids, fields.attributes, fields.text, settings.neighbours, half_life, popularity, keep_votes=KEPT_VOTES
-    )
-    cobidding = CoBidding(bids, knn, half_life)
+    weight_P, buyer = bids.weights(half_life), fields.notice.codes(*BUYER)
+    fitted = Counted(log.get("evaluate"), "fitting baselines", 4)  # and those that take no time
+    if counted is None:
+        counted = {name: bids.counted(codes, weight_P) for name, codes in fields.counted.items()}
+    counts = Counts(list(fields.counted.values()), counted.values(), popularity)
+    fitted()
+    knn = Neighbours(bids, fields.attributes, fields.text, settings.neighbours, half_life)
+    fitted()
+    by_votes = ByVotes(counts, knn, CoBidders(bids, half_life), popularity)
+    fitted()
+    places = [name for name in PLACES_FIRST if name in counted]
+    chain, by_place = [fields.counted[name] for name in places], [counted[name] for name in places]
+    offices = [] if buyer is None else [buyer]
+    by_office = [bids.counted(codes, weight_P) for codes in offices]
+    fitted()
     further: dict[str, Ranker] = {}
     if LIGHTFM in settings.further_rivals:
         further[LIGHTFM] = Factorised(bids, fields, half_life)
     return further | {
         "popularity": Popularity(bids, settings.popularity_half_life),
-        "buyer": BackOff(bids, [] if buyer is None else [buyer], half_life, BUYER_PRIOR, popularity),
-        "place_category": BackOff(bids, _places_first(fields), half_life, PLACE_PRIOR, popularity),
+        "buyer": BackOff(bids, offices, by_office, weight_P, BUYER_PRIOR, popularity),
+        "place_category": BackOff(bids, chain, by_place, weight_P, PLACE_PRIOR, popularity),
         "counts": counts,
-        "knn": knn,
-        "cobidders": cobidding,
-        "summed": Summed(counts, knn, cobidding),
+        **{name: Part(by_votes.scores, place) for place, name in enumerate(by_votes.NAMES)},
     }
-
-
-def _places_first(fields: Fields) -> list[Int64]:
-    """place x unit, place, unit, category: as many as there are."""
-    chain = ("unit and place", "place", "unit", "category")
-    return [fields.counted[name] for name in chain if name in fields.counted]

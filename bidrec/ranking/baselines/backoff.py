@@ -6,26 +6,35 @@ key k and n(k) the decayed notices with it,
     p(c | k) = (n(k, c) + m * p(c | next key)) / (n(k) + m).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import from_ends
+from bidrec.ranking.sparse_rows import from_ends, stacked
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
 
 class BackOff:
-    def __init__(self, bids: KnownBids, chain: Sequence[Int64], half_life: float, prior: float, popularity: Float64):
-        """`chain`: (N,) codes of each key, 0 for unknown, the finest first. `prior` is m, in notices; `half_life` in
-        days; `popularity` (C,) is what is left to say of a notice without a known key."""
+    def __init__(
+        self,
+        bids: KnownBids,
+        chain: Sequence[Int64],
+        counted: Iterable[sparse.csr_array],
+        weight_P: Float64,
+        prior: float,
+        popularity: Float64,
+    ) -> None:
+        """`chain`: (N,) codes of each key, 0 for unknown, the finest first; `counted`: the bids by each, of the weights
+        `weight_P`. `prior` is m, in notices; `popularity` (C,) is what is left to say of a notice without a known
+        key."""
         self.chain = list(chain)
         self.prior = prior
         self.popularity_C = popularity / max(popularity.sum(), 1e-12)
-        weight_P = bids.weights(half_life)
         heights = [int(codes.max(initial=0)) + 1 for codes in self.chain]
         self._begin = np.cumsum([0, *heights])
         # A notice weighs as much as one of its bids, however many there are.
@@ -35,7 +44,7 @@ class BackOff:
             np.bincount(codes[notices], weights=weight_P[first], minlength=height)
             for codes, height in zip(self.chain, heights, strict=True)
         ]
-        self._counts = bids.counted(self.chain, weight_P.astype(np.float32))
+        self._counts = stacked(counted, bids.companies)
 
     def scores(self, notice_rows: Int64) -> npt.NDArray[np.float32]:
         """(B,) -> (B, C)."""

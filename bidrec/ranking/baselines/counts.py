@@ -4,13 +4,13 @@ The sum over the fields of ln(1 + SCALE * decayed bids): a company known from ma
 well from one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import from_ends
+from bidrec.ranking.sparse_rows import from_ends, stacked
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -21,15 +21,14 @@ SCALE = 4.0
 
 class Counts:
     def __init__(
-        self, bids: KnownBids, fields: Sequence[Int64], half_life: float, popularity: npt.NDArray[np.float64]
+        self, fields: Sequence[Int64], counted: Iterable[sparse.csr_array], popularity: npt.NDArray[np.float64]
     ) -> None:
-        """`fields`: (N,) codes of each, 0 for unknown; `half_life` of a bid in days; `popularity` (C,) orders the
-        companies without any such bid."""
+        """`fields`: (N,) codes of each, 0 for unknown; `counted`: the bids by each (KnownBids.counted); `popularity`
+        (C,) orders the companies without any such bid."""
         self.fields = list(fields)
         heights = [int(codes.max(initial=0)) + 1 for codes in self.fields]
         self._begin = np.cumsum([0, *heights])
-        weight_P = bids.weights(half_life).astype(np.float32)
-        self._counted = bids.counted(self.fields, weight_P)
+        self._counted = stacked(counted, len(popularity))
         self._counted.data = np.log1p(SCALE * self._counted.data)
         self._rest_C = (1e-6 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
 

@@ -17,7 +17,6 @@ from bidrec.ranking.sparse_rows import from_ends, from_places
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]
 
 # Chosen on the windows before the cutoffs of two states' tenders; none of them matters much.
@@ -28,9 +27,6 @@ BIDDERS_POWER = 0.5
 COMMON = 0.2
 """Terms and attributes in more than this share of the known notices tell nothing apart and would cost the most."""
 
-QUERIES = 128
-"""Notices compared with the known ones at a time."""
-
 
 class Neighbours:
     def __init__(
@@ -40,46 +36,19 @@ class Neighbours:
         text: sparse.csr_array,
         neighbours: int,
         half_life: float,
-        popularity: Float64,
         most: int | None = None,
-        keep_votes: int = 0,
     ) -> None:
         """`attributes` (N, ids) of ones and `text` (N, ids) of weights, of all notices. `neighbours` is k; `half_life`
-        of a vote, in days; `popularity` (C,) orders the companies no neighbour votes for. `most`: only so many of the
-        newest known notices are compared with, None for all. `keep_votes`: several rankers ask for those of the same
-        blocks, one ranker after the other; so many votes are kept for the next one, 8 bytes each."""
+        of a vote, in days. `most`: only so many of the newest known notices are compared with, None for all."""
         self.neighbours = neighbours
         bids = bids if most is None else bids.newest(most)
         known, self._votes = votes_of(bids, half_life)
         weighted = (_weighted(attributes, known, by_rarity=True), _weighted(text, known, by_rarity=False))
         self._terms = unit_rows(sparse.hstack([unit_rows(block) for block in weighted], format="csr"))
         self._known_by_term = self._terms[known].T.tocsr()
-        self._kept: dict[bytes, sparse.csr_array] = {}
-        self._room = keep_votes
-        # Small enough never to outweigh a vote that counts.
-        self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
-
-    def scores(self, notice_rows: Int64) -> Float32:
-        """(B,) -> (B, C)."""
-        scores = np.tile(self._rest_C, (len(notice_rows), 1))
-        for start in range(0, len(notice_rows), QUERIES):
-            block = slice(start, start + QUERIES)
-            scores[block] += self.votes(notice_rows[block]).toarray()
-        return scores
 
     def votes(self, notice_rows: Int64) -> sparse.csr_array:
-        """(B,) -> (B, C) the votes alone; B should be a block."""
-        block = notice_rows.tobytes()
-        votes = self._kept.get(block)
-        if votes is None:
-            votes = self._count(notice_rows)
-            # Some thousand a notice; where a notice has a crowd of bidders, all that are like it have as many.
-            if votes.nnz < self._room:
-                self._kept[block] = votes
-                self._room -= votes.nnz
-        return votes
-
-    def _count(self, notice_rows: Int64) -> sparse.csr_array:
+        """(B,) -> (B, C); B should be a block."""
         terms = self._terms[notice_rows]
         nearest = [
             self._nearest(terms.indices[start:end], terms.data[start:end]) for start, end in pairwise(terms.indptr)

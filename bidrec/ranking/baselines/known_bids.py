@@ -3,14 +3,13 @@
 Reads   runs/ID/training_set (pairs)
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from bidrec.ranking.sparse_rows import from_places
+from bidrec.ranking.sparse_rows import from_crowded
 from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.splits import DAY
 
@@ -55,18 +54,13 @@ class KnownBids:
         """(P,) 1 for a bid opened just now, halved every `half_life` days."""
         return np.exp2(-self.age_days / half_life)
 
-    def counted(self, fields: Sequence[Int64], weight_P: npt.NDArray[np.floating]) -> sparse.csr_array:
-        """(codes, C) float32: what each company's bids on notices with the same code of a field weigh, the codes of one
-        field after those of another; nothing for its code 0, which stands for an unknown one. `fields`: (N,) each."""
-        none = sparse.csr_array((0, self.companies), dtype=np.float32)
-        # A field at a time: the bids of all fields side by side would take four times what is kept.
-        return sparse.vstack([none, *(self._counted(codes, weight_P) for codes in fields)], format="csr")
-
-    def _counted(self, code_N: Int64, weight_P: npt.NDArray[np.floating]) -> sparse.csr_array:
+    def counted(self, code_N: Int64, weight_P: Float64) -> sparse.csr_array:
+        """(codes, C) float32: what each company's bids on notices with the same code weigh; nothing for code 0, which
+        stands for an unknown one."""
         code_P = code_N[self.notice]
         said = code_P > 0
         shape = (int(code_N.max(initial=0)) + 1, self.companies)
-        return from_places(weight_P[said], code_P[said], self.company[said], shape).astype(np.float32)
+        return from_crowded(weight_P[said], code_P[said], self.company[said], shape).astype(np.float32)
 
     def popularity(self, half_life: float) -> Float64:
         """(C,) each company's bids, decayed."""

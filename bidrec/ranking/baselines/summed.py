@@ -1,16 +1,16 @@
-"""Co-bidders of the kNN's companies, and the sum of the simple rankers: the rival to beat.
+"""The kNN, co-bidders of its companies, and the sum of these and the counts: the rival to beat.
 
 Summed, simple rankers are hard to beat: each finds bidders the others miss.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from bidrec.ranking.baselines.cobidders import CoBidders, likely
 from bidrec.ranking.baselines.counts import Counts
-from bidrec.ranking.baselines.knn import QUERIES, Neighbours
-from bidrec.ranking.baselines.known_bids import KnownBids
+from bidrec.ranking.baselines.knn import Neighbours
 
 Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -21,34 +21,30 @@ LEAST = 1e-4
 COUNTS_WEIGHT, COBIDDERS_WEIGHT = 0.1, 0.5
 
 
-class CoBidding:
-    def __init__(self, bids: KnownBids, knn: Neighbours, half_life: float) -> None:
-        """`half_life` of a meeting, in days."""
-        self.knn, self.cobidders = knn, CoBidders(bids, half_life)
+class ByVotes:
+    """Three rankers, parts of this one, that share the kNN's votes and the walk to co-bidders."""
 
-    def scores(self, notice_rows: Int64) -> Float32:
-        """(B,) -> (B, C)."""
-        blocks = (notice_rows[start : start + QUERIES] for start in range(0, len(notice_rows), QUERIES))
-        return np.concatenate([self.of_votes(self.knn.votes(block)) for block in blocks])
+    NAMES = ("knn", "cobidders", "summed")
 
-    def of_votes(self, votes: sparse.csr_array) -> Float32:
-        """(B, C) from the kNN's votes. Companies that meet none of the likely ones keep the kNN's order."""
-        met_BC = np.zeros(votes.shape, np.float32)
+    def __init__(
+        self, counts: Counts, knn: Neighbours, cobidders: CoBidders, popularity: npt.NDArray[np.float64]
+    ) -> None:
+        """`popularity` (C,) orders the companies no neighbour votes for."""
+        self.counts, self.knn, self.cobidders = counts, knn, cobidders
+        # Small enough never to outweigh a vote that counts.
+        self._rest_C = (1e-9 * popularity / max(popularity.sum(), 1e-12)).astype(np.float32)
+
+    def scores(self, notice_rows: Int64) -> Iterator[Float32]:
+        """(B,) -> (B, C) of each of NAMES. Companies that meet none of the likely ones keep the kNN's order."""
+        votes = self.knn.votes(notice_rows)
+        vote_BC = votes.toarray()
+        yield vote_BC + self._rest_C
+        met_BC = np.zeros_like(vote_BC)
         for row, met_C in enumerate(self.cobidders.spread(likely(votes))):
             met_BC[row] = met_C
-        return np.asarray(np.maximum(met_BC, 0) + 1e-6 * votes.toarray(), np.float32)
-
-
-class Summed:
-    def __init__(self, counts: Counts, knn: Neighbours, cobidding: CoBidding) -> None:
-        self.counts, self.knn, self.cobidding = counts, knn, cobidding
-
-    def scores(self, notice_rows: Int64) -> Float32:
-        """(B,) -> (B, C)."""
+        met_BC = np.maximum(met_BC, 0) + 1e-6 * vote_BC
+        yield met_BC.copy()
         scores_BC = COUNTS_WEIGHT * self.counts.scores(notice_rows)
-        for start in range(0, len(notice_rows), QUERIES):
-            block = slice(start, start + QUERIES)
-            votes = self.knn.votes(notice_rows[block])
-            scores_BC[block] += np.log(votes.toarray() + LEAST)
-            scores_BC[block] += COBIDDERS_WEIGHT * np.log(self.cobidding.of_votes(votes) + LEAST)
-        return scores_BC
+        scores_BC += np.log(vote_BC + LEAST)
+        scores_BC += COBIDDERS_WEIGHT * np.log(met_BC + LEAST)
+        yield scores_BC

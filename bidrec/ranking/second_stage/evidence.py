@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bidrec.config import Ranking
+from bidrec.operations import log
+from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.baselines.knn import Neighbours
@@ -49,23 +51,27 @@ class Evidence:
         self.known = np.flatnonzero(known_C)
         self.known_KD = vectors.company_CD[self.known]  # in each block it would be copied again
         self.eligible = eligibility.as_of(moment)
-        self._count(bids, settings.half_life)
-        self._find_neighbours(bids, settings)
+        gathered = Counted(log.get("second stage"), "gathering what is known", len(fields.counted) + 3)
+        self._count(bids, settings.half_life, gathered)
+        self._find_neighbours(bids, settings, gathered)
         self.newcomer_C = known_C & (np.bincount(bids.company, minlength=bids.companies) == 0)
         self.record_age_C = np.log1p(_days_known(ts, moment)).astype(np.float32)
         self.peers = Peers(groups_of(ts.profile), newest_profiles(ts, moment))
 
-    def _count(self, bids: KnownBids, half_life: float) -> None:
+    def _count(self, bids: KnownBids, half_life: float, counted: Counted) -> None:
         """How often and how lately each company bid, in all and on a value of each counted field."""
         weight_P = bids.weights(half_life)
-        self.counts = {name: bids.counted([codes], weight_P) for name, codes in self.fields.counted.items()}
+        self.counts = {}
+        for name, codes in self.fields.counted.items():
+            self.counts[name] = bids.counted(codes, weight_P)
+            counted()
         self.recent_C = np.log1p(bids.popularity(RECENT)).astype(np.float32)
         self.lasting_C = np.log1p(bids.popularity(LASTING)).astype(np.float32)
         days = np.full(bids.companies, NEVER)
         np.minimum.at(days, bids.company, bids.age_days)
         self.last_bid_C = np.log1p(days).astype(np.float32)
 
-    def _find_neighbours(self, bids: KnownBids, settings: Ranking) -> None:
+    def _find_neighbours(self, bids: KnownBids, settings: Ranking, found: Counted) -> None:
         """The notices alike by what they say and near by the towers, and the companies that bid together."""
         half_life = settings.half_life
         self.alike = Neighbours(
@@ -74,11 +80,13 @@ class Evidence:
             self.fields.text,
             settings.neighbours,
             half_life,
-            bids.popularity(half_life),
             most=settings.known_notices,
         )
+        found()
         self.near = TowerNeighbours(bids, self.notice_ND, settings.tower_neighbours, settings.known_notices, half_life)
+        found()
         self.company_bidders = CoBidders(bids, half_life)
+        found()
 
 
 def _days_known(ts: TrainingSet, moment: int) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ Read by the evaluation, which asks for scores of all companies, and by the write
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,10 @@ class FinalRanker:
 
     def scores(self, notice_rows: Int64) -> Float32:
         """(B,) notice rows -> (B, C), by which companies are ordered: less the penalty."""
-        notice, company, score = self.pairs(notice_rows)
+        return self.laid_out(notice_rows, *self.pairs(notice_rows))
+
+    def laid_out(self, notice_rows: Int64, notice: Int64, company: Int64, score: Float32) -> Float32:
+        """The scores by these notices' pairs, that are there already."""
         # The same floor whatever is asked together: scores are compared across notices too. A cosine lies in [-1, 1].
         scores_BC = self.evidence.notice_ND[notice_rows] @ self.evidence.company_CD.T + np.float32(LOWEST - 2)
         scores_BC[notice, company] = np.maximum(score - self.penalty_C[company], np.float32(LOWEST))
@@ -76,3 +80,24 @@ class FinalRanker:
         found = candidates_of(self.evidence, notice_rows, self.settings.candidates, self.blend.counted)
         score_BM = self.blend.levelled(self.blend.scores(found.signal_BMS), found.company_BM >= 0)
         return found.company_BM, np.maximum(score_BM, np.float32(LOWEST))
+
+
+@dataclass(frozen=True)
+class Once:
+    """The final ranking of some notices, ascending, whose candidates are looked at once: when they are first asked for,
+    stretch by stretch."""
+
+    ranker: FinalRanker
+    notices: Int64
+    looked_at: Callable[[int], None] = lambda notices: None
+
+    @cached_property
+    def pairs(self) -> tuple[Int64, Int64, Float32]:
+        return self.ranker.pairs(self.notices, self.looked_at)
+
+    def scores(self, notice_rows: Int64) -> Float32:
+        """(B,) rows that follow each other in `notices` -> (B, C), as those of `ranker`."""
+        begin = np.searchsorted(self.notices, notice_rows[0])
+        notice, company, score = self.pairs
+        part = slice(*np.searchsorted(notice, [begin, begin + len(notice_rows)]))
+        return self.ranker.laid_out(notice_rows, notice[part] - begin, company[part], score[part])

@@ -15,7 +15,12 @@ EVER = 1e12
 
 
 def scores(chain, notice, prior=1.0, half_life=EVER):
-    return BackOff(BIDS, chain, half_life, prior, POPULARITY).scores(np.array([notice]))[0]
+    return fitted(BIDS, chain, half_life, prior, POPULARITY).scores(np.array([notice]))[0]
+
+
+def fitted(bids, chain, half_life, prior, popularity):
+    weight_P = bids.weights(half_life)
+    return BackOff(bids, chain, [bids.counted(codes, weight_P) for codes in chain], weight_P, prior, popularity)
 
 
 def test_bids_under_the_same_key_are_mixed_with_popularity_as_one_more_notice():
@@ -45,7 +50,7 @@ def test_a_key_s_bids_and_its_notices_decay_alike():
 
 def test_the_fresher_of_two_notices_counts_for_more():
     ts = training_set([0, 0, 0], [(0, 0, 8), (1, 1, 9)], companies=2)
-    made = BackOff(KnownBids.of(ts, 10 * DAY), [np.ones(3, np.int64)], 1.0, 1.0, np.ones(2))
+    made = fitted(KnownBids.of(ts, 10 * DAY), [np.ones(3, np.int64)], 1.0, 1.0, np.ones(2))
     total = 1 / 4 + 1 / 2
     assert made.scores(np.array([2]))[0] == pytest.approx(
         [(1 / 4 + 1 / 2) / (total + 1), (1 / 2 + 1 / 2) / (total + 1)], abs=1e-6

@@ -14,7 +14,8 @@ POPULARITY = np.array([4.0, 3.0, 2.0, 1.0])
 
 def counts(bids, fields, popularity=POPULARITY):
     known = KnownBids.of(training_set([0] * NOTICES, bids, companies=COMPANIES), TODAY * DAY)
-    return Counts(known, [np.array(codes) for codes in fields], HALF_LIFE, popularity)
+    fields = [np.array(codes) for codes in fields]
+    return Counts(fields, [known.counted(codes, known.weights(HALF_LIFE)) for codes in fields], popularity)
 
 
 @settings(max_examples=40)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,3 +83,33 @@ def test_attributes_are_ones_and_unknown_ones_are_left_out():
 def test_text_keeps_its_weights():
     half = pytest.approx(np.sqrt(1 / 2))
     assert text_rows(SET.notice).toarray().tolist() == [[half, 0, 0, 0, half], [0] * 5, [0, 0, 1, 0, 0]]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 3)), max_size=6), min_size=1, max_size=4))
+def test_words_and_attributes_in_any_order_are_those_of_a_plain_loop_and_the_training_set_stays_as_it_was(notices):
+    """Of each notice some items, each (id, weight): twice named, a weight is their sum, an attribute counts twice."""
+    lengths = np.array([len(items) for items in notices], np.int32)
+    ids = np.array([of for items in notices for of, _ in items], np.int32)
+    weights = np.array([weight for items in notices for _, weight in items], np.float32)
+    schema = {"attributes": [{"name": "place", "base": 0, "size": 5}], "attribute_rows": 5, "text_rows": 5}
+    side = replace(
+        SET.notice,
+        schema=schema,
+        dense=np.zeros((len(notices), 0), np.float32),
+        attribute_values=ids,
+        attribute_lengths=lengths.reshape(-1, 1),
+        text_values=ids.copy(),
+        text_weights=weights,
+        text_lengths=lengths,
+    )
+    words, attributes = np.zeros((2, len(notices), 5), np.float32)
+    for row, items in enumerate(notices):
+        for of, weight in items:
+            words[row, of] += weight
+            attributes[row, of] += of > 0
+    before = [column.copy() for column in (side.attribute_values, side.text_values, side.text_weights)]
+    for made, expected in ((attribute_rows(side), attributes), (text_rows(side), words)):
+        np.testing.assert_array_equal(made.toarray(), expected)
+        assert made.has_canonical_format
+    for column, same in zip((side.attribute_values, side.text_values, side.text_weights), before, strict=True):
+        np.testing.assert_array_equal(column, same)

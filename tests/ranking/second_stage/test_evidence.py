@@ -1,5 +1,6 @@
 import numpy as np
 from hypothesis import given, settings
+from structlog.testing import capture_logs
 
 from bidrec.config import Ranking
 from bidrec.ranking.second_stage.evidence import LASTING, NEVER, RECENT
@@ -23,6 +24,13 @@ def test_a_bid_opened_at_or_after_the_moment_is_no_evidence(known, later):
         np.testing.assert_array_equal(votes.toarray(), other.toarray())
         spread = np.stack(list(after.company_bidders.spread(votes)))
         np.testing.assert_array_equal(spread, np.stack(list(before.company_bidders.spread(other))))
+
+
+def test_it_tells_how_much_of_it_is_gathered():
+    with capture_logs() as told:
+        made = evidence({(0, 0): 5})
+    steps = len(made.counts) + 3
+    assert [event["done"] for event in told] == [f"{step}/{steps}" for step in range(1, steps + 1)]
 
 
 @settings(max_examples=25)

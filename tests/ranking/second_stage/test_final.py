@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidrec.config import Ranking
-from bidrec.ranking.second_stage.final import FinalRanker
+from bidrec.ranking.second_stage.final import FinalRanker, Once
 from tests.ranking.second_stage.worlds import (
     ASKED,
     COMPANIES,
@@ -71,6 +71,17 @@ def test_the_block_changes_nothing(monkeypatch):
     np.testing.assert_allclose(made.scores(EVERY_NOTICE), whole, rtol=1e-4)
     for column, other in zip(made.pairs(EVERY_NOTICE), pairs, strict=True):
         np.testing.assert_allclose(column, other, rtol=1e-4)
+
+
+@settings(max_examples=25)
+@given(KNOWN, st.integers(1, NOTICES), st.integers(1, NOTICES))
+def test_asked_stretch_by_stretch_it_looks_once_at_the_candidates_and_gives_the_same(known, notices, stretch):
+    made, told = ranker([1.0, 2.0], 9, known), []
+    rows = EVERY_NOTICE[-notices:]
+    once = Once(made, rows, told.append)
+    found = [once.scores(rows[start : start + stretch]) for start in range(0, notices, stretch)]
+    np.testing.assert_array_equal(np.concatenate(found), made.scores(rows))
+    assert sum(told) == notices
 
 
 def test_it_tells_of_every_notice_that_it_has_looked_at_as_it_goes(monkeypatch):
