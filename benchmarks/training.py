@@ -85,7 +85,9 @@ def main() -> None:
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto: a GPU, if there is one"
     )
-    parser.add_argument("--threads", type=int, default=0, help="of every contender's arithmetic (0: torch's choice)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of every contender's arithmetic, at most (0: torch's choice)"
+    )
     parser.add_argument("--recall", action="store_true", help="also train to the end, each way, and say how it ranks")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "bidrec-training-world")
     parser.add_argument("--json", action="store_true")

@@ -140,8 +140,8 @@ def companies_of(home: Path, notice_id: str, filters: Filters) -> Listing:
 def notices_of(home: Path, company_id: str, filters: Filters) -> Listing:
     """The open notices for a company, if any is open. Raises InputMissing (66) for an unknown company."""
     published = Published(home)
-    company = published.company(company_id)
-    rows = published.notices_for(company_id, LISTED)[1] if published.an_open_notice() else []
+    some_open = published.an_open_notice()
+    company, rows = published.notices_for(company_id, LISTED) if some_open else (published.company(company_id), [])
     ids = [row["notice_id"] for row in rows]
     asked_for = _facts(home, "notice", _ASKED_FOR, ids, published.as_of)
     return _listing(company, [{**row, **asked_for[row["notice_id"]]} for row in rows], filters, published)

@@ -1,8 +1,8 @@
 """Until when bids are taken, which notices are open, and until when a list holds: a company's entry by entry.
 
 Reads   features/notice_status
-Returns the closing times of the open notices, and the tables of lists with a column closes_at, by which a reader
-        leaves out what has closed since the write-back
+Returns the closing times of the open notices, which notices are known, and the tables of lists with a column
+        closes_at, by which a reader leaves out what has closed since the write-back
 """
 
 from collections.abc import Mapping
@@ -52,9 +52,18 @@ def open_notices(config: Config, as_of: int) -> pa.Table:
 
     One without a closing time is not among them, nor one that was withdrawn.
     """
+    return _stated(config, as_of, "WHERE closes_at > $as_of")
+
+
+def known_notices(config: Config, as_of: int) -> pa.ChunkedArray:
+    """notice_id of the notices of which anything was known by then: one that came late was not, at its publication."""
+    return _stated(config, as_of)["notice_id"]
+
+
+def _stated(config: Config, as_of: int, condition: str = "") -> pa.Table:
     with workspace(config, "today") as (connection, _):
         return connection.execute(
-            f"SELECT * FROM ({CLOSING}) WHERE closes_at > $as_of",
+            f"SELECT * FROM ({CLOSING}) {condition}",
             {"status": status_files(config), "as_of": datetime.fromtimestamp(as_of, UTC)},
         ).to_arrow_table()
 

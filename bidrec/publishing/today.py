@@ -7,16 +7,14 @@ Yields  vectors of all notices and all known companies as of a moment, and a ran
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bidrec.config import Config
-from bidrec.publishing.closing import status_files
+from bidrec.publishing.closing import known_notices, status_files
 from bidrec.runs.run import Run
 from bidrec.sql.workspace import workspace
 from bidrec.storage.whole import working_folder
@@ -83,7 +81,8 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
         eligibility = Eligibility.of(ts, config.ranking)
         evidence = Evidence(ts, Fields.of(ts), known_before, vectors, known_C, eligibility, config.ranking)
         ids = ts.notice_ids()
-        notice_row, company_row = _known_notices(config, ids, as_of), np.flatnonzero(known_C)
+        notice_row = np.flatnonzero(pc.is_in(pa.array(ids, pa.string()), known_notices(config, as_of)))
+        company_row = np.flatnonzero(known_C)
         yield Today(
             vectors=Vectors(
                 as_of=as_of,
@@ -110,16 +109,6 @@ def newest_known_at(config: Config, ts: TrainingSet) -> int:
             f"SELECT max({seconds('known_at')}) FROM read_parquet($status)", {"status": status_files(config)}
         ).fetchall()[0]
     return max(told, *(int(column.max()) for column in (ts.notice_published_at, ts.version_known_at) if len(column)))
-
-
-def _known_notices(config: Config, ids: list[str], as_of: int) -> npt.NDArray[np.int64]:
-    """Where those stand of which anything was known by then: one that came late was not, at its publication."""
-    with workspace(config, "today") as (connection, _):
-        known = connection.execute(
-            "SELECT DISTINCT notice_id FROM read_parquet($status) WHERE known_at <= $as_of",
-            {"status": status_files(config), "as_of": datetime.fromtimestamp(as_of, UTC)},
-        ).to_arrow_table()["notice_id"]
-    return np.flatnonzero(pc.is_in(pa.array(ids, pa.string()), known))
 
 
 def _chosen(ids: list[str], rows: np.ndarray) -> list[str]:
