@@ -57,11 +57,9 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
     runs that are not published. One training of a home at a time. `profile` records where the time of some training
     steps goes, in the folder of a new run.
     """
-    from bidrec.ranking import baselines
     from bidrec.training import processes
     from bidrec.training.start import start
 
-    baselines.require(config.evaluation)
     with processes.joined(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
         processes.first(lambda: held.enter_context(alone))

@@ -17,7 +17,6 @@ from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.baselines.fields import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
-from bidrec.ranking.embedding_map import embedding_map
 from bidrec.ranking.evaluate import Period, evaluate_periods
 from bidrec.ranking.examples import examples
 from bidrec.ranking.exposure import at_strengths
@@ -29,7 +28,7 @@ from bidrec.ranking.second_stage.blend import Blend
 from bidrec.ranking.second_stage.calibrate import reliability
 from bidrec.ranking.second_stage.evidence import Evidence
 from bidrec.ranking.second_stage.final import FinalRanker, Once
-from bidrec.ranking.segments import categories_of, labels_of
+from bidrec.ranking.segments import labels_of
 from bidrec.ranking.towers import Towers
 from bidrec.ranking.truth import Truth, known_companies, refreshes
 from bidrec.runs.run import Run
@@ -48,7 +47,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py),
     `segments`, `newcomers` (newcomers.py) and `exposure` (exposure.py). Raises InputMissing (66) where the test window
     holds no bid. A company that may not bid on a notice is no candidate for it. The second of what is returned are
-    details to look at: `examples` and `map`.
+    details to look at: `examples`.
     """
     rankers = _Rankers.of(config, run)
     ts = rankers.ts
@@ -61,7 +60,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
         metrics["for_companies"] = rolling["for_companies"]
         metrics["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=metrics["window"]["notices"], seconds=metrics["seconds"])
-    return metrics, {"examples": shown, "map": embedding_map(rankers.towers.notice_ND.numpy(), categories_of(ts))}
+    return metrics, {"examples": shown}
 
 
 @dataclass(frozen=True)

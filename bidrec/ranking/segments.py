@@ -73,12 +73,6 @@ def labels_of(ts: TrainingSet, truth: Truth) -> dict[str, Labels]:
     return labels | {"bidders": _banded(bidders, BIDDERS)}
 
 
-def categories_of(ts: TrainingSet) -> Labels:
-    """(N,) the category of every notice."""
-    found = _values(ts, CATEGORY, np.arange(ts.notice.rows))
-    return np.full(ts.notice.rows, UNKNOWN) if found is None else found
-
-
 def by_segment(
     truth: Truth,
     labels: Mapping[str, Labels],

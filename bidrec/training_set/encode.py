@@ -24,7 +24,6 @@ from bidrec.operations.progress import Counted
 from bidrec.sql.words import quoted
 from bidrec.storage.intact import require_intact
 from bidrec.training_set import text
-from bidrec.training_set.morphemes import analyser_of, require_analyser
 from bidrec.training_set.npy import Growing, read
 from bidrec.training_set.rows import SideRows, seconds
 from bidrec.training_set.scaling import Scale, check_vectors, fit_scale
@@ -42,10 +41,6 @@ class Fit:
     vocabularies: dict[str, Vocabulary] = dataclasses.field(default_factory=dict)
     bags: frozenset[str] = frozenset()
     idf: dict[str, npt.NDArray[np.float32]] = dataclasses.field(default_factory=dict)
-    terms: dict[str, str] = dataclasses.field(default_factory=dict)
-    """What the terms of each text field are (text.py)."""
-    analysers: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Which program of which version found them; "" where it was none but bidrec's own code."""
     ages: tuple[str, ...] = ()
     rows: int = 0
     latest: int | None = None
@@ -60,8 +55,7 @@ class Fit:
             base += vocabulary.size
         texts, text_base = [], 0
         for name, idf in self.idf.items():
-            made_by = {"terms": self.terms[name], "analyser": self.analysers[name]}
-            texts.append({"name": name, "base": text_base, "buckets": len(idf), **made_by})
+            texts.append({"name": name, "base": text_base, "buckets": len(idf)})
             text_base += len(idf)
         return {
             "dense": [{"name": name, **scale.as_dict()} for name, scale in self.scales.items()],
@@ -110,8 +104,6 @@ def fit(side: SideRows, fields: list[Field], before: int) -> Fit:
         vocabularies={f.name: fit_vocabulary(values) for f, values in columns("categorical", "bag")},
         bags=frozenset(f.name for f in fields if f.read == "bag"),
         idf={f.name: _fit_idf(side, f, before) for f in fields if f.read == "text"},
-        terms={f.name: f.terms for f in fields if f.read == "text"},
-        analysers={f.name: analyser_of(f.terms) for f in fields if f.read == "text"},
         ages=tuple(f.name for f in fields if f.read == "age"),
         rows=len(training),
         latest=int(side.known_at[training].max()) if len(training) else None,
@@ -126,7 +118,7 @@ def _fit_scale(values: pa.Array, f: Field) -> Scale:
 
 
 def _fit_idf(side: SideRows, f: Field, before: int) -> npt.NDArray[np.float32]:
-    frequency = text.DocumentFrequency(text.BUCKETS, f.terms)
+    frequency = text.DocumentFrequency(text.BUCKETS)
     counted = Counted(_logger, f"counting the terms of {f.name}", len(side.known_at))
     first = 0
     for batch in side.batches({f.name: expression(f)}):
@@ -156,12 +148,9 @@ def write_fit(folder: Path, fitted: Fit) -> None:
 def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
     """The fit behind a written side, from its folder and its entry of schema.json.
 
-    Raises ContractError (65) where one of its files was changed since it was written, or where another version than the
-    one that is here made the terms of a text field.
+    Raises ContractError (65) where one of its files was changed since it was written.
     """
     require_intact(folder.parent, [f"{folder.name}/{file}" for file in ("vocabulary.parquet", "idf.npy")])
-    for field in entry["text"]:
-        require_analyser(field["name"], field["terms"], field["analyser"])
     idf = np.asarray(read(folder / "idf.npy"))
     names = [attribute["name"] for attribute in entry["attributes"]]
     return Fit(
@@ -169,8 +158,6 @@ def read_fit(folder: Path, entry: dict[str, Any]) -> Fit:
         vocabularies=read_vocabularies(folder / "vocabulary.parquet", names),
         bags=frozenset(a["name"] for a in entry["attributes"] if a["read"] == "bag"),
         idf={t["name"]: idf[t["base"] : t["base"] + t["buckets"]] for t in entry["text"]},
-        terms={t["name"]: t["terms"] for t in entry["text"]},
-        analysers={t["name"]: t["analyser"] for t in entry["text"]},
         ages=tuple(entry["ages"]),
         **entry["fit"],
     )
@@ -264,9 +251,7 @@ def _texts(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """Terms of all text fields of a row, field after field; values, weights, and terms per row."""
     rows = len(batch)
-    found = [
-        text.weighted_terms(batch[t["name"]].to_pylist(), fitted.idf[t["name"]], t["terms"]) for t in entry["text"]
-    ]
+    found = [text.weighted_terms(batch[t["name"]].to_pylist(), fitted.idf[t["name"]]) for t in entry["text"]]
     values = [v + t["base"] for (v, _, _), t in zip(found, entry["text"], strict=True)]
     per_field = np.stack([lengths for _, _, lengths in found], axis=1) if found else np.zeros((rows, 0), np.int32)
     order = np.argsort(

@@ -10,7 +10,6 @@ from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines.backoff import BackOff
 from bidrec.ranking.baselines.cobidders import CoBidders
 from bidrec.ranking.baselines.counts import Counts
-from bidrec.ranking.baselines.factorised import Factorised, require_lightfm
 from bidrec.ranking.baselines.fields import BUYER, Fields
 from bidrec.ranking.baselines.knn import Neighbours
 from bidrec.ranking.baselines.known_bids import KnownBids
@@ -26,14 +25,6 @@ PLACE_PRIOR = 3.0
 PLACES_FIRST = ("unit and place", "place", "unit", "category")
 """Counted fields by which `place_category` backs off, as many as there are."""
 
-LIGHTFM = "lightfm"
-
-
-def require(settings: Evaluation) -> None:
-    """Raise DependencyDown (69) where a rival that is asked for cannot be had: before a training, not after it."""
-    if LIGHTFM in settings.further_rivals:
-        require_lightfm()
-
 
 def fit_baselines(
     ts: TrainingSet,
@@ -43,7 +34,7 @@ def fit_baselines(
     counted: Mapping[str, sparse.csr_array] | None = None,
 ) -> dict[str, Ranker]:
     """popularity, buyer, place_category, counts, knn, cobidders and the sum of the last three, as of `cutoff` (epoch
-    seconds UTC); and those that `settings.further_rivals` names.
+    seconds UTC).
 
     A field that the source lacks is skipped; a baseline without any of its fields is popularity. `counted`: the bids
     known by then by each of fields.counted, halved every `settings.backoff_half_life` days, where they are there.
@@ -65,10 +56,7 @@ def fit_baselines(
     offices = [] if buyer is None else [buyer]
     by_office = [bids.counted(codes, weight_P) for codes in offices]
     fitted()
-    further: dict[str, Ranker] = {}
-    if LIGHTFM in settings.further_rivals:
-        further[LIGHTFM] = Factorised(bids, fields, half_life)
-    return further | {
+    return {
         "popularity": Popularity(bids, settings.popularity_half_life),
         "buyer": BackOff(bids, offices, by_office, weight_P, BUYER_PRIOR, popularity),
         "place_category": BackOff(bids, chain, by_place, weight_P, PLACE_PRIOR, popularity),

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from scipy import optimize
+from scipy.special import logsumexp
 
 from bidrec.errors import ContractError
 from bidrec.ranking.second_stage.calibrate import calibrate, heights
@@ -24,6 +25,7 @@ from bidrec.storage.sealed import read_json, write_json, write_manifest
 from bidrec.storage.whole import whole_folder
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 PRIOR = {"towers": 0.4, "alike notices": 0.4, "near notices": 0.8}
@@ -31,7 +33,6 @@ PRIOR = {"towers": 0.4, "alike notices": 0.4, "near notices": 0.8}
 PULL = 0.01
 """How strongly the weights are pulled towards PRIOR: the price of a unit's square, in nats a notice. Of the signals of
 newcomers it is as much less as these are few among the candidates: what they can teach is as little."""
-NO_CANDIDATE = -1e9
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,13 @@ def learn(names: tuple[str, ...], signal_QMS: Float32, present_QM: Bool, bidder_
     """
     seen = signal_QMS[present_QM] if present_QM.any() else np.zeros((1, len(names)), np.float32)
     mean_S, deviation_S = _moments(seen)
-    prior_S = torch.tensor([PRIOR.get(name, 0.0) for name in names])
+    prior_S = np.array([PRIOR.get(name, 0.0) for name in names])
     taught = bidder_QM.any(axis=1)
-    weight_S = prior_S.clone()
+    weight_S = prior_S
     if taught.any():
-        x_QMS = torch.from_numpy((signal_QMS[taught] - mean_S) / deviation_S)
-        pull_S = _pulls(names, seen)
-        bidder = torch.from_numpy(bidder_QM[taught])
-        weight_S = _fit(x_QMS, torch.from_numpy(present_QM[taught]), bidder, prior_S, pull_S)
-    columns = (mean_S, deviation_S, weight_S.numpy())
+        x_QMS = (signal_QMS[taught] - mean_S) / deviation_S
+        weight_S = _fit(x_QMS, present_QM[taught], bidder_QM[taught], prior_S, _pulls(names, seen))
+    columns = (mean_S, deviation_S, weight_S)
     mean, deviation, weight = (tuple(round(float(value), 6) for value in column) for column in columns)
     blend = Blend(names, mean, deviation, weight, int(taught.sum()), slope=1.0, offset=0.0, level=0.0)
     score_QM = blend.scores(signal_QMS)
@@ -129,27 +128,25 @@ def _moments(seen_PS: Float32) -> tuple[Float32, Float32]:
     return mean_S.astype(np.float32), deviation_S.astype(np.float32)
 
 
-def _pulls(names: tuple[str, ...], seen_PS: Float32) -> torch.Tensor:
+def _pulls(names: tuple[str, ...], seen_PS: Float32) -> Float64:
     """(S,) the price of each weight's square, for the P candidates learned from."""
     share = {name: float((seen_PS[:, at] != 0).mean()) for at, name in enumerate(names) if name in NEWCOMERS}
-    return torch.tensor([PULL * share.get(name, 1.0) for name in names])
+    return np.array([PULL * share.get(name, 1.0) for name in names])
 
 
-def _fit(
-    x_QMS: torch.Tensor, present_QM: torch.Tensor, bidder_QM: torch.Tensor, prior_S: torch.Tensor, pull_S: torch.Tensor
-) -> torch.Tensor:
-    """The minimum of a convex function: LBFGS finds it in some tens of passes."""
-    weight_S = prior_S.clone().requires_grad_(True)
-    bidders_Q = bidder_QM.sum(dim=1)
-    optimiser = torch.optim.LBFGS([weight_S], max_iter=60, line_search_fn="strong_wolfe")
+def _fit(x_QMS: Float32, present_QM: Bool, bidder_QM: Bool, prior_S: Float64, pull_S: Float64) -> Float64:
+    """(S,) the weights at the minimum of the convex loss."""
+    share_QM = bidder_QM / bidder_QM.sum(axis=1, keepdims=True)
+    flat_RS, target_S = x_QMS.reshape(-1, x_QMS.shape[2]), np.einsum("qm,qms->s", share_QM, x_QMS)
 
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        log_share_QM = torch.log_softmax((x_QMS @ weight_S).masked_fill(~present_QM, NO_CANDIDATE), dim=1)
-        loss = -((log_share_QM * bidder_QM).sum(dim=1) / bidders_Q).mean()
-        loss = loss + (pull_S * (weight_S - prior_S) ** 2).sum()
-        loss.backward()
-        return loss
+    def loss(weight_S: Float64) -> tuple[float, Float64]:
+        score_QM = (flat_RS @ weight_S.astype(np.float32)).reshape(present_QM.shape)
+        height_Q = logsumexp(np.where(present_QM, score_QM, -np.inf), axis=1)
+        softmax_QM = np.exp(np.where(present_QM, score_QM - height_Q[:, None], -np.inf)).astype(np.float32)
+        apart_S, queries = weight_S - prior_S, len(height_Q)
+        value = (height_Q.sum(dtype=np.float64) - target_S @ weight_S) / queries + pull_S @ apart_S**2
+        gradient_S = (softmax_QM.ravel() @ flat_RS - target_S) / queries + 2 * pull_S * apart_S
+        return float(value), gradient_S.astype(np.float64)
 
-    optimiser.step(closure)
-    return weight_S.detach()
+    found = optimize.minimize(loss, prior_S, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return np.asarray(found.x)

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+from scipy import optimize
+from scipy.special import expit, logsumexp
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
-STEPS = 50
 BINS = 10
 """Of equally many expected bids, so that the rare likely pairs are not lost among the many unlikely ones."""
 
@@ -38,45 +38,24 @@ def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, 
     """
     if not len(score_P):
         return 1.0, 0.0, 0.0
-    score_P, height_P = score_P.astype(np.float64), height_P.astype(np.float64)
-    (slope, part, offset), _ = _fitted(np.stack([score_P, -height_P], axis=1), bid_P)
-    if 0 <= part <= slope:
-        return slope, offset, part / slope if part else 0.0
-    # The likelihood is concave in these three: outside the bounds there is no better than on the nearer one.
-    at_bounds = [(*_fitted((score_P - level * height_P)[:, None], bid_P), level) for level in (0.0, 1.0)]
-    # A slope below 0 would turn each notice's order round; where neither rises, all have the same probability.
-    rising = [found for found in at_bounds if found[0][0] >= 0]
-    if not rising:
-        (offset,), _ = _fitted(np.empty((len(score_P), 0)), bid_P)
-        return 0.0, offset, 0.0
-    (slope, offset), _, level = min(rising, key=lambda found: found[1])
-    return slope, offset, level
-
-
-def _fitted(x_PK: Float64, bid_P: Bool) -> tuple[list[float], float]:
-    """The K factors and the constant of a logistic regression, and its loss, by Newton's method."""
     bids, others = int(bid_P.sum()), int(len(bid_P) - bid_P.sum())
     target_P = np.where(bid_P, (bids + 1) / (bids + 2), 1 / (others + 2))
-    x_PK = np.append(x_PK, np.ones((len(x_PK), 1)), axis=1)
-    curve = np.zeros(x_PK.shape[1])
-    curve[-1] = np.log((bids + 1) / (others + 1))
-    loss = _loss(curve, x_PK, target_P)
-    for _ in range(STEPS):
-        share_P = 1 / (1 + np.exp(-x_PK @ curve))
-        gradient = x_PK.T @ (share_P - target_P)
-        curvature = (x_PK * (share_P * (1 - share_P))[:, None]).T @ x_PK + 1e-9 * np.eye(len(curve))
-        step, size = np.linalg.solve(curvature, gradient), 1.0
-        while size > 1e-6 and (better := _loss(curve - size * step, x_PK, target_P)) > loss:
-            size /= 2
-        if size <= 1e-6 or loss - better < 1e-9 * abs(loss):
-            break
-        curve, loss = curve - size * step, better
-    return [float(number) for number in curve], loss
+    # slope * (score - level * height) with both parts of the slope at least 0 keeps the bounds and stays convex.
+    x_PK = np.stack([score_P, score_P.astype(np.float64) - height_P, np.ones(len(score_P))], axis=1)
 
+    def loss(curve: Float64) -> tuple[float, Float64]:
+        z_P = x_PK @ curve
+        value = (np.logaddexp(0, z_P) - target_P * z_P).mean()
+        return float(value), x_PK.T @ (expit(z_P) - target_P) / len(z_P)
 
-def _loss(curve: Float64, x_PK: Float64, target_P: Float64) -> float:
-    z_P = x_PK @ curve
-    return float((np.logaddexp(0, z_P) - target_P * z_P).sum())
+    start = np.array([0.0, 0.0, np.log((bids + 1) / (others + 1))])
+    bounds = [(0, None), (0, None), (None, None)]
+    found = optimize.minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8, "maxiter": 500}
+    )
+    unshifted, shifted, offset = (float(number) for number in found.x)
+    slope = unshifted + shifted
+    return slope, offset, shifted / slope if slope else 0.0
 
 
 def reliability(probability_P: Float32, bid_P: Bool, query_P: Int64, bidders_Q: Int64) -> dict[str, Any]:
