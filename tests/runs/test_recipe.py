@@ -70,10 +70,10 @@ def test_every_pattern_names_a_file(pattern):
     ("name", "part"),
     [
         ("features/notice.sql", "serving"),
-        ("training_set/encode.py", "serving"),
+        ("training_set/encoders.py", "serving"),
         ("model/loss/softmax.py", "serving"),
         ("ranking/baselines/__init__.py", "serving"),  # not the only file of its name
-        ("ranking/second_stage/signals.py", "serving"),
+        ("ranking/pair_features.py", "serving"),
         ("ranking/metrics.py", "measuring"),
         ("training/optimiser.py", "learning"),
     ],
@@ -90,5 +90,5 @@ def test_other_code_is_another_recipe(changed, name, part):
 
 def test_what_is_only_said_of_the_code_makes_no_other_recipe(changed):
     before = recipe.now.__wrapped__()
-    changed("training_set/encode.py", '\n\n# why\n"""And what."""\n')
+    changed("training_set/encoders.py", '\n\n# why\n"""And what."""\n')
     assert recipe.now.__wrapped__() == before
