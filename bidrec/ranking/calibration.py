@@ -51,9 +51,9 @@ def calibrate(score_P: Float32, height_P: Float32, bid_P: Bool) -> tuple[float, 
     start = np.array([0.0, 0.0, np.log((bids + 1) / (others + 1))])
     bounds = [(0, None), (0, None), (None, None)]
     found = optimize.minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8, "maxiter": 500}
+        loss, start, jac=True, method="SLSQP", bounds=bounds, options={"ftol": 1e-12, "maxiter": 500}
     )
-    unshifted, shifted, offset = (float(number) for number in found.x)
+    unshifted, shifted, offset = (round(float(number), 9) for number in found.x)  # a bound is met but for rounding
     slope = unshifted + shifted
     return slope, offset, shifted / slope if slope else 0.0
 

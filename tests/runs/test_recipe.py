@@ -49,7 +49,7 @@ def named(patterns) -> set[str]:
 
 def test_all_code_that_ranks_today_with_a_run_is_served_by():
     files = {file for file in reached("bidrec.publishing.today") if Path(file).relative_to(ROOT).parts[1] in MODEL}
-    assert len(files) > 40
+    assert len(files) > 30
     lacking = files - named(recipe.SERVING)
     assert {Path(file).relative_to(ROOT / "bidrec").as_posix() for file in lacking} <= WITHOUT_EFFECT
 
@@ -72,7 +72,6 @@ def test_every_pattern_names_a_file(pattern):
         ("features/notice.sql", "serving"),
         ("training_set/encoders.py", "serving"),
         ("model/loss/softmax.py", "serving"),
-        ("ranking/baselines/__init__.py", "serving"),  # not the only file of its name
         ("ranking/pair_features.py", "serving"),
         ("ranking/metrics.py", "measuring"),
         ("training/optimiser.py", "learning"),
