@@ -72,7 +72,6 @@ def test_every_pattern_names_a_file(pattern):
         ("features/notice.sql", "serving"),
         ("training_set/encoders.py", "serving"),
         ("model/loss/softmax.py", "serving"),
-        ("ranking/pair_features.py", "serving"),
         ("ranking/metrics.py", "measuring"),
         ("training/optimiser.py", "learning"),
     ],
