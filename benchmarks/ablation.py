@@ -24,22 +24,20 @@ from bidrec import flow
 from bidrec.config import Config, Loss, Model, Source, read
 from bidrec.operations import log
 from bidrec.ranking.baselines import fit_baselines
-from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.counts import Fields
 from bidrec.ranking.eligibility import Eligibility
 from bidrec.ranking.evaluate import Period, evaluate_periods
+from bidrec.ranking.ground_truth import Truth, known_companies
+from bidrec.ranking.pair_features import Evidence, Towers
 from bidrec.ranking.ranker import Ranker
+from bidrec.ranking.reranker import FinalRanker, learn_blend
 from bidrec.ranking.run_evaluation import OracleRanker
-from bidrec.ranking.second_stage.evidence import Evidence
-from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.second_stage.learn import learn_blend
-from bidrec.ranking.towers import Towers
-from bidrec.ranking.truth import Truth, known_companies
 from bidrec.runs.run import Run
 from bidrec.simulator import simulate
 from bidrec.simulator.oracle import has_oracle
 from bidrec.training import loop
+from bidrec.training_set.arrays import Side, TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import Side, TrainingSet
 
 METRICS = ("recall@10", "recall@100", "ndcg@10")
 SEED_EPOCHS = 5

@@ -24,16 +24,13 @@ from bidrec.config import Ranking
 from bidrec.operations import log
 from bidrec.publishing.lists import best_of_both
 from bidrec.publishing.today import Today, Vectors
-from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.counts import Fields, from_ends
 from bidrec.ranking.eligibility import Eligibility
+from bidrec.ranking.ground_truth import known_companies
+from bidrec.ranking.pair_features import Evidence, names_of
 from bidrec.ranking.ranker import VectorRanker
-from bidrec.ranking.second_stage.blend import PRIOR, Blend
-from bidrec.ranking.second_stage.evidence import Evidence
-from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.second_stage.signals import names_of
-from bidrec.ranking.sparse_rows import from_ends
-from bidrec.ranking.truth import known_companies
-from bidrec.training_set.load import TrainingSet
+from bidrec.ranking.reranker import PRIOR, Blend, FinalRanker
+from bidrec.training_set.arrays import TrainingSet
 
 DIM, TERMS, WORDS = 64, 65_536, 12
 TOP = 100

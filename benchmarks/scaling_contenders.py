@@ -30,8 +30,8 @@ from bidrec.features.schema import read_schema
 from bidrec.lake.ingest import ingest
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.training import loop, processes
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import read_keys
-from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.tables import open_tables, views_of
 
 VIEW, DIM = "company_embedding", 64

@@ -26,7 +26,7 @@ from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_batches import PairBatch
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 WARM_UP = 10
 RECIPE = {"learning_rate": SEED_RECIPE.learning_rate, "weight_decay": SEED_RECIPE.weight_decay}

@@ -26,7 +26,7 @@ from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
 from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 CHUNK = 1_000
 

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from bidrec.config import Model
-from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.arrays import Side, TrainingSet
 
 Batch = dict[str, Tensor]
 READY = 8

@@ -20,7 +20,7 @@ from benchmarks.training_seed import random_batches
 from bidrec.config import Model
 from bidrec.model.towers import network
 from bidrec.training.resident import mapped
-from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.arrays import Side, TrainingSet
 
 CPU = torch.device("cpu")
 

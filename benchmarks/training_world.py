@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bidrec.storage.sealed import read_manifest, write_json, write_manifest
 from bidrec.storage.whole import whole_folder
-from bidrec.training_set.npy import Growing
+from bidrec.training_set.arrays import Growing
 
 NOTICES, COMPANIES, BIDDERS = 2_000_000, 300_000, 10
 NOTICE_SIZES = (20, 60, 30_000, 400, 2_000, 50, 12, 8, 300, 1_200)

@@ -24,9 +24,9 @@ from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import content_of, fingerprint, read_manifest, write_json
 from bidrec.storage.whole import sweep
 from bidrec.tracking import track
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set, fields_of
 from bidrec.training_set.drift import require_known
-from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.tables import SPILL
 
 if TYPE_CHECKING:
@@ -57,11 +57,9 @@ def train(config: Config, *, backtest: bool = False, force: bool = False, profil
     runs that are not published. One training of a home at a time. `profile` records where the time of some training
     steps goes, in the folder of a new run.
     """
-    from bidrec.ranking import baselines
     from bidrec.training import processes
     from bidrec.training.start import start
 
-    baselines.require(config.evaluation)
     with processes.joined(config.training.device), ExitStack() as held:
         alone = one_job_at_a_time(config.home_path, "train", config.wait_seconds)
         processes.first(lambda: held.enter_context(alone))
@@ -107,7 +105,7 @@ def _lasting(config: Config, schema: "Schema") -> str:
 def _finish(config: Config, run: Run) -> None:
     """Second stage, evaluation and manifest of a run whose model is trained. Nobody goes on from its checkpoints, which
     are four times as large: they are deleted here, where also a training that was killed before comes along."""
-    from bidrec.ranking.second_stage.learn import learn_blend
+    from bidrec.ranking.reranker import learn_blend
 
     shutil.rmtree(run.checkpoints, ignore_errors=True)
     ts = TrainingSet.open(run.training_set)

@@ -22,7 +22,7 @@ from bidrec.lake.checks import Checked
 from bidrec.lake.ingest import Reading, last_reading, take
 from bidrec.operations import log
 from bidrec.sql.workspace import bound
-from bidrec.training_set.rows import seconds
+from bidrec.training_set.arrays import seconds
 from bidrec.training_set.splits import bounds_of, check_windows, day_of
 
 _COMING = 2**31 - 1

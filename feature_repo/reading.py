@@ -11,7 +11,6 @@ read     what the model makes of it
   ignore       not read: for people and other users of the store
 unit     of the number; UTC for times
 scale    log1p: ln(1 + x) is taken first (counts)
-terms    of a text: ngrams (words and syllables, the default), or morphemes (Korean ones, with kiwipiepy)
 meaning  one line for people
 source   the columns of the canonical tables it is made from, as table.column; not given: the column of its own name in
          the view's table (notice or company), which is carried through
@@ -42,8 +41,8 @@ def bag(name: str, meaning: str, source: str = "") -> Field:
     return _field(name, Array(String), "bag", meaning, source=source)
 
 
-def text(name: str, meaning: str, source: str = "", terms: str = "") -> Field:
-    return _field(name, String, "text", meaning, source=source, terms=terms)
+def text(name: str, meaning: str, source: str = "") -> Field:
+    return _field(name, String, "text", meaning, source=source)
 
 
 def vector(name: str, meaning: str, source: str = "") -> Field:

@@ -28,7 +28,7 @@ def test_no_module_unpickles_or_evaluates_what_it_reads(module: str) -> None:
 
 
 def test_an_array_that_holds_a_pickle_is_not_read(tmp_path) -> None:
-    from bidrec.training_set.npy import read
+    from bidrec.training_set.arrays import read
 
     np.save(tmp_path / "hidden.npy", np.array([{"code": "runs"}], dtype=object))
     with pytest.raises(ValueError, match=r"Python objects|pickle"):

@@ -116,8 +116,6 @@ class Evaluation:
     """Half-life of the buyer and place+category baselines' counts, in days."""
     neighbours: int = 1000
     """How many nearest notices vote in the kNN baseline over text and attributes."""
-    further_rivals: tuple[str, ...] = ()
-    """Rivals beside the usual ones: `lightfm` (docs/ranking.md). The publish gate counts them too."""
     exposures: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
     """Strengths of `ranking.exposure` whose cost and effect are measured. `[]`: none."""
 

@@ -161,7 +161,6 @@ def _ranking_rules(config: Config) -> dict[str, bool]:
             evaluation.popularity_half_life, evaluation.backoff_half_life
         )
         > 0,
-        "evaluation.further_rivals can only hold 'lightfm'": {*evaluation.further_rivals} <= {"lightfm"},
         "ranking.exposure and evaluation.exposures must lie in [0, 10]": all(
             0 <= strength <= 10 for strength in (ranking.exposure, *evaluation.exposures)
         ),

@@ -23,8 +23,6 @@ ENCODED = ("dense", "categorical", "bag", "text", "age", "vector")
 """The readings that make arrays of a training set."""
 READINGS = (*ENCODED, "position", "ignore")
 SCALES = ("linear", "log1p")
-NGRAMS, MORPHEMES = TERMS = ("ngrams", "morphemes")
-"""What a text is taken apart into: words and syllables as they are, or Korean morphemes."""
 _SIDES = {"notice_id": "notice", "company_id": "company"}
 """Join key -> side of the model."""
 
@@ -41,8 +39,6 @@ class Field:
     meaning: str = ""
     scale: str = "linear"
     """`log1p`: ln(1 + x) is taken before the normalisation."""
-    terms: str = NGRAMS
-    """Of a text, one of TERMS."""
     source: str = ""
     """The canonical columns it comes from, as table.column."""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -122,9 +118,6 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         errors.append(f"{view}.{field.name} has the tag read={read or 'nothing'}, not one of {', '.join(READINGS)}")
     if scale not in SCALES:
         errors.append(f"{view}.{field.name} has the tag scale={scale}, not one of {', '.join(SCALES)}")
-    terms = field.tags.get("terms", NGRAMS)
-    if terms not in TERMS:
-        errors.append(f"{view}.{field.name} has the tag terms={terms}, not one of {', '.join(TERMS)}")
     return Field(
         name=field.name,
         dtype=str(field.dtype),
@@ -132,7 +125,6 @@ def _field(view: str, side: str, field: "feast.Field", errors: list[str]) -> Fie
         unit=field.tags.get("unit", ""),
         meaning=field.tags.get("meaning", field.description),
         scale=scale,
-        terms=terms,
         # A column of the lake is carried through by its name; what is made of others says so.
         source=field.tags.get("source", f"{side}.{field.name}"),
         tags=dict(field.tags),

@@ -27,9 +27,8 @@ from bidrec.sql.words import quoted
 from bidrec.sql.workspace import looking
 from bidrec.storage.intact import intact_tables
 from bidrec.storage.sealed import read_json, read_manifest
-from bidrec.training_set.encode import encode, read_fit
-from bidrec.training_set.load import Side
-from bidrec.training_set.rows import SideRows
+from bidrec.training_set.arrays import Side, SideRows
+from bidrec.training_set.encoders import encode, read_fit
 
 if TYPE_CHECKING:
     from bidrec.model.two_tower import TwoTower

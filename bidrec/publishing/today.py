@@ -18,15 +18,14 @@ from bidrec.publishing.closing import known_notices, status_files
 from bidrec.runs.run import Run
 from bidrec.sql.workspace import workspace
 from bidrec.storage.whole import working_folder
+from bidrec.training_set.arrays import TrainingSet, seconds
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
-from bidrec.training_set.rows import seconds
-from bidrec.training_set.statistics import Figures
+from bidrec.training_set.drift import Figures
 
 if TYPE_CHECKING:
     from bidrec.features.schema import Schema
     from bidrec.ranking.eligibility import Eligible
-    from bidrec.ranking.second_stage.final import FinalRanker
+    from bidrec.ranking.reranker import FinalRanker
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Vectors:
     company_ids: list[str]
     company_CD: np.ndarray
     statistics: Figures = field(default_factory=dict)
-    """The newest rows' figures (bidrec.training_set.statistics)."""
+    """The newest rows' figures (bidrec.training_set.drift)."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,11 @@ def embedded_today(config: Config, schema: "Schema", run: Run, as_of: int | None
     `as_of` None means the newest moment at which anything in the features became known. What is yielded may lie in
     files that are gone afterwards. Raises ContractError (65) where the newest features have shifted beyond [drift].
     """
-    from bidrec.ranking.baselines.fields import Fields
+    from bidrec.ranking.counts import Fields
     from bidrec.ranking.eligibility import Eligibility
-    from bidrec.ranking.second_stage.blend import Blend
-    from bidrec.ranking.second_stage.evidence import Evidence
-    from bidrec.ranking.second_stage.final import FinalRanker
-    from bidrec.ranking.towers import Towers
-    from bidrec.ranking.truth import known_companies
+    from bidrec.ranking.ground_truth import known_companies
+    from bidrec.ranking.pair_features import Evidence, Towers
+    from bidrec.ranking.reranker import Blend, FinalRanker
 
     with working_folder(config.home_path, "today") as temporary:
         folder = temporary / "training_set"

@@ -33,7 +33,7 @@ from bidrec.storage.sealed import write_manifest
 from bidrec.storage.whole import whole_folder
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
-from bidrec.training_set.load import SIDES, TrainingSet
+from bidrec.training_set.arrays import SIDES, TrainingSet
 
 TOLERANCE = 1e-5
 """Largest difference of a vector's numbers from the trained tower's: sums are taken in another order."""

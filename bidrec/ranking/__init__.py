@@ -1,6 +1,6 @@
-"""Who is likeliest: exact top-K, the baselines beside the model, and how good each ranking was.
+"""Retrieval, re-ranking, baselines, and how good each ranking is.
 
-topk.py and listing.py turn scores into lists; ranker.py says what a ranker is; baselines/ are the rankers a model has
-to beat; truth.py holds the bids that happened in a window; metrics.py and bootstrap.py compare the two; evaluate.py
-makes one table of them all, run_evaluation.py that of a run.
+retrieval    topk, counts, neighbours, eligibility: shared by baselines, re-ranker and write-back
+re-ranking   pair_features, reranker, calibration
+evaluation   ground_truth, metrics, baselines, evaluate, slices, company_side; run_evaluation runs them for a run
 """

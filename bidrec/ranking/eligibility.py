@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from bidrec.config import Ranking
-from bidrec.ranking.sparse_rows import from_ends
-from bidrec.ranking.truth import newest_profiles
+from bidrec.ranking.counts import from_ends
+from bidrec.ranking.ground_truth import newest_profiles
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.limits import COLUMNS
-from bidrec.training_set.load import TrainingSet
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bidrec.ranking.names import BEST_BASELINE, CEILING, ORACLE, TOWERS
+
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -111,3 +113,89 @@ def _gain(ranks_P: Int64, k: int) -> Float64:
 
 def _share(part: Float64, whole: Float64) -> Float64:
     return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+RESAMPLES_AT_ONCE = 64
+PERCENTILES = (2.5, 97.5)
+
+
+def means(values_QM: Float64) -> Float64:
+    """(M,) means of the columns without their NaN; NaN for a column that holds nothing else."""
+    defined = ~np.isnan(values_QM)
+    return _ratio(np.where(defined, values_QM, 0).sum(axis=0), defined.sum(axis=0))
+
+
+def resampled_means(values_QM: Float64, resamples: int, seed: int) -> Float64:
+    """(resamples, M) means over Q notices drawn with replacement, the same draws for every column.
+
+    A NaN is a notice the metric says nothing about: it is drawn like the others and counts for nothing.
+    """
+    queries = len(values_QM)
+    defined = ~np.isnan(values_QM)
+    filled = np.where(defined, values_QM, 0.0)
+    generator = np.random.default_rng(seed)
+    blocks = []
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        rows = min(RESAMPLES_AT_ONCE, resamples - start)
+        drawn = generator.integers(0, queries, (rows, queries)) + np.arange(rows)[:, None] * queries
+        weight_RQ = np.bincount(drawn.ravel(), minlength=rows * queries).reshape(rows, queries).astype(np.float64)
+        blocks.append(_ratio(weight_RQ @ filled, weight_RQ @ defined))
+    return np.concatenate(blocks) if blocks else np.empty((0, values_QM.shape[1]))
+
+
+def intervals(resampled_RM: Float64) -> list[list[float] | None]:
+    """[2.5 %, 97.5 %] of each column; None where a column has no value, or nothing was resampled."""
+    found: list[list[float] | None] = []
+    for column in resampled_RM.T:
+        column = column[~np.isnan(column)]
+        found.append([float(edge) for edge in np.percentile(column, PERCENTILES)] if len(column) else None)
+    return found
+
+
+def _ratio(total: Float64, count: npt.NDArray) -> Float64:
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+NO_BASELINE = (TOWERS, CEILING, ORACLE)
+"""Shown for comparison: a part of the model, and what no model can be asked to beat."""
+
+
+def compare(
+    values: dict[str, dict[str, Float64]],
+    lists: dict[str, dict[str, float]],
+    resamples: int,
+    seed: int,
+    *,
+    model: str,
+    mode: str,
+    chosen_by: str,
+) -> dict[str, Any]:
+    """All rankers' means and intervals, and the model's lead, from the same resamples of the queries.
+
+    values: ranker -> metric -> (Q,); lists: ranker -> figures of its lists as a whole. `chosen_by`: the metric that
+    names the best baseline. Returns `metrics[mode][ranker]`, `baselines`, `best_baseline` and `difference` as
+    evaluate_periods says.
+    """
+    names = list(next(iter(values.values())))
+    value_QM = np.stack([of_ranker[name] for of_ranker in values.values() for name in names], axis=1)
+    shape = (-1, len(values), len(names))
+    mean = dict(zip(values, means(value_QM).reshape(shape)[0], strict=True))
+    resampled = resampled_means(value_QM, resamples, seed).reshape(shape)
+    drawn = {ranker: resampled[:, at] for at, ranker in enumerate(values)}
+    table = {name: _figures(names, mean[name], lists.get(name, {}), drawn[name]) for name in values}
+    baselines = [name for name in values if name not in (model, *NO_BASELINE)]
+    best_baseline = max(baselines, key=lambda name: table[name][chosen_by], default=None)
+    difference = None
+    if best_baseline is not None and model in values:
+        ahead = _figures(names, mean[model] - mean[best_baseline], {}, drawn[model] - drawn[best_baseline])
+        by_metric = {name: {"mean": ahead[name], "ci": ahead["ci"][name]} for name in names}
+        difference = {"model": model, "baseline": best_baseline, "metric": chosen_by, **by_metric[chosen_by]}
+        difference["by_metric"] = by_metric
+    return {"metrics": {mode: table}, "baselines": baselines, BEST_BASELINE: best_baseline, "difference": difference}
+
+
+def _figures(names: list[str], mean_M: Float64, of_lists: dict[str, float], drawn_RM: Float64) -> dict[str, Any]:
+    means: dict[str, Any] = {
+        name: None if np.isnan(value) else float(value) for name, value in zip(names, mean_M, strict=True)
+    }
+    return means | of_lists | {"ci": dict(zip(names, intervals(drawn_RM), strict=True))}

@@ -15,26 +15,72 @@ from bidrec.config import Config, Evaluation
 from bidrec.operations import log
 from bidrec.operations.progress import Counted
 from bidrec.ranking.baselines import fit_baselines
-from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.calibration import reliability
+from bidrec.ranking.counts import Fields
 from bidrec.ranking.eligibility import Eligibility, Eligible
-from bidrec.ranking.embedding_map import embedding_map
-from bidrec.ranking.evaluate import Period, evaluate_periods
-from bidrec.ranking.examples import examples
-from bidrec.ranking.exposure import at_strengths
-from bidrec.ranking.metrics import DEPTH
+from bidrec.ranking.evaluate import NOBODY, Period, evaluate_periods, rank_and_read
+from bidrec.ranking.ground_truth import Truth, known_companies, refreshes
+from bidrec.ranking.metrics import DEPTH, NOT_LISTED, ranks_of
 from bidrec.ranking.names import MODEL, ORACLE, TOWERS
-from bidrec.ranking.newcomers import newcomers
+from bidrec.ranking.pair_features import Evidence, Towers
 from bidrec.ranking.ranker import Ranker
-from bidrec.ranking.second_stage.blend import Blend
-from bidrec.ranking.second_stage.calibrate import reliability
-from bidrec.ranking.second_stage.evidence import Evidence
-from bidrec.ranking.second_stage.final import FinalRanker, Once
-from bidrec.ranking.segments import categories_of, labels_of
-from bidrec.ranking.towers import Towers
-from bidrec.ranking.truth import Truth, known_companies, refreshes
+from bidrec.ranking.reranker import Blend, FinalRanker, Once
+from bidrec.ranking.slices import at_strengths, labels_of, newcomers
 from bidrec.runs.run import Run
 from bidrec.simulator.oracle import Oracle, has_oracle
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
+
+NOTICES = 20
+LISTED = 5
+"""Companies shown of each."""
+
+
+def examples(
+    final: FinalRanker,
+    truth: Truth,
+    candidates_C: npt.NDArray[np.bool_],
+    notice_ids: list[str],
+    company_ids: list[str],
+) -> list[dict[str, Any]]:
+    """Notices evenly spread over the window, whatever their lists are like: `notice_id`, `bidders`, how many of them
+    are among the first 10 and 100 (`found@10`, `found@100`), and the first `companies`: id, probability, whether it
+    bid."""
+    chosen = np.unique(np.linspace(0, len(truth.notices) - 1, NOTICES).astype(np.int64))
+    rows = truth.notices[chosen]
+    once = Once(final, rows)
+    (found,) = rank_and_read([once], rows, candidates_C, DEPTH, NOBODY, final.evidence.eligible)
+    listed_QK, probability_of = found.listed_QK, _probabilities(once)
+    described = []
+    for at, position in enumerate(chosen):
+        company = truth.company[truth.query == position]
+        place = ranks_of(listed_QK[at : at + 1], np.zeros(len(company), np.int64), company)
+        first = listed_QK[at, :LISTED][listed_QK[at, :LISTED] >= 0]
+        described.append(
+            {
+                "notice_id": notice_ids[rows[at]],
+                "bidders": len(company),
+                "found@10": int((place < 10).sum()),
+                "found@100": int((place < NOT_LISTED).sum()),
+                "companies": [
+                    {
+                        "company_id": company_ids[row],
+                        "probability": round(probability_of.get((at, int(row)), 0.0), 4),
+                        "bid": bool(row in company),
+                    }
+                    for row in first
+                ],
+            }
+        )
+    return described
+
+
+def _probabilities(final: Once) -> dict[tuple[int, int], float]:
+    """(position in its notices, company row) -> the probability of each candidate, which no exposure lowers; who stands
+    after the candidates has none that counts."""
+    query, company, score = final.pairs
+    keys = zip(query.tolist(), company.tolist(), strict=True)
+    return dict(zip(keys, final.ranker.blend.probabilities(score).tolist(), strict=True))
+
 
 Int64 = npt.NDArray[np.int64]
 
@@ -45,10 +91,10 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
     Two modes: `frozen`, companies and baselines as of the cutoff; `rolling`, renewed every `evaluation.refresh_days`
     with what became known by then, as a nightly write-back would, the weights unchanged. `for_companies` is the other
     way round, rolling. Everything but that, metrics["rolling"], by_week["rolling"] and rolling_difference speaks of
-    the frozen mode, also `calibration`: how well the probabilities of bidding hold (second_stage/calibrate.py),
+    the frozen mode, also `calibration`: how well the probabilities of bidding hold (calibration.py),
     `segments`, `newcomers` (newcomers.py) and `exposure` (exposure.py). Raises InputMissing (66) where the test window
     holds no bid. A company that may not bid on a notice is no candidate for it. The second of what is returned are
-    details to look at: `examples` and `map`.
+    details to look at: `examples`.
     """
     rankers = _Rankers.of(config, run)
     ts = rankers.ts
@@ -61,7 +107,7 @@ def evaluate_run(config: Config, run: Run) -> tuple[dict[str, Any], dict[str, An
         metrics["for_companies"] = rolling["for_companies"]
         metrics["rolling_difference"] = rolling["difference"]
     log.get("evaluate").info("evaluated", notices=metrics["window"]["notices"], seconds=metrics["seconds"])
-    return metrics, {"examples": shown, "map": embedding_map(rankers.towers.notice_ND.numpy(), categories_of(ts))}
+    return metrics, {"examples": shown}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Charts as SVG text: lines, columns, points, a time axis, and a figure with its interval small enough for a table.
+"""Charts as SVG text: lines, columns, a time axis, and a figure with its interval small enough for a table.
 
 Colours, fonts and the dark mode are the page's style sheet (classes c0 to c7); a chart is drawn 400 units wide, so that
 its letters can be read on a phone. What a chart shows stands beside it as a table too, so all of it is one image to a
@@ -87,17 +87,6 @@ def columns(title: str, labels: Sequence[str], values: Sequence[float], y_name: 
         if at % -(-len(labels) // 6) == 0:
             parts.append(_text(x, HEIGHT - BOTTOM + 16, label))
     return _image(title, parts)
-
-
-def points(title: str, of: Sequence[tuple[float, float, int]]) -> Markup:
-    """Dots (x, y, number of the colour) without axes: only who is near whom matters. Low numbers lie on top."""
-    x_axis = Axis.over([x for x, _, _ in of], 6, WIDTH - 6)
-    y_axis = Axis.over([y for _, y, _ in of], WIDTH - 106, 6)
-    behind_first = sorted(of, key=lambda point: -point[2])
-    dots = [
-        f'<circle class="c{colour}" cx="{x_axis.at(x)}" cy="{y_axis.at(y)}" r="2.2"/>' for x, y, colour in behind_first
-    ]
-    return _image(title, ['<g class="dots">', *dots, "</g>"], height=WIDTH - 100)
 
 
 def spans(title: str, of: Sequence[tuple[float, float]], edges: Sequence[tuple[float, str]]) -> Markup:

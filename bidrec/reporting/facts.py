@@ -62,7 +62,6 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "range": training_set.get("range", {}),
         "audit": training_set.get("audit"),
         "blend": _blend(run),
-        "map": details.get("map"),
         "market": market(config, training_set),
         "examples": in_words(home, details.get("examples"), training_set),
         "runs": compared_runs(home, run, published),

@@ -150,8 +150,4 @@ def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:
             Line(name, [one["week"] for one in weeks], [one["recall@100"].get(name) for one in weeks]) for name in names
         ]
         found[f"weeks {mode}"] = charts.lines(f"Recall at 100 by week, {mode}", series, "week", "Recall@100")
-    if facts["map"]:
-        found["map"] = charts.points(
-            "Notices in the plane of the two main directions of their vectors", facts["map"]["points"]
-        )
     return found

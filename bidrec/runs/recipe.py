@@ -21,8 +21,8 @@ FEATURES = (
 SERVING = (
     *FEATURES,
     *("training_set/*.py", "model/**/*.py", "training/embed.py", "training/resident.py", "training/stream.py"),
-    *("ranking/baselines/*.py", "ranking/second_stage/*.py"),
-    *(f"ranking/{name}.py" for name in ("eligibility", "lookup", "ranker", "sparse_rows", "topk", "towers", "truth")),
+    *(f"ranking/{name}.py" for name in ("baselines", "calibration", "counts", "eligibility", "ground_truth")),
+    *(f"ranking/{name}.py" for name in ("neighbours", "pair_features", "ranker", "reranker", "topk")),
 )
 """What today's data are read by with a run's fit, weights and blend: with other code they are not those it learned."""
 MEASURING = ("ranking/*.py",)

@@ -27,7 +27,7 @@ from bidrec.training.embed import BLOCK, gathered_companies, notice_vectors
 from bidrec.training.exchange import Part, exchanged, parts_of
 from bidrec.training.resident import Companies, Resident
 from bidrec.training.validation import recall, window
-from bidrec.training_set.load import SIDES, TrainingSet
+from bidrec.training_set.arrays import SIDES, TrainingSet
 
 NOTICES, COMPANIES = 1_000, 20_000
 """At most this many notices and candidate companies, evenly thinned (their bidders stay): it bounds the time."""

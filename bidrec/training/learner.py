@@ -21,7 +21,7 @@ from bidrec.training.resident import Resident
 from bidrec.training.sharding import shard_tables
 from bidrec.training.steps import Steps, steps_for
 from bidrec.training.watch import NotFinite, Watch, finite
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 Named = Callable[[str], AbstractContextManager[Any]]
 """A part of a step, for a profile; without one it costs nothing."""

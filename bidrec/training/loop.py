@@ -32,7 +32,7 @@ from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
 from bidrec.training.sharding import numbers, whole_tables
 from bidrec.training.validation import validation_recall, warn_of_few
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 PROGRESS_SECONDS = 1.0
 CHANCE = 0.01

@@ -1,6 +1,6 @@
 """The training set on the training device, and what was known as of a moment.
 
-Reads   runs/ID/training_set through bidrec.training_set.load
+Reads   runs/ID/training_set through bidrec.training_set.arrays
 Serves  gathers by row number: notices, company versions, profiles, histories
 
 On a CPU the large arrays stay what they are, files mapped into memory: nothing is copied. On a GPU they are, once.
@@ -19,8 +19,8 @@ from torch import Tensor
 from bidrec.model.history import History
 from bidrec.model.rows import SECONDS_A_DAY, RowBatch, Rows, offsets
 from bidrec.training.stream import Stream
-from bidrec.training_set.load import Side, TrainingSet
-from bidrec.training_set.scaling import IS_MISSING
+from bidrec.training_set.arrays import Side, TrainingSet
+from bidrec.training_set.encoders import IS_MISSING
 
 _COMPANY_SHIFT = 33  # a version's key is (company << 33) + known_at: the times span at most 272 years (config/rules.py)
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later

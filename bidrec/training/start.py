@@ -11,7 +11,7 @@ from typing import Any
 
 from bidrec.config import Config
 from bidrec.operations import machine
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 
 def start(

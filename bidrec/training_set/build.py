@@ -23,12 +23,12 @@ from bidrec.operations.progress import Counted
 from bidrec.sql.words import literal, quoted, types_of
 from bidrec.storage.sealed import content_of, fingerprint, read_json, read_manifest, write_json, write_manifest
 from bidrec.storage.whole import whole_folder
-from bidrec.training_set import drift, statistics
-from bidrec.training_set.audit import audit_training_set
-from bidrec.training_set.encode import Fit, encode, fit, read_fit, write_fit
+from bidrec.training_set import drift
+from bidrec.training_set.arrays import SideRows
+from bidrec.training_set.encoders import Fit, encode, fit, read_fit, write_fit
+from bidrec.training_set.leak_audit import audit_training_set
 from bidrec.training_set.limits import write_limits
 from bidrec.training_set.pairs import KnownSince, Log, Pairs, pairs_of, read_log, read_publications
-from bidrec.training_set.rows import SideRows
 from bidrec.training_set.splits import Bounds, bounds_of, check_windows, day_of
 from bidrec.training_set.tables import ROW, FeatureTables, open_tables, views_of
 from bidrec.training_set.versions import Keys, Versions, versions_of
@@ -93,7 +93,7 @@ def build_training_set(
 
 def _anew(
     config: Config, schema: Schema, tables: FeatureTables, keys: _Keys, staging: Path
-) -> tuple[Bounds, dict[str, dict[str, int]], statistics.Figures]:
+) -> tuple[Bounds, dict[str, dict[str, int]], drift.Figures]:
     """The configured split of these features, what its windows hold, and every field's figures in them."""
     bounds = bounds_of(config.split, int(keys.log.known_at.max(initial=0)))
     windows = check_windows(bounds, keys.published_at, keys.pairs.notice, keys.pairs.known_at)
@@ -119,11 +119,11 @@ def read_keys(tables: FeatureTables, known_since: KnownSince | None = None) -> _
 
 
 def _statistics(
-    tables: list[statistics.Table], schema: Schema, config: Config, bounds: Bounds, staging: Path
-) -> statistics.Figures:
+    tables: list[drift.Table], schema: Schema, config: Config, bounds: Bounds, staging: Path
+) -> drift.Figures:
     """Measure every field in the windows of the split, write the training window's bins, and hold the others to it."""
     started = time.monotonic()
-    figures, training = statistics.measure(tables, bounds.windows())
+    figures, training = drift.measure(tables, bounds.windows())
     write_json(staging / drift.STATISTICS, training)
     fields = sum(map(len, figures.values()))
     _logger.info("fields measured", fields=fields, seconds=round(time.monotonic() - started, 1))

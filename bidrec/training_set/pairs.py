@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bidrec.asof.resolve import newest_known, row_of
 from bidrec.errors import ContractError
-from bidrec.training_set.rows import seconds
+from bidrec.training_set.arrays import seconds
 from bidrec.training_set.tables import ROW, FeatureTables
 from bidrec.training_set.versions import Versions
 

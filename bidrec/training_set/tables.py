@@ -24,8 +24,7 @@ from bidrec.sql.words import is_number, literal, quoted, types_of
 from bidrec.sql.workspace import workspace
 from bidrec.storage.intact import require_intact
 from bidrec.storage.sealed import read_manifest
-from bidrec.training_set.load import SIDES
-from bidrec.training_set.rows import seconds
+from bidrec.training_set.arrays import SIDES, seconds
 
 ROW = "file_row_number"
 _KEYS = {

@@ -5,8 +5,7 @@ Writes  <side>/text.{values,weights,lengths}.npy, <side>/idf.npy
 
 A term is a word, two words in a row, or two or three Hangul syllables in a row inside a word (Korean glues particles
 to its nouns and leaves spaces out, so words alone miss that 도로포장공사 and 도로 포장 are one thing). Case is
-folded, digits all read as 0, composed and decomposed Hangul agree (NFKC). With the tag terms=morphemes, a term is a
-Korean morpheme, or two in a row, instead.
+folded, digits all read as 0, composed and decomposed Hangul agree (NFKC).
 
 A whole block of titles becomes one array of code points. With B odd, the hash of a stretch is the difference of two
 prefix sums of code_point * B^i, times B^-begin (mod 2^64): every n-gram costs two look-ups. The hash is arithmetic
@@ -19,9 +18,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-
-from bidrec.features.schema import MORPHEMES, NGRAMS
-from bidrec.training_set.morphemes import morphemes
 
 MAXIMUM_TERMS = 64
 BUCKETS = 65_536
@@ -48,10 +44,8 @@ def stretches(lengths: npt.NDArray[np.integer]) -> Iterator[slice]:
         begin = end
 
 
-def hashed_terms(titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS) -> tuple[Rows, Buckets]:
+def hashed_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Rows, Buckets]:
     """All terms of all titles, with repetitions: (row, bucket) of each, in no particular order."""
-    if terms == MORPHEMES:
-        titles = list(morphemes(titles))
     text = unicodedata.normalize("NFKC", "\n".join((t or "").replace("\n", " ") for t in titles)).casefold() + "\n"
     points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype="<u4")
     kind = _kinds()[np.minimum(points, 0xFFFF)]
@@ -67,18 +61,16 @@ def hashed_terms(titles: list[str | None], buckets: int = BUCKETS, terms: str = 
     pairs = _mixed(words[:-1]) + words[1:]
     found = [(row[begin], _mixed(words, _WORD)), (row[begin[1:]][follows], _mixed(pairs[follows], _WORD_PAIR))]
     hangul = np.concatenate([[0], np.cumsum(kind == _HANGUL)])
-    for length in (2, 3) if terms == NGRAMS else ():
+    for length in (2, 3):
         at = np.flatnonzero(hangul[length:] - hangul[:-length] == length)
         found.append((row[at], _mixed(stretch(at, at + length), _SYLLABLES)))
     rows = np.concatenate([r for r, _ in found])
     return rows, (np.concatenate([h for _, h in found]) % np.uint64(buckets)).astype(np.int64)
 
 
-def counted_terms(
-    titles: list[str | None], buckets: int = BUCKETS, terms: str = NGRAMS
-) -> tuple[Rows, Buckets, npt.NDArray[np.int64]]:
+def counted_terms(titles: list[str | None], buckets: int = BUCKETS) -> tuple[Rows, Buckets, npt.NDArray[np.int64]]:
     """Distinct terms of each title, sorted by (row, bucket), and how often each occurs there."""
-    rows, hashed = hashed_terms(titles, buckets, terms)
+    rows, hashed = hashed_terms(titles, buckets)
     keys, counts = np.unique(rows * buckets + hashed, return_counts=True)
     return keys // buckets, keys % buckets, counts
 
@@ -86,13 +78,12 @@ def counted_terms(
 class DocumentFrequency:
     """In how many training titles each bucket occurs."""
 
-    def __init__(self, buckets: int, terms: str = NGRAMS) -> None:
-        self.terms = terms
+    def __init__(self, buckets: int) -> None:
         self.counts = np.zeros(buckets, dtype=np.int64)
         self.titles = 0
 
     def add(self, titles: list[str | None]) -> None:
-        _, hashed, _ = counted_terms(titles, len(self.counts), self.terms)
+        _, hashed, _ = counted_terms(titles, len(self.counts))
         self.counts += np.bincount(hashed, minlength=len(self.counts))
         self.titles += len(titles)
 
@@ -102,13 +93,13 @@ class DocumentFrequency:
 
 
 def weighted_terms(
-    titles: list[str | None], idf: npt.NDArray[np.float32], terms: str = NGRAMS
+    titles: list[str | None], idf: npt.NDArray[np.float32]
 ) -> tuple[Buckets, npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """The terms of each title: buckets (nnz,), weights (nnz,), terms per title (rows,).
 
     A weight is (1 + ln count) * idf; the MAXIMUM_TERMS heaviest of a title are kept and divided by their L2 norm.
     """
-    row, hashed, count = counted_terms(titles, len(idf), terms)
+    row, hashed, count = counted_terms(titles, len(idf))
     weight = (1 + np.log(count)) * idf[hashed].astype(np.float64)
     row, hashed, weight = _heaviest(row, hashed, weight)
     squares = np.bincount(row, weights=weight**2, minlength=len(titles))

@@ -27,8 +27,8 @@ from bidrec.runs import recipe
 from bidrec.storage.locks import one_job_at_a_time
 from bidrec.storage.sealed import fingerprint, read_manifest
 from bidrec.storage.whole import writing
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
 from bidrec.training_set.pairs import read_log
 from bidrec.training_set.splits import bounds_of, day_of
 from bidrec.training_set.tables import open_tables

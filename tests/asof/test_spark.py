@@ -26,8 +26,8 @@ from bidrec.features.schema import read_schema
 from bidrec.features.spark import require_spark
 from bidrec.lake.ingest import ingest
 from bidrec.simulator import simulate
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
 
 SPARK = Path(__file__).parents[2] / "examples" / "stores" / "spark.yaml"
 PAIRS = 100_000

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.nightly import measure, table
 from benchmarks.training_world import written
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 
 def test_a_night_ranks_the_newest_notices_against_all_companies_of_which_a_bid_is_known(tmp_path: Path) -> None:

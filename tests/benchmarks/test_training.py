@@ -28,7 +28,7 @@ from bidrec.training.optimiser import optimiser_for
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from tests.pretend_gpu import pretend_gpu
 from tests.training.sets import ON_A_GPU
 

@@ -106,7 +106,6 @@ SETTINGS = [
         (f"[loss]\n{name} = -1", "block, uniform_negatives and frequency_buckets must be at least 0")
         for name in ("block", "uniform_negatives", "frequency_buckets")
     ),
-    ("[evaluation]\nfurther_rivals = ['als']", "further_rivals can only hold 'lightfm'"),
     *((f"[ranking]\nexposure = {strength}", r"must lie in \[0, 10\]") for strength in (-0.1, 11)),
     ("[evaluation]\nexposures = [0, 11]", r"must lie in \[0, 10\]"),
 ]

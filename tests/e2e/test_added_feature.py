@@ -21,7 +21,7 @@ from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema
 from bidrec.lake.ingest import ingest
 from bidrec.runs.found import find
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from jobs.cli import main
 from tests.e2e.test_readme import READMES, ROOT, blocks, name_in_first_line
 

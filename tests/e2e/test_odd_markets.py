@@ -13,7 +13,7 @@ from bidrec.config import Config, Evaluation, Publish, Source, Split, Training
 from bidrec.publishing.recommend import Published
 from bidrec.reporting.facts import gather
 from bidrec.runs.found import find
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from tests.e2e.markets import SMALL
 from tests.e2e.test_readme import ROOT
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from bidrec.config.read import load
 from bidrec.runs.found import find
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from jobs.cli import main
 from tests.e2e.test_added_feature import clone as clone  # the fixture
 from tests.e2e.test_readme import ROOT, blocks

@@ -165,13 +165,11 @@ def test_words_of_the_data_are_only_ever_words(facts: dict[str, Any]) -> None:
     regions = [{**row, "region": HOSTILE} for row in facts["market"]["regions"]]
     segments = {kind: [{**row, "segment": HOSTILE} for row in rows] for kind, rows in facts["segments"].items()}
     refused = {"notice": {"given": 1, "quarantined": 1, "reasons": {HOSTILE: 1}}}
-    categories = [{**one, "category": HOSTILE} for one in facts["map"]["categories"]]
     spoilt = {
         **facts,
         "examples": examples,
         "segments": segments,
         "warnings": [HOSTILE],
-        "map": {**facts["map"], "categories": categories},
         "market": {**facts["market"], "regions": regions, "refused": refused, "notes": [HOSTILE], "source": HOSTILE},
     }
     page = html(spoilt)
@@ -235,7 +233,6 @@ def test_a_run_measured_without_intervals_says_so_on_its_page_and_card(facts: di
 ABSENT = [
     "segments",
     "calibration",
-    "map",
     "examples",
     "audit",
     "split",

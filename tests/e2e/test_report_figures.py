@@ -168,13 +168,9 @@ def segment_tables(facts: dict[str, Any]) -> dict[str, Rows]:
 
 
 def other_tables(facts: dict[str, Any]) -> dict[str, Rows]:
-    close = "How close a category's notices lie: mean cosine with their mean direction; all notices: "
     return {
         "Reliability": [
             [whole(one["pairs"]), *each(one, "predicted", "observed")] for one in facts["calibration"]["bins"]
-        ],
-        f"{close}{facts['map']['all']:.3f}": [
-            [one["category"], whole(one["notices"]), three(one["cohesion"])] for one in facts["map"]["categories"]
         ],
         "The last ten runs and the published one, oldest first": [
             [

@@ -21,11 +21,9 @@ import pytest
 
 from bidrec.config import Config
 from bidrec.config.read import load
-from bidrec.features.registry import apply
-from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published
 from tests import redis
-from tests.e2e.test_docs import BLOCK, DOCS, PAGES, ROOT
+from tests.e2e.test_docs import BLOCK, PAGES, ROOT
 from tests.forked import Session, sessions
 
 ELSEWHERE = {
@@ -188,21 +186,4 @@ def test_no_command_hides_in_a_block_that_is_not_run() -> None:
         for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
         if language not in RUNS and re.search(r"^\+?(bidrec|feast|pip|make|docker) ", text, re.M)
     }
-    assert others == {("features.md", "diff")}  # test_own_vectors.py, and the test below
-
-
-def test_the_lines_on_morphemes_make_the_title_a_field_of_morphemes(tmp_path: Path) -> None:
-    shown = next(text for _, text in blocks(DOCS / "features.md") if "morphemes" in text)
-    (removed,), added = re.findall(r"^-(.*\n)", shown, re.M), re.findall(r"^\+(.*\n)", shown, re.M)
-    repo = tmp_path / "my_features"
-    repo.mkdir()
-    for file in (ROOT / "feature_repo").glob("*.*"):
-        (repo / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-    views = repo / "notice_views.py"
-    text = views.read_text(encoding="utf-8")
-    assert removed in text
-    views.write_text(text.replace(removed, added[0]), encoding="utf-8")
-    config = Config(home=str(tmp_path / "home"), feature_repo=str(repo))
-    apply(config)
-    fields = {field.name: field for view in read_schema(config).views for field in view.fields}
-    assert fields["title"].terms == "morphemes"
+    assert others == {("features.md", "diff")}  # test_own_vectors.py

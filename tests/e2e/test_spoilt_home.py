@@ -16,10 +16,10 @@ from bidrec.errors import ContractError
 from bidrec.explore.lists import Filters, companies_of
 from bidrec.publishing.arrived import may_bid
 from bidrec.publishing.recommend import Published
-from bidrec.ranking.second_stage.blend import Blend
+from bidrec.ranking.reranker import Blend
 from bidrec.runs.found import find
 from bidrec.training.saved import load_model
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from tests.test_trust import no_pickle
 
 

@@ -20,7 +20,7 @@ from bidrec.runs.found import find
 from bidrec.training.embed import gathered_companies, notice_vectors
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from jobs.export_towers import export_towers as command
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 
-from bidrec.ranking.compare import compare
-from bidrec.ranking.metrics import per_notice
+from bidrec.ranking.metrics import compare, per_notice
 from jobs.list_tables import companies_table, notices_table
 from jobs.metrics_table import metrics_table
 from jobs.output import Result, emit

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.arrays import Side, TrainingSet
 
 DAY = 86_400
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bidrec.ranking.bootstrap import intervals, means, resampled_means
+from bidrec.ranking.metrics import intervals, means, resampled_means
 
 NORMAL = np.random.default_rng(1).normal(size=(400, 1))
 

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.ranking.bootstrap import resampled_means
-from bidrec.ranking.compare import NO_BASELINE, compare
+from bidrec.ranking.metrics import NO_BASELINE, compare, resampled_means
 
 RIVALS = ("popularity", "knn", "counts")
 

@@ -10,10 +10,10 @@ from bidrec.publishing.lists import best_of_both
 from bidrec.publishing.today import Today, Vectors
 from bidrec.ranking.eligibility import Eligibility, Rule
 from bidrec.ranking.evaluate import Period, evaluate_periods
-from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.truth import Truth
-from tests.ranking.second_stage.worlds import ASKED, COMPANIES, COMPANY_CD, NOTICE_ND, blend, evidence
+from bidrec.ranking.ground_truth import Truth
+from bidrec.ranking.reranker import FinalRanker
 from tests.ranking.sets import DAY, training_set
+from tests.ranking.worlds import ASKED, COMPANIES, COMPANY_CD, NOTICE_ND, blend, evidence
 
 NOTICES, FIRMS = 5, 6
 WORDS = st.lists(st.sampled_from("abcd"), unique=True)

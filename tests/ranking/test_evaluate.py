@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from bidrec.config import Evaluation
-from bidrec.ranking.evaluate import Period, by_week, evaluate_periods
-from bidrec.ranking.listing import NOBODY, rank_and_read
-from bidrec.ranking.truth import Truth
+from bidrec.ranking.evaluate import NOBODY, Period, by_week, evaluate_periods, rank_and_read
+from bidrec.ranking.ground_truth import Truth
 from tests.ranking.whole_window import evaluate
 
 SETTINGS = Evaluation(bootstrap=200)
@@ -174,7 +173,7 @@ def test_a_metric_that_is_undefined_for_every_notice_is_null():
 
 def test_the_blocks_notices_are_ranked_in_change_nothing(monkeypatch):
     for at_once in (1, 1 << 23):
-        monkeypatch.setattr("bidrec.ranking.listing.SCORES_AT_ONCE", at_once)
+        monkeypatch.setattr("bidrec.ranking.evaluate.SCORES_AT_ONCE", at_once)
         (found,) = rank_and_read([REVERSED], TRUTH.notices, EVERYBODY, 2, np.array([3]))
         assert found.listed_QK.tolist() == [[1, 2], [3, 2]]
         assert found.read_QA.tolist() == [[0], [9]]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from bidrec.config import Ranking
-from bidrec.ranking import examples as shown
-from bidrec.ranking.examples import examples
-from bidrec.ranking.second_stage.final import FinalRanker
-from bidrec.ranking.truth import Truth
-from tests.ranking.second_stage.worlds import ASKED, COMPANIES, NOTICES, blend, evidence
+from bidrec.ranking import run_evaluation as shown
+from bidrec.ranking.ground_truth import Truth
+from bidrec.ranking.reranker import FinalRanker
+from bidrec.ranking.run_evaluation import examples
 from tests.ranking.sets import DAY
+from tests.ranking.worlds import ASKED, COMPANIES, NOTICES, blend, evidence
 
 # Company 0 has bid on everything, 1 and 2 once each.
 KNOWN = {(notice, 0): 5 for notice in range(6)} | {(0, 1): 6, (2, 2): 6}

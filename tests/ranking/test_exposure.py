@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bidrec.ranking import metrics
-from bidrec.ranking.exposure import at_strengths
-from bidrec.ranking.truth import Truth
+from bidrec.ranking.ground_truth import Truth
+from bidrec.ranking.slices import at_strengths
 
 NOTICES, COMPANIES, LISTED = 150, 60, 40
 RANDOM = np.random.default_rng(4)

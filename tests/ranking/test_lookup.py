@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from bidrec.ranking import lookup
-from bidrec.ranking.lookup import entries, largest, looked_up, places_of_largest
-from bidrec.ranking.sparse_rows import from_places
+from bidrec.ranking import neighbours
+from bidrec.ranking.counts import from_places
+from bidrec.ranking.neighbours import entries, largest, looked_up, places_of_largest
 
 ROWS, COMPANIES = 5, 4
 PAIRS = st.lists(
@@ -48,23 +48,23 @@ def test_the_largest_entries_are_those_of_a_full_sort_and_of_equal_ones_the_last
     st.permutations(range(40)),
     st.lists(st.sampled_from([0.25, 0.5, 1.0]), min_size=40, max_size=40),
     st.integers(1, 41),
-    st.sampled_from([2, lookup.SOME]),
+    st.sampled_from([2, neighbours.SOME]),
 )
 def test_where_the_largest_stand_does_not_depend_on_the_order_of_the_columns_nor_on_who_is_looked_at_first(
     order, values, k, some
 ):
     column, value = np.array(order), np.array(values, np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lookup, "SOME", some)
+        patch.setattr(neighbours, "SOME", some)
         places = places_of_largest(value, column, k)
     assert places.tolist() == sorted(places)
     in_order = sorted(range(40), key=lambda place: (value[place], column[place]))
     assert set(places) == set(in_order[-k:])
 
 
-@pytest.mark.parametrize("some", [2, lookup.SOME])
+@pytest.mark.parametrize("some", [2, neighbours.SOME])
 def test_a_value_that_is_nan_is_not_passed_over(monkeypatch, some):
-    monkeypatch.setattr(lookup, "SOME", some)
+    monkeypatch.setattr(neighbours, "SOME", some)
     value = np.array([1, np.nan, 2, 3, 1, 0, 2, 2, 1], np.float32)
     assert places_of_largest(value, np.arange(9), 2).tolist() == [1, 3]
 

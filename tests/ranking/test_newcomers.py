@@ -1,6 +1,6 @@
 import pytest
 
-from bidrec.ranking.newcomers import newcomers
+from bidrec.ranking.slices import newcomers
 
 SEGMENTS = [
     {"segment": "not known at the cutoff", "bids": 50, "recall@100": {"final": 0.0, "oracle": 0.0}},

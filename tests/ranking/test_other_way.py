@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.ranking import other_way
+from bidrec.ranking import company_side
+from bidrec.ranking.company_side import OtherWay
 from bidrec.ranking.eligibility import Eligible, Rule
-from bidrec.ranking.other_way import OtherWay
-from bidrec.ranking.truth import Truth
+from bidrec.ranking.ground_truth import Truth
 
 QUERIES, COMPANIES = 24, 8
 
@@ -89,7 +89,7 @@ def test_the_best_rival_is_named_by_recall_among_the_first_ten():
 
 
 def test_where_there_is_too_much_to_hold_every_nth_company_is_looked_at(monkeypatch):
-    monkeypatch.setattr(other_way, "MOST_SCORES", QUERIES * 5)
+    monkeypatch.setattr(company_side, "MOST_SCORES", QUERIES * 5)
     truth = truth_of([(q, q % COMPANIES) for q in range(QUERIES)])
     made = OtherWay(truth)
     active = made.begin(slice(0, QUERIES), np.ones(QUERIES, bool))

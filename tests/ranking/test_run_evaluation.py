@@ -5,12 +5,13 @@ import pytest
 
 from bidrec.config import Config, Evaluation, Ranking
 from bidrec.ranking.baselines import fit_baselines
-from bidrec.ranking.baselines.fields import Fields
+from bidrec.ranking.counts import Fields
 from bidrec.ranking.eligibility import Eligibility
+from bidrec.ranking.ground_truth import Truth
+from bidrec.ranking.reranker import FinalRanker, Once
 from bidrec.ranking.run_evaluation import _calibration, _Rankers
-from bidrec.ranking.second_stage.final import FinalRanker, Once
-from bidrec.ranking.truth import Truth
-from tests.ranking.second_stage.worlds import (
+from tests.ranking.sets import DAY, training_set
+from tests.ranking.worlds import (
     ASKED,
     COMPANIES,
     FIELDS,
@@ -20,7 +21,6 @@ from tests.ranking.second_stage.worlds import (
     blend,
     evidence,
 )
-from tests.ranking.sets import DAY, training_set
 
 
 def test_the_probabilities_are_held_against_who_bid_and_bidders_that_were_no_candidates_count_as_bidders():

@@ -3,11 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.ranking.baselines.cobidders import CoBidders, likely
-from bidrec.ranking.baselines.counts import Counts
-from bidrec.ranking.baselines.knn import Neighbours
-from bidrec.ranking.baselines.known_bids import KnownBids
-from bidrec.ranking.sparse_rows import _kind, from_crowded, from_ends, from_places
+from bidrec.ranking.baselines import Counts
+from bidrec.ranking.counts import KnownBids, _kind, from_crowded, from_ends, from_places
+from bidrec.ranking.neighbours import CoBidders, Neighbours, likely
 
 ROWS, COLUMNS = 5, 7
 places = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, COLUMNS - 1), st.integers(-9, 9)), max_size=30)

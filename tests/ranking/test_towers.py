@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bidrec.ranking.towers import Towers
-from bidrec.ranking.truth import known_companies
+from bidrec.ranking.ground_truth import known_companies
+from bidrec.ranking.pair_features import Towers
 from tests.ranking.untrained import write_model
 from tests.training.sets import DAY, training_set
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.errors import InputMissing
-from bidrec.ranking.truth import Truth, known_companies, newest_profiles, refreshes
+from bidrec.ranking.ground_truth import Truth, known_companies, newest_profiles, refreshes
 from tests.ranking.sets import DAY, training_set
 
 # Notices of days 0, 10, 19, 20; bids (notice, company, known on day).

@@ -8,7 +8,7 @@ import torch
 from bidrec.config import Model
 from bidrec.model.two_tower import build
 from bidrec.training import saved
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 
 SMALL = Model(embedding_dim=8, table_dim=8, hidden=(8,), company_hidden=8, history_length=8)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.reporting.charts import WIDTH, Axis, Line, columns, interval, lines, points, spans
+from bidrec.reporting.charts import WIDTH, Axis, Line, columns, interval, lines, spans
 
 numbers = st.floats(-1e9, 1e9).filter(lambda number: number == 0 or abs(number) > 1e-6)
 
@@ -39,7 +39,6 @@ def test_a_share_of_one_is_marked_up_to_one():
         lines("calibration", [Line("one", [0.1, 0.4], [0.2, 0.3])], "x", "y", same_scale=True),
         columns("months", ["<i>", "2025-02"], [3, 0], "notices"),
         columns("no months", [], [], "notices"),
-        points("map", [(0.5, -1, 0), (0.1, 0.2, 7)]),
         spans("split", [(0, 10), (10, 11)], [(0, "a"), (10, "<b>"), (11, "c")]),
         interval(0.5, [0.4, 0.6], 0, 1),
         interval(0.5, None, 0.5, 0.5),
@@ -82,5 +81,5 @@ def test_stretches_of_time_have_the_widths_of_their_lengths():
 
 
 def test_an_image_has_its_title_for_those_who_do_not_see_it_and_a_cell_has_none():
-    assert ElementTree.fromstring(points("a map", [])).attrib["aria-label"] == "a map"
+    assert ElementTree.fromstring(columns("a chart", [], [], "n")).attrib["aria-label"] == "a chart"
     assert ElementTree.fromstring(interval(1, None, 0, 2)).attrib["aria-hidden"] == "true"

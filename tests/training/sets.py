@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.arrays import Side, TrainingSet
 
 ON_A_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
 DAY = 86_400

@@ -9,7 +9,7 @@ from bidrec.config import Model
 from bidrec.model.two_tower import build
 from bidrec.training.axes import fit_axes
 from bidrec.training.resident import Resident
-from bidrec.training_set.load import Side, TrainingSet
+from bidrec.training_set.arrays import Side, TrainingSet
 from tests.training.sets import training_set
 
 SET = training_set(notices=120)

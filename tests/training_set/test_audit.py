@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from bidrec.errors import ContractError
 from bidrec.storage.sealed import read_json, write_json, write_manifest
-from bidrec.training_set.audit import audit_training_set
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.leak_audit import audit_training_set
 from tests.training_set.tables import config_of, small_world, write_features
 
 

@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.storage.sealed import content_of, write_manifest
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.encode import MISSING_TIME
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.encoders import MISSING_TIME
 from tests.training_set.tables import (
     ACTIVITY_FIELDS,
     NOTICE_FIELDS,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bidrec.features.schema import Field
-from bidrec.training_set.encode import encode, expression, fit
-from bidrec.training_set.rows import SideRows
+from bidrec.training_set.arrays import SideRows
+from bidrec.training_set.encoders import encode, expression, fit
 
 TITLE = Field(name="title", dtype="String", read="text")
 
@@ -40,7 +40,7 @@ def test_the_frequency_of_a_term_is_counted_over_training_rows_alone(titles):
 
 
 def test_the_training_rows_are_those_of_every_block_and_not_those_of_the_first_again(monkeypatch):
-    monkeypatch.setattr("bidrec.training_set.rows.BLOCK_ROWS", 2048)
+    monkeypatch.setattr("bidrec.training_set.arrays.BLOCK_ROWS", 2048)
     titles = [f"{chr(0x4E00 + at)} works" for at in range(6000)]
     assert len(list(side(titles).batches({"title": "title"}))) > 1
     fitted = fit(side(titles), [TITLE], 5000)

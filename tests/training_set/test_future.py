@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
 from tests.training_set.tables import (
     NOTICE_FIELDS,
     config_of,

@@ -5,9 +5,9 @@ import pytest
 from bidrec.config import Ranking
 from bidrec.errors import ContractError
 from bidrec.ranking.eligibility import Eligibility
-from bidrec.training_set.audit import audit_training_set
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.leak_audit import audit_training_set
 from tests.training_set.tables import (
     NOTICE_FIELDS,
     config_of,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bidrec.errors import ContractError, InputMissing
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.training_set.build import build_training_set
-from bidrec.training_set.load import TrainingSet
 from tests.training_set.tables import config_of, small_world, write_features
 
 

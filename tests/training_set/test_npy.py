@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidrec.training_set.npy import Growing, read
+from bidrec.training_set.arrays import Growing, read
 
 
 @given(st.lists(st.integers(0, 4), max_size=5), st.sampled_from([None, 0, 1, 3]))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.training_set import rows
-from bidrec.training_set.rows import SideRows
+from bidrec.training_set import arrays
+from bidrec.training_set.arrays import SideRows
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_every_row_gets_its_feature_row_or_null_in_blocks_of_any_size(connection
     side = SideRows(connection, "feature", np.zeros(len(pointer), np.int64), np.array(pointer, np.int32))
     expected = [None if p < 0 else [str(p)] for p in pointer]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "BLOCK_ROWS", 2)
+        patch.setattr(arrays, "BLOCK_ROWS", 2)
         batches = list(side.batches({"l": "l"}))
     assert [value for batch in batches for value in batch["l"].to_pylist()] == expected
     assert side.column("l", np.arange(len(pointer))).to_pylist() == expected
@@ -42,7 +42,7 @@ def test_known_times_round_up_and_publications_down(connection):
         "TIMESTAMPTZ '1970-01-01 00:00:10+00', TIMESTAMPTZ '1969-12-31 23:59:59.5+00']) AS t"
     )
     for rounded, expected in (("ceil", [11, 10, 0]), ("floor", [10, 10, -1])):
-        found = connection.execute(f"SELECT {rows.seconds('t', rounded)} FROM moment").fetchall()
+        found = connection.execute(f"SELECT {arrays.seconds('t', rounded)} FROM moment").fetchall()
         assert [value for (value,) in found] == expected
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidrec.errors import ContractError
-from bidrec.training_set.scaling import CLIP, Scale, check_vectors, fit_scale
+from bidrec.training_set.encoders import CLIP, Scale, check_vectors, fit_scale
 
 numbers = st.lists(st.none() | st.floats(-1e6, 1e6) | st.sampled_from([float("nan"), float("inf")]), max_size=20)
 

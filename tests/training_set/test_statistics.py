@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.training_set.statistics import QUANTILES, REFERENCE, Table, measure, psi
+from bidrec.training_set.drift import QUANTILES, REFERENCE, Table, measure, psi
 from tests.training_set.tables import TIME, day, field, seconds
 
 WINDOWS = {
@@ -191,7 +191,7 @@ def test_the_index_of_equal_shares_is_zero_and_grows_as_they_part():
 MANY_FIELDS = """
 import resource
 import duckdb
-from bidrec.training_set.statistics import REFERENCE, Table, measure
+from bidrec.training_set.drift import REFERENCE, Table, measure
 from tests.training_set.tables import field
 
 names = [f"f{number}" for number in range(1000)]

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.training_set.vocabulary import fit_vocabulary, read_vocabularies, write_vocabularies
+from bidrec.training_set.encoders import fit_vocabulary, read_vocabularies, write_vocabularies
 
 values = st.none() | st.sampled_from(["a", "B", "가", "ab", ""])
 

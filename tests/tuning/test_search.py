@@ -9,7 +9,7 @@ import pytest
 from bidrec.config import Config, Model, Training
 from bidrec.runs import recipe
 from bidrec.training.loop import train
-from bidrec.training_set.load import TrainingSet
+from bidrec.training_set.arrays import TrainingSet
 from bidrec.tuning.search import METRIC, _name, _open, _set_folder, _settings, value_of
 from bidrec.tuning.space import differing, space_of
 from tests.training.sets import training_set
