@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from bidrec.config import Config
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.features.registry import apply
 from bidrec.features.schema import read_schema
 from bidrec.publishing.recommend import Published
