@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bidrec import flow
-from bidrec.config import Config, Loss, Model, Source, read
+from bidrec.config import Config, Loss, Model, Source, files
 from bidrec.operations import log
 from bidrec.ranking.baselines import fit_baselines
 from bidrec.ranking.counts import Fields
@@ -73,7 +73,7 @@ def main() -> None:
 def configured(options: argparse.Namespace, folder: Path) -> Config:
     """The configuration with its home in the folder; without one, that of a market invented there."""
     given = {"split__train_before": options.train_before, "split__test_before": options.test_before}
-    config = read.load(options.config, training__epochs=options.epochs, **given)
+    config = files.load(options.config, training__epochs=options.epochs, **given)
     if options.config is None:
         simulate(folder / "source", notices=options.notices, companies=options.companies, bids=options.bids, seed=7)
         config = dataclasses.replace(config, source=Source(name="koneps", path=str(folder / "source")))

@@ -7,7 +7,7 @@ import duckdb
 
 from benchmarks.fuzz_cases import Place
 from bidrec import flow
-from bidrec.config import read
+from bidrec.config import files
 from bidrec.simulator import simulate
 
 SETTINGS = """
@@ -53,6 +53,6 @@ def place(folder: Path, home: Path | None) -> Place:
 
 def make_home(home: Path, settings: Path) -> None:
     simulate(home / "source", notices=400, companies=80, bids=3000, seed=3, days=365, end=datetime(2025, 6, 30, 18))
-    config = read.load(settings, home=str(home))
+    config = files.load(settings, home=str(home))
     flow.train(config)
     flow.publish(config)

@@ -3,16 +3,14 @@
 python -m docs.generate_reference
 """
 
-import dataclasses
 import tempfile
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from bidrec import config, contract, errors
-from bidrec.config.template import as_toml, meanings
+from bidrec.config.files import as_toml, meanings, tables
 from bidrec.features.registry import apply
 from bidrec.features.schema import read_schema
 from bidrec.training_set.tables import views_of
@@ -107,18 +105,15 @@ def _configuration() -> Iterator[str]:
     yield "One TOML file; a dot in a key is a table (`[split]`). Unknown keys are refused, all errors reported at once."
     yield "`${NAME}` in a string is replaced from the environment. If the variable is not set, a string that is nothing"
     yield "else becomes empty, and a longer one is refused. In Korean: [configuration.ko.md](configuration.ko.md).\n"
-    yield "\n".join(["| key | default | meaning |", "|---|---|---|", *_keys(config.Config), ""])
+    further = [line for name, kind in tables().items() for line in _keys(kind, f"{name}.")]
+    yield "\n".join(["| key | default | meaning |", "|---|---|---|", *_keys(config.Config), *further, ""])
 
 
 def _keys(kind: type, prefix: str = "") -> Iterator[str]:
-    hints, said = typing.get_type_hints(kind), meanings(kind)
-    for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[field.name]):
-            yield from _keys(typing.cast(type, hints[field.name]), f"{prefix}{field.name}.")
-        else:
-            default = as_toml(getattr(kind(), field.name))
-            shown = default and f"`{default}`"
-            yield f"| `{prefix}{field.name}` | {shown} | {said[field.name].replace('|', '/')} |"
+    for name, meaning in meanings(kind).items():
+        default = as_toml(getattr(kind(), name))
+        shown = default and f"`{default}`"
+        yield f"| `{prefix}{name}` | {shown} | {meaning.replace('|', '/')} |"
 
 
 def _exit_codes() -> Iterator[str]:

@@ -33,7 +33,7 @@ def init(config: Config, source: str, path: str | None, zone: str, to: Path, for
     For your own tables (own: CSV or Parquet; postgres: the database in BIDREC_SOURCE_URL) it also writes a folder with
     three SELECTs to fill in.
     """
-    from bidrec.config.template import template
+    from bidrec.config.files import template
     from bidrec.errors import CannotWrite, ConfigurationError, did_you_mean
     from bidrec.sources.own import write_own_source
     from bidrec.sources.zones import read_clocks_in

@@ -21,7 +21,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from bidrec.config import Config, read
+from bidrec.config import Config, files
 from bidrec.errors import CannotWrite, InputMissing
 from bidrec.operations import log, machine, signals
 from bidrec.reporting import prometheus
@@ -192,7 +192,7 @@ def _result(function: Callable[..., Result], config_path: Path | None, given: di
     overrides = {key: value for key, value in given.items() if _is_key(key)}
     own = {key: value for key, value in given.items() if not _is_key(key)}
     with stdout_for_results():
-        return function(read.load(config_path or _found(), **overrides), **own)
+        return function(files.load(config_path or _found(), **overrides), **own)
 
 
 def _end(name: str, code: int, started: float, said: dict[str, str], gauges: Sequence[prometheus.Gauge] = ()) -> None:

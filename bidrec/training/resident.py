@@ -22,7 +22,7 @@ from bidrec.training.stream import Stream
 from bidrec.training_set.arrays import Side, TrainingSet
 from bidrec.training_set.encoders import IS_MISSING
 
-_COMPANY_SHIFT = 33  # a version's key is (company << 33) + known_at: the times span at most 272 years (config/rules.py)
+_COMPANY_SHIFT = 33  # a version's key is (company << 33) + known_at: the times span at most 272 years (bidrec/config)
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14 and later
 
 

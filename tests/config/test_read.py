@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bidrec.config import Config, Publish
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.errors import ConfigurationError, InputMissing
 
 
@@ -23,14 +23,14 @@ def test_an_unknown_table_is_refused_with_the_nearest_valid_name(write):
         load(write("[trainig]\nepochs = 3"))
 
 
-def test_all_errors_are_reported_at_once(write):
+def test_all_errors_are_reported_at_once_with_culprit_and_value(write):
     text = (
         '[training]\nepochs = "many"\nlearning_rat = 1\n[model]\nhidden = [64, "wide"]\ndropout = true\n[split]\nx = 1'
     )
     with pytest.raises(ConfigurationError) as caught:
         load(write(text))
     for part in (
-        "training.epochs must be int, not 'many'",
+        "training.epochs must be of type integer, not 'many'",
         "learning_rat",
         "model.hidden[1]",
         "model.dropout",
@@ -44,16 +44,19 @@ def test_all_errors_are_reported_at_once(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("training = 3", r"\[training\] must be a table"),
-        ("[training]\nepochs = 1.5", "training.epochs must be int"),
-        ("[training]\nepochs = true", "training.epochs must be int"),
-        ("[training]\ndevice = 1", "training.device must be str"),
-        ("[model]\nhidden = 64", "model.hidden must be tuple"),
-        ("[split]\ntrain_before = 'tomorrow'", "split.train_before must be date"),
-        ("[split]\ntrain_before = 2024-05-01T12:00:00", "split.train_before must be date, not 2024-05-01 12:00:00"),
-        ("[split]\ntrain_before = 2024-05-01T00:00:00+09:00", "split.train_before must be date"),
-        ("[split]\ntrain_before = 20240101", "split.train_before must be date"),
-        ("[source]\nparameters = {region = 1}", "source.parameters.region must be str"),
+        ("training = 3", r"\[training\].* table"),
+        ("[training]\nepochs = 1.5", "training.epochs.* integer, not 1.5"),
+        ("[training]\nepochs = true", "training.epochs.* integer, not True"),
+        ("[training]\ndevice = 1", "training.device.*'cuda', not 1"),
+        ("[split]\ntest_days = 'x'", "split.test_days.* integer, not 'x'"),
+        ("[drift]\nrefuse = 1", "drift.refuse.* boolean, not 1"),
+        ("[model]\nhidden = 64", "model.hidden.* array, not 64"),
+        ("[source]\nparameters = 64", "source.parameters.* table, not 64"),
+        ("[split]\ntrain_before = 'tomorrow'", "split.train_before.* date.*'tomorrow'"),
+        ("[split]\ntrain_before = 2024-05-01T12:00:00", "split.train_before.* date.*2024-05-01 12:00:00"),
+        ("[split]\ntrain_before = 2024-05-01T00:00:00+09:00", "split.train_before.* date"),
+        ("[split]\ntrain_before = 20240101", "split.train_before.* date, not 20240101"),
+        ("[source]\nparameters = {region = 1}", "source.parameters.region.* string, not 1"),
         ("[source]\nname = 'x'\nname = 'y'", "not valid TOML"),
     ],
 )
@@ -81,7 +84,7 @@ def test_an_override_wins_over_the_file_and_none_does_not(write):
 
 
 def test_an_override_within_what_should_be_a_table_is_refused_as_the_value_is(write):
-    with pytest.raises(ConfigurationError, match=r"\[split\] must be a table"):
+    with pytest.raises(ConfigurationError, match=r"\[split\].* table"):
         load(write("split = 5"), split__train_before="2025-01-01")
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bidrec.config import Config, Evaluation, Model, Publish, Source, Split, Training
-from bidrec.config.template import as_toml
+from bidrec.config.files import as_toml
 from tests.simulated import simulated
 
 SMALL = Model(embedding_dim=16, table_dim=32, hidden=(32,), company_hidden=32, history_length=16)

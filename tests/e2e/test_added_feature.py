@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.features.build import build_features
 from bidrec.features.registry import apply, open_store
 from bidrec.features.schema import read_schema

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bidrec.config import Config
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.publishing.recommend import Published
 from bidrec.runs.found import find
 from bidrec.storage.sealed import write_json

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.runs.found import find
 from bidrec.training_set.arrays import TrainingSet
 from jobs.cli import main

@@ -26,7 +26,7 @@ import duckdb
 import pytest
 
 from bidrec import config
-from bidrec.config import read
+from bidrec.config import files
 from jobs.cli import COMMANDS, main
 from tests.e2e import containers
 from tests.sources.test_own_tables import DUMPS
@@ -132,7 +132,7 @@ def test_a_training_on_the_real_bids_is_given_options_and_a_configuration_that_e
     command = main.get_command(click.Context(main), words[1])
     assert command
     given = command.make_context(words[1], words[2:]).params
-    loaded = read.load(given["config_path"], **{key: value for key, value in given.items() if "__" in key})
+    loaded = files.load(given["config_path"], **{key: value for key, value in given.items() if "__" in key})
     assert loaded.source.name == "gepnic"
     assert loaded.split.train_before
     assert loaded.split.test_before

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from bidrec.config import Config
-from bidrec.config.read import load
+from bidrec.config.files import load
 from bidrec.publishing.recommend import Published
 from tests import redis
 from tests.e2e.test_docs import BLOCK, PAGES, ROOT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bidrec.config import Config, Source, read
+from bidrec.config import Config, Source, files
 from bidrec.errors import CannotWrite, ConfigurationError
 from bidrec.storage.sealed import read_manifest, write_json
 from jobs.cli import main
@@ -87,5 +87,5 @@ def test_the_hint_that_the_demos_home_has_no_source_leads_to_the_demos_tables(
     (hint,) = (line for line in refused.stderr.splitlines() if line.startswith("hint: "))
     line = hint.partition("bidrec ")[2]
     assert CliRunner().invoke(main, line.split()).exit_code == 0
-    named = read.load(tmp_path / "bidrec.toml").source
+    named = files.load(tmp_path / "bidrec.toml").source
     assert (named.name, named.path) == (config.source.name, config.source.path)

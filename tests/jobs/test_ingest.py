@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bidrec.config import read
+from bidrec.config import files
 from jobs.cli import main
 from tests.sources.koneps_tables import raw_bid, raw_company, raw_notice
 from tests.sources.test_koneps import write_dump
@@ -91,4 +91,4 @@ def test_a_server_that_does_not_answer_exits_with_69_and_keeps_its_password(dump
 
 @pytest.mark.parametrize("example", ["koneps.toml", "gepnic.toml"])
 def test_the_examples_are_valid_configurations(example):
-    assert read.load(EXAMPLES / example).source.name == example.removesuffix(".toml")
+    assert files.load(EXAMPLES / example).source.name == example.removesuffix(".toml")

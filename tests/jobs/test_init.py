@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bidrec.config import Training, read
-from bidrec.config.template import meanings, template
+from bidrec.config import Training, files
+from bidrec.config.files import meanings, template
 from jobs.cli import main
 
 START = datetime(2024, 1, 1, 9)
@@ -101,14 +101,14 @@ def test_what_is_written_is_a_configuration_with_every_key_and_its_default(tmp_p
     monkeypatch.setenv("BIDREC_GEPNIC_DIR", "/gepnic")
     file = tmp_path / "bidrec.toml"
     assert run("init", "--source", source, "--to", file).exit_code == 0
-    loaded = read.load(file)
+    loaded = files.load(file)
     assert loaded.source.name == (str(tmp_path / "my_tables") if source in ("own", "postgres") else source)
     assert loaded.source.path == {"koneps": "/koneps", "gepnic": "/gepnic", "own": "dumps", "postgres": ""}[source]
     # With every comment that is a key made a key, all are still the defaults.
     uncommented = re.sub(r"^# (\w+ = .+)$", r"\1", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     file.write_text(uncommented, encoding="utf-8")
-    plain = read.load(None)
-    assert replace(read.load(file), source=plain.source) == plain
+    plain = files.load(None)
+    assert replace(files.load(file), source=plain.source) == plain
 
 
 def test_every_key_says_what_it_means_where_the_code_says_it():

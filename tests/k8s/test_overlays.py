@@ -12,7 +12,7 @@ import yaml
 
 from bidrec import errors
 from bidrec.config import Publish, Source
-from bidrec.config.read import load
+from bidrec.config.files import load
 from jobs.cli import COMMANDS
 from jobs.options import CONFIG_PLACES
 from tests.k8s.rendered import OVERLAYS, Object, job, missing, of_kind, overlay

@@ -165,8 +165,3 @@ def test_the_temperature_stays_within_its_bounds() -> None:
     with torch.no_grad():
         model.log_scale.fill_(50.0)
     assert model.scale.item() == 100
-
-
-def test_a_kind_of_model_that_has_no_towers_yet_is_not_built_as_another():
-    with pytest.raises(NotImplementedError, match="attention"):
-        build(replace(SMALL, kind="attention"), SCHEMA)

@@ -26,16 +26,6 @@ EXACT = Training(batch_size=10, history_gradients=10_000, candidates=100)
 CONFIG = Config(model=SMALL, training=Training(batch_size=10, history_gradients=20, candidates=100))
 
 
-@pytest.mark.parametrize(
-    ("model", "loss"),
-    [(SMALL, Loss(kind="pairwise")), (replace(SMALL, kind="static"), Loss(kind="pairwise"))]
-    + [(replace(SMALL, kind="attention"), Loss(kind=kind)) for kind in ("", "all_bidders", "in_batch")],
-)
-def test_a_kind_of_model_or_loss_that_has_no_steps_yet_is_not_trained_as_another(model: Model, loss: Loss) -> None:
-    with pytest.raises(NotImplementedError, match=r"pairwise|attention"):
-        steps_for(Config(model=model, loss=loss), DATA, SET.validation_from, DATA.device)
-
-
 def test_masking_every_bidder_but_ones_own_is_the_loss_over_the_batchs_companies() -> None:
     """By hand: over the stretch's bids, -log of the own share among companies that did not bid on the notice."""
     config = Config(model=SMALL, training=EXACT, loss=Loss(kind="in_batch", other_bidders="masked"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bidrec.config import Config, Loss, Model, Training, read
+from bidrec.config import Config, Loss, Model, Training, files
 from bidrec.errors import ConfigurationError
 from bidrec.tuning.space import SPACE, differing, space_of, toml_of, value_at, with_settings
 
@@ -22,7 +22,7 @@ def test_all_that_is_searched_is_a_configuration_that_the_file_may_hold(config: 
     for settings in corners(config):
         file = tmp_path / "bidrec.toml"
         file.write_text(toml_of(base | settings), encoding="utf-8")
-        loaded, meant = read.load(file), with_settings(config, base | settings)
+        loaded, meant = files.load(file), with_settings(config, base | settings)
         assert (loaded.model, loaded.loss, loaded.training) == (meant.model, meant.loss, meant.training)
 
 
