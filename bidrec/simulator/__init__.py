@@ -26,13 +26,11 @@ The process. Company c bids on notice n, independently of all others, with proba
              whether active or not; SLACK keeps a lone company from answering everything
 
 Sampling draws Poisson numbers of approaches from the groups and thins them, which gives exactly these probabilities
-without ever forming notices x companies (bids.py).
+without ever forming notices x companies (oracle.py).
 
-    vocabulary.py   words and places            world.py     districts, institutions, demand
-    companies.py    lives, licences, topics     channels.py  the groups
-    calendar.py     when notices appear         notices.py   latent notices
-    bids.py         who bids                    titles.py, dumps.py  what the raw tables say
-    simulate.py     blocks, files, manifest     oracle.py    the true scores
+    market.py       words, places, institutions, calendar    entities.py  companies and notices
+    raw_tables.py   what the raw tables say                  oracle.py    channels, bids, true scores
+    simulate.py     blocks, files, manifest
 """
 
 from bidrec.simulator.simulate import DEFAULT_DAYS, DEFAULT_END, require_possible, simulate

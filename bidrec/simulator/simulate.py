@@ -19,15 +19,22 @@ import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
 
 from bidrec.errors import ConfigurationError
-from bidrec.simulator import dumps
-from bidrec.simulator.bids import SIZE_TOLERANCE, draw_bids
-from bidrec.simulator.calendar import DAY, Block, blocks, day_weights, seconds
-from bidrec.simulator.channels import NAMES, SLACK, WEIGHTS, Channel, make_channels
-from bidrec.simulator.companies import Companies, make_companies
-from bidrec.simulator.notices import Notices, again, fresh, join, take
-from bidrec.simulator.oracle import FOLDER, PROCESS, VERSION, save_companies
-from bidrec.simulator.vocabulary import market
-from bidrec.simulator.world import World, make_world
+from bidrec.simulator import raw_tables
+from bidrec.simulator.entities import Companies, Notices, again, fresh, join, make_companies, take
+from bidrec.simulator.market import DAY, Block, World, blocks, day_weights, make_world, market, seconds
+from bidrec.simulator.oracle import (
+    FOLDER,
+    NAMES,
+    PROCESS,
+    SIZE_TOLERANCE,
+    SLACK,
+    VERSION,
+    WEIGHTS,
+    Channel,
+    draw_bids,
+    make_channels,
+    save_companies,
+)
 from bidrec.storage import sealed, whole
 from bidrec.storage.home import require_replaceable
 
@@ -77,9 +84,9 @@ def simulate(
         for block, made, rng in _blocks(world, plan, last, scale, streams[4]):
             notice, company = _bids_on(made, world, people, channels, last, rng)
             with whole.writing(out):
-                _write(folder / "notice", block, dumps.notice_table(world, made, rng))
-                _write(folder / "bid", block, dumps.bid_table(made, people, notice, company, rng))
-                _write(folder / FOLDER / "notice", block, pa.table({"notice_id": dumps.notice_ids(made), **made}))
+                _write(folder / "notice", block, raw_tables.notice_table(world, made, rng))
+                _write(folder / "bid", block, raw_tables.bid_table(made, people, notice, company, rng))
+                _write(folder / FOLDER / "notice", block, pa.table({"notice_id": raw_tables.notice_ids(made), **made}))
             counted.update(_counts(made, notice, last))
             if progress:
                 progress(counted["notice"], notices, counted["bid"])
@@ -194,7 +201,7 @@ def _scale(
 
 
 def _save_people(folder: Path, world: World, people: Companies, last: int, scale: float, rng: Generator) -> None:
-    table = dumps.company_table(world, people, last, rng)
+    table = raw_tables.company_table(world, people, last, rng)
     pq.write_table(table, folder / "company" / "0000.parquet", compression="zstd")
     save_companies(folder / FOLDER, people)
     sealed.write_json(

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidrec.simulator import calendar
-from bidrec.simulator.calendar import BLOCK_NOTICES, blocks, seconds
+from bidrec.simulator import market
+from bidrec.simulator.market import BLOCK_NOTICES, blocks, seconds
 
 END = seconds(datetime(2025, 6, 30, 18))
 
@@ -19,7 +19,7 @@ def test_blocks_share_out_all_notices_over_all_days_within_months(notices: int, 
     made = blocks(notices, days, END, np.random.default_rng(seed))
     assert sum(block.notices for block in made) == notices
     assert sum(len(block.per_day) for block in made) == days
-    assert made[-1].last == END // calendar.DAY
+    assert made[-1].last == END // market.DAY
     for before, after in pairwise(made):
         assert after.first == before.last + 1
     for block in made:
@@ -41,7 +41,7 @@ def test_two_million_notices_in_three_years_keep_to_the_bound() -> None:
 
 def test_weekdays_are_those_of_the_calendar() -> None:
     dates = np.arange(19_000, 19_020)
-    assert calendar.weekday(dates).tolist() == [
+    assert market.weekday(dates).tolist() == [
         date.weekday() for date in dates.astype("datetime64[D]").astype(datetime).tolist()
     ]
-    assert (calendar.weekday(calendar.working_day(dates)) < 5).all()
+    assert (market.weekday(market.working_day(dates)) < 5).all()

@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bidrec.errors import InputMissing
-from bidrec.simulator.bids import draw_bids
-from bidrec.simulator.dumps import company_ids
-from bidrec.simulator.oracle import Oracle, has_oracle
+from bidrec.simulator.oracle import Oracle, draw_bids, has_oracle
+from bidrec.simulator.raw_tables import company_ids
 from bidrec.storage import sealed
 from tests.simulator.market import dumps, folder, one
 
