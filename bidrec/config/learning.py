@@ -77,9 +77,6 @@ class Training:
     With `rowwise_adagrad`, `model.table_dim` must be a multiple of 16 (`static`: 4)."""
     table_learning_rate: float = 0.05
     """Row-wise Adagrad's learning rate, with the same warm-up and decay."""
-    table_precision: str = "float32"
-    """`float32`, or `bfloat16`: embedding tables of half the size, rounded stochastically. Not with
-    `training.table_optimiser` `adam`, nor with sharded tables."""
     shard_tables_above_mb: float = 0.0
     """With several processes: embedding tables larger than this, in million bytes, are split among them; the others are
     copied to each. Only with `training.table_optimiser` `rowwise_adagrad`. 0: all are copied."""
@@ -114,8 +111,6 @@ class Training:
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
     """Compile the towers' layers. Needs a C++ compiler on a CPU, a C compiler on a GPU."""
-    cuda_graphs: bool = False
-    """Compile the layers and launch all kernels of a tower's layers in one call. Needs a GPU and a C compiler."""
     deterministic: bool = False
     """Use only algorithms that give the same bits each time; stop if there is none."""
     seed: int = 7

@@ -130,13 +130,6 @@ def _training_rules(config: Config) -> dict[str, bool]:
         "training.shard_tables_above_mb must be at least 0, and 0 unless training.table_optimiser is "
         "'rowwise_adagrad': no other one is in the kernels of sharded tables": training.shard_tables_above_mb == 0
         or (training.shard_tables_above_mb > 0 and training.table_optimiser == "rowwise_adagrad"),
-        "training.table_precision must be 'float32', or 'bfloat16' where training.table_optimiser is not 'adam' and no "
-        "table is sharded": training.table_precision == "float32"
-        or (
-            training.table_precision == "bfloat16"
-            and training.table_optimiser != "adam"
-            and training.shard_tables_above_mb == 0
-        ),
         "training.precision must be 'float32' or 'bfloat16'": training.precision in ("float32", "bfloat16"),
         "training.device must be 'auto', 'cpu' or 'cuda'": training.device in ("auto", "cpu", "cuda"),
     }
