@@ -27,7 +27,7 @@ from bidrec.storage.sealed import content_of, read_json, read_manifest
 from bidrec.tuning.search import BOX
 
 BY_NATURE = {"run", "parent", "version", "files", "started_at", "finished_at", "written_at"}
-BY_NATURE |= {"seconds", "steps_per_second", "floor_steps_per_second", "speed"}
+BY_NATURE |= {"seconds", "steps_per_second"}
 
 
 def state_of(market: Market) -> dict[str, Any]:

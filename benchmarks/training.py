@@ -15,8 +15,7 @@ torchrec   TrainPipelineBase and TrainPipelineSparseDist (training_torchrec.py)
 static     the seed's own recipe, random pairs and Adam, over the rows of the tables that a batch reads
 fast       whole notices besides, and a loss that corrects for how often a company is drawn
 streamed   static in a control group of 2 GB, the set streamed from disk; needs the right to make control groups
-bfloat16   on a CPU: fast, the layers in bfloat16
-graphs     on a GPU: that, the layers as CUDA graphs
+bfloat16   on a GPU: fast, the layers in bfloat16
 recall     with --recall, each way to train is run for 24 epochs with five seeds: how what it learns ranks, and what
            that took
 
@@ -41,7 +40,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import cgroup
-from benchmarks.training_recipes import FAST, HALF, ON_A_GPU, RANKED, SEEDS, STATIC
+from benchmarks.training_recipes import FAST, HALF, RANKED, SEEDS, STATIC
 from benchmarks.training_world import written
 from bidrec.training.machine import choose_device
 
@@ -53,12 +52,11 @@ STREAMED = STATIC | {"stream_notices": 100_000}
 SIZES = {"cpu": (1_024, 4_096), "cuda": (4_096, 32_768)}
 ANYWHERE = {"static": STATIC, "fast": FAST}
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "cpu": ANYWHERE | {"bfloat16": HALF},
-    "cuda": ANYWHERE | {"graphs": ON_A_GPU},
+    "cpu": ANYWHERE,
+    "cuda": ANYWHERE | {"bfloat16": HALF},
 }
 LEAST_STEPS = {"cpu": 20, "cuda": 3_000}
-"""Of a larger batch. On a GPU the first steps of each size record CUDA graphs, which may take a second in all, and a
-step is one of a few milliseconds."""
+"""Of a larger batch: a GPU's step takes a few milliseconds."""
 LONGEST = {"cpu": 3_600, "cuda": 240}
 """Seconds after which a contender is given up: some hang, and a GPU is lent by the minute."""
 SEED = ("collate", "async", "overlap", "tuned")

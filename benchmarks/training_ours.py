@@ -20,7 +20,6 @@ from benchmarks.training_clock import Clock, gpu_busy, stolen
 from bidrec.config import Config
 from bidrec.errors import Interrupted
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.training import graphs
 from bidrec.training.loop import train
 from bidrec.training.machine import arithmetic, choose_device, fit_to
 from bidrec.training.optimiser import optimiser_for
@@ -60,8 +59,7 @@ class Floor:
 
     def step(self) -> None:
         """Not waited for where a GPU computes it, as the training does not wait for its steps either."""
-        graphs.start_step(self.optimiser.settings)
-        self.optimiser.zero_grad(set_to_none=True)  # before: with graphs they lie where this step's will
+        self.optimiser.zero_grad(set_to_none=True)
         self.steps.learn(self.model, next(self.batches)).backward()
         self.optimiser.step()
 

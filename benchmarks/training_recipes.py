@@ -21,14 +21,11 @@ STATIC: dict[str, Any] = {"table_optimiser": "sparse_adam"}
 FAST: dict[str, Any] = STATIC | {"whole_notices": True, "logq": True}
 """Whole notices: their bidders are among the negatives more often than others, for which the loss corrects."""
 HALF: dict[str, Any] = FAST | {"precision": "bfloat16"}
-"""The layers in bfloat16: quicker where the processor has instructions for it."""
-ON_A_GPU: dict[str, Any] = HALF | {"cuda_graphs": True}
-"""Besides, where there is a GPU."""
+"""The layers in bfloat16, for a GPU."""
 RANKED: dict[str, dict[str, Any]] = {
     "seed": {"epochs": 24},
     "static": STATIC | {"epochs": 24},
     "fast:4096": FAST | {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3},
-    "bfloat16:4096": HALF | {"epochs": 24, "batch_size": 4_096, "learning_rate": 5e-3},
 }
 """What is trained to see how it ranks. A large batch takes few steps, each the longer."""
 SEEDS = (7, 8, 9, 10, 11)

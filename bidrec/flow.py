@@ -117,9 +117,7 @@ def _finish(config: Config, run: Run) -> None:
         inputs=metrics["inputs"],
         window=metrics["window"],
         curve=model["curve"],
-        speed=model.get("speed", []),
         parameters=model["parameters"],
-        floor_steps_per_second=model.get("floor_steps_per_second"),
         statistics=ts.manifest.get("statistics", {}),
         lineage=lineage.done(
             run.begun(), (run.training_set.name, run.model.name, run.second_stage.name, "metrics.json")

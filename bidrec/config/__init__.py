@@ -145,9 +145,6 @@ class Training:
     With `rowwise_adagrad`, `model.table_dim` must be a multiple of 16 (`static`: 4)."""
     table_learning_rate: Above0 = 0.05
     """Row-wise Adagrad's learning rate, with the same warm-up and decay."""
-    table_precision: Literal["float32", "bfloat16"] = "float32"
-    """`float32`, or `bfloat16`: embedding tables of half the size, rounded stochastically. Not with
-    `training.table_optimiser` `adam`, nor with sharded tables."""
     shard_tables_above_mb: AtLeast0 = 0.0
     """With several processes: embedding tables larger than this, in million bytes, are split among them; the others are
     copied to each. Only with `training.table_optimiser` `rowwise_adagrad`. 0: all are copied."""
@@ -182,8 +179,6 @@ class Training:
     """`float32`, or `bfloat16` for the towers' layers; weights, vectors and loss stay float32."""
     compile: bool = False
     """Compile the towers' layers. Needs a C++ compiler on a CPU, a C compiler on a GPU."""
-    cuda_graphs: bool = False
-    """Compile the layers and launch all kernels of a tower's layers in one call. Needs a GPU and a C compiler."""
     deterministic: bool = False
     """Use only algorithms that give the same bits each time; stop if there is none."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 7
@@ -406,10 +401,6 @@ def _rules(config: Config) -> dict[str, bool]:
         "training.stream_notices can only be set with model.kind 'static'": not (training.stream_notices and history),
         "training.shard_tables_above_mb can only be set with training.table_optimiser 'rowwise_adagrad'": rowwise
         or not training.shard_tables_above_mb,
-        "training.table_precision 'bfloat16' needs a training.table_optimiser other than 'adam' and no sharded table": (
-            training.table_precision == "float32"
-            or (training.table_optimiser != "adam" and not training.shard_tables_above_mb)
-        ),
         "loss.kind 'all_bidders' needs model.kind 'history'": history or loss.kind != "all_bidders",
         f"{misplaced} can only be set with loss.kind 'in_batch'": in_batch or not misplaced,
         "loss.block can only be set with loss.kind 'all_bidders'": not (in_batch and loss.block),

@@ -54,8 +54,6 @@ def gather(config: Config, run: Run) -> dict[str, Any]:
         "exposure": metrics.get("exposure"),
         "seconds": metrics["seconds"],
         "curve": manifest.get("curve", []),
-        "speed": manifest.get("speed", []),
-        "floor": manifest.get("floor_steps_per_second"),
         "split": training_set.get("split"),
         "windows": training_set.get("windows", {}),
         "rows": training_set.get("rows", {}),

@@ -7,7 +7,7 @@ Writes  runs/ID/report.html
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,7 @@ def scale(rows: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:
 
 def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     """The images, by the name the template calls them; one that has nothing to show is not there."""
-    return {
-        name: image for make in (_split, _market, _learning, _speed, _quality) for name, image in make(facts).items()
-    }
+    return {name: image for make in (_split, _market, _learning, _quality) for name, image in make(facts).items()}
 
 
 def _split(facts: Mapping[str, Any]) -> dict[str, Markup]:
@@ -111,30 +109,6 @@ def _learning(facts: Mapping[str, Any]) -> dict[str, Markup]:
             "Recall at 100 on the validation window by epoch", drawn("validation_recall@100")[:1], "epoch", "Recall@100"
         ),
     }
-
-
-def _speed(facts: Mapping[str, Any]) -> dict[str, Markup]:
-    """Each stretch of both trainings at its middle, in the time of its own training, and the floor over all of it."""
-    unit, seconds = _unit(sum(one["seconds"] for one in facts["speed"]))
-    lines = [Line(name, *_rates(facts["speed"], refit, seconds)) for refit, name in enumerate(("first", "anew"))]
-    if not lines[0].x:
-        return {}
-    if facts["floor"]:
-        lines.append(Line("floor", [0, max(at for line in lines for at in line.x)], [facts["floor"]] * 2))
-    return {"speed": charts.lines("Steps a second over time", lines, unit, "steps a second", zero=True)}
-
-
-def _unit(seconds: float) -> tuple[str, int]:
-    """The unit of a time axis, and how many seconds one is."""
-    units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
-    return next((unit, size) for unit, size in units if seconds > 5 * size or size == 1)
-
-
-def _rates(speed: Sequence[Mapping[str, float]], refit: int, unit: int) -> tuple[list[float], list[float | None]]:
-    own = [one for one in speed if one["refit"] == refit]
-    ends = accumulate(one["seconds"] for one in own)
-    middles = [(end - one["seconds"] / 2) / unit for end, one in zip(ends, own, strict=True)]
-    return middles, [one["steps"] / one["seconds"] for one in own]
 
 
 def _quality(facts: Mapping[str, Any]) -> dict[str, Markup]:

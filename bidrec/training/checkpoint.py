@@ -48,8 +48,6 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
     """One entry an epoch: mean loss, largest gradient norm measured, learning rate at its end, temperature, steps a
     second (of those since the training last went on), and validation Recall@100 (not in the refit)."""
-    speed: list[dict[str, float]] = field(default_factory=list)
-    """Seconds and steps of one stretch after the other (pace.py)."""
 
 
 @dataclass(frozen=True)

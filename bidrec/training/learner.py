@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bidrec.config import Config
 from bidrec.model.two_tower import TwoTower, build
-from bidrec.training import distributed, graphs, processes
+from bidrec.training import distributed, processes
 from bidrec.training.checkpoint import Checkpoint, Progress, with_prefix
 from bidrec.training.data_parallel import data_parallel
 from bidrec.training.machine import fit_to
@@ -56,7 +56,6 @@ class Learner:
         at, done = progress.batch, progress.epoch * batches + progress.batch
         with self.named("step"):
             distributed.start_step(self.settings.seed, progress.step)
-            graphs.start_step(self.settings)
             self.optimiser.set_share(rate_share(done, progress.epochs * batches, self.settings.warmup_share))
             self.optimiser.zero_grad(set_to_none=True)
             with self.named("gather"):

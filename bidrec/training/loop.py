@@ -20,14 +20,12 @@ from torch.profiler import record_function
 from bidrec.config import Config
 from bidrec.errors import InputMissing, Interrupted
 from bidrec.operations import log
-from bidrec.training import checkpoint, floor, processes, saved
-from bidrec.training.allocator import keep_freed_memory
+from bidrec.training import checkpoint, processes, saved
 from bidrec.training.axes import fit_axes
 from bidrec.training.checkpoint import Progress, Writer
 from bidrec.training.diverged import diverged
 from bidrec.training.learner import Learner, Named
-from bidrec.training.machine import arithmetic, choose_device
-from bidrec.training.pace import Pace
+from bidrec.training.machine import arithmetic, choose_device, keep_freed_memory
 from bidrec.training.profile import profiled
 from bidrec.training.resident import Resident
 from bidrec.training.sharding import numbers, whole_tables
@@ -55,8 +53,8 @@ def train(
     `stop` is asked after every step; when it says so, a checkpoint is written and Interrupted (75) raised. `profile`
     records some steps in runs/ID/profile. `after_epoch` is told the number and the validation Recall@100 of each epoch
     of the first training, and may end it by raising. Returns what is also in model/manifest.json: the learning curve,
-    the number of epochs chosen, the speed over time (pace.py) and the floor under it (floor.py). Raises BidrecError
-    (70) where loss or weights are no longer finite, CannotWrite (73) where a checkpoint cannot be written.
+    and the number of epochs chosen. Raises BidrecError (70) where loss or weights are no longer finite, CannotWrite
+    (73) where a checkpoint cannot be written.
     """
     device = choose_device(config.training.device)
     folder = run / "checkpoints"
@@ -102,7 +100,6 @@ class Loop:
     def _set_up(self) -> None:
         refit = self.progress.refit
         self.learner = Learner(self.config, self.ts, self.data, self.device, refit=refit, named=self.named)
-        self.pace = Pace(self.progress.speed, refit=refit)
 
     def begin(self) -> None:
         """Go on from the newest whole checkpoint, where there is one."""
@@ -140,7 +137,6 @@ class Loop:
             best_recall=done.best_recall,
             best_epoch=done.best_epoch,
             curve=done.curve,
-            speed=done.speed,
             step=done.step,
         )
         self.log.info("training anew on everything before the cutoff", epochs=self.progress.epochs)
@@ -150,17 +146,9 @@ class Loop:
 
     def finish(self) -> dict[str, Any]:
         """Write the best epoch's weights as the run's model."""
-        facts = self._facts() | {"floor_steps_per_second": self._floor()}
+        facts = self._facts()
         self._save("model", facts)
         return facts
-
-    def _floor(self) -> float | None:
-        """Measured with the model that has learned, before the best weights take its place; None of many processes."""
-        if processes.size() > 1:
-            return None
-        learner = self.learner
-        batches = learner.steps.batches(max(0, self.progress.epoch - 1))
-        return floor.steps_per_second(learner.model, learner.optimiser, learner.steps, batches, self.device)
 
     def _save(self, name: str, facts: dict[str, Any]) -> None:
         """Write the best weights, with the axes of what they make of all that they could have learned from."""
@@ -178,7 +166,6 @@ class Loop:
             "schema": self.ts.schema,
             "epochs": self.progress.best_epoch + 1,
             "refit": self.progress.refit,
-            "speed": list(self.progress.speed),
             "curve": list(self.progress.curve),
             "parameters": numbers(self.learner.model),
         }
@@ -189,10 +176,8 @@ class Loop:
         if self.progress.batch == 0:
             self.learner.start_epoch()
         started, first, shown = time.monotonic(), self.progress.batch, time.monotonic()
-        self.pace.start()
         while self.progress.batch < batches:
             self.learner.step(self.progress, batches)
-            self.pace.step()
             self.after_step()
             if self.learner.watch.due:
                 self._look(weights=False)
@@ -202,7 +187,6 @@ class Loop:
             stopped, due = processes.agreed(stop(), self._checkpoint_due())
             if stopped or due:
                 self._look(weights=True)
-                self.pace.close()
                 self._checkpoint()
             if stopped:
                 processes.first(self.writer.wait)
@@ -212,7 +196,6 @@ class Loop:
                 )
             self.writer.look()
         self._look(weights=True)
-        self.pace.close()
         self._close_epoch(batches, (self.progress.batch - first) / max(1e-9, time.monotonic() - started))
 
     def _look(self, *, weights: bool) -> None:

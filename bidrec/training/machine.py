@@ -3,27 +3,23 @@
 Serves  the training loop; every switch is a key of [training], and at its default nothing is changed
 """
 
+import ctypes
 import os
 import shutil
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FunctionType, MethodType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bidrec.config import Config, Training
 from bidrec.errors import DependencyDown
-from bidrec.model.tables import Table
 from bidrec.model.two_tower import TwoTower
 from bidrec.operations import log
-from bidrec.training import graphs
-from bidrec.training.filling import fill_up
 
-SIZES = 32
-"""Of a CPU's kernels for bfloat16, each made for one number of rows in the time that some hundred rows take: sizes
-between a power of two and the next, so that no more than one row in so many is added."""
 PAIRS_A_THREAD = 256
 """Of a batch: with fewer a second thread gives a step a tenth at most, and takes as much of another core."""
 COMPILERS = {"cpu": ("CXX", "C++", ("g++", "clang++", "c++")), "cuda": ("CC", "C", ("gcc", "clang"))}
@@ -77,56 +73,57 @@ def arithmetic(config: Config) -> Iterator[None]:
 
 
 def fit_to(model: TwoTower, settings: Training, device: torch.device) -> TwoTower:
-    """The model on the device, its tables and towers in the configured precision, their layers compiled, or recorded as
-    CUDA graphs, where that is asked for.
+    """The model on the device, its towers in the configured precision, their layers compiled where that is asked for.
 
-    The networks' weights, all names, the vectors that the towers return and the loss stay float32.
-    Raises DependencyDown (69) where compiling needs a compiler or headers that are not there, or graphs a GPU.
+    The weights, all names, the vectors that the towers return and the loss stay float32.
+    Raises DependencyDown (69) where compiling needs a compiler or headers that are not there.
     """
-    if settings.table_precision == "bfloat16":
-        for table in model.modules():
-            if isinstance(table, Table):
-                table.halve()
     model.to(device)
     towers = [tower for side in (model.notice, model.company) for tower in getattr(side, "members", [side])]
-    if settings.precision == "bfloat16":
-        for tower in towers:
-            _in_bfloat16(tower, device)
-    # Not what is around the layers: a table's backward pass moves weights, which no graph may reorder.
-    if settings.cuda_graphs:
-        _need_gpu(device)
-        _need_compiler(device, "cuda_graphs")
-        for tower in towers:
-            graphs.record(tower.network)
-    elif settings.compile:
-        _need_compiler(device, "compile")
-        for tower in towers:
-            tower.network.forward = graphs.compiled(tower.network)
-    elif settings.precision == "bfloat16" and device.type == "cpu":
-        for tower in towers:
-            fill_up(tower.network, tower.network.forward, SIZES)
+    for tower in towers:
+        if settings.precision == "bfloat16":
+            tower.forward = torch.autocast(device.type, dtype=torch.bfloat16)(tower.forward)
+    if settings.compile:
+        _need_compiler(device)
+        for tower in towers:  # the layers alone: a table's backward pass moves weights, which must not be reordered
+            tower.network.forward = compiled(tower.network)
     return model
 
 
-def _in_bfloat16(tower: nn.Module, device: torch.device) -> None:
-    tower.forward = torch.autocast(device.type, dtype=torch.bfloat16)(tower.forward)  # type: ignore[method-assign]
+def compiled(network: nn.Module) -> Callable[..., Tensor]:
+    """The layers' forward pass, compiled once for any number of rows.
+
+    It compiles a copy of the code object: torch keeps at most eight compilations of one, which all networks share, and
+    does not compile its own modules (nn.Sequential) as such.
+    """
+    shared = type(network).forward
+    own = FunctionType(shared.__code__.replace(co_filename=__file__), shared.__globals__, closure=shared.__closure__)
+    return torch.compile(MethodType(own, network), dynamic=True)
 
 
-def _need_compiler(device: torch.device, key: str) -> None:
+def _need_compiler(device: torch.device) -> None:
     variable, language, usual = COMPILERS[device.type]
     wanted = os.environ.get(variable)
     if not any(map(shutil.which, [wanted] if wanted else usual)):
         raise DependencyDown(
-            f"training.{key} needs a {language} compiler, and none is on the PATH",
-            hint=f"apt-get install {usual[0]}, or leave training.{key} off",
+            f"training.compile needs a {language} compiler, and none is on the PATH",
+            hint=f"apt-get install {usual[0]}, or leave training.compile off",
         )
     if device.type == "cuda" and not Path(sysconfig.get_path("include"), "Python.h").exists():
         raise DependencyDown(
-            f"training.{key} needs Python's headers, and {sysconfig.get_path('include')} has no Python.h",
-            hint=f"apt-get install python3-dev, of the same Python, or leave training.{key} off",
+            f"training.compile needs Python's headers, and {sysconfig.get_path('include')} has no Python.h",
+            hint="apt-get install python3-dev, of the same Python, or leave training.compile off",
         )
 
 
-def _need_gpu(device: torch.device) -> None:
-    if device.type != "cuda":
-        raise DependencyDown("training.cuda_graphs needs a GPU, and none is used here", hint="leave it off")
+def keep_freed_memory() -> None:
+    """Stop glibc from returning freed blocks to the system, for the rest of the process.
+
+    Otherwise the kernel clears the same hundreds of megabytes in every step, a third of the default model's step.
+    Without glibc nothing changes.
+    """
+    trim_threshold, mmap_max = -1, -4  # mallopt's parameter numbers
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)

@@ -83,13 +83,11 @@ class Optimiser(torch.optim.Adam):
         self._attach()
 
     def _keep_own(self, state: dict[int, dict[str, Tensor]]) -> None:
-        """torch gave the tables' state the weights' number format, which may have half the digits, and put the number
-        of steps on their device, where a rule would wait for it."""
+        """Own, aligned float32 copies of the tables' state: safetensors may load a tensor at any byte, and the row rules
+        write four numbers at once. The count of steps stays on the host, where a rule reads it."""
         for index, table in enumerate(self.tables, start=len(self.param_groups[0]["params"])):
-            if table.weight.dtype != torch.float32:
-                found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
-                self.state[table.weight] = found
-            self.state[table.weight]["step"] = state[index]["step"].cpu().clone()
+            found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}
+            self.state[table.weight] = found | {"step": state[index]["step"].cpu().clone()}
 
     def _attach(self) -> None:
         """Take the state as it is now: that of a new or of a loaded optimiser."""

@@ -2,7 +2,6 @@ import itertools
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
 from bidrec.training.steps import steps_for
 from bidrec.training_set.arrays import TrainingSet
-from tests.pretend_gpu import pretend_gpu
 from tests.training.sets import ON_A_GPU
 
 STEPS = 4
@@ -107,15 +105,14 @@ def test_torchrecs_pipeline_has_the_losses_of_the_seeds_step_on_the_same_batches
     assert len(set(losses)) == STEPS
 
 
-@pytest.mark.parametrize("machine", ["cpu", "pretended gpu", pytest.param("gpu", marks=ON_A_GPU)])
+@pytest.mark.parametrize("machine", ["cpu", pytest.param("gpu", marks=ON_A_GPU)])
 def test_all_contenders_run_and_are_compared(world: TrainingSet, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     device = "cpu" if machine == "cpu" else "cuda"
     names = [*training.REMARKS, "pipeline:static", "pipeline:history"]
     alone = {"torchrec:sparse_dist"}  # a process group, which would stay with the tests
     settings = {"seconds": 0.01, "most": 2, "batch": 64, "steps": 12, "device": device, "recipe": {}}
     monkeypatch.setattr(notice_steps, "FEWEST_STEPS", 14)
-    pretended = pretend_gpu(monkeypatch) if machine == "pretended gpu" else nullcontext()
-    with pretended, torch.compiler.set_stance("default" if machine == "gpu" else "force_eager"):
+    with torch.compiler.set_stance("default" if machine == "gpu" else "force_eager"):
         rows = {
             name: contender(name)(world, name.split(":")[-1], settings) | {"peak_mib": 1}
             for name in names
@@ -234,11 +231,11 @@ def test_our_steps_are_compared_with_the_best_of_the_seeds_loops_and_our_best_ba
 def test_a_contender_that_fails_is_a_remark_and_the_others_are_compared(
     world: TrainingSet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = training.tried(
-        "pipeline:static", world.folder, {"device": "cpu", "steps": 3, "recipe": {"cuda_graphs": True}}
-    )
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    found = training.tried("pipeline:static", world.folder, {"device": "cpu", "steps": 3, "recipe": {"compile": True}})
     assert found.keys() == {"remark"}
-    assert found["remark"].startswith("failed: bidrec.errors.DependencyDown: training.cuda_graphs needs a GPU")
+    assert found["remark"].startswith("failed: bidrec.errors.DependencyDown: training.compile needs a C++")
     assert "Traceback" in capsys.readouterr().err
     monkeypatch.setitem(training.LONGEST, "cpu", 0.05)
     assert training.tried("resident", world.folder, {"device": "cpu"}) == {"remark": "failed: given up after 0.05 s"}
@@ -268,7 +265,7 @@ def test_ours_run_before_the_others_which_may_hang(tmp_path: Path, monkeypatch: 
     theirs = list(training.REMARKS)
     assert ran[-len(theirs) :] == theirs
     assert ran[: -len(theirs)] == ["pipeline:history"] + ["pipeline:static"] * 6
-    assert found["rows"].keys() >= {"pipeline:graphs:4096", *theirs}
+    assert found["rows"].keys() >= {"pipeline:bfloat16:4096", *theirs}
 
 
 def test_how_busy_a_gpu_is_is_not_told_by_what_its_host_does() -> None:

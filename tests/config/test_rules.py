@@ -27,8 +27,6 @@ SETTINGS = [
     ("[training]\nshard_tables_above_mb = 100", "training.shard_tables_above_mb"),
     ("[training]\ntable_optimiser = 'sparse_adam'\nshard_tables_above_mb = 100", "training.shard_tables_above_mb"),
     ("[training]\ntable_optimiser = 'rowwise_adagrad'\nshard_tables_above_mb = -1", "training.shard_tables_above_mb"),
-    ("[training]\ntable_precision = 'bfloat16'", "training.table_precision"),
-    ("[training]\ntable_optimiser = 'sparse_adam'\ntable_precision = 'float16'", "training.table_precision"),
     ("[model]\ntemperature_range = [1, 0.01]", "model.temperature_range"),
     ("[model]\ntemperature_range = []", "model.temperature_range"),
     ("[model]\ntemperature = 2", "model.temperature"),

@@ -73,19 +73,12 @@ def test_every_chart_says_what_to_read_from_it_and_has_a_name(facts: dict[str, A
     assert all(attributes["aria-label"] for attributes in named)
 
 
-def run_floor(run: Run) -> float:
-    model = read_manifest(run.model)
-    assert model
-    return float(model["floor_steps_per_second"])
-
-
 def test_the_figures_are_those_of_the_metrics_and_of_the_tables(config: Config, facts: dict[str, Any]) -> None:
     run = find(config.home_path)
     metrics, home = run.metrics(), config.home_path
     words = " ".join(Outline(html(facts)).words.split())
     assert f"{100 * metrics['metrics']['frozen']['final']['recall@100']:.1f}" in words
     assert f"{100 * metrics['difference']['mean']:+.1f} points" in words
-    assert f"The floor, {run_floor(run):.3g} steps a second," in words
     for table, time in (("notice", "published_at"), ("bid", "known_at")):
         before = f"SELECT count(*) FROM '{home}/lake/{table}/*.parquet' WHERE {time} < to_timestamp(?)"
         counted = duckdb.execute(before, [facts["split"]["test_before"]]).fetchone()
@@ -239,15 +232,14 @@ ABSENT = [
     "for_companies",
     "baseline",
     "difference",
-    "floor",
 ]
 
 
 @pytest.mark.parametrize(
-    "part", [*ABSENT, "curve", "speed", "exposure", "by_week", "windows", "rows", "packages", "seconds", "range"]
+    "part", [*ABSENT, "curve", "exposure", "by_week", "windows", "rows", "packages", "seconds", "range"]
 )
 def test_a_page_lives_without_any_of_its_parts(facts: dict[str, Any], part: str) -> None:
-    empty: Any = [] if part in ("curve", "speed") else {} if part not in ABSENT else None
+    empty: Any = [] if part == "curve" else {} if part not in ABSENT else None
     changes: dict[str, Any] = {part: empty}
     if part == "baseline":
         changes["by_week"] = {}

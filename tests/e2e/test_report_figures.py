@@ -109,13 +109,6 @@ def learning_tables(facts: dict[str, Any]) -> dict[str, Rows]:
             ]
             for one in facts["curve"]
         ],
-        "Steps a second over time": [
-            [
-                f"{number}{of[not one['refit']]}",
-                *(whole(one["steps"]), f"{one['seconds']:.1f}", f"{one['steps'] / one['seconds']:.3g}"),
-            ]
-            for number, one in enumerate(facts["speed"], start=1)
-        ],
         "Seconds to rank the test window": [[name, f"{seconds:.2f}"] for name, seconds in facts["seconds"].items()],
     }
 

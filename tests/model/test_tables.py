@@ -23,7 +23,6 @@ from bidrec.model.tables import (
     row_update,
     summed,
 )
-from tests.pretend_gpu import GPU, pretend_gpu
 
 ROWS, DIM, STEPS = 9, 4, 5
 
@@ -181,14 +180,6 @@ def test_each_id_has_the_sum_of_all_its_gradients(ids: list[int], seed: int) -> 
     each, sum_ID = each_summed(read, gradient_ID)
     assert each.tolist() == ids
     assert sum_ID.tolist() == [pytest.approx(sums[row], abs=1e-6) for row in ids]
-
-
-@pytest.mark.parametrize("kind", ["rowwise_adagrad", "sparse_adam"])
-def test_a_gpu_moves_rows_that_are_read_twice_as_a_cpu_does(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [trained(partial(plain, kind), weighted=True)]
-    with pretend_gpu(monkeypatch):
-        found.append(trained(partial(plain, kind), weighted=True, device=GPU))
-    torch.testing.assert_close(*found)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -19,6 +19,7 @@ from bidrec.training.loop import train
 from bidrec.training.pair_steps import PairSteps
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
+from bidrec.training.steps import steps_for
 from bidrec.training.validation import validation_recall
 from bidrec.training.watch import Watch
 from tests.training.sets import training_set
@@ -55,7 +56,7 @@ ROW_WISE, SPARSE = (replace(IMPATIENT, table_optimiser=rule) for rule in ("rowwi
 KINDS = {
     "history": replace(CONFIG, training=ROW_WISE),
     "history-logq": replace(CONFIG, loss=LEARNED_FREQUENCIES, training=IMPATIENT),
-    "history-halved": replace(CONFIG, training=replace(SPARSE, table_precision="bfloat16")),
+    "history-sparse": replace(CONFIG, training=SPARSE),
     "static-logq": Config(
         model=replace(SMALL, kind="static"), loss=LEARNED_FREQUENCIES, training=replace(SPARSE, whole_notices=True)
     ),
@@ -278,11 +279,9 @@ def test_weights_that_a_step_with_a_finite_loss_made_infinite_stop_the_run_and_a
     assert not (tmp_path / "model").exists()
 
 
-def test_an_epoch_whose_last_step_was_taken_before_the_training_was_stopped_has_no_rate(
-    tmp_path: Path, unbroken: tuple[Path, dict]
-) -> None:
-    steps = sum(stretch["steps"] for stretch in unbroken[1]["speed"])
-    epoch = int(steps) // len(unbroken[1]["curve"])
+def test_an_epoch_whose_last_step_was_taken_before_the_training_was_stopped_has_no_rate(tmp_path: Path) -> None:
+    steps = steps_for(CONFIG, Resident.of(SET, torch.device("cpu")), SET.validation_from, torch.device("cpu"))
+    epoch = steps.batches(0)
     asked = iter([False] * (epoch - 1))
     with pytest.raises(Interrupted, match=f"stopped at step {epoch};"):
         train(CONFIG, SET, tmp_path, lambda: next(asked, True))

@@ -1,5 +1,4 @@
 import shutil
-import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,11 @@ from bidrec.config import Config, Model, Training
 from bidrec.errors import DependencyDown
 from bidrec.model.towers import network
 from bidrec.model.two_tower import build
-from bidrec.training import graphs
 from bidrec.training.loop import train
-from bidrec.training.machine import COMPILERS, arithmetic, choose_device, fit_to, threads
+from bidrec.training.machine import COMPILERS, arithmetic, choose_device, compiled, fit_to, threads
 from bidrec.training.resident import Resident
 from bidrec.training.saved import load_model
 from bidrec.training.validation import validation_recall
-from tests.pretend_gpu import GPU, pretend_gpu
 from tests.training.sets import ON_A_GPU, training_set
 
 SET = training_set()
@@ -71,16 +68,6 @@ def test_in_bfloat16_the_vectors_are_float32_of_length_one_and_near_the_exact_on
     assert vectors[1].dtype == torch.float32
     torch.testing.assert_close(vectors[1].norm(dim=1), torch.ones(20))
     assert 0 < (vectors[0] - vectors[1]).abs().max() < 0.02
-
-
-@pytest.mark.parametrize(("precision", "numbers"), [("float32", 32), ("bfloat16", 16)])
-def test_in_bfloat16_a_cpu_s_layers_meet_fewer_numbers_of_rows(precision: str, numbers: int) -> None:
-    data, met = Resident.of(SET, CPU), set()
-    model = fit_to(build(replace(SMALL, members=1), SET.schema), replace(CONFIG.training, precision=precision), CPU)
-    model.notice.network[0].register_forward_hook(lambda layer, given, out: met.add(len(out)))
-    for rows in range(65, 97):
-        assert len(model.notice(data.notice.take(torch.arange(rows) % len(data.notice)))) == rows
-    assert len(met) == numbers
 
 
 def test_deterministic_algorithms_are_on_while_it_trains_and_as_before_afterwards(tmp_path: Path) -> None:
@@ -147,35 +134,6 @@ def test_compiling_without_a_compiler_is_a_missing_dependency(tmp_path: Path, mo
         fit_to(build(SMALL, SET.schema), replace(CONFIG.training, compile=True), CPU)
 
 
-def test_what_launches_a_gpus_graphs_needs_a_compiler_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CC", raising=False)
-    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match="cuda_graphs needs a C compiler"):
-        fit_to(build(SMALL, SET.schema), replace(CONFIG.training, cuda_graphs=True), GPU)
-
-
-@pytest.mark.parametrize("key", ["compile", "cuda_graphs"])
-def test_what_launches_a_gpus_kernels_is_compiled_against_pythons_headers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
-) -> None:
-    """Debian's python3 comes without: the compiler would end in the middle of the first step, in C."""
-    compiler = tmp_path / "gcc"
-    compiler.touch(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / name))
-    settings = replace(CONFIG.training, **{key: True})
-    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match=f"{key} needs Python's headers"):
-        fit_to(build(SMALL, SET.schema), settings, GPU)
-    (tmp_path / "include").mkdir()
-    (tmp_path / "include" / "Python.h").touch()
-    with pretend_gpu(monkeypatch):
-        fit_to(build(SMALL, SET.schema), settings, GPU)
-    compiler.rename(tmp_path / "cc")
-    with pretend_gpu(monkeypatch), pytest.raises(DependencyDown, match="C compiler"):  # Triton looks for no such name
-        fit_to(build(SMALL, SET.schema), settings, GPU)
-
-
 @needs_compiler
 @pytest.mark.parametrize("first_validated", [False, True])
 def test_all_layers_are_compiled_into_one_graph(first_validated: bool) -> None:
@@ -198,7 +156,7 @@ def test_layers_are_compiled_apart_from_all_that_share_their_code() -> None:
     counters.clear()
     for _ in range(9):
         layers = network(6, (4,), 4, dropout=0.0)
-        run = graphs.compiled(layers)
+        run = compiled(layers)
         for rows in (20, 7):
             given = torch.rand(rows, 6)
             torch.testing.assert_close(run(given), layers(given))
@@ -208,9 +166,9 @@ def test_layers_are_compiled_apart_from_all_that_share_their_code() -> None:
 @needs_compiler
 def test_compiled_layers_give_the_same_vectors_and_gradients_for_any_number_of_rows() -> None:
     data, found = Resident.of(SET, CPU), []
-    for compiled in (False, True):
+    for compile_layers in (False, True):
         torch.manual_seed(1)
-        settings = replace(CONFIG.training, compile=compiled)
+        settings = replace(CONFIG.training, compile=compile_layers)
         model = fit_to(build(replace(SMALL, dropout=0.0), SET.schema), settings, CPU)
         vectors = [model.notice(data.notice.take(torch.arange(rows))) for rows in (20, 7, 300)]
         torch.cat(vectors)[:, 0].sum().backward()
