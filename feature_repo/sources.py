@@ -7,8 +7,6 @@ from typing import Any
 
 from feast import FileSource
 from feast.data_source import DataSource
-from feast.feature_logging import LoggingConfig
-from feast.infra.offline_stores.file_source import FileLoggingDestination
 from feast.repo_config import RepoConfig
 from home import file
 from store import store
@@ -28,11 +26,6 @@ def parquet(name: str, relative: str, **options: Any) -> DataSource:
 
         return SparkSource(name=name, path=file(relative), file_format="parquet", **options)
     return Files(name=name, path=file(relative), **options)
-
-
-def logged(relative: str) -> LoggingConfig | None:
-    """A folder in bidrec's home for features that were served. None with Spark, whose logs are tables of its own."""
-    return None if _offline_store() == "spark" else LoggingConfig(FileLoggingDestination(path=file(relative)))
 
 
 def _offline_store() -> str:

@@ -3,24 +3,19 @@
 Reads   the Parquet files of the views, the caller's entity rows (a DataFrame or a DuckDB SELECT)
 Writes  what the caller asks for: Arrow, pandas, a Parquet file, a saved dataset
 
-What is materialized is chosen by `newest.py`, what was served is logged and read by `served.py`, and what is pushed is
-added by `appended.py`.
+What is materialized is chosen by `newest.py`.
 docs/asof.md lists where the answers differ from the stock store's, and why. Sources that are no plain Parquet files
 (Delta, Iceberg, S3 with credentials of its own) and on-demand views in substrait are left to the stock store.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
 from feast.data_source import DataSource
-from feast.feature_logging import LOG_TIMESTAMP_FIELD, LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.duckdb import DuckDBOfflineStore, DuckDBOfflineStoreConfig
 from feast.infra.offline_stores.file_source import FileSource
@@ -32,14 +27,12 @@ from pydantic import StrictStr, field_validator
 
 from bidrec.asof import entity_rows
 from bidrec.asof.all_rows import all_rows
-from bidrec.asof.appended import append
 from bidrec.asof.empty_lists import keep_out_of_the_search
 from bidrec.asof.files import find
 from bidrec.asof.job import AsofRetrievalJob, Limits, Question, is_plain_parquet, path_of
 from bidrec.asof.join import View
 from bidrec.asof.newest import NewestRetrievalJob, Stretch
 from bidrec.asof.other_home import refuse_another_home
-from bidrec.asof.served import log_served, served_between
 from bidrec.errors import ConfigurationError, ContractError, InputMissing
 from bidrec.operations import log
 
@@ -172,7 +165,7 @@ class AsofOfflineStore(DuckDBOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> RetrievalJob:
-        """A lazy job: every row from start_date to end_date, both included. Of a log, see `served.py`."""
+        """A lazy job: every row from start_date to end_date, both included."""
         if not is_plain_parquet(data_source):
             return DuckDBOfflineStore.pull_all_from_table_or_query(
                 config,
@@ -184,39 +177,10 @@ class AsofOfflineStore(DuckDBOfflineStore):
                 start_date,
                 end_date,
             )
-        if timestamp_field == LOG_TIMESTAMP_FIELD:
-            return served_between(config, data_source, feature_name_columns, start_date, end_date)
         path = path_of(config.repo_path, data_source)
         refuse_another_home(config, data_source.name, path)
         columns = [*join_key_columns, *feature_name_columns, *filter(None, [created_timestamp_column])]
         return all_rows(config, data_source, path, columns, timestamp_field, start_date, end_date, _limits(config))
-
-    @staticmethod
-    def write_logged_features(
-        config: RepoConfig,
-        data: pa.Table | Path,
-        source: LoggingSource,
-        logging_config: LoggingConfig,
-        registry: BaseRegistry,
-    ) -> None:
-        """Add rows to the log of a service. Raises CannotWrite (73)."""
-        destination = logging_config.destination
-        if destination.partition_by or "://" in destination.path:
-            DuckDBOfflineStore.write_logged_features(config, data, source, logging_config, registry)
-        else:
-            log_served(Path(destination.path), data)
-
-    @staticmethod
-    def offline_write_batch(
-        config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None
-    ) -> None:
-        """Add rows to the view's file; see `appended.py`, which says what it raises."""
-        source = feature_view.batch_source
-        if not is_plain_parquet(source):
-            DuckDBOfflineStore.offline_write_batch(config, feature_view, table, progress)
-            return
-        names = {new: old for old, new in source.field_mapping.items()}  # Feast has renamed the rows already
-        append(f"view {feature_view.name}", Path(path_of(config.repo_path, source)), table, names)
 
     def get_table_column_names_and_types_from_data_source(
         self, config: RepoConfig, data_source: DataSource

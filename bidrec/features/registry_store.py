@@ -21,7 +21,6 @@ from google.protobuf.message import DecodeError
 
 from bidrec.errors import ContractError
 from bidrec.features.asked_views import refuse_what_is_not_applied
-from bidrec.features.validation import refuse_what_cannot_be_validated
 from bidrec.storage.whole import whole_file
 
 
@@ -45,7 +44,6 @@ class WholeRegistryStore(FileRegistryStore):
             raise self._unreadable(f"its format is {registry.registry_schema_version or 'not said'}")
         self._refuse_code(registry)
         self._forget_lost_tables(registry)
-        refuse_what_cannot_be_validated(registry)
         refuse_what_is_not_applied(registry)
         return registry
 

@@ -83,7 +83,7 @@ class Optimiser(torch.optim.Adam):
         self._attach()
 
     def _keep_own(self, state: dict[int, dict[str, Tensor]]) -> None:
-        """Own, aligned float32 copies of the tables' state: safetensors may load a tensor at any byte, and the row rules
+        """Own, aligned float32 copies of the state: safetensors may load a tensor at any byte, and the row rules
         write four numbers at once. The count of steps stays on the host, where a rule reads it."""
         for index, table in enumerate(self.tables, start=len(self.param_groups[0]["params"])):
             found = {name: value.to(table.weight.device, copy=True) for name, value in state[index].items()}

@@ -30,14 +30,11 @@ ELSEWHERE = {
     "pip install": "what requirements/ lists is installed before the tests, or the tests that need it skip",
     "make ": "test_readme.py asks make for its plan: setup, demo and the tests take minutes",
     "feast ui": "serves until it is stopped: tests/feature_repo/test_commands.py asks it for a page",
-    "feast validate": "needs a day of what was served: tests/features/test_validation.py",
     "torchrun --nproc-per-node 2": "tests/training/test_distributed.py trains in two processes",
     "torchrun --nnodes": "needs several machines: tests/k8s/test_overlays.py compares the manifests",
     "docker ": "builds for minutes and pushes to a registry: tests/e2e/test_container.py builds the image",
     "kubectl ": "needs a cluster: tests/k8s/test_first_day.py holds the lines to the overlays",
     "bidrec tune --trials": "a training a trial: tests/jobs/test_tune.py",
-    "training_window": "feast.md's reference is made and used by tests/features/test_validation.py",
-    "write_logged_features": "the same",
     "retrieve_online_documents_v2": "needs PostgreSQL with pgvector: tests/publishing/test_vector_search.py",
 }
 """What a line of the shell, or a block of Python, has in it that does not run here, and why."""
