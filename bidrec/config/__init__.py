@@ -52,6 +52,11 @@ def _day(value: Any) -> Any:
         raise ValueError("must be a date, such as 2025-01-31") from None
 
 
+def _text(path: Any) -> Any:
+    """A path as text, which Python callers may give as a Path."""
+    return str(path) if isinstance(path, Path) else path
+
+
 def _pair(value: tuple[float, ...]) -> tuple[float, ...]:
     if len(value) != 2 or not 0 < value[0] <= value[1]:
         raise ValueError("must be a positive pair, the smaller first")
@@ -222,10 +227,10 @@ class Contract:
 class Split:
     """Global time split on `published_at`; all days are UTC midnights."""
 
-    train_before: Annotated[date | None, BeforeValidator(_day), Field(ge=date(1900, 1, 1), lt=date(2200, 1, 1))] = None
+    train_before: Annotated[Day | None, BeforeValidator(_day)] = None
     """The cutoff: nothing known at or after it is trained on. Empty: `test_days` before `split.test_before`, or, if
     that is empty too, before the day of the newest opening."""
-    test_before: Annotated[date | None, BeforeValidator(_day), Field(ge=date(1900, 1, 1), lt=date(2200, 1, 1))] = None
+    test_before: Annotated[Day | None, BeforeValidator(_day)] = None
     """End of the test window (exclusive). Empty: `test_days` after the cutoff."""
     test_days: SomeDays = 60
     """Length of the test window in days, if its dates are not given."""
@@ -330,7 +335,7 @@ class Tracking:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Config:
-    home: str = "${BIDREC_HOME}"
+    home: Annotated[str, BeforeValidator(_text)] = "${BIDREC_HOME}"
     """The one folder bidrec writes to. Empty: `./.bidrec`."""
     feature_repo: str = ""
     """Folder of the Feast repository, whose FeatureService is the model's schema. Empty: the one that comes with

@@ -252,12 +252,6 @@ def test_a_home_that_cannot_be_written_is_said(tmp_path):
         ingest(config_of(tmp_path / "home", source), now=NOW)
 
 
-def test_a_memory_limit_that_is_none_is_a_configuration_error(tmp_path):
-    source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
-    with pytest.raises(ConfigurationError, match="memory_limit 'much'"):
-        ingest(Config(home=str(tmp_path), memory_limit="much", source=source), now=NOW)
-
-
 def test_two_ingests_never_work_in_one_home(tmp_path):
     source = write_source(tmp_path / "source", notice=NOTICES, company=COMPANIES, bid=BIDS)
     with (tmp_path / ".ingest.lock").open("w") as lock:

@@ -9,7 +9,6 @@ import pytest
 from benchmarks import cgroup
 from bidrec.asof.job import Limits
 from bidrec.config import Config
-from bidrec.errors import ConfigurationError
 from bidrec.sql.workspace import workspace
 
 WORK = """
@@ -38,14 +37,6 @@ def test_what_does_not_fit_memory_limit_goes_to_the_home_and_is_gone_afterwards_
     assert list(config.home_path.glob(".step.*"))
     with workspace(config, "step") as (_, folder):
         assert sorted(config.home_path.iterdir()) == [folder.with_suffix(""), folder]  # the file is its lock
-
-
-def test_a_memory_limit_that_is_none_is_named(tmp_path):
-    with (
-        pytest.raises(ConfigurationError, match="memory_limit 'plenty'"),
-        workspace(Config(home=str(tmp_path), memory_limit="plenty"), "step"),
-    ):
-        pass
 
 
 def test_of_many_small_files_nothing_stays_in_memory_once_they_are_read(tmp_path):

@@ -89,6 +89,8 @@ def test_with_copies_under_way_the_steps_get_the_batches_they_would_get_without(
             assert all(torch.equal(here, there.cpu()) for here, there in zip(wanted, found, strict=True))
 
 
+@pytest.mark.gpu
+@needs_gpu
 def test_only_the_plain_loss_is_learned_from_batches_alone() -> None:
     config = replace(CONFIG, loss=Loss(kind="in_batch", logq=True))
     with pytest.raises(ConfigurationError):

@@ -48,7 +48,7 @@ def test_an_unfinished_set_is_missing_input(tmp_path: Path) -> None:
 def test_what_comes_before_the_training_does_not_wait_for_pytorch() -> None:
     """Nor does what finds that nothing is to be trained."""
     script = (
-        "import sys, bidrec.flow, bidrec.ranking.baselines, bidrec.training.start, jobs.metrics_table\n"
+        "import sys, bidrec.flow, bidrec.training.start, jobs.metrics_table\n"
         "from bidrec.training import processes\n"
         "with processes.joined('auto'): assert processes.first(lambda: 7) == 7\n"
         "print(*sys.modules)"
